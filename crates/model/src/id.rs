@@ -1,0 +1,242 @@
+//! Names and numbers that identify things, parsed once at the door.
+//!
+//! A value of these types is always well-formed. Cloning a name never copies its text.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::limits;
+
+/// A name that does not have the required form.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{what} {given:?} is not valid: {rule}")]
+pub struct InvalidName {
+    /// What kind of name it was to be.
+    pub what: &'static str,
+    /// The text that was given, cut to a printable length.
+    pub given: String,
+    /// What would have been right.
+    pub rule: &'static str,
+}
+
+macro_rules! name {
+    ($(#[$doc:meta])* $type:ident, $what:literal, $rule:literal, $is_valid:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $type(Arc<str>);
+
+        impl $type {
+            #[doc = concat!("Takes a ", $what, ": ", $rule, ".")]
+            pub fn parse(text: &str) -> Result<Self, InvalidName> {
+                let is_valid: fn(&str) -> bool = $is_valid;
+                if is_valid(text) {
+                    Ok(Self(text.into()))
+                } else {
+                    let given = text.chars().take(64).collect();
+                    Err(InvalidName { what: $what, given, rule: $rule })
+                }
+            }
+
+            /// The text of the name.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Debug::fmt(&self.0, f)
+            }
+        }
+
+        impl std::borrow::Borrow<str> for $type {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+    };
+}
+
+fn is_client_id(text: &str) -> bool {
+    (1..=limits::CLIENT_ID_BYTES).contains(&text.len())
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"+-_.".contains(&b))
+}
+
+name!(
+    /// The region and tenant part of an account's name, such as `1-2-0`.
+    CloudId, "cloud id", "three numbers joined by '-', such as 1-2-0",
+    |text| {
+        let is_number = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+        text.len() <= limits::CLOUD_ID_BYTES
+            && text.split('-').count() == 3
+            && text.split('-').all(is_number)
+    }
+);
+
+name!(
+    /// The public name of an account towards browsers: one DNS label.
+    WebRtcAccessKey, "WebRTC access key", "1 to 63 characters of a-z and 0-9",
+    |text| {
+        (1..=63).contains(&text.len())
+            && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+    }
+);
+
+name!(
+    /// A client of an account, such as `bob`.
+    ClientId, "client id", "1 to 128 characters of A-Z, a-z, 0-9, '+', '-', '_' and '.'",
+    is_client_id
+);
+
+name!(
+    /// The user part of an account's login, such as `demo@example.com`.
+    Username, "user name", "1 to 128 printable characters without space, ':' and '/'",
+    |text| {
+        (1..=limits::USERNAME_BYTES).contains(&text.len())
+            && text.bytes().all(|b| b.is_ascii_graphic() && b != b':' && b != b'/')
+    }
+);
+
+/// Which clients a token may call: one id, or every id with a prefix (written with a trailing `*`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CallPattern {
+    /// Exactly this client.
+    Client(ClientId),
+    /// Every client whose id begins so; the empty prefix is every client.
+    Prefix(String),
+}
+
+impl CallPattern {
+    /// Reads `bob`, `team-*` or `*`.
+    pub fn parse(text: &str) -> Result<Self, InvalidName> {
+        match text.strip_suffix('*') {
+            Some("") => Ok(Self::Prefix(String::new())),
+            Some(prefix) if is_client_id(prefix) => Ok(Self::Prefix(prefix.to_owned())),
+            Some(_) => Err(InvalidName {
+                what: "client pattern",
+                given: text.chars().take(64).collect(),
+                rule: "a client id, or the beginning of one followed by '*'",
+            }),
+            None => ClientId::parse(text).map(Self::Client),
+        }
+    }
+
+    /// Whether this pattern permits calling `client`.
+    pub fn permits(&self, client: &ClientId) -> bool {
+        match self {
+            Self::Client(only) => only == client,
+            Self::Prefix(prefix) => client.as_str().starts_with(prefix.as_str()),
+        }
+    }
+}
+
+impl fmt::Display for CallPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Client(client) => client.fmt(f),
+            Self::Prefix(prefix) => write!(f, "{prefix}*"),
+        }
+    }
+}
+
+/// How an account logs in to the web services: `cloudID/username`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Login {
+    /// The part before the slash.
+    pub cloud_id: CloudId,
+    /// The part after it.
+    pub username: Username,
+}
+
+impl Login {
+    /// Reads `1-2-0/bob@example.com`.
+    pub fn parse(text: &str) -> Result<Self, InvalidName> {
+        let (cloud_id, username) = text.split_once('/').ok_or_else(|| InvalidName {
+            what: "login",
+            given: text.chars().take(64).collect(),
+            rule: "cloud id, '/', user name, such as 1-2-0/bob@example.com",
+        })?;
+        Ok(Self {
+            cloud_id: CloudId::parse(cloud_id)?,
+            username: Username::parse(username)?,
+        })
+    }
+}
+
+impl fmt::Display for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.cloud_id, self.username)
+    }
+}
+
+/// An account's number in the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AccountId(pub u32);
+
+/// One connection of a client to this node; never used twice in a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnectionId(pub u64);
+
+/// A call's own number, unique in the store: 128 random bits, written as 32 hexadecimal digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RecordId(pub u128);
+
+impl fmt::Display for RecordId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_keep_to_their_form() {
+        for good in ["1-2-0", "0-0-0", "10-200-3"] {
+            assert!(CloudId::parse(good).is_ok(), "{good}");
+        }
+        for bad in ["", "1-2", "1-2-0-1", "a-2-0", "1--0", " 1-2-0"] {
+            assert!(CloudId::parse(bad).is_err(), "{bad}");
+        }
+        for good in ["bob", "a+b-c_d.e", "A1"] {
+            assert!(ClientId::parse(good).is_ok(), "{good}");
+        }
+        for bad in ["", "bob smith", "bob*", "böb", "a@b"] {
+            assert!(ClientId::parse(bad).is_err(), "{bad}");
+        }
+        assert!(ClientId::parse(&"x".repeat(129)).is_err());
+        assert!(WebRtcAccessKey::parse("Upper").is_err());
+        assert!(Login::parse("1-2-0/bob@example.com").is_ok());
+        assert!(Login::parse("bob@example.com").is_err());
+    }
+
+    #[test]
+    fn patterns_permit_one_client_or_a_prefix() {
+        let client = |id| ClientId::parse(id).unwrap();
+        assert!(CallPattern::parse("*").unwrap().permits(&client("anyone")));
+        assert!(
+            CallPattern::parse("team-*")
+                .unwrap()
+                .permits(&client("team-a"))
+        );
+        assert!(
+            !CallPattern::parse("team-*")
+                .unwrap()
+                .permits(&client("tea"))
+        );
+        assert!(CallPattern::parse("bob").unwrap().permits(&client("bob")));
+        assert!(!CallPattern::parse("bob").unwrap().permits(&client("bobby")));
+        for bad in ["", "*a", "a*b", "a**"] {
+            assert!(CallPattern::parse(bad).is_err(), "{bad}");
+        }
+    }
+}

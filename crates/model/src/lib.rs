@@ -1,0 +1,20 @@
+//! The words of offhook: what the other crates talk about.
+//!
+//! Time, names, the directory of accounts and their keys, call records, and every bound of the product.
+//! This crate never performs I/O, never reads a clock, and depends on no other crate of the project.
+
+mod directory;
+mod id;
+pub mod limits;
+mod record;
+mod time;
+
+pub use directory::{
+    Account, AccountKind, Algorithm, ApiKeyHash, Directory, SecretBytes, SigningKeyRow, TokenLimit,
+};
+pub use id::{
+    AccountId, CallPattern, ClientId, CloudId, ConnectionId, InvalidName, Login, RecordId,
+    Username, WebRtcAccessKey,
+};
+pub use record::{CallOutcome, CallRecord, EndedBy};
+pub use time::{Instant, Now, UnixTime};

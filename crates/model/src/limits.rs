@@ -1,0 +1,109 @@
+//! Every bound of the product, named, with its reason.
+//!
+//! Reaching a bound is counted and has a standard answer; nothing grows without one.
+
+use std::time::Duration;
+
+// Names.
+
+/// A client id, so that a token with its full list of permissions stays far below a message.
+pub const CLIENT_ID_BYTES: usize = 128;
+/// A cloud id: three numbers.
+pub const CLOUD_ID_BYTES: usize = 32;
+/// A user name: an e-mail address, mostly.
+pub const USERNAME_BYTES: usize = 128;
+
+// Tokens.
+
+/// Shortest life of a token that the web service gives out.
+pub const TOKEN_TTL_MIN_S: u32 = 600;
+/// Life of a token whose request does not name one.
+pub const TOKEN_TTL_DEFAULT_S: u32 = 3600;
+/// Longest life of a token that the web service gives out: a day.
+pub const TOKEN_TTL_MAX_S: u32 = 86_400;
+/// Entries of `call_client` in one token; more are better said with a prefix.
+pub const CALL_PATTERNS: usize = 100;
+/// A token that is longer is not looked at: ours with the longest list are below 20 KiB.
+pub const TOKEN_BYTES: usize = 24 * 1024;
+/// How far ahead of ours the clock of a token's issuer may be (RFC 7519 §4.1.5).
+pub const TOKEN_LEEWAY_S: u64 = 5;
+/// Tokens in a month for a developer account that has no limit of its own.
+pub const DEVELOPER_TOKENS_MONTHLY: u64 = 1_000;
+/// Verified tokens that a shard remembers; past it the one that expires first goes, and costs a signature check again.
+pub const REMEMBERED_TOKENS: usize = 200_000;
+/// How long a rotated API key goes on working.
+pub const API_KEY_GRACE_S: u64 = 86_400;
+
+// HTTP.
+
+/// Body of a web service request: its parameters are short.
+pub const HTTP_BODY_BYTES: usize = 64 * 1024;
+/// Parameters in a web service request.
+pub const HTTP_PARAMETERS: usize = 256;
+/// From the first byte of a connection to the end of its request's head; also for the TLS handshake.
+pub const HTTP_HEAD_TIME: Duration = Duration::from_secs(10);
+/// Login failures from one address before it is slowed down.
+pub const LOGIN_FAILURES_BURST: u32 = 20;
+/// Login failures a minute from one address after that.
+pub const LOGIN_FAILURES_MINUTELY: u32 = 12;
+
+// Connections.
+
+/// One SIP message; a video INVITE is about 8 KiB.
+pub const MESSAGE_BYTES: usize = 64 * 1024;
+/// Header rows in one message; real ones have about 16.
+pub const HEADER_ROWS: usize = 96;
+/// WebSocket connections of one node.
+pub const CONNECTIONS: usize = 200_000;
+/// WebSocket connections from one address: a large office behind one NAT.
+pub const CONNECTIONS_PER_ADDRESS: usize = 2_000;
+/// Connections of one account on one shard.
+pub const CONNECTIONS_PER_ACCOUNT: usize = 100_000;
+/// A connection that has not said which account it belongs to is closed after this.
+pub const INTRODUCTION_TIME: Duration = Duration::from_secs(30);
+/// Requests a second that a connection may keep up; the SDK makes one each 30 s, a call about ten.
+pub const REQUESTS_PER_SECOND: u32 = 20;
+/// Requests that it may send at once before that rate counts.
+pub const REQUESTS_BURST: u32 = 100;
+/// Messages that violate the syntax before a connection is closed.
+pub const MALFORMED_MESSAGES: u32 = 20;
+/// Bytes that wait for a slow reader before its connection is closed.
+pub const OUTBOX_BYTES: usize = 1024 * 1024;
+/// Messages that wait for a slow reader before its connection is closed.
+pub const OUTBOX_MESSAGES: usize = 256;
+/// A silent connection is asked for a sign of life after this.
+pub const PING_INTERVAL: Duration = Duration::from_secs(25);
+/// Pings without an answer before a connection counts as lost.
+pub const PINGS_UNANSWERED: u8 = 2;
+
+// Registration.
+
+/// A registration's longest life: the SDK asks for 600 s.
+pub const REGISTRATION_MAX_S: u32 = 3_600;
+/// Its shortest, unless the token ends sooner; less is answered 423 (RFC 3261 §10.2.8).
+pub const REGISTRATION_MIN_S: u32 = 60;
+/// What a REGISTER without `expires` gets (RFC 3261 §10.3 leaves it to us).
+pub const REGISTRATION_DEFAULT_S: u32 = 600;
+/// Instances of one client at a time; the one that registered longest ago gives way.
+pub const BINDINGS_PER_CLIENT: usize = 10;
+/// Answers to REGISTER that may have got lost with their connection, for each shard.
+pub const ORPHANED_REGISTERS: usize = 10_000;
+
+// Calls.
+
+/// How long a callee may ring.
+pub const NO_ANSWER_TIME: Duration = Duration::from_secs(60);
+/// RFC 3261 §17.1.1.2 timers B and F (64 × T1): how long a request waits for its final answer.
+pub const TRANSACTION_TIME: Duration = Duration::from_secs(32);
+/// A re-INVITE waits longer: the SDK gathers candidates, a person may be asked for a permission.
+pub const REINVITE_TIME: Duration = Duration::from_secs(60);
+/// How long an ended call absorbs late answers and repeated requests (64 × T1).
+pub const LINGER_TIME: Duration = Duration::from_secs(32);
+/// Calls at a time on one connection.
+pub const CALLS_PER_CONNECTION: usize = 50;
+/// Requests of a call that are open or have just been answered, both directions together.
+pub const EXCHANGES_PER_CALL: usize = 32;
+/// Calls of one shard, with those that linger.
+pub const CALLS: usize = 200_000;
+/// A call that nobody ended: two days.
+pub const CALL_TIME: Duration = Duration::from_secs(2 * 86_400);

@@ -1,0 +1,35 @@
+//! SIP messages by the RFC: a borrowing parser, a printer, and the checks a server makes on what it receives.
+//!
+//! RFC 3261 (messages, headers, URIs), 3326 (Reason), 3581 (`rport`), 4475 (torture messages, held by `tests/rfc4475.rs`),
+//! 7118 (one WebSocket frame is one message), 8898 (Bearer tokens).
+//!
+//! [`parse`] takes one complete message and borrows everything from it; the only allocation is the index of header rows,
+//! bounded by [`MAX_ROWS`]. What breaks the syntax becomes a [`Malformed`] that carries what is needed to answer it.
+//! [`MessageWriter`] prints front to back into one buffer.
+//!
+//! This crate never opens a socket, reads a clock or draws a random number, knows no product, and does not panic on any
+//! input.
+
+#![warn(missing_docs)]
+
+mod bytes;
+mod header;
+mod message;
+mod method;
+mod name;
+mod parse;
+mod print;
+mod reply;
+mod screen;
+pub mod status;
+mod uri;
+
+pub use header::{BadValue, CSeq, Contact, NameAddr, Params, Reason, Via};
+pub use message::{Header, Headers, Message, Request, Response};
+pub use method::Method;
+pub use name::Name;
+pub use parse::{MAX_ROWS, Malformed, parse};
+pub use print::MessageWriter;
+pub use reply::ReplyHead;
+pub use screen::{Capabilities, Screened, screen};
+pub use uri::Uri;

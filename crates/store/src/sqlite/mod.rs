@@ -1,0 +1,314 @@
+//! The store in one SQLite file, `offhook.db`, in write-ahead-log mode.
+//!
+//! One connection writes and a few read: writers inside the process queue in order, readers never wait for them.
+//! Every transaction that writes begins as IMMEDIATE: one that begins by reading could not be let wait for its turn.
+//! What is committed survives the death of the process (synchronous NORMAL); a power cut may take the last commits.
+
+mod account;
+mod fault;
+mod folder;
+mod key;
+mod record;
+mod usage;
+mod value;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::SecretBytes;
+use sqlx::migrate::Migrator;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions, Connection, SqlitePool, Transaction};
+
+use crate::StoreError;
+use value::Unfit;
+
+static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
+
+/// The operation that `open` is, in errors.
+const OPEN: &str = "open the store";
+/// Marks the file as offhook's (`PRAGMA application_id`): "ofhk".
+const APPLICATION_ID: i32 = 0x6f66_686b;
+/// How long to wait for a lock that another process holds.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long to wait for a connection, behind others of this process.
+const QUEUE_TIME: Duration = Duration::from_secs(15);
+/// Connections that only read: one for the poll of the version, one for a listing meanwhile.
+const READERS: u32 = 2;
+
+/// A SQLite store.
+#[derive(Clone, Debug)]
+pub struct Sqlite {
+    writer: SqlitePool,
+    readers: SqlitePool,
+    file: Arc<Path>,
+}
+
+impl Sqlite {
+    pub(crate) async fn open(dir: &Path, fresh_pepper: [u8; 32]) -> Result<Self, StoreError> {
+        Self::open_patiently(dir, fresh_pepper, PATIENCE).await
+    }
+
+    async fn open_patiently(
+        dir: &Path,
+        fresh_pepper: [u8; 32],
+        patience: Duration,
+    ) -> Result<Self, StoreError> {
+        folder::make(dir)?;
+        let turn = folder::take_turn(dir, patience).await?;
+        let file = folder::database(dir)?;
+        let options = SqliteConnectOptions::new()
+            .filename(&file)
+            .busy_timeout(patience)
+            .foreign_keys(true)
+            .synchronous(SqliteSynchronous::Normal)
+            // Deleted keys are overwritten.
+            .pragma("secure_delete", "ON");
+        claim(&options, &file).await?;
+
+        let opening = |error| fault::explain(OPEN, file.clone(), error);
+        let options = options.journal_mode(SqliteJournalMode::Wal);
+        let writer = pool(1)
+            .connect_with(options.clone())
+            .await
+            .map_err(opening)?;
+        MIGRATIONS
+            .run(&writer)
+            .await
+            .map_err(|error| fault::explain_migration(OPEN, file.clone(), error))?;
+        sqlx::query(
+            "INSERT INTO secrets (name, value) VALUES ('pepper', ?) ON CONFLICT DO NOTHING",
+        )
+        .bind(fresh_pepper.as_slice())
+        .execute(&writer)
+        .await
+        .map_err(opening)?;
+        let readers = pool(READERS)
+            .connect_with(options.pragma("query_only", "ON"))
+            .await
+            .map_err(opening)?;
+        drop(turn);
+        Ok(Self {
+            writer,
+            readers,
+            file: file.into(),
+        })
+    }
+
+    pub(crate) async fn close(&self) {
+        self.readers.close().await;
+        // The last connection to close folds the log into the database file.
+        self.writer.close().await;
+    }
+
+    pub(crate) async fn pepper(&self) -> Result<SecretBytes, StoreError> {
+        let operation = "read the pepper";
+        sqlx::query_scalar("SELECT value FROM secrets WHERE name = 'pepper'")
+            .fetch_one(&self.readers)
+            .await
+            .map(SecretBytes::new)
+            .map_err(self.failed(operation))
+    }
+
+    async fn begin(
+        &self,
+        operation: &'static str,
+    ) -> Result<Transaction<'static, sqlx::Sqlite>, StoreError> {
+        self.writer
+            .begin_with("BEGIN IMMEDIATE")
+            .await
+            .map_err(self.failed(operation))
+    }
+
+    /// Says what an answer of SQLite means for `operation`.
+    fn failed(&self, operation: &'static str) -> impl Fn(sqlx::Error) -> StoreError {
+        move |error| fault::explain(operation, self.path(), error)
+    }
+
+    /// Says that something in the file does not fit.
+    fn damaged(&self, operation: &'static str) -> impl Fn(Unfit) -> StoreError {
+        move |what| StoreError::Damaged {
+            operation,
+            file: self.path(),
+            what,
+        }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.file.to_path_buf()
+    }
+}
+
+/// Makes sure that the file is ours or empty, before anything is changed in it; an empty one becomes ours.
+async fn claim(options: &SqliteConnectOptions, file: &Path) -> Result<(), StoreError> {
+    let opening = |error| fault::explain(OPEN, file.to_owned(), error);
+    let mut connection = options.connect().await.map_err(opening)?;
+    let owner: i32 = sqlx::query_scalar("PRAGMA application_id")
+        .fetch_one(&mut connection)
+        .await
+        .map_err(opening)?;
+    let tables: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_schema")
+        .fetch_one(&mut connection)
+        .await
+        .map_err(opening)?;
+    match (owner, tables) {
+        (APPLICATION_ID, _) => {}
+        (0, 0) => {
+            let mark = sqlx::AssertSqlSafe(format!("PRAGMA application_id = {APPLICATION_ID}"));
+            sqlx::query(mark)
+                .execute(&mut connection)
+                .await
+                .map_err(opening)?;
+        }
+        (_, _) => {
+            return Err(StoreError::Foreign {
+                file: file.to_owned(),
+            });
+        }
+    }
+    connection.close().await.map_err(opening)
+}
+
+fn pool(connections: u32) -> SqlitePoolOptions {
+    SqlitePoolOptions::new()
+        .min_connections(connections)
+        .max_connections(connections)
+        .acquire_timeout(QUEUE_TIME)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        // A file does not go away like a server does.
+        .test_before_acquire(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PEPPER: [u8; 32] = [7; 32];
+
+    async fn impatient(dir: &Path) -> Result<Sqlite, StoreError> {
+        Sqlite::open_patiently(dir, PEPPER, Duration::from_millis(1)).await
+    }
+
+    #[tokio::test]
+    async fn a_lock_that_is_not_given_back_is_reported() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let one = impatient(dir.path()).await.unwrap();
+        let other = impatient(dir.path()).await.unwrap();
+        let held = one.begin("hold the lock").await.unwrap();
+        let error = other
+            .save_token_counts((2025, 6), &[(model::AccountId(1), 1)])
+            .await
+            .unwrap_err();
+        assert!(matches!(error, StoreError::Busy { .. }), "{error:?}");
+        let text = error.to_string();
+        assert!(
+            text.starts_with("cannot save the counts of tokens: /"),
+            "{text}"
+        );
+        assert!(
+            text.contains("offhook.db stayed locked by another process"),
+            "{text}"
+        );
+        other
+            .directory_version()
+            .await
+            .expect("readers do not wait for a writer");
+        held.rollback().await.unwrap();
+        other.begin("write").await.expect("the lock is free again");
+    }
+
+    #[tokio::test]
+    async fn whoever_is_stuck_while_opening_is_reported() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let turn = folder::take_turn(dir.path(), PATIENCE).await.unwrap();
+        let error = impatient(dir.path()).await.unwrap_err();
+        assert!(
+            matches!(&error, StoreError::Busy { file, .. } if file.ends_with("offhook.lock")),
+            "{error:?}"
+        );
+        drop(turn);
+        impatient(dir.path()).await.expect("its turn has come");
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_is_reported_and_breaks_nothing() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let sqlite = impatient(dir.path()).await.unwrap();
+        let pages: i64 = sqlx::query_scalar("PRAGMA page_count")
+            .fetch_one(&sqlite.writer)
+            .await
+            .unwrap();
+        let cap = sqlx::AssertSqlSafe(format!("PRAGMA max_page_count = {pages}"));
+        sqlx::query(cap).execute(&sqlite.writer).await.unwrap();
+        let error = sqlx::query("INSERT INTO secrets (name, value) SELECT value, randomblob(32) FROM \
+             (WITH RECURSIVE n(value) AS (SELECT 1 UNION ALL SELECT value + 1 FROM n LIMIT 10000) SELECT * FROM n)")
+            .execute(&sqlite.writer)
+            .await
+            .map_err(sqlite.failed("write a lot"))
+            .unwrap_err();
+        assert!(matches!(error, StoreError::Full { .. }), "{error:?}");
+        assert!(
+            error.to_string().contains("no space is left for /"),
+            "{error}"
+        );
+        assert_eq!(sqlite.pepper().await.unwrap().expose(), PEPPER);
+    }
+
+    #[tokio::test]
+    async fn readers_cannot_write() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let sqlite = impatient(dir.path()).await.unwrap();
+        let error = sqlx::query("DELETE FROM secrets")
+            .execute(&sqlite.readers)
+            .await
+            .map_err(sqlite.failed("delete the pepper"))
+            .unwrap_err();
+        assert!(matches!(error, StoreError::ReadOnly { .. }), "{error:?}");
+    }
+
+    #[tokio::test]
+    async fn pages_and_polls_use_an_index() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let sqlite = impatient(dir.path()).await.unwrap();
+        for (query, index) in [
+            (
+                "SELECT id FROM records ORDER BY started_ms DESC, id DESC LIMIT 9",
+                "records_newest",
+            ),
+            (
+                "SELECT id FROM records WHERE (started_ms, id) < (9, x'00') ORDER BY started_ms DESC, id DESC",
+                "records_newest",
+            ),
+            (
+                "SELECT id FROM records WHERE account_id = 1 ORDER BY started_ms DESC, id DESC",
+                "records_of_account",
+            ),
+            (
+                "UPDATE records SET ended_ms = 1 WHERE ended_ms IS NULL",
+                "records_going_on",
+            ),
+            (
+                "SELECT 1 FROM api_keys WHERE expires_ms <= 9",
+                "api_keys_expiry",
+            ),
+            (
+                "SELECT 1 FROM signing_keys WHERE expires_ms <= 9",
+                "signing_keys_expiry",
+            ),
+        ] {
+            let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {query}"));
+            let steps: Vec<(i64, i64, i64, String)> = sqlx::query_as(explain)
+                .fetch_all(&sqlite.writer)
+                .await
+                .unwrap();
+            let plan: String = steps
+                .into_iter()
+                .map(|(_, _, _, step)| step + "\n")
+                .collect();
+            assert!(plan.contains(index), "{query}: {plan}");
+            assert!(!plan.contains("TEMP B-TREE"), "{query}: {plan}");
+        }
+    }
+}

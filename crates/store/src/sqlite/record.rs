@@ -1,0 +1,154 @@
+//! Call records.
+
+use model::{CallOutcome, CallRecord, ClientId, EndedBy, RecordId, UnixTime};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{QueryBuilder, Row};
+
+use super::{Sqlite, value};
+use crate::{RecordQuery, StoreError};
+
+const READ: &str = "read call records";
+const SAVE: &str = "save call records";
+const END: &str = "end the records of an earlier run";
+/// Rows in one statement: SQLite takes 32,766 values, a record has twelve.
+const ROWS: usize = 500;
+/// RFC 3261 §21.5.1: the server failed.
+const DANGLING_STATUS: u16 = 500;
+
+impl Sqlite {
+    pub(crate) async fn save_records(&self, records: &[CallRecord]) -> Result<(), StoreError> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        let mut transaction = self.begin(SAVE).await?;
+        for rows in records.chunks(ROWS) {
+            let mut statement = upsert(rows);
+            // Not to be remembered: its text differs with the number of rows.
+            statement
+                .build()
+                .persistent(false)
+                .execute(&mut *transaction)
+                .await
+                .map_err(self.failed(SAVE))?;
+        }
+        transaction.commit().await.map_err(self.failed(SAVE))
+    }
+
+    pub(crate) async fn records(&self, query: RecordQuery) -> Result<Vec<CallRecord>, StoreError> {
+        let mut statement: QueryBuilder<sqlx::Sqlite> = QueryBuilder::new(
+            "SELECT id, account_id, caller, callee, call_id, started_ms, ringing_ms, answered_ms, \
+             ended_ms, ended_by, status, reason FROM records WHERE true",
+        );
+        if let Some(account) = query.account {
+            statement.push(" AND account_id = ").push_bind(account.0);
+        }
+        if query.going_on {
+            statement.push(" AND ended_ms IS NULL");
+        }
+        if let Some((started, id)) = query.after {
+            statement
+                .push(" AND (started_ms, 0) < (")
+                .push_bind(value::millis(started));
+            statement
+                .push(", ")
+                .push_bind(id.0.to_be_bytes().to_vec())
+                .push(")");
+        }
+        statement
+            .push(" ORDER BY started_ms DESC, id DESC LIMIT ")
+            .push_bind(query.limit);
+        let rows = statement
+            .build()
+            .fetch_all(&self.readers)
+            .await
+            .map_err(self.failed(READ))?;
+        rows.iter().map(|row| self.record(row)).collect()
+    }
+
+    pub(crate) async fn end_dangling_records(
+        &self,
+        now: UnixTime,
+        reason: &str,
+    ) -> Result<u64, StoreError> {
+        // Never before the call's own times, should the clock have been put back.
+        sqlx::query(
+            "UPDATE records SET ended_ms = max(?, started_ms, coalesce(ringing_ms, 0), coalesce(answered_ms, 0)), \
+             ended_by = ?, status = ?, reason = ? WHERE ended_ms IS NULL",
+        )
+        .bind(value::millis(now))
+        .bind(EndedBy::Server.as_str())
+        .bind(DANGLING_STATUS)
+        .bind(reason)
+        .execute(&self.writer)
+        .await
+        .map(|done| done.rows_affected())
+        .map_err(self.failed(END))
+    }
+
+    fn record(&self, row: &SqliteRow) -> Result<CallRecord, StoreError> {
+        let (failed, damaged) = (self.failed(READ), self.damaged(READ));
+        let text = |column| row.try_get::<&str, _>(column).map_err(&failed);
+        let number = |column| row.try_get::<i64, _>(column).map_err(&failed);
+        let time = |column| {
+            let millis = row.try_get::<Option<i64>, _>(column).map_err(&failed)?;
+            millis.map(value::time).transpose().map_err(&damaged)
+        };
+        let client =
+            |column| ClientId::parse(text(column)?).map_err(|error| damaged(error.to_string()));
+        let id = row.try_get::<&[u8], _>("id").map_err(&failed)?;
+        let outcome = match time("ended_ms")? {
+            Some(at) => Some(CallOutcome {
+                at,
+                by: value::word(text("ended_by")?, EndedBy::parse).map_err(&damaged)?,
+                status: row.try_get("status").map_err(&failed)?,
+                reason: text("reason")?.to_owned(),
+            }),
+            None => None,
+        };
+        Ok(CallRecord {
+            id: RecordId(u128::from_be_bytes(value::bytes(id).map_err(&damaged)?)),
+            account: value::account_id(number("account_id")?).map_err(&damaged)?,
+            caller: client("caller")?,
+            callee: client("callee")?,
+            call_id: text("call_id")?.to_owned(),
+            started: value::time(number("started_ms")?).map_err(&damaged)?,
+            ringing: time("ringing_ms")?,
+            answered: time("answered_ms")?,
+            outcome,
+        })
+    }
+}
+
+/// Adds records, or completes those that are there.
+fn upsert(records: &[CallRecord]) -> QueryBuilder<sqlx::Sqlite> {
+    let mut statement = QueryBuilder::new(
+        "INSERT INTO records (id, account_id, caller, callee, call_id, started_ms, ringing_ms, answered_ms, \
+         ended_ms, ended_by, status, reason) ",
+    );
+    statement.push_values(records, |mut row, record| {
+        let outcome = record.outcome.as_ref();
+        row.push_bind(record.id.0.to_be_bytes().to_vec())
+            .push_bind(record.account.0)
+            .push_bind(record.caller.as_str().to_owned())
+            .push_bind(record.callee.as_str().to_owned())
+            .push_bind(record.call_id.clone())
+            .push_bind(value::millis(record.started))
+            .push_bind(record.ringing.map(value::millis))
+            .push_bind(record.answered.map(value::millis))
+            .push_bind(outcome.map(|outcome| value::millis(outcome.at)))
+            .push_bind(outcome.map(|outcome| outcome.by.as_str()))
+            .push_bind(outcome.map(|outcome| outcome.status))
+            .push_bind(outcome.map(|outcome| outcome.reason.clone()));
+    });
+    // The four columns of the outcome come together or not at all.
+    statement.push(
+        " ON CONFLICT (id) DO UPDATE SET \
+         ringing_ms = coalesce(excluded.ringing_ms, ringing_ms), \
+         answered_ms = coalesce(excluded.answered_ms, answered_ms), \
+         ended_ms = coalesce(excluded.ended_ms, ended_ms), \
+         ended_by = coalesce(excluded.ended_by, ended_by), \
+         status = coalesce(excluded.status, status), \
+         reason = coalesce(excluded.reason, reason)",
+    );
+    statement
+}

@@ -1,0 +1,192 @@
+//! Call records.
+
+use model::{AccountId, CallOutcome, CallRecord, EndedBy, UnixTime};
+use store::RecordQuery;
+
+use crate::sample::{self, HOUR, NOW};
+
+#[tokio::test]
+async fn a_record_is_completed_under_its_number() {
+    let (_dir, store) = sample::fresh().await;
+    let id = store.create_account(sample::account("ann")).await.unwrap();
+    let begun = sample::call(id, 0);
+    let ended = sample::hung_up(&begun);
+    store
+        .save_records(std::slice::from_ref(&begun))
+        .await
+        .unwrap();
+    assert_eq!(
+        store.records(RecordQuery::default()).await.unwrap(),
+        [begun.clone()]
+    );
+    store
+        .save_records(std::slice::from_ref(&ended))
+        .await
+        .unwrap();
+    assert_eq!(
+        store.records(RecordQuery::default()).await.unwrap(),
+        [ended.clone()]
+    );
+    store.save_records(&[begun]).await.unwrap();
+    assert_eq!(
+        store.records(RecordQuery::default()).await.unwrap(),
+        [ended],
+        "a late repeat takes nothing away"
+    );
+}
+
+#[tokio::test]
+async fn beginning_and_end_may_come_in_one_batch() {
+    let (_dir, store) = sample::fresh().await;
+    let id = store.create_account(sample::account("ann")).await.unwrap();
+    let begun = sample::call(id, 0);
+    let ended = sample::hung_up(&begun);
+    store.save_records(&[begun, ended.clone()]).await.unwrap();
+    assert_eq!(
+        store.records(RecordQuery::default()).await.unwrap(),
+        [ended]
+    );
+}
+
+#[tokio::test]
+async fn records_of_any_number_come_newest_first_in_pages() {
+    let (_dir, store) = sample::fresh().await;
+    let id = store.create_account(sample::account("ann")).await.unwrap();
+    // Two calls in each minute, so that a page can end between calls of the same time.
+    let mut calls: Vec<CallRecord> = (0..1_200).map(|number| sample::call(id, number)).collect();
+    for (number, call) in (0_u32..).zip(&mut calls) {
+        call.started = sample::call(id, number / 2).started;
+    }
+    store.save_records(&calls).await.unwrap();
+
+    let mut query = RecordQuery {
+        limit: 7,
+        ..RecordQuery::default()
+    };
+    let mut listed = Vec::new();
+    loop {
+        let page = store.records(query).await.unwrap();
+        let Some(last) = page.last() else { break };
+        query.after = Some((last.started, last.id));
+        listed.extend(page);
+    }
+    calls.reverse();
+    assert_eq!(listed, calls);
+}
+
+#[tokio::test]
+async fn a_listing_can_be_of_one_account_and_of_calls_that_go_on() {
+    let (_dir, store) = sample::fresh().await;
+    let ann = store.create_account(sample::account("ann")).await.unwrap();
+    let ben = store.create_account(sample::account("ben")).await.unwrap();
+    let calls = [
+        sample::call(ann, 1),
+        sample::hung_up(&sample::call(ann, 2)),
+        sample::call(ben, 3),
+    ];
+    store.save_records(&calls).await.unwrap();
+    let of_ann = RecordQuery {
+        account: Some(ann),
+        ..RecordQuery::default()
+    };
+    assert_eq!(
+        store.records(of_ann).await.unwrap(),
+        [calls[1].clone(), calls[0].clone()]
+    );
+    let going_on = RecordQuery {
+        going_on: true,
+        ..RecordQuery::default()
+    };
+    assert_eq!(
+        store.records(going_on).await.unwrap(),
+        [calls[2].clone(), calls[0].clone()]
+    );
+    let both = RecordQuery {
+        going_on: true,
+        ..of_ann
+    };
+    assert_eq!(store.records(both).await.unwrap(), [calls[0].clone()]);
+}
+
+#[tokio::test]
+async fn records_are_saved_all_or_none() {
+    let (_dir, store) = sample::fresh().await;
+    let id = store.create_account(sample::account("ann")).await.unwrap();
+    let calls = [sample::call(id, 0), sample::call(AccountId(4711), 1)];
+    store
+        .save_records(&calls)
+        .await
+        .expect_err("nobody has the number 4711");
+    assert_eq!(store.records(RecordQuery::default()).await.unwrap(), []);
+    store
+        .save_records(&[])
+        .await
+        .expect("nothing to do is no error");
+}
+
+#[tokio::test]
+async fn calls_that_a_killed_process_left_are_ended() {
+    let (_dir, store) = sample::fresh().await;
+    let id = store.create_account(sample::account("ann")).await.unwrap();
+    let ended = sample::hung_up(&sample::call(id, 0));
+    let answered = CallRecord {
+        answered: Some(NOW + HOUR),
+        ..sample::call(id, 1)
+    };
+    let ringing = sample::call(id, 2);
+    store
+        .save_records(&[ended.clone(), answered.clone(), ringing.clone()])
+        .await
+        .unwrap();
+
+    let now = NOW + HOUR * 2;
+    assert_eq!(
+        store
+            .end_dangling_records(now, "the server was killed")
+            .await
+            .unwrap(),
+        2
+    );
+    let outcome = |at: UnixTime| CallOutcome {
+        at,
+        by: EndedBy::Server,
+        status: 500,
+        reason: "the server was killed".to_owned(),
+    };
+    let expected = [
+        CallRecord {
+            outcome: Some(outcome(now)),
+            ..ringing
+        },
+        CallRecord {
+            outcome: Some(outcome(now)),
+            ..answered
+        },
+        ended,
+    ];
+    assert_eq!(
+        store.records(RecordQuery::default()).await.unwrap(),
+        expected
+    );
+    assert_eq!(store.end_dangling_records(now, "again").await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_call_never_ends_before_it_was_answered() {
+    let (_dir, store) = sample::fresh().await;
+    let id = store.create_account(sample::account("ann")).await.unwrap();
+    let answered = CallRecord {
+        answered: Some(NOW + HOUR),
+        ..sample::call(id, 0)
+    };
+    store.save_records(&[answered]).await.unwrap();
+    store
+        .end_dangling_records(NOW, "the clock was put back")
+        .await
+        .unwrap();
+    let records = store.records(RecordQuery::default()).await.unwrap();
+    assert_eq!(
+        records[0].outcome.as_ref().map(|outcome| outcome.at),
+        Some(NOW + HOUR)
+    );
+}

@@ -1,0 +1,139 @@
+//! One call: a back-to-back user agent that behaves like a proxy.
+//!
+//! Two dialogs, one for each client, with the same Call-ID; SDP passes byte for byte. A call knows
+//! its two connections and nothing of registrations or tokens: whoever places it has checked them.
+//! It is driven by messages, lost connections and its deadline, and answers with effects.
+
+mod exchange;
+mod leg;
+mod pass;
+mod relay;
+mod setup;
+mod teardown;
+
+use std::collections::VecDeque;
+
+use model::{CallRecord, ConnectionId, Instant, Now};
+
+pub(crate) use exchange::{Exchange, Progress};
+pub(crate) use leg::{Leg, Side, read_branch, read_tag};
+pub(crate) use setup::Placing;
+pub(crate) use teardown::End;
+
+use crate::effect::{Counter, Effect};
+use crate::random::Random;
+
+/// A call's number in its shard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct CallKey(pub(crate) u64);
+
+/// What a call may use while it acts.
+pub(crate) struct Act<'a> {
+    pub(crate) now: Now,
+    pub(crate) random: &'a mut Random,
+    pub(crate) effects: &'a mut VecDeque<Effect>,
+}
+
+impl Act<'_> {
+    pub(crate) fn send(&mut self, connection: ConnectionId, message: Vec<u8>) {
+        self.effects.push_back(Effect::Send {
+            connection,
+            message,
+        });
+    }
+
+    pub(crate) fn count(&mut self, counter: Counter) {
+        self.effects.push_back(Effect::Count(counter));
+    }
+
+    pub(crate) fn record(&mut self, record: &CallRecord) {
+        self.effects
+            .push_back(Effect::Record(Box::new(record.clone())));
+    }
+}
+
+/// How far a call has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// The callee has not answered.
+    Setup {
+        /// When it has rung long enough.
+        until: Instant,
+    },
+    /// Answered.
+    Live {
+        /// When nobody has ended it for far too long.
+        until: Instant,
+    },
+    /// Ended; late answers and repeated requests are still absorbed.
+    Over {
+        /// When it may be forgotten.
+        until: Instant,
+    },
+}
+
+#[derive(Debug)]
+pub(crate) struct Call {
+    key: CallKey,
+    call_id: Box<str>,
+    caller: Leg,
+    callee: Leg,
+    phase: Phase,
+    exchanges: Vec<Exchange>,
+    record: CallRecord,
+}
+
+impl Call {
+    pub(crate) fn record(&self) -> &CallRecord {
+        &self.record
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        matches!(self.phase, Phase::Over { .. })
+    }
+
+    /// The connections of caller and callee.
+    pub(crate) fn connections(&self) -> [ConnectionId; 2] {
+        [self.caller.connection, self.callee.connection]
+    }
+
+    pub(crate) fn leg(&self, side: Side) -> &Leg {
+        match side {
+            Side::Caller => &self.caller,
+            Side::Callee => &self.callee,
+        }
+    }
+
+    fn leg_mut(&mut self, side: Side) -> &mut Leg {
+        match side {
+            Side::Caller => &mut self.caller,
+            Side::Callee => &mut self.callee,
+        }
+    }
+
+    /// When the call wants to be told that its time has come.
+    pub(crate) fn deadline(&self) -> Instant {
+        let (Phase::Setup { until } | Phase::Live { until } | Phase::Over { until }) = self.phase;
+        self.exchanges
+            .iter()
+            .filter(|exchange| !matches!(exchange.progress, Progress::Closed))
+            .map(|exchange| exchange.deadline)
+            .fold(until, Instant::min)
+    }
+
+    /// Whether this INVITE is one that the call has seen (same branch on the same connection).
+    pub(crate) fn has_seen(&self, connection: ConnectionId, branch: &str) -> bool {
+        self.exchanges.iter().any(|exchange| {
+            exchange.is_invite()
+                && *exchange.asker_branch == *branch
+                && self.leg(exchange.asker).connection == connection
+        })
+    }
+
+    /// Whether this INVITE came before under another branch (RFC 3261 §8.2.2.2).
+    pub(crate) fn is_merged(&self, request: &sip::Request<'_>) -> bool {
+        *self.call_id == *request.headers.call_id()
+            && !self.is_over()
+            && self.caller.remote_tag.as_deref() == request.headers.from().tag()
+    }
+}

@@ -1,0 +1,168 @@
+//! Setting a call up: from the INVITE that was let in to the callee's answer.
+
+use std::time::Duration;
+
+use model::{AccountId, CallRecord, ClientId, ConnectionId, limits};
+use sip::{MessageWriter, Request, Response};
+
+use super::exchange::Exchange;
+use super::leg::{self, Hop, Leg, Side};
+use super::{Act, Call, CallKey, End, Phase, pass};
+use crate::effect::Counter;
+use crate::location::Binding;
+
+/// A call that may be placed: everything was checked.
+pub(crate) struct Placing<'a> {
+    pub(crate) key: CallKey,
+    pub(crate) account: AccountId,
+    pub(crate) connection: ConnectionId,
+    pub(crate) request: &'a Request<'a>,
+    pub(crate) caller: ClientId,
+    pub(crate) caller_target: &'a str,
+    pub(crate) callee: ClientId,
+    pub(crate) binding: &'a Binding,
+    pub(crate) no_answer: Duration,
+}
+
+impl Call {
+    /// Places a call: 100 to the caller, INVITE to the callee.
+    pub(crate) fn place(placing: &Placing<'_>, act: &mut Act<'_>) -> Self {
+        let request = placing.request;
+        let (caller, callee) = legs(placing, act);
+        let call_id: Box<str> = request.headers.call_id().into();
+        let record = CallRecord {
+            id: act.random.record_id(),
+            account: placing.account,
+            caller: placing.caller.clone(),
+            callee: placing.callee.clone(),
+            call_id: call_id.to_string(),
+            started: act.now.unix,
+            ringing: None,
+            answered: None,
+            outcome: None,
+        };
+        let until = act.now.mono + placing.no_answer;
+        let branch = leg::mint_branch(placing.key, act.random);
+        // Whoever does not say so much as 100 will not ring either.
+        let unheard = act.now.mono + limits::TRANSACTION_TIME.min(placing.no_answer);
+        let mut invite = Exchange::new(Side::Caller, "INVITE", request, &callee, branch, unheard);
+        invite.is_initial = true;
+
+        act.send(
+            caller.connection,
+            MessageWriter::reply(request, 100, "Trying", None).finish(),
+        );
+        let hop = Hop {
+            call_id: &call_id,
+            branch: &invite.branch,
+            max_forwards: request
+                .headers
+                .max_forwards()
+                .unwrap_or(70)
+                .saturating_sub(1),
+            target: None,
+        };
+        let mut writer = callee.request("INVITE", callee.cseq, &hop);
+        writer.header("Contact", callee.contact());
+        pass::headers(&request.headers, &mut writer);
+        act.send(callee.connection, writer.finish_with(request.body));
+        act.count(Counter::CallRouted);
+        act.record(&record);
+        let phase = Phase::Setup { until };
+        Self {
+            key: placing.key,
+            call_id,
+            caller,
+            callee,
+            phase,
+            exchanges: vec![invite],
+            record,
+        }
+    }
+
+    /// A response to the INVITE that set the call up, while the caller waits for it.
+    pub(super) fn on_setup_response(
+        &mut self,
+        at: usize,
+        response: &Response<'_>,
+        act: &mut Act<'_>,
+    ) {
+        match response.status {
+            100 => {}
+            101..200 => {
+                if self.record.ringing.is_none() {
+                    self.record.ringing = Some(act.now.unix);
+                }
+                self.pass_response(at, response, response.status, act);
+            }
+            200..300 => {
+                self.callee.remote_tag = response.headers.to().tag().map(Into::into);
+                self.refresh_target(Side::Callee, &response.headers);
+                self.phase = Phase::Live {
+                    until: act.now.mono + limits::CALL_TIME,
+                };
+                self.record.answered = Some(act.now.unix);
+                self.accept(at, response, act);
+                act.count(Counter::CallAnswered);
+                act.record(&self.record);
+            }
+            _ => {
+                // RFC 3261 §16.7: what concerns the hop to the callee alone is not the caller's.
+                let status = match response.status {
+                    401 | 407 | 503 => 500,
+                    status => status,
+                };
+                self.pass_response(at, response, status, act);
+                self.close(at);
+                let reason = refusal_in_words(response);
+                self.finish(End::callee(response.status, reason), act);
+            }
+        }
+    }
+}
+
+/// The callee's status, and what it says about it if it says anything.
+fn refusal_in_words(response: &Response<'_>) -> String {
+    let said = response.headers.reasons().find_map(|reason| reason.text());
+    match said {
+        Some(text) => text.chars().take(200).collect(),
+        None => response.reason.chars().take(200).collect(),
+    }
+}
+
+fn legs(placing: &Placing<'_>, act: &mut Act<'_>) -> (Leg, Leg) {
+    let headers = &placing.request.headers;
+    let (from, to) = (headers.from(), headers.to());
+    let binding = placing.binding;
+    let display = from
+        .display
+        .map(|display| format!("{display} "))
+        .unwrap_or_default();
+    let caller = Leg {
+        connection: placing.connection,
+        client: placing.caller.clone(),
+        domain: from.uri.host.into(),
+        local_tag: leg::mint_tag(placing.key, Side::Caller, act.random),
+        remote_tag: from.tag().map(Into::into),
+        local: format!("<{}>", to.uri_text).into(),
+        remote: format!("{display}<{}>", from.uri_text).into(),
+        target: placing.caller_target.into(),
+        cseq: 0,
+        remote_cseq: headers.cseq().number,
+    };
+    // The host of the From address tells the callee's app that a client calls: it must be in the
+    // spelling that the callee registered with.
+    let callee = Leg {
+        connection: binding.connection,
+        client: placing.callee.clone(),
+        domain: binding.domain.clone(),
+        local_tag: leg::mint_tag(placing.key, Side::Callee, act.random),
+        remote_tag: None,
+        local: format!("{display}<sip:{}@{}>", placing.caller, binding.domain).into(),
+        remote: format!("<sip:{}@{}>", placing.callee, binding.domain).into(),
+        target: binding.contact.clone(),
+        cseq: 1,
+        remote_cseq: 0,
+    };
+    (caller, callee)
+}

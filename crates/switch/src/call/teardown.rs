@@ -1,0 +1,320 @@
+//! Ending a call: by either side, by a lost connection, by a timer, by the server.
+//!
+//! Whoever is left always gets a final answer to what it asked, and a Reason in plain words.
+
+use model::{CallOutcome, ConnectionId, EndedBy, limits};
+use sip::{MessageWriter, Request, Response};
+
+use super::exchange::Progress;
+use super::leg::{self, Hop, Leg, Side};
+use super::{Act, Call, Phase, pass};
+use crate::effect::Counter;
+use crate::refusal::{self, Refusal, quoted};
+
+/// How a call ends.
+#[derive(Clone, Debug)]
+pub(crate) struct End {
+    by: EndedBy,
+    status: u16,
+    reason: String,
+}
+
+impl End {
+    pub(crate) fn server(status: u16, reason: impl Into<String>) -> Self {
+        Self {
+            by: EndedBy::Server,
+            status,
+            reason: reason.into(),
+        }
+    }
+
+    pub(crate) fn callee(status: u16, reason: impl Into<String>) -> Self {
+        Self {
+            by: EndedBy::Callee,
+            status,
+            reason: reason.into(),
+        }
+    }
+
+    pub(crate) fn caller(status: u16, reason: impl Into<String>) -> Self {
+        Self {
+            by: EndedBy::Caller,
+            status,
+            reason: reason.into(),
+        }
+    }
+
+    /// RFC 3326. Existing clients read the cause only if something follows it.
+    fn reason_header(&self) -> String {
+        format!("SIP;cause={};text={}", self.status, quoted(&self.reason))
+    }
+
+    pub(crate) fn outcome(self, at: model::UnixTime) -> CallOutcome {
+        CallOutcome {
+            at,
+            by: self.by,
+            status: self.status,
+            reason: self.reason,
+        }
+    }
+}
+
+impl Call {
+    /// One side hangs up.
+    pub(super) fn on_bye(&mut self, side: Side, request: &Request<'_>, act: &mut Act<'_>) {
+        let leg = self.leg(side);
+        let answer = MessageWriter::reply(request, 200, "OK", Some(&leg.local_tag)).finish();
+        act.send(leg.connection, answer);
+        let end = match side {
+            Side::Caller => End::caller as fn(u16, &'static str) -> End,
+            Side::Callee => End::callee,
+        };
+        match self.phase {
+            Phase::Setup { .. } => {
+                // RFC 3261 §15 lets a caller end an early dialog so.
+                if let Some(at) = self.initial() {
+                    self.on_caller_cancel(at, String::new(), act);
+                }
+            }
+            Phase::Live { .. } => {
+                self.send_bye(side.other(), Farewell::Passed(request), act);
+                self.finish(end(200, "hung up"), act);
+            }
+            Phase::Over { .. } => {}
+        }
+    }
+
+    /// The caller gives up before an answer.
+    pub(super) fn on_caller_cancel(&mut self, at: usize, reason: String, act: &mut Act<'_>) {
+        self.refuse_asker(at, &refusal::cancelled(), act);
+        self.exchanges[at].cancel(&self.callee, &self.call_id, reason, act);
+        self.finish(End::caller(487, "cancelled by the caller"), act);
+    }
+
+    /// A connection is gone: whoever is left is told.
+    pub(crate) fn on_lost(&mut self, connection: ConnectionId, act: &mut Act<'_>) {
+        if self.is_over() {
+            return;
+        }
+        act.count(Counter::CallLost);
+        if self.caller.connection == connection {
+            self.hang_up(End::server(503, "the caller's connection was lost"), act);
+        } else {
+            self.hang_up(End::server(503, "the callee's connection was lost"), act);
+        }
+    }
+
+    /// Ends the call from our side, whatever its state. Sending to a lost connection does nothing.
+    pub(crate) fn hang_up(&mut self, end: End, act: &mut Act<'_>) {
+        match self.phase {
+            Phase::Over { .. } => return,
+            Phase::Setup { .. } => {
+                if let Some(at) = self.initial() {
+                    // The caller's app is told that nobody could be reached, in our words.
+                    let refusal = Refusal::with_reason(480, &end.reason, end.reason_header());
+                    self.refuse_asker(at, &refusal, act);
+                    let reason = format!("SIP;cause=487;text={}", quoted(&end.reason));
+                    self.exchanges[at].cancel(&self.callee, &self.call_id, reason, act);
+                }
+            }
+            Phase::Live { .. } => {
+                let reason = end.reason_header();
+                self.send_bye(Side::Caller, Farewell::Ours(&reason), act);
+                self.send_bye(Side::Callee, Farewell::Ours(&reason), act);
+            }
+        }
+        self.finish(end, act);
+    }
+
+    /// The instant of `deadline` has come. Says whether the call may be forgotten.
+    pub(crate) fn on_deadline(&mut self, act: &mut Act<'_>) -> bool {
+        let now = act.now.mono;
+        match self.phase {
+            Phase::Over { until } if until <= now => return true,
+            Phase::Setup { until } if until <= now => {
+                self.hang_up(End::server(480, "the callee did not answer in time"), act);
+            }
+            Phase::Live { until } if until <= now => {
+                self.hang_up(End::server(408, "the call lasted longer than any may"), act);
+            }
+            Phase::Over { .. } | Phase::Setup { .. } | Phase::Live { .. } => {}
+        }
+        while let Some(at) = self.exchanges.iter().position(|exchange| {
+            exchange.deadline <= now && !matches!(exchange.progress, Progress::Closed)
+        }) {
+            self.on_exchange_deadline(at, act);
+        }
+        false
+    }
+
+    fn on_exchange_deadline(&mut self, at: usize, act: &mut Act<'_>) {
+        let exchange = &self.exchanges[at];
+        let is_initial = exchange.is_initial;
+        match &exchange.progress {
+            Progress::Waiting if is_initial => {
+                self.close(at);
+                self.refuse_asker_head(
+                    at,
+                    &refusal::unanswered(480, "the callee's client does not respond"),
+                    act,
+                );
+                self.finish(End::server(480, "the callee's client did not respond"), act);
+            }
+            Progress::Waiting => {
+                self.refuse_asker(at, &refusal::no_reply(), act);
+                let asker = self.exchanges[at].asker;
+                let towards = match asker {
+                    Side::Caller => &self.callee,
+                    Side::Callee => &self.caller,
+                };
+                let reason = "SIP;cause=408;text=\"Request Timeout\"".to_owned();
+                self.exchanges[at].cancel(towards, &self.call_id, reason, act);
+                self.exchanges[at].deadline = act.now.mono + limits::TRANSACTION_TIME;
+            }
+            Progress::Accepted { ack: None, .. } => {
+                self.close(at);
+                self.hang_up(End::server(408, "the answer was never acknowledged"), act);
+            }
+            Progress::Accepted { ack: Some(_), .. } | Progress::Abandoned | Progress::Closed => {
+                // The INVITE that set the call up stays, to know its repetitions.
+                if is_initial {
+                    self.close(at);
+                } else {
+                    self.exchanges.swap_remove(at);
+                }
+            }
+        }
+    }
+
+    /// Writes the outcome, answers what still waits, and lets the call linger.
+    pub(super) fn finish(&mut self, end: End, act: &mut Act<'_>) {
+        if self.is_over() {
+            return;
+        }
+        self.phase = Phase::Over {
+            until: act.now.mono + limits::LINGER_TIME,
+        };
+        self.record.outcome = Some(end.outcome(act.now.unix));
+        for at in 0..self.exchanges.len() {
+            if self.exchanges[at].is_waiting() {
+                self.refuse_asker(at, &refusal::ended(), act);
+            }
+        }
+        act.record(&self.record);
+    }
+
+    /// ACK and BYE for a 2xx that nobody wants: a fork, or an answer that crossed a CANCEL.
+    pub(super) fn hang_up_fork(&mut self, at: usize, response: &Response<'_>, act: &mut Act<'_>) {
+        let exchange = &self.exchanges[at];
+        let towards = self.leg(exchange.asker.other());
+        let tag = response.headers.to().tag();
+        let target = response
+            .headers
+            .contacts()
+            .ok()
+            .and_then(|contacts| match contacts.first() {
+                Some(sip::Contact::Address(address)) => Some(address.uri_text),
+                Some(sip::Contact::Star) | None => None,
+            });
+        let fork = Leg {
+            connection: towards.connection,
+            client: towards.client.clone(),
+            domain: towards.domain.clone(),
+            local_tag: towards.local_tag.clone(),
+            remote_tag: tag.map(Into::into),
+            local: towards.local.clone(),
+            remote: towards.remote.clone(),
+            target: target.map_or_else(|| towards.target.clone(), Into::into),
+            cseq: exchange.cseq + 1,
+            remote_cseq: 0,
+        };
+        let branch = leg::mint_branch(self.key, act.random);
+        let hop = Hop {
+            call_id: &self.call_id,
+            branch: &branch,
+            max_forwards: 70,
+            target: None,
+        };
+        act.send(
+            fork.connection,
+            fork.request("ACK", exchange.cseq, &hop).finish(),
+        );
+        let is_own_dialog = !exchange.is_initial && tag == towards.remote_tag.as_deref();
+        if is_own_dialog {
+            // A late answer inside the dialog: the dialog's own BYE is on its way.
+            return;
+        }
+        let branch = leg::mint_branch(self.key, act.random);
+        let hop = Hop {
+            call_id: &self.call_id,
+            branch: &branch,
+            max_forwards: 70,
+            target: None,
+        };
+        let mut bye = fork.request("BYE", fork.cseq, &hop);
+        bye.header("Reason", "SIP;cause=487;text=\"Request Terminated\"");
+        act.send(fork.connection, bye.finish());
+    }
+
+    /// The final answer to whoever asked, while the other side's is still open.
+    fn refuse_asker(&mut self, at: usize, refusal: &Refusal, act: &mut Act<'_>) {
+        self.exchanges[at].progress = Progress::Abandoned;
+        self.exchanges[at].deadline = act.now.mono + limits::TRANSACTION_TIME;
+        self.refuse_asker_head(at, refusal, act);
+    }
+
+    fn refuse_asker_head(&self, at: usize, refusal: &Refusal, act: &mut Act<'_>) {
+        let exchange = &self.exchanges[at];
+        let leg = self.leg(exchange.asker);
+        act.send(
+            leg.connection,
+            refusal.answer_later(&exchange.head, &leg.local_tag),
+        );
+    }
+
+    fn send_bye(&mut self, side: Side, farewell: Farewell<'_>, act: &mut Act<'_>) {
+        // An answer that was never acknowledged is so first (RFC 3261 §15.1.1).
+        if let Some(at) = self.exchanges.iter().position(|exchange| {
+            exchange.asker == side.other()
+                && matches!(exchange.progress, Progress::Accepted { ack: None, .. })
+        }) {
+            self.send_ack(at, None, act);
+        }
+        let branch = leg::mint_branch(self.key, act.random);
+        let leg = self.leg_mut(side);
+        leg.cseq += 1;
+        let leg = self.leg(side);
+        let hop = Hop {
+            call_id: &self.call_id,
+            branch: &branch,
+            max_forwards: 70,
+            target: None,
+        };
+        let mut writer = leg.request("BYE", leg.cseq, &hop);
+        let message = match farewell {
+            Farewell::Passed(request) => {
+                pass::headers(&request.headers, &mut writer);
+                writer.finish_with(request.body)
+            }
+            Farewell::Ours(reason) => {
+                writer.header("Reason", reason);
+                writer.finish()
+            }
+        };
+        act.send(leg.connection, message);
+    }
+
+    fn initial(&self) -> Option<usize> {
+        self.exchanges
+            .iter()
+            .position(|exchange| exchange.is_initial && exchange.is_waiting())
+    }
+}
+
+/// What a BYE says.
+enum Farewell<'a> {
+    /// What the other side said with its own.
+    Passed(&'a Request<'a>),
+    /// Our reason.
+    Ours(&'a str),
+}

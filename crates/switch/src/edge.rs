@@ -1,0 +1,309 @@
+//! The edge: one connection, before any shared state.
+//!
+//! Checks the syntax and the pace of what a connection sends, finds the account it belongs to and so
+//! the shard that owns it, and watches that it is alive. Runs on the thread that read the message,
+//! without a lock. Never decides about registrations or calls.
+
+use std::time::Duration;
+
+use model::{AccountId, ConnectionId, Instant, Now, limits};
+
+use crate::domain::Domain;
+use crate::effect::{Closing, Counter};
+use crate::input::Snapshot;
+use crate::{options, refusal};
+
+/// What is to be done with a frame.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "lives on the stack while one frame is looked at"
+)]
+#[derive(Debug)]
+pub enum Verdict<'a> {
+    /// Give it to a shard as [`Input::Message`](crate::Input::Message).
+    Deliver {
+        /// The shard, counted from 0.
+        shard: usize,
+        /// The account of this connection.
+        account: AccountId,
+        /// The parsed message.
+        message: sip::Message<'a>,
+    },
+    /// Send this back; no shard needs to know.
+    Reply {
+        /// A whole message, or a keep-alive.
+        message: Vec<u8>,
+        /// What to count, if anything.
+        count: Option<Counter>,
+    },
+    /// Nothing.
+    Ignore {
+        /// What to count, if anything.
+        count: Option<Counter>,
+    },
+    /// Close the connection.
+    Close {
+        /// Why.
+        why: Closing,
+        /// What to count.
+        count: Counter,
+    },
+}
+
+/// What is to be done when a connection's time has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Liveness {
+    /// Nothing yet: ask again at `poll_timeout`.
+    Wait,
+    /// Send a WebSocket ping.
+    Ping,
+    /// Close it and treat it as lost.
+    Close {
+        /// Why.
+        why: Closing,
+        /// What to count, if anything.
+        count: Option<Counter>,
+    },
+}
+
+/// Which of `shards` owns an account.
+pub fn shard_of(account: AccountId, shards: usize) -> usize {
+    account.0 as usize % shards.max(1)
+}
+
+/// One connection.
+#[derive(Debug)]
+pub struct Flow {
+    connection: ConnectionId,
+    account: Option<AccountId>,
+    opened: Instant,
+    heard: Instant,
+    pinged: Instant,
+    pings_unanswered: u8,
+    malformed: u32,
+    pace: Pace,
+}
+
+impl Flow {
+    /// A connection that has just been accepted.
+    pub fn new(connection: ConnectionId, now: Now) -> Self {
+        Self {
+            connection,
+            account: None,
+            opened: now.mono,
+            heard: now.mono,
+            pinged: now.mono,
+            pings_unanswered: 0,
+            malformed: 0,
+            pace: Pace::new(now.mono),
+        }
+    }
+
+    /// Which connection this is.
+    pub fn connection(&self) -> ConnectionId {
+        self.connection
+    }
+
+    /// The account that the connection belongs to, once a message has told.
+    pub fn account(&self) -> Option<AccountId> {
+        self.account
+    }
+
+    /// A text or binary frame came in (RFC 7118 §4.2: one frame, one message).
+    pub fn frame<'a>(
+        &mut self,
+        now: Now,
+        frame: &'a [u8],
+        snapshot: &Snapshot,
+        shards: usize,
+    ) -> Verdict<'a> {
+        self.alive(now);
+        // RFC 5626 §3.5.1: a double CRLF asks for a single one; a single one is an answer.
+        if frame.iter().all(|byte| matches!(byte, b'\r' | b'\n')) {
+            return if frame == b"\r\n\r\n" {
+                Verdict::Reply {
+                    message: b"\r\n".to_vec(),
+                    count: None,
+                }
+            } else {
+                Verdict::Ignore { count: None }
+            };
+        }
+        if frame.len() > limits::MESSAGE_BYTES {
+            return Verdict::Close {
+                why: Closing::TOO_LARGE,
+                count: Counter::TooLarge,
+            };
+        }
+        let message = match sip::parse(frame) {
+            Ok(message) => message,
+            Err(malformed) => return self.malformed(malformed),
+        };
+        match &message {
+            sip::Message::Request(request) => {
+                if let Some(verdict) = self.check(now, request, snapshot) {
+                    return verdict;
+                }
+            }
+            sip::Message::Response(_) => {}
+        }
+        match self.account {
+            Some(account) => Verdict::Deliver {
+                shard: shard_of(account, shards),
+                account,
+                message,
+            },
+            // A response on a connection that never sent a request answers nothing of ours.
+            None => Verdict::Ignore { count: None },
+        }
+    }
+
+    /// A pong, or any other sign of life, came in.
+    pub fn alive(&mut self, now: Now) {
+        self.heard = now.mono;
+        self.pings_unanswered = 0;
+    }
+
+    /// When `timeout` wants to be called.
+    pub fn poll_timeout(&self) -> Instant {
+        let ping = self.heard.max(self.pinged) + limits::PING_INTERVAL;
+        match self.account {
+            Some(_) => ping,
+            None => ping.min(self.opened + limits::INTRODUCTION_TIME),
+        }
+    }
+
+    /// The instant of `poll_timeout` has come.
+    pub fn timeout(&mut self, now: Now) -> Liveness {
+        if now.mono < self.poll_timeout() {
+            return Liveness::Wait;
+        }
+        if self.account.is_none() && now.mono >= self.opened + limits::INTRODUCTION_TIME {
+            return Liveness::Close {
+                why: Closing::NO_INTRODUCTION,
+                count: None,
+            };
+        }
+        if self.pings_unanswered >= limits::PINGS_UNANSWERED {
+            return Liveness::Close {
+                why: Closing::NO_PONG,
+                count: Some(Counter::NoPong),
+            };
+        }
+        self.pings_unanswered += 1;
+        self.pinged = now.mono;
+        Liveness::Ping
+    }
+
+    fn malformed<'a>(&mut self, malformed: sip::Malformed<'_>) -> Verdict<'a> {
+        self.malformed += 1;
+        if self.malformed >= limits::MALFORMED_MESSAGES {
+            return Verdict::Close {
+                why: Closing::TOO_MANY_MALFORMED,
+                count: Counter::Malformed,
+            };
+        }
+        let count = Some(Counter::Malformed);
+        match refusal::malformed(&malformed) {
+            Some(message) => Verdict::Reply { message, count },
+            None => Verdict::Ignore { count },
+        }
+    }
+
+    /// Whether a request may go on to a shard; says what to do with it if not.
+    fn check<'a>(
+        &mut self,
+        now: Now,
+        request: &sip::Request<'a>,
+        snapshot: &Snapshot,
+    ) -> Option<Verdict<'a>> {
+        if !self.pace.take(now.mono) {
+            return Some(reply(
+                request,
+                refusal::too_many_requests(request),
+                Counter::TooManyRequests,
+            ));
+        }
+        let from = request.headers.from();
+        let account = Domain::parse(from.uri.host, &snapshot.settings)
+            .access_key()
+            .and_then(|key| snapshot.directory.by_access_key(key))
+            .filter(|account| !account.disabled);
+        match (account, self.account) {
+            // The shard must see a connection's first request, whatever it is.
+            (Some(account), None) => {
+                self.account = Some(account.id);
+                None
+            }
+            (Some(account), Some(bound)) if account.id == bound => answer_alone(request),
+            (Some(_), Some(_)) => Some(reply(
+                request,
+                refusal::second_account(request),
+                Counter::CallRefused,
+            )),
+            (None, _) => Some(reply(
+                request,
+                refusal::unknown_account(request),
+                Counter::CallRefused,
+            )),
+        }
+    }
+}
+
+/// The answer to a request that needs no shared state.
+fn answer_alone<'a>(request: &sip::Request<'_>) -> Option<Verdict<'a>> {
+    let is_plain = request.method == sip::Method::Options
+        && request.headers.to().tag().is_none()
+        && request.headers.get(sip::Name::Require).is_none();
+    is_plain.then(|| Verdict::Reply {
+        message: options::answer(request, refusal::STATELESS_TAG),
+        count: None,
+    })
+}
+
+/// An ACK is never answered (RFC 3261 §17.1.1.3); everything else is.
+fn reply<'a>(request: &sip::Request<'_>, message: Vec<u8>, count: Counter) -> Verdict<'a> {
+    if request.method == sip::Method::Ack {
+        Verdict::Ignore { count: Some(count) }
+    } else {
+        Verdict::Reply {
+            message,
+            count: Some(count),
+        }
+    }
+}
+
+/// A token bucket: a burst at once, then a steady rate.
+#[derive(Debug)]
+struct Pace {
+    /// Requests that may still be made at once, in thousandths.
+    left: u32,
+    filled: Instant,
+}
+
+impl Pace {
+    const FULL: u32 = limits::REQUESTS_BURST * 1000;
+
+    fn new(now: Instant) -> Self {
+        Self {
+            left: Self::FULL,
+            filled: now,
+        }
+    }
+
+    fn take(&mut self, now: Instant) -> bool {
+        // Thousandths of a request for each millisecond: the rate itself.
+        let elapsed: Duration = now.since(self.filled);
+        let millis = u32::try_from(elapsed.as_millis()).unwrap_or(u32::MAX);
+        if millis > 0 {
+            let earned = millis.saturating_mul(limits::REQUESTS_PER_SECOND);
+            self.left = self.left.saturating_add(earned).min(Self::FULL);
+            self.filled = now;
+        }
+        if self.left < 1000 {
+            return false;
+        }
+        self.left -= 1000;
+        true
+    }
+}

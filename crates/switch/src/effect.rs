@@ -1,0 +1,142 @@
+//! What a shard wants done, and what it wants counted.
+//!
+//! The shell performs effects and the simulator breaks them; both match exhaustively.
+
+use model::{CallRecord, ConnectionId};
+
+/// One thing for the shell to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Send one SIP message as one WebSocket text frame.
+    Send {
+        /// To this connection; nothing happens if it is gone.
+        connection: ConnectionId,
+        /// The whole message.
+        message: Vec<u8>,
+    },
+    /// Close a connection after what was sent before.
+    Close {
+        /// This one; nothing happens if it is gone.
+        connection: ConnectionId,
+        /// Why, in numbers and words.
+        why: Closing,
+    },
+    /// Keep this record of a call; the same id again replaces it.
+    Record(Box<CallRecord>),
+    /// Add one to this counter.
+    Count(Counter),
+}
+
+/// Why the server closes a WebSocket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Closing {
+    /// RFC 6455 §7.4.1 status code.
+    pub code: u16,
+    /// At most 123 bytes (RFC 6455 §5.5).
+    pub reason: &'static str,
+}
+
+impl Closing {
+    /// The account was disabled or is gone.
+    pub const ACCOUNT_DISABLED: Self = Self {
+        code: 1008,
+        reason: "the account is disabled or does not exist any more",
+    };
+    /// Too many messages that were no SIP.
+    pub const TOO_MANY_MALFORMED: Self = Self {
+        code: 1008,
+        reason: "too many messages that break the syntax of SIP",
+    };
+    /// Nothing was said that tells the account.
+    pub const NO_INTRODUCTION: Self = Self {
+        code: 1008,
+        reason: "no SIP request came that names an account",
+    };
+    /// The frame is larger than any message may be.
+    pub const TOO_LARGE: Self = Self {
+        code: 1009,
+        reason: "a message may have 64 KiB at most",
+    };
+    /// Messages pile up because the client does not read.
+    pub const SLOW_READER: Self = Self {
+        code: 1008,
+        reason: "the client does not read what is sent to it",
+    };
+    /// Two pings went unanswered.
+    pub const NO_PONG: Self = Self {
+        code: 1001,
+        reason: "no answer to two pings",
+    };
+    /// The server is going down.
+    pub const STOPPING: Self = Self {
+        code: 1001,
+        reason: "the server is stopping; connect again",
+    };
+}
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident => $text:literal,)*) => {
+        /// What is counted: each bound that was reached, each kind of refusal, and the main events.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Counter {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Counter {
+            /// Every counter, in the order of listings.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// Its name in listings.
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$name => $text,)*
+                }
+            }
+        }
+    };
+}
+
+counters! {
+    /// A token was issued.
+    TokenIssued => "tokens_issued",
+    /// A token request exceeded the account's month.
+    TokenQuotaReached => "token_quota_reached",
+    /// A web service was called with a wrong user or key.
+    LoginFailed => "logins_failed",
+    /// An address was slowed down after many wrong logins.
+    LoginSlowed => "logins_slowed",
+    /// A WebSocket upgrade was refused: the node has all the connections it may have.
+    NodeFull => "upgrades_refused_node_full",
+    /// A WebSocket upgrade was refused: the address has all the connections it may have.
+    AddressFull => "upgrades_refused_address_full",
+    /// A connection was refused: its account has all it may have.
+    AccountFull => "connections_refused_account_full",
+    /// A message was no SIP.
+    Malformed => "messages_malformed",
+    /// A frame was larger than a message may be.
+    TooLarge => "messages_too_large",
+    /// A request was refused: its connection sends too many.
+    TooManyRequests => "requests_refused_rate",
+    /// A client was closed because it does not read.
+    SlowReader => "connections_closed_slow_reader",
+    /// A connection did not answer pings.
+    NoPong => "connections_closed_no_pong",
+    /// A client registered anew (refreshes are not counted).
+    Registered => "registrations",
+    /// A token was refused.
+    TokenRefused => "tokens_refused",
+    /// A token was verified by its signature (not remembered).
+    TokenVerified => "tokens_verified",
+    /// An answer to an orphaned REGISTER was repeated on a new connection.
+    RegisterRescued => "registers_rescued",
+    /// A call was routed to a client.
+    CallRouted => "calls_routed",
+    /// A call was answered.
+    CallAnswered => "calls_answered",
+    /// A call was refused before it reached a client.
+    CallRefused => "calls_refused",
+    /// A call was refused: its connection, or the shard, has all it may have.
+    CallsFull => "calls_refused_full",
+    /// A call ended because a connection was lost.
+    CallLost => "calls_lost_connection",
+}

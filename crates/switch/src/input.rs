@@ -1,0 +1,82 @@
+//! What a shard is told.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::{AccountId, ConnectionId, Directory, limits};
+
+use crate::token::{KeyRing, UnusableKey};
+
+/// One thing that happened.
+#[derive(Clone, Debug)]
+pub enum Input<'a> {
+    /// A message came in on a connection that the edge gave to this shard.
+    Message {
+        /// Where it came in, and where its answer goes.
+        connection: ConnectionId,
+        /// Whose connection that is.
+        account: AccountId,
+        /// The parsed message.
+        message: &'a sip::Message<'a>,
+    },
+    /// A connection is gone, for whatever reason.
+    Lost {
+        /// Which one.
+        connection: ConnectionId,
+    },
+    /// The directory or the keys have changed.
+    Snapshot(Arc<Snapshot>),
+    /// The instant of `poll_timeout` has come.
+    Timeout,
+    /// The server is going down: end every call.
+    Stop,
+}
+
+/// What every shard reads and none writes: accounts, their keys parsed, and the operator's settings.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// Who exists.
+    pub directory: Directory,
+    /// Their keys.
+    pub keys: KeyRing,
+    /// The operator's choices.
+    pub settings: Settings,
+}
+
+impl Snapshot {
+    /// Takes a directory in; keys that `previous` has parsed already are not parsed again.
+    pub fn new(
+        directory: Directory,
+        settings: Settings,
+        previous: &Self,
+    ) -> (Self, Vec<UnusableKey>) {
+        let (keys, unusable) = KeyRing::parse(&directory, &previous.keys);
+        (
+            Self {
+                directory,
+                keys,
+                settings,
+            },
+            unusable,
+        )
+    }
+}
+
+/// The operator's choices that decide about messages.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// SIP domains of our own, beside those built into existing clients:
+    /// an account's domain is `<key>.<one of these>`.
+    pub domains: Vec<String>,
+    /// How long a callee may ring.
+    pub no_answer: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            domains: Vec::new(),
+            no_answer: limits::NO_ANSWER_TIME,
+        }
+    }
+}

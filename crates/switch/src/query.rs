@@ -1,0 +1,53 @@
+//! Questions about a shard: who is registered, how much there is. Changes nothing.
+
+use model::{AccountId, ClientId, Now, UnixTime};
+
+use crate::shard::Shard;
+
+/// A client that is registered for calls.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RegisteredClient {
+    /// Which one.
+    pub client: ClientId,
+    /// When its newest instance registered or refreshed.
+    pub last_modified: UnixTime,
+    /// When that registration ends unless it is refreshed.
+    pub expires: UnixTime,
+}
+
+/// How much a shard holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Census {
+    /// Connections that have told their account.
+    pub connections: usize,
+    /// Clients that are registered.
+    pub registrations: usize,
+    /// Calls that are being set up or go on.
+    pub calls: usize,
+}
+
+impl Shard {
+    /// The registered clients of an account, by client id, one entry for each.
+    pub fn clients(&self, account: AccountId, now: Now) -> Vec<RegisteredClient> {
+        self.location
+            .clients(account)
+            .into_iter()
+            .filter_map(|(client, instances)| Some((client, instances.newest()?)))
+            .filter(|(_, newest)| now.mono < newest.expires)
+            .map(|(client, newest)| RegisteredClient {
+                client: client.clone(),
+                last_modified: newest.modified,
+                expires: newest.expires_unix,
+            })
+            .collect()
+    }
+
+    /// How much there is.
+    pub fn census(&self) -> Census {
+        Census {
+            connections: self.connections.len(),
+            registrations: self.location.len(),
+            calls: self.calls.values().filter(|call| !call.is_over()).count(),
+        }
+    }
+}

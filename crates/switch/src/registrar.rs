@@ -1,0 +1,285 @@
+//! REGISTER (RFC 3261 §10.3, RFC 5626 for flows, RFC 8898 for tokens).
+//!
+//! A binding is held by the connection that registered it and ends with it, with its expiry or with
+//! its token, whichever is first. Never asks for credentials by Digest, which existing clients
+//! cannot answer.
+
+use std::time::Duration;
+
+use model::{AccountId, ClientId, ConnectionId, limits};
+use sip::{Contact, Headers, MessageWriter, Request};
+
+use crate::admission;
+use crate::call::Act;
+use crate::effect::Counter;
+use crate::location::{Binding, ExpiryShift};
+use crate::refusal::{self, Refusal};
+use crate::shard::Shard;
+use crate::timer::Due;
+
+impl Shard {
+    /// Answers a REGISTER, and keeps the answer for a client whose connection is just being lost.
+    pub(crate) fn on_register(
+        &mut self,
+        account: AccountId,
+        connection: ConnectionId,
+        request: &Request<'_>,
+        now: model::Now,
+    ) {
+        let answer = match self.register(account, connection, request, now) {
+            Ok(answer) => answer,
+            Err(refusal) => refusal.answer(request, &self.plain_tag()),
+        };
+        let before = self.orphans.first_end();
+        self.orphans
+            .keep(now.mono, account, connection, request, &answer);
+        self.timers
+            .shift(Due::Orphan, before, self.orphans.first_end());
+        self.act(now).send(connection, answer);
+    }
+
+    fn register(
+        &mut self,
+        account: AccountId,
+        connection: ConnectionId,
+        request: &Request<'_>,
+        now: model::Now,
+    ) -> Result<Vec<u8>, Refusal> {
+        let client = self.registrant(account, request)?;
+        let wish = Wish::read(&request.headers)?;
+        match wish {
+            Wish::Query => {
+                self.incoming_grant(account, request, now)?;
+                Ok(self.registered(account, &client, None, request, now))
+            }
+            Wish::Unbind { contact } => {
+                self.deregister(account, connection, &client, contact, request, now)
+            }
+            Wish::Bind { contact, seconds } => {
+                let grant = self.incoming_grant(account, request, now)?;
+                if seconds < limits::REGISTRATION_MIN_S {
+                    return Err(refusal::too_brief());
+                }
+                let wanted = Duration::from_secs(seconds.min(limits::REGISTRATION_MAX_S).into());
+                let lasts = wanted.min(grant.expires.since(now.unix));
+                self.bind(account, connection, &client, contact, lasts, request, now)?;
+                Ok(self.registered(account, &client, Some(contact), request, now))
+            }
+        }
+    }
+
+    /// The client that registers: itself, in its own account's domain.
+    fn registrant(&self, account: AccountId, request: &Request<'_>) -> Result<ClientId, Refusal> {
+        let (from, to) = (request.headers.from(), request.headers.to());
+        let is_own = |host| self.account_of_host(host) == Some(account);
+        if !is_own(to.uri.host) || !is_own(request.target().host) {
+            return Err(refusal::other_domain());
+        }
+        let client =
+            ClientId::parse(&from.uri.user_decoded()).map_err(|_| refusal::no_client_id())?;
+        if to.uri.user_decoded() != client.as_str() {
+            return Err(refusal::third_party());
+        }
+        Ok(client)
+    }
+
+    fn incoming_grant(
+        &mut self,
+        account: AccountId,
+        request: &Request<'_>,
+        now: model::Now,
+    ) -> Result<std::sync::Arc<crate::token::Grant>, Refusal> {
+        let mut act = Act {
+            now,
+            random: &mut self.random,
+            effects: &mut self.effects,
+        };
+        let grant = admission::grant(
+            request,
+            account,
+            &self.snapshot,
+            &mut self.remembered,
+            &mut act,
+        )?;
+        if grant.enable_incoming {
+            Ok(grant)
+        } else {
+            Err(refusal::not_incoming())
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "what a binding is made of")]
+    fn bind(
+        &mut self,
+        account: AccountId,
+        connection: ConnectionId,
+        client: &ClientId,
+        contact: &str,
+        lasts: Duration,
+        request: &Request<'_>,
+        now: model::Now,
+    ) -> Result<(), Refusal> {
+        let headers = &request.headers;
+        let cseq = headers.cseq().number;
+        let known = self
+            .location
+            .instances(account, client.as_str())
+            .and_then(|instances| instances.by_contact(contact));
+        // RFC 3261 §10.3 step 7; the same number again is the same request again.
+        if known.is_some_and(|known| *known.call_id == *headers.call_id() && cseq < known.cseq) {
+            return Err(refusal::out_of_order());
+        }
+        let binding = Binding {
+            contact: contact.into(),
+            domain: headers.to().uri.host.into(),
+            call_id: headers.call_id().into(),
+            cseq,
+            connection,
+            modified: now.unix,
+            expires: now.mono + lasts,
+            expires_unix: now.unix + lasts,
+        };
+        let (is_new, shift) = self.location.bind(account, client, binding);
+        self.shift_client(account, client, shift);
+        if let Some(connection) = self.connections.get_mut(&connection) {
+            connection.note_client(client);
+        }
+        if is_new {
+            self.act(now).count(Counter::Registered);
+        }
+        Ok(())
+    }
+
+    /// The connection that holds a binding may end it without a token; others need one.
+    fn deregister(
+        &mut self,
+        account: AccountId,
+        connection: ConnectionId,
+        client: &ClientId,
+        contact: Option<&str>,
+        request: &Request<'_>,
+        now: model::Now,
+    ) -> Result<Vec<u8>, Refusal> {
+        let is_meant =
+            |binding: &Binding| contact.is_none_or(|contact| *binding.contact == *contact);
+        let is_foreign = self
+            .location
+            .instances(account, client.as_str())
+            .is_some_and(|instances| {
+                instances
+                    .iter()
+                    .any(|binding| is_meant(binding) && binding.connection != connection)
+            });
+        if is_foreign && self.incoming_grant(account, request, now).is_err() {
+            return Err(refusal::not_your_binding());
+        }
+        let shift = self.location.unbind(account, client, is_meant);
+        self.shift_client(account, client, shift);
+        let mut writer = MessageWriter::reply(request, 200, "OK", Some(&self.plain_tag()));
+        self.list_own_contacts(account, client, connection, now, &mut writer);
+        Ok(writer.finish())
+    }
+
+    /// What is left on a connection that has shown no token.
+    fn list_own_contacts(
+        &self,
+        account: AccountId,
+        client: &ClientId,
+        connection: ConnectionId,
+        now: model::Now,
+        writer: &mut MessageWriter,
+    ) {
+        let instances = self.location.instances(account, client.as_str());
+        for binding in instances.into_iter().flat_map(|instances| instances.iter()) {
+            if binding.connection == connection {
+                list_contact(writer, binding, now);
+            }
+        }
+    }
+
+    /// The 200: the registered Contact first, then the client's other instances (§10.3 step 8).
+    fn registered(
+        &mut self,
+        account: AccountId,
+        client: &ClientId,
+        contact: Option<&str>,
+        request: &Request<'_>,
+        now: model::Now,
+    ) -> Vec<u8> {
+        let mut writer = MessageWriter::reply(request, 200, "OK", Some(&self.plain_tag()));
+        if let Some(instances) = self.location.instances(account, client.as_str()) {
+            let is_own = |binding: &&Binding| contact == Some(&*binding.contact);
+            for binding in instances.iter().filter(is_own) {
+                list_contact(&mut writer, binding, now);
+            }
+            for binding in instances.iter().filter(|binding| !is_own(binding)) {
+                list_contact(&mut writer, binding, now);
+            }
+        }
+        writer.finish()
+    }
+
+    pub(crate) fn shift_client(
+        &mut self,
+        account: AccountId,
+        client: &ClientId,
+        shift: ExpiryShift,
+    ) {
+        self.timers
+            .shift(Due::Client(account, client.clone()), shift.from, shift.to);
+    }
+}
+
+fn list_contact(writer: &mut MessageWriter, binding: &Binding, now: model::Now) {
+    // Rounded up: a client that refreshes in time never finds its binding gone.
+    let seconds = binding.expires.since(now.mono).as_millis().div_ceil(1000);
+    writer.header(
+        "Contact",
+        format_args!("<{}>;expires={seconds}", binding.contact),
+    );
+}
+
+/// What a REGISTER asks for.
+enum Wish<'a> {
+    Query,
+    Bind {
+        contact: &'a str,
+        seconds: u32,
+    },
+    /// `None` is `*`: every binding.
+    Unbind {
+        contact: Option<&'a str>,
+    },
+}
+
+impl<'a> Wish<'a> {
+    fn read(headers: &Headers<'a>) -> Result<Self, Refusal> {
+        let contacts = headers.contacts().map_err(|_| refusal::one_contact())?;
+        let expires = headers.expires().ok().flatten();
+        match contacts.as_slice() {
+            [] => Ok(Self::Query),
+            [Contact::Star] if expires == Some(0) => Ok(Self::Unbind { contact: None }),
+            [Contact::Star] => Err(refusal::wildcard_contact()),
+            [Contact::Address(address)] => {
+                // §10.2.1.1: the Contact's own parameter first, then the header, then our default;
+                // a value that cannot be read counts as absent (§20.19).
+                let seconds = address
+                    .param("expires")
+                    .and_then(|text| text.parse().ok())
+                    .or(expires)
+                    .unwrap_or(limits::REGISTRATION_DEFAULT_S);
+                let contact = address.uri_text;
+                if seconds == 0 {
+                    Ok(Self::Unbind {
+                        contact: Some(contact),
+                    })
+                } else if matches!(address.uri.scheme, "sip" | "sips") {
+                    Ok(Self::Bind { contact, seconds })
+                } else {
+                    Err(refusal::one_contact())
+                }
+            }
+            [_, _, ..] => Err(refusal::one_contact()),
+        }
+    }
+}

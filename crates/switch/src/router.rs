@@ -1,0 +1,203 @@
+//! Where a new INVITE goes: to the newest instance of a client of the same account, if its caller's
+//! token permits, or to a service.
+//!
+//! Decides once, before a call exists; what happens afterwards is the call's.
+
+use model::{AccountId, CallOutcome, CallRecord, ClientId, ConnectionId, EndedBy, Now, limits};
+use sip::{Contact, Method, Name, Request};
+
+use crate::admission;
+use crate::call::{Act, Call, CallKey, Placing};
+use crate::domain::Domain;
+use crate::effect::Counter;
+use crate::refusal::{self, Refusal};
+use crate::shard::Shard;
+use crate::timer::Due;
+
+impl Shard {
+    /// An INVITE that opens a dialog.
+    pub(crate) fn on_invite(
+        &mut self,
+        account: AccountId,
+        connection: ConnectionId,
+        request: &Request<'_>,
+        now: Now,
+    ) {
+        if self.has_seen_invite(connection, request) {
+            return;
+        }
+        if let Err(refusal) = self.place(account, connection, request, now) {
+            let tag = self.plain_tag();
+            let mut act = self.act(now);
+            act.count(Counter::CallRefused);
+            act.send(connection, refusal.answer(request, &tag));
+        }
+    }
+
+    fn has_seen_invite(&self, connection: ConnectionId, request: &Request<'_>) -> bool {
+        let branch = request.headers.via().branch().unwrap_or_default();
+        self.calls_of(connection)
+            .any(|call| call.has_seen(connection, branch))
+    }
+
+    fn place(
+        &mut self,
+        account: AccountId,
+        connection: ConnectionId,
+        request: &Request<'_>,
+        now: Now,
+    ) -> Result<(), Refusal> {
+        if self.stopping {
+            return Err(refusal::stopping());
+        }
+        if self
+            .calls_of(connection)
+            .any(|call| call.is_merged(request))
+        {
+            return Err(refusal::merged());
+        }
+        let callee = self.destination(account, request)?;
+        let mut act = Act {
+            now,
+            random: &mut self.random,
+            effects: &mut self.effects,
+        };
+        let grant = admission::grant(
+            request,
+            account,
+            &self.snapshot,
+            &mut self.remembered,
+            &mut act,
+        )?;
+        let caller = grant.client.clone();
+        let contacts = request.headers.contacts().unwrap_or_default();
+        let [Contact::Address(contact)] = contacts.as_slice() else {
+            return Err(refusal::malformed_header(
+                "an INVITE must name exactly one Contact",
+            ));
+        };
+        check_offer(request)?;
+        if request.headers.max_forwards() == Some(0) {
+            return Err(refusal::too_many_hops());
+        }
+        let open = self
+            .calls_of(connection)
+            .filter(|call| !call.is_over())
+            .count();
+        if open >= limits::CALLS_PER_CONNECTION || self.calls.len() >= limits::CALLS {
+            self.act(now).count(Counter::CallsFull);
+            return Err(refusal::calls_full());
+        }
+        if !grant.may_call(&callee) {
+            let refusal = refusal::not_permitted(&callee);
+            self.record_refused(account, caller, callee, request, &refusal, now);
+            return Err(refusal);
+        }
+        let newest = self
+            .location
+            .instances(account, callee.as_str())
+            .and_then(|instances| instances.newest())
+            .cloned();
+        let Some(binding) = newest else {
+            let refusal = refusal::not_registered(&callee);
+            self.record_refused(account, caller, callee, request, &refusal, now);
+            return Err(refusal);
+        };
+
+        let key = CallKey(self.next_call);
+        self.next_call += 1;
+        let placing = Placing {
+            key,
+            account,
+            connection,
+            request,
+            caller,
+            caller_target: contact.uri_text,
+            callee,
+            binding: &binding,
+            no_answer: self.snapshot.settings.no_answer,
+        };
+        let mut act = Act {
+            now,
+            random: &mut self.random,
+            effects: &mut self.effects,
+        };
+        let call = Call::place(&placing, &mut act);
+        for connection in call.connections() {
+            if let Some(connection) = self.connections.get_mut(&connection) {
+                connection.note_call(key);
+            }
+        }
+        self.timers
+            .shift(Due::Call(key), None, Some(call.deadline()));
+        self.calls.insert(key, call);
+        Ok(())
+    }
+
+    /// The client that the Request-URI names.
+    fn destination(&self, account: AccountId, request: &Request<'_>) -> Result<ClientId, Refusal> {
+        let target = request.target();
+        match Domain::parse(target.host, &self.snapshot.settings) {
+            Domain::Account { key } => {
+                let named = self
+                    .snapshot
+                    .directory
+                    .by_access_key(key)
+                    .map(|named| named.id);
+                match named {
+                    Some(named) if named == account => ClientId::parse(&target.user_decoded())
+                        .map_err(|_| refusal::no_destination()),
+                    Some(_) => Err(refusal::other_account()),
+                    None => Err(refusal::no_destination()),
+                }
+            }
+            Domain::Service => Err(refusal::no_service()),
+            Domain::Other => Err(refusal::no_destination()),
+        }
+    }
+
+    /// A call that was refused although we know who called whom is in the list of calls as well.
+    fn record_refused(
+        &mut self,
+        account: AccountId,
+        caller: ClientId,
+        callee: ClientId,
+        request: &Request<'_>,
+        refusal: &Refusal,
+        now: Now,
+    ) {
+        let outcome = CallOutcome {
+            at: now.unix,
+            by: EndedBy::Server,
+            status: refusal.status,
+            reason: refusal.text.to_string(),
+        };
+        let record = CallRecord {
+            id: self.random.record_id(),
+            account,
+            caller,
+            callee,
+            call_id: request.headers.call_id().to_owned(),
+            started: now.unix,
+            ringing: None,
+            answered: None,
+            outcome: Some(outcome),
+        };
+        self.act(now).record(&record);
+    }
+}
+
+/// Existing clients cannot take an INVITE without an SDP offer.
+fn check_offer(request: &Request<'_>) -> Result<(), Refusal> {
+    debug_assert!(request.method == Method::Invite);
+    if request.body.is_empty() {
+        return Err(refusal::no_offer());
+    }
+    let kind = request.headers.get(Name::ContentType).unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    if kind.eq_ignore_ascii_case("application/sdp") {
+        Ok(())
+    } else {
+        Err(refusal::not_sdp())
+    }
+}

@@ -1,0 +1,485 @@
+//! A shard: everything about its accounts that is shared between connections.
+//!
+//! One input, then every effect, then the next input. One owner for bindings and calls, so that
+//! "the newest instance wins" and "both sides hang up" are plain code. Never blocks, never fails.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use model::{AccountId, ClientId, ConnectionId, Instant, Now, limits};
+use sip::{Capabilities, Message, Method, Request, Response};
+
+use crate::call::{Act, Call, CallKey, End, read_branch, read_tag};
+use crate::domain::Domain;
+use crate::effect::{Closing, Counter, Effect};
+use crate::input::{Input, Snapshot};
+use crate::location::Location;
+use crate::options;
+use crate::orphan::Orphans;
+use crate::random::Random;
+use crate::refusal::{self, Refusal};
+use crate::table::Keyed;
+use crate::timer::{Due, Timers};
+use crate::token::Remembered;
+
+/// What we understand (RFC 3261 §8.2): session timers pass between the clients.
+const CAPABILITIES: Capabilities = Capabilities {
+    methods: &[
+        Method::Invite,
+        Method::Ack,
+        Method::Cancel,
+        Method::Bye,
+        Method::Options,
+        Method::Register,
+        Method::Info,
+        Method::Update,
+        Method::Message,
+    ],
+    extensions: &["timer", "outbound", "path"],
+    schemes: &["sip", "sips"],
+};
+
+/// A connection that has told its account.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    account: AccountId,
+    /// Clients that have registered here.
+    clients: Vec<ClientId>,
+    calls: Vec<CallKey>,
+}
+
+impl Connection {
+    pub(crate) fn note_client(&mut self, client: &ClientId) {
+        if !self.clients.contains(client) {
+            self.clients.push(client.clone());
+        }
+    }
+
+    pub(crate) fn note_call(&mut self, call: CallKey) {
+        if !self.calls.contains(&call) {
+            self.calls.push(call);
+        }
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Shard {
+    pub(crate) snapshot: Arc<Snapshot>,
+    pub(crate) random: Random,
+    pub(crate) connections: BTreeMap<ConnectionId, Connection>,
+    pub(crate) per_account: BTreeMap<AccountId, usize>,
+    pub(crate) location: Location,
+    pub(crate) orphans: Orphans,
+    pub(crate) remembered: Remembered,
+    pub(crate) calls: BTreeMap<CallKey, Call>,
+    pub(crate) next_call: u64,
+    pub(crate) timers: Timers,
+    pub(crate) effects: VecDeque<Effect>,
+    pub(crate) stopping: bool,
+}
+
+impl Shard {
+    /// An empty shard. All its randomness comes from `seed`.
+    pub fn new(seed: [u8; 32], snapshot: Arc<Snapshot>) -> Self {
+        let mut random = Random::new(seed);
+        Self {
+            location: Location::new(Keyed::new(&mut random)),
+            random,
+            snapshot,
+            connections: BTreeMap::new(),
+            per_account: BTreeMap::new(),
+            orphans: Orphans::default(),
+            remembered: Remembered::default(),
+            calls: BTreeMap::new(),
+            next_call: 1,
+            timers: Timers::default(),
+            effects: VecDeque::new(),
+            stopping: false,
+        }
+    }
+
+    /// Takes one input. Drain the effects before the next.
+    pub fn handle(&mut self, now: Now, input: Input<'_>) {
+        match input {
+            Input::Message {
+                connection,
+                account,
+                message,
+            } => {
+                self.on_message(now, connection, account, message);
+            }
+            Input::Lost { connection } => self.on_lost(now, connection),
+            Input::Snapshot(snapshot) => self.on_snapshot(now, snapshot),
+            Input::Timeout => self.on_timeout(now),
+            Input::Stop => self.on_stop(now),
+        }
+    }
+
+    /// The next thing to do, in order.
+    pub fn poll_effect(&mut self) -> Option<Effect> {
+        self.effects.pop_front()
+    }
+
+    /// When `Input::Timeout` is wanted.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.timers.first()
+    }
+
+    pub(crate) fn act(&mut self, now: Now) -> Act<'_> {
+        Act {
+            now,
+            random: &mut self.random,
+            effects: &mut self.effects,
+        }
+    }
+
+    /// A tag for an answer that opens no dialog.
+    pub(crate) fn plain_tag(&mut self) -> String {
+        format!("{:016x}", self.random.bits())
+    }
+
+    pub(crate) fn account_of_host(&self, host: &str) -> Option<AccountId> {
+        let key = Domain::parse(host, &self.snapshot.settings).access_key()?;
+        self.snapshot
+            .directory
+            .by_access_key(key)
+            .map(|account| account.id)
+    }
+
+    pub(crate) fn calls_of(&self, connection: ConnectionId) -> impl Iterator<Item = &Call> {
+        let keys = self
+            .connections
+            .get(&connection)
+            .map_or(&[][..], |known| &known.calls);
+        keys.iter().filter_map(|key| self.calls.get(key))
+    }
+
+    fn on_message(
+        &mut self,
+        now: Now,
+        connection: ConnectionId,
+        account: AccountId,
+        message: &Message<'_>,
+    ) {
+        match message {
+            Message::Request(request) => {
+                if self.introduce(now, connection, account, request) {
+                    self.on_request(now, connection, account, request, message);
+                }
+            }
+            Message::Response(response) => self.on_response(now, connection, response, message),
+        }
+    }
+
+    /// Makes a connection known at its first request. Says whether it may go on.
+    fn introduce(
+        &mut self,
+        now: Now,
+        connection: ConnectionId,
+        account: AccountId,
+        request: &Request<'_>,
+    ) -> bool {
+        if self.connections.contains_key(&connection) {
+            return true;
+        }
+        let count = self.per_account.entry(account).or_default();
+        if *count >= limits::CONNECTIONS_PER_ACCOUNT {
+            self.act(now).count(Counter::AccountFull);
+            self.refuse(now, connection, request, &refusal::account_full());
+            return false;
+        }
+        *count += 1;
+        let fresh = Connection {
+            account,
+            clients: Vec::new(),
+            calls: Vec::new(),
+        };
+        self.connections.insert(connection, fresh);
+
+        let before = self.orphans.first_end();
+        let rescued = self.orphans.claim(account, connection, request);
+        self.timers
+            .shift(Due::Orphan, before, self.orphans.first_end());
+        if let Some(answer) = rescued {
+            let mut act = self.act(now);
+            act.count(Counter::RegisterRescued);
+            act.send(connection, answer);
+        }
+        true
+    }
+
+    fn on_request(
+        &mut self,
+        now: Now,
+        connection: ConnectionId,
+        account: AccountId,
+        request: &Request<'_>,
+        message: &Message<'_>,
+    ) {
+        if request.method == Method::Cancel {
+            self.on_cancel(now, connection, request);
+        } else if let Err(screened) = sip::screen(request, &CAPABILITIES) {
+            self.refuse(now, connection, request, &refusal::screened(screened));
+        } else if let Some(tag) = request.headers.to().tag() {
+            self.on_dialog_request(now, connection, tag, request, message);
+        } else {
+            match request.method {
+                Method::Register => self.on_register(account, connection, request, now),
+                Method::Invite => self.on_invite(account, connection, request, now),
+                Method::Options => {
+                    let tag = self.plain_tag();
+                    self.act(now)
+                        .send(connection, options::answer(request, &tag));
+                }
+                Method::Bye => self.refuse(now, connection, request, &refusal::no_such_call()),
+                Method::Ack
+                | Method::Cancel
+                | Method::Info
+                | Method::Message
+                | Method::Update
+                | Method::Prack
+                | Method::Subscribe
+                | Method::Notify
+                | Method::Publish
+                | Method::Refer
+                | Method::Other(_) => {
+                    self.refuse(now, connection, request, &refusal::method_outside_dialog());
+                }
+            }
+        }
+    }
+
+    fn on_dialog_request(
+        &mut self,
+        now: Now,
+        connection: ConnectionId,
+        tag: &str,
+        request: &Request<'_>,
+        message: &Message<'_>,
+    ) {
+        let found = read_tag(tag).filter(|(key, side)| {
+            self.calls
+                .get(key)
+                .is_some_and(|call| call.leg(*side).owns(connection, request))
+        });
+        match found {
+            Some((key, side)) => {
+                self.drive(now, key, |call, act| call.on_message(side, message, act));
+            }
+            None => self.refuse(now, connection, request, &refusal::no_such_call()),
+        }
+    }
+
+    /// A CANCEL has the branch of the request that it means (RFC 3261 §9.1).
+    fn on_cancel(&mut self, now: Now, connection: ConnectionId, request: &Request<'_>) {
+        let branch = request.headers.via().branch().unwrap_or_default();
+        let meant = self.connections.get(&connection).and_then(|known| {
+            known.calls.iter().copied().find(|key| {
+                self.calls
+                    .get(key)
+                    .is_some_and(|call| call.has_seen(connection, branch))
+            })
+        });
+        match meant {
+            Some(key) => self.drive(now, key, |call, act| {
+                call.on_cancel(connection, request, act)
+            }),
+            None => self.refuse(now, connection, request, &refusal::nothing_to_cancel()),
+        }
+    }
+
+    /// A response answers a request of ours, or nothing.
+    fn on_response(
+        &mut self,
+        now: Now,
+        connection: ConnectionId,
+        response: &Response<'_>,
+        message: &Message<'_>,
+    ) {
+        let branch = response.headers.via().branch().unwrap_or_default();
+        let Some(key) = read_branch(branch) else {
+            return;
+        };
+        let from = response.headers.from();
+        let Some((tagged, ours)) = from.tag().and_then(read_tag) else {
+            return;
+        };
+        let is_ours = tagged == key
+            && self
+                .calls
+                .get(&key)
+                .is_some_and(|call| call.leg(ours).connection == connection);
+        if is_ours {
+            self.drive(now, key, |call, act| call.on_message(ours, message, act));
+        }
+    }
+
+    fn refuse(
+        &mut self,
+        now: Now,
+        connection: ConnectionId,
+        request: &Request<'_>,
+        refusal: &Refusal,
+    ) {
+        if request.method == Method::Ack {
+            return;
+        }
+        let tag = self.plain_tag();
+        self.act(now)
+            .send(connection, refusal.answer(request, &tag));
+    }
+
+    /// Lets a call act, then moves its timer to where it now belongs.
+    fn drive(&mut self, now: Now, key: CallKey, step: impl FnOnce(&mut Call, &mut Act<'_>)) {
+        let Some(call) = self.calls.get_mut(&key) else {
+            return;
+        };
+        let before = call.deadline();
+        let mut act = Act {
+            now,
+            random: &mut self.random,
+            effects: &mut self.effects,
+        };
+        step(call, &mut act);
+        self.timers
+            .shift(Due::Call(key), Some(before), Some(call.deadline()));
+    }
+
+    fn on_lost(&mut self, now: Now, connection: ConnectionId) {
+        let Some(lost) = self.connections.remove(&connection) else {
+            return;
+        };
+        if let Some(count) = self.per_account.get_mut(&lost.account) {
+            *count -= 1;
+            if *count == 0 {
+                self.per_account.remove(&lost.account);
+            }
+        }
+        // A client that has come back on another connection keeps its binding there.
+        for client in &lost.clients {
+            let shift = self.location.unbind(lost.account, client, |binding| {
+                binding.connection == connection
+            });
+            self.shift_client(lost.account, client, shift);
+        }
+        for key in lost.calls {
+            self.drive(now, key, |call, act| call.on_lost(connection, act));
+            let is_alone = self.calls.get(&key).is_some_and(|call| {
+                call.connections()
+                    .iter()
+                    .all(|connection| !self.connections.contains_key(connection))
+            });
+            if is_alone {
+                self.forget_call(key);
+            }
+        }
+    }
+
+    fn on_snapshot(&mut self, now: Now, snapshot: Arc<Snapshot>) {
+        self.snapshot = snapshot;
+        self.remembered.clear();
+        let is_active = |id: AccountId| {
+            self.snapshot
+                .directory
+                .account(id)
+                .is_some_and(|account| !account.disabled)
+        };
+        let closed: Vec<ConnectionId> = self
+            .connections
+            .iter()
+            .filter(|(_, known)| !is_active(known.account))
+            .map(|(connection, _)| *connection)
+            .collect();
+        for connection in closed {
+            self.expel(now, connection);
+        }
+    }
+
+    /// Ends what a connection of a disabled account holds, and closes it.
+    fn expel(&mut self, now: Now, connection: ConnectionId) {
+        let Some(known) = self.connections.get_mut(&connection) else {
+            return;
+        };
+        let (account, clients) = (known.account, std::mem::take(&mut known.clients));
+        let calls = known.calls.clone();
+        for client in clients {
+            let shift = self
+                .location
+                .unbind(account, &client, |binding| binding.connection == connection);
+            self.shift_client(account, &client, shift);
+        }
+        for key in calls {
+            self.drive(now, key, |call, act| {
+                call.hang_up(End::server(403, "the account was disabled"), act);
+            });
+        }
+        let why = Closing::ACCOUNT_DISABLED;
+        self.effects.push_back(Effect::Close { connection, why });
+    }
+
+    fn on_stop(&mut self, now: Now) {
+        self.stopping = true;
+        let calls: Vec<CallKey> = self.calls.keys().copied().collect();
+        for key in calls {
+            self.drive(now, key, |call, act| {
+                call.hang_up(End::server(503, "the server is stopping"), act);
+            });
+        }
+        for connection in self.connections.keys() {
+            let (connection, why) = (*connection, Closing::STOPPING);
+            self.effects.push_back(Effect::Close { connection, why });
+        }
+    }
+
+    fn on_timeout(&mut self, now: Now) {
+        self.remembered.forget_expired(now.unix);
+        while let Some((_, due)) = self.timers.pop(now.mono) {
+            match due {
+                Due::Client(account, client) => {
+                    let shift = self
+                        .location
+                        .unbind(account, &client, |binding| binding.expires <= now.mono);
+                    self.timers
+                        .shift(Due::Client(account, client), None, shift.to);
+                }
+                Due::Call(key) => self.on_call_due(now, key),
+                Due::Orphan => {
+                    self.orphans.forget_ended(now.mono);
+                    self.timers
+                        .shift(Due::Orphan, None, self.orphans.first_end());
+                }
+            }
+        }
+    }
+
+    fn on_call_due(&mut self, now: Now, key: CallKey) {
+        let Some(call) = self.calls.get_mut(&key) else {
+            return;
+        };
+        let mut act = Act {
+            now,
+            random: &mut self.random,
+            effects: &mut self.effects,
+        };
+        if call.on_deadline(&mut act) {
+            self.forget_call(key);
+        } else {
+            self.timers
+                .shift(Due::Call(key), None, Some(call.deadline()));
+        }
+    }
+
+    fn forget_call(&mut self, key: CallKey) {
+        let Some(call) = self.calls.remove(&key) else {
+            return;
+        };
+        self.timers
+            .shift(Due::Call(key), Some(call.deadline()), None);
+        for connection in call.connections() {
+            if let Some(known) = self.connections.get_mut(&connection) {
+                known.calls.retain(|known| *known != key);
+            }
+        }
+    }
+}
