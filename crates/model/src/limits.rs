@@ -89,6 +89,10 @@ pub const BINDINGS_PER_CLIENT: usize = 10;
 /// Answers to REGISTER that may have got lost with their connection, for each shard.
 pub const ORPHANED_REGISTERS: usize = 10_000;
 
+/// A token with less left does not register: existing clients refresh 3 s before the end, and one that
+/// is given less refreshes in a loop.
+pub const REGISTRATION_TOKEN_REST: Duration = Duration::from_secs(5);
+
 // Calls.
 
 /// How long a callee may ring.

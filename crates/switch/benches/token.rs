@@ -162,7 +162,11 @@ fn registers(criterion: &mut Criterion) {
                         },
                     );
                 }
-                refused => panic!("not delivered: {refused:?}"),
+                refused @ (Verdict::Reply { .. }
+                | Verdict::Ignore { .. }
+                | Verdict::Close { .. }) => {
+                    panic!("not delivered: {refused:?}")
+                }
             }
             while let Some(effect) = shard.poll_effect() {
                 black_box(effect);

@@ -16,6 +16,7 @@ use crate::location::{Binding, ExpiryShift};
 use crate::refusal::{self, Refusal};
 use crate::shard::Shard;
 use crate::timer::Due;
+use crate::token::RejectedToken;
 
 impl Shard {
     /// Answers a REGISTER, and keeps the answer for a client whose connection is just being lost.
@@ -60,8 +61,13 @@ impl Shard {
                 if seconds < limits::REGISTRATION_MIN_S {
                     return Err(refusal::too_brief());
                 }
+                let rest = grant.expires.since(now.unix);
+                if rest < limits::REGISTRATION_TOKEN_REST {
+                    self.act(now).count(Counter::TokenRefused);
+                    return Err(refusal::token(&RejectedToken::Ending(grant.expires)));
+                }
                 let wanted = Duration::from_secs(seconds.min(limits::REGISTRATION_MAX_S).into());
-                let lasts = wanted.min(grant.expires.since(now.unix));
+                let lasts = wanted.min(rest);
                 self.bind(account, connection, &client, contact, lasts, request, now)?;
                 Ok(self.registered(account, &client, Some(contact), request, now))
             }

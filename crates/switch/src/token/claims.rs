@@ -77,6 +77,9 @@ pub enum RejectedToken {
     /// Not yet or no longer valid.
     #[error("the token expired at {0} UTC; get a new token")]
     Expired(UnixTime),
+    /// Valid, but for too short a time to register with.
+    #[error("the token ends at {0} UTC, too soon to register with; get a new token")]
+    Ending(UnixTime),
     /// Its time has not come.
     #[error("the token is not valid before {0} UTC; check the clocks")]
     NotYet(UnixTime),
