@@ -61,10 +61,10 @@ pub const CONNECTIONS_PER_ADDRESS: usize = 2_000;
 pub const CONNECTIONS_PER_ACCOUNT: usize = 100_000;
 /// A connection that has not said which account it belongs to is closed after this.
 pub const INTRODUCTION_TIME: Duration = Duration::from_secs(30);
-/// Requests a second that a connection may keep up; the SDK makes one each 30 s, a call about ten.
-pub const REQUESTS_PER_SECOND: u32 = 20;
-/// Requests that it may send at once before that rate counts.
-pub const REQUESTS_BURST: u32 = 100;
+/// Messages a second that a connection may keep up; the SDK makes one each 30 s, a call about ten.
+pub const MESSAGES_PER_SECOND: u32 = 20;
+/// Messages that it may send at once before that rate counts.
+pub const MESSAGES_BURST: u32 = 100;
 /// Messages that violate the syntax before a connection is closed.
 pub const MALFORMED_MESSAGES: u32 = 20;
 /// Bytes that wait for a slow reader before its connection is closed.

@@ -139,11 +139,21 @@ impl Flow {
             Ok(message) => message,
             Err(malformed) => return self.malformed(malformed),
         };
+        let is_in_pace = self.pace.take(now.mono);
         match &message {
+            sip::Message::Request(request) if !is_in_pace => {
+                let refusal = refusal::too_many_messages(request);
+                return reply(request, refusal, Counter::TooManyMessages);
+            }
             sip::Message::Request(request) => {
-                if let Some(verdict) = self.check(now, request, snapshot) {
+                if let Some(verdict) = self.check(request, snapshot) {
                     return verdict;
                 }
+            }
+            sip::Message::Response(_) if !is_in_pace => {
+                return Verdict::Ignore {
+                    count: Some(Counter::TooManyMessages),
+                };
             }
             sip::Message::Response(_) => {}
         }
@@ -213,17 +223,9 @@ impl Flow {
     /// Whether a request may go on to a shard; says what to do with it if not.
     fn check<'a>(
         &mut self,
-        now: Now,
         request: &sip::Request<'a>,
         snapshot: &Snapshot,
     ) -> Option<Verdict<'a>> {
-        if !self.pace.take(now.mono) {
-            return Some(reply(
-                request,
-                refusal::too_many_requests(request),
-                Counter::TooManyRequests,
-            ));
-        }
         let from = request.headers.from();
         let account = Domain::parse(from.uri.host, &snapshot.settings)
             .access_key()
@@ -276,13 +278,13 @@ fn reply<'a>(request: &sip::Request<'_>, message: Vec<u8>, count: Counter) -> Ve
 /// A token bucket: a burst at once, then a steady rate.
 #[derive(Debug)]
 struct Pace {
-    /// Requests that may still be made at once, in thousandths.
+    /// Messages that may still be sent at once, in thousandths.
     left: u32,
     filled: Instant,
 }
 
 impl Pace {
-    const FULL: u32 = limits::REQUESTS_BURST * 1000;
+    const FULL: u32 = limits::MESSAGES_BURST * 1000;
 
     fn new(now: Instant) -> Self {
         Self {
@@ -292,11 +294,11 @@ impl Pace {
     }
 
     fn take(&mut self, now: Instant) -> bool {
-        // Thousandths of a request for each millisecond: the rate itself.
+        // Thousandths of a message for each millisecond: the rate itself.
         let elapsed: Duration = now.since(self.filled);
         let millis = u32::try_from(elapsed.as_millis()).unwrap_or(u32::MAX);
         if millis > 0 {
-            let earned = millis.saturating_mul(limits::REQUESTS_PER_SECOND);
+            let earned = millis.saturating_mul(limits::MESSAGES_PER_SECOND);
             self.left = self.left.saturating_add(earned).min(Self::FULL);
             self.filled = now;
         }

@@ -115,8 +115,8 @@ counters! {
     Malformed => "messages_malformed",
     /// A frame was larger than a message may be.
     TooLarge => "messages_too_large",
-    /// A request was refused: its connection sends too many.
-    TooManyRequests => "requests_refused_rate",
+    /// A message was refused: its connection sends too many.
+    TooManyMessages => "messages_refused_pace",
     /// A client was closed because it does not read.
     SlowReader => "connections_closed_slow_reader",
     /// A connection did not answer pings.

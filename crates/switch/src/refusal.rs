@@ -95,10 +95,10 @@ pub(crate) fn malformed(malformed: &Malformed<'_>) -> Option<Vec<u8>> {
     Some(refusal.answer_later(head, STATELESS_TAG))
 }
 
-pub(crate) fn too_many_requests(request: &Request<'_>) -> Vec<u8> {
+pub(crate) fn too_many_messages(request: &Request<'_>) -> Vec<u8> {
     let text = format!(
-        "this connection sends more than {} requests a second",
-        limits::REQUESTS_PER_SECOND
+        "this connection sends more than {} messages a second",
+        limits::MESSAGES_PER_SECOND
     );
     // A 5xx to REGISTER would make existing clients give up their token.
     let status = if request.method == sip::Method::Register {

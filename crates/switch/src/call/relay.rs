@@ -180,7 +180,9 @@ impl Call {
         if self.exchanges[at].is_invite() {
             self.on_invite_response(at, response, act);
         } else if response.status >= 200 {
-            self.pass_response(at, response, response.status, act);
+            if self.exchanges[at].is_waiting() {
+                self.pass_response(at, response, response.status, act);
+            }
             self.exchanges.swap_remove(at);
         }
     }
