@@ -10,8 +10,6 @@
 //! This crate never opens a socket, reads a clock or draws a random number, knows no product, and does not panic on any
 //! input.
 
-#![warn(missing_docs)]
-
 mod bytes;
 mod header;
 mod message;
@@ -28,7 +26,7 @@ pub use header::{BadValue, CSeq, Contact, NameAddr, Params, Reason, Via};
 pub use message::{Header, Headers, Message, Request, Response};
 pub use method::Method;
 pub use name::Name;
-pub use parse::{MAX_ROWS, Malformed, parse};
+pub use parse::{MAX_ROWS, Malformed, is_keep_alive, parse};
 pub use print::MessageWriter;
 pub use reply::ReplyHead;
 pub use screen::{Capabilities, Screened, screen};

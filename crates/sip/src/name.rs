@@ -31,7 +31,7 @@ macro_rules! names {
                     $($length => {
                         $(
                             if first == const { $text.as_bytes()[0].to_ascii_lowercase() }
-                                && text.eq_ignore_ascii_case($text)
+                                && (text == $text || text.eq_ignore_ascii_case($text))
                             {
                                 return Self::$variant;
                             }

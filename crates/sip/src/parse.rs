@@ -27,7 +27,7 @@ const USUAL_ROWS: usize = 24;
 pub struct Malformed<'a> {
     /// The status to answer with: 400, 505 for another version of SIP, 501 for an unknown method that CSeq contradicts.
     pub status: u16,
-    /// What was wrong and what would be right, fit to be a reason phrase. Never repeats the peer's bytes.
+    /// What was wrong and what would be right, fit to be a reason phrase (RFC 3261 §25.1). Never repeats the peer's bytes.
     pub reason: Cow<'static, str>,
     /// What a response must repeat, if this was a request other than ACK with a Via to answer by. `None` means: drop it
     /// silently.
@@ -59,6 +59,11 @@ impl<'a> Wrong<'a> {
             line: value.as_bytes(),
         }
     }
+}
+
+/// Whether this is nothing but line ends: a keep-alive (RFC 5626 §3.5.1), not a message.
+pub fn is_keep_alive(bytes: &[u8]) -> bool {
+    !bytes.is_empty() && skip_empty_lines(bytes).is_empty()
 }
 
 /// Parses one complete message. Everything is borrowed from `bytes`; only the index of rows is allocated.

@@ -57,9 +57,8 @@ impl MessageWriter {
     pub fn header(&mut self, name: &str, value: impl fmt::Display) -> &mut Self {
         self.text(name);
         self.buffer.extend_from_slice(b": ");
-        if write!(OneLine(&mut self.buffer), "{value}").is_err() {
-            // Only a `Display` that fails by itself comes here; what it wrote so far stands.
-        }
+        // Only a `Display` that fails by itself can fail here; what it wrote so far stands.
+        _ = write!(OneLine(&mut self.buffer), "{value}");
         self.buffer.extend_from_slice(b"\r\n");
         self
     }

@@ -101,7 +101,7 @@ impl<'a> Uri<'a> {
         if let Some(headers) = headers {
             if headers.is_empty() || !bytes::is_escaped(headers, URI_HEADER) {
                 return Err(BadValue(
-                    "the headers of a SIP URI must be written as ?name=value&name=value, other characters escaped as %HH",
+                    "the headers of a SIP URI must be written as ?name=value&name=value, other characters as percent escapes",
                 ));
             }
             uri.headers = Some(headers);
@@ -116,12 +116,12 @@ impl<'a> Uri<'a> {
         };
         if user.is_empty() || !bytes::is_escaped(user, USER) {
             return Err(BadValue(
-                "the user part of a SIP URI may not be empty, and other characters than letters, digits and -_.!~*'()&=+$,;?/ must be escaped as %HH",
+                "the user part of a SIP URI may not be empty, and other characters than letters, digits and -_.!~*'()&=+$,;?/ must be percent escapes",
             ));
         }
         if password.is_some_and(|password| !bytes::is_escaped(password, PASSWORD)) {
             return Err(BadValue(
-                "the password of a SIP URI must have its special characters escaped as %HH",
+                "the password of a SIP URI must have its special characters as percent escapes",
             ));
         }
         self.user = Some(user);
@@ -160,7 +160,7 @@ impl<'a> Uri<'a> {
     /// The parameters of a URI, which know neither white space nor quoted strings.
     fn check_params(text: &'a str) -> Result<Params<'a>, BadValue> {
         const SHAPE: BadValue = BadValue(
-            "the parameters of a URI must be written as ;name or ;name=value, other characters escaped as %HH",
+            "the parameters of a URI must be written as ;name or ;name=value, other characters as percent escapes",
         );
         let mut rest = text;
         while !rest.is_empty() {
@@ -246,12 +246,11 @@ fn split_host(text: &str) -> Result<(&str, Option<u16>, &str), BadValue> {
 /// Where the host at the front of the text ends.
 pub(crate) fn host_end(text: &str) -> Result<usize, BadValue> {
     if text.starts_with('[') {
-        let close = memchr::memchr(b']', text.as_bytes()).ok_or(BadValue(
-            "an IPv6 address must end with a bracket, as in [2001:db8::1]",
-        ))?;
+        let close = memchr::memchr(b']', text.as_bytes())
+            .ok_or(BadValue("an IPv6 address must stand in square brackets"))?;
         if text[1..close].parse::<std::net::Ipv6Addr>().is_err() {
             return Err(BadValue(
-                "between the brackets of a host must stand an IPv6 address, as in [2001:db8::1]",
+                "between the brackets of a host must stand an IPv6 address, such as 2001:db8::1",
             ));
         }
         return Ok(close + 1);
@@ -267,4 +266,82 @@ pub(crate) fn port(text: &str) -> Result<u16, BadValue> {
     bytes::number(text, u32::from(u16::MAX))
         .and_then(|port| u16::try_from(port).ok())
         .ok_or(BadValue("a port must be a number from 0 to 65535"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_of_a_sip_uri() {
+        let uri = Uri::parse(
+            "SIPS:alice;day=1:s%40t@[2001:db8::9]:5061;transport=ws;ob?Subject=a&Priority=b",
+        )
+        .unwrap();
+        assert!(uri.has_scheme("sips"));
+        assert_eq!(
+            (uri.user, uri.password),
+            (Some("alice;day=1"), Some("s%40t"))
+        );
+        assert_eq!((uri.host, uri.port), ("[2001:db8::9]", Some(5061)));
+        assert_eq!(
+            (uri.params.value("Transport"), uri.params.get("ob")),
+            (Some("ws"), Some(None))
+        );
+        assert_eq!(uri.headers, Some("Subject=a&Priority=b"));
+    }
+
+    #[test]
+    fn other_schemes() {
+        let tel = Uri::parse("tel:+44-1908-273-800;ext=12").unwrap();
+        assert_eq!(
+            (tel.user, tel.host, tel.params.value("ext")),
+            (Some("+44-1908-273-800"), "", Some("12"))
+        );
+        let web = Uri::parse("http://www.example.com/?a=b").unwrap();
+        assert_eq!((web.scheme, web.opaque), ("http", "//www.example.com/?a=b"));
+    }
+
+    #[test]
+    fn what_is_no_uri() {
+        for text in [
+            "",
+            "alice",
+            "sip:",
+            "sip:@host",
+            "sip:a@",
+            "sip:a b@host",
+            "sip:a@b@c",
+            "sip:%4@host",
+            "sip:%zz@host",
+            "sip:a@host:",
+            "sip:a@host:65536",
+            "sip:a@host:5a",
+            "sip:[::1",
+            "sip:[1.2.3.4]",
+            "sip:ho st",
+            "sip:h\u{f6}st",
+            "sip:h;",
+            "sip:h;=x",
+            "sip:h;a=",
+            "sip:h;a=\"b\"",
+            "sip:h?",
+            "sip:h?a<b",
+            "tel:",
+            "tel:alice",
+            "1a:b",
+            "a:",
+            "a:b c",
+        ] {
+            assert!(Uri::parse(text).is_err(), "{text:?} was read as a URI");
+        }
+    }
+
+    #[test]
+    fn users_are_decoded_once() {
+        let user = |text| Uri::parse(text).unwrap().user_decoded().into_owned();
+        assert_eq!(user("sip:%62ob%2541@h"), "bob%41");
+        assert_eq!(user("sip:%C3%BC%ff@h"), "\u{fc}\u{fffd}");
+        assert_eq!(user("sip:h"), "");
+    }
 }

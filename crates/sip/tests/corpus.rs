@@ -4,6 +4,7 @@
     clippy::disallowed_methods,
     reason = "a test may read its files; the crate may not"
 )]
+#![expect(clippy::unwrap_used, reason = "a test may stop where it stands")]
 
 mod walk;
 

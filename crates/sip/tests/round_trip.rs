@@ -1,6 +1,8 @@
 //! Properties over generated messages: what is printed is read back the same; no bytes, whole or damaged, break a promise
 //! of the crate; every bound holds.
 
+#![expect(clippy::unwrap_used, reason = "a test may stop where it stands")]
+
 mod walk;
 
 use proptest::collection::vec;

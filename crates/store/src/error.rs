@@ -2,7 +2,6 @@
 //!
 //! Never names a secret, nor a type of the database library.
 
-use std::io;
 use std::path::PathBuf;
 
 use model::{AccountId, Login, WebRtcAccessKey};
@@ -13,7 +12,7 @@ use model::{AccountId, Login, WebRtcAccessKey};
 pub enum StoreError {
     /// The folder is missing and cannot be made, or cannot be used.
     #[error(
-        "cannot open the store: the folder {} cannot be made or used ({source}); name a folder that this user may \
+        "cannot open the store: the folder {} cannot be made or used ({cause}); name a folder that this user may \
          write to",
         path.display()
     )]
@@ -21,7 +20,7 @@ pub enum StoreError {
         /// The folder.
         path: PathBuf,
         /// What the system said.
-        source: io::Error,
+        cause: String,
     },
     /// Something else has the name of the folder.
     #[error("cannot open the store: {} is not a folder; name a folder, or move that file away", path.display())]

@@ -26,7 +26,7 @@ impl<'a> NameAddr<'a> {
         let value = bytes::trim(value);
         if value.starts_with('"') {
             let end = bytes::quoted_end(value.as_bytes(), 0).ok_or(BadValue(
-                "the display name has no closing quote; write \"Name\" <sip:user@host>",
+                "the display name has no closing quote; write the name in quotes and the URI behind it in angle brackets",
             ))?;
             let inner = bytes::trim_start(&value[end..])
                 .strip_prefix('<')
@@ -53,9 +53,8 @@ impl<'a> NameAddr<'a> {
     }
 
     fn bracketed(display: Option<&'a str>, inner: &'a str) -> Result<Self, BadValue> {
-        let close = memchr::memchr(b'>', inner.as_bytes()).ok_or(BadValue(
-            "the URI has no closing angle bracket; write <sip:user@host>",
-        ))?;
+        let close = memchr::memchr(b'>', inner.as_bytes())
+            .ok_or(BadValue("the URI has no closing angle bracket"))?;
         let uri_text = &inner[..close];
         let params = check_params(bytes::trim_start(&inner[close + 1..]))?;
         Ok(Self {
@@ -113,5 +112,87 @@ impl<'a> NameAddr<'a> {
             });
         }
         Some(Cow::Owned(plain))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_belong_to_the_uri_only_inside_brackets() {
+        let inside = NameAddr::parse("<sip:a@b;x=1>;y=2").unwrap();
+        assert_eq!(
+            (
+                inside.uri.params.value("x"),
+                inside.param("x"),
+                inside.param("Y")
+            ),
+            (Some("1"), None, Some("2"))
+        );
+        let bare = NameAddr::parse("sip:a@b;x=1 ; tag = t").unwrap();
+        assert_eq!(
+            (bare.uri_text, bare.param("x"), bare.tag()),
+            ("sip:a@b", Some("1"), Some("t"))
+        );
+    }
+
+    #[test]
+    fn display_names() {
+        let display = |value| {
+            NameAddr::parse(value)
+                .unwrap()
+                .display_decoded()
+                .map(Cow::into_owned)
+        };
+        assert_eq!(
+            display(r#""Bell \"A\" \\ <x>, ;" <sip:a@b>"#).as_deref(),
+            Some(r#"Bell "A" \ <x>, ;"#)
+        );
+        assert_eq!(
+            display("Alexander  Bell<sip:a@b>").as_deref(),
+            Some("Alexander  Bell")
+        );
+        assert_eq!(display("\"\" <sip:a@b>").as_deref(), Some(""));
+        assert_eq!(display("<sip:a@b>"), None);
+    }
+
+    #[test]
+    fn quoted_parameters_may_hold_anything() {
+        let address =
+            NameAddr::parse("<sip:a@b>;+sip.instance=\"<urn:uuid:0>;x\\\"\";reg-id=1").unwrap();
+        assert_eq!(address.param("+sip.instance"), Some("<urn:uuid:0>;x\\\""));
+        assert_eq!(address.param("reg-id"), Some("1"));
+        assert_eq!(address.params.iter().count(), 2);
+    }
+
+    #[test]
+    fn what_is_no_address() {
+        for value in [
+            "",
+            "*",
+            "<>",
+            "<sip:a@b",
+            "\"a <sip:a@b>",
+            "\"a\" sip:a@b",
+            "B\u{e9}la <sip:a@b>",
+            "a, b <sip:a@b>",
+            "sip:a@b?c=d",
+            "sip:a,b@c",
+            "<sip:a@b> x",
+            "<sip:a@b>;",
+            "<sip:a@b>;;x",
+            "<sip:a@b>;x=",
+            "<sip:a@b>;x=\"y",
+            "<sip:a@b>;x=y z",
+            "<sip:a@b>;x=\"y\"z",
+            "<sip:a@b>;x=a@b",
+            "<sip:a@b>;(x)",
+        ] {
+            assert!(
+                NameAddr::parse(value).is_err(),
+                "{value:?} was read as an address"
+            );
+        }
     }
 }

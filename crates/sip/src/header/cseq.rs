@@ -29,3 +29,36 @@ impl<'a> CSeq<'a> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_number_has_31_bits() {
+        assert_eq!(
+            CSeq::parse("0009\r\n INVITE"),
+            Ok(CSeq {
+                number: 9,
+                method: Method::Invite
+            })
+        );
+        assert_eq!(
+            CSeq::parse("2147483647 INFO").map(|cseq| cseq.number),
+            Ok(2_147_483_647)
+        );
+        for value in [
+            "2147483648 INFO",
+            "99999999999999999999999 INFO",
+            "-1 INFO",
+            "1",
+            "1 ",
+            "INFO",
+            "1INFO",
+            "1 IN FO",
+            "",
+        ] {
+            assert!(CSeq::parse(value).is_err(), "{value:?} was read as a CSeq");
+        }
+    }
+}

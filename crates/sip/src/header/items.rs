@@ -42,3 +42,24 @@ impl<'a> Iterator for Items<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Items;
+
+    #[test]
+    fn commas_part_items_only_outside_quotes_and_brackets() {
+        let items = |text| Items(Some(text)).collect::<Vec<_>>();
+        assert_eq!(
+            items("outbound, path ,\r\n gruu"),
+            ["outbound", "path", "gruu"]
+        );
+        assert_eq!(
+            items("\"a, \\\"b\" <sip:c,d@e>;x=\"y,z\",<sip:f>"),
+            ["\"a, \\\"b\" <sip:c,d@e>;x=\"y,z\"", "<sip:f>"]
+        );
+        assert_eq!(items(" ,,a,"), ["a"]);
+        assert_eq!(items(""), Vec::<&str>::new());
+        assert_eq!(items("a,\"b,c"), ["a", "\"b,c"]);
+    }
+}

@@ -22,7 +22,8 @@ pub(crate) use via::check_vias;
 
 use crate::bytes::{self, WORD};
 
-/// What is wrong with one value, as a sentence that also says what would be right. It never repeats the peer's bytes.
+/// What is wrong with one value, as a sentence that also says what would be right. It never repeats the peer's
+/// bytes, and has only characters that a reason phrase may have.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct BadValue(pub(crate) &'static str);

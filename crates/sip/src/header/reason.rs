@@ -19,9 +19,7 @@ impl<'a> Reason<'a> {
         let item = bytes::trim(item);
         let end = bytes::run(item.as_bytes(), bytes::TOKEN);
         if end == 0 {
-            return Err(BadValue(
-                "must be written as SIP;cause=486;text=\"Busy Here\"",
-            ));
+            return Err(BadValue("must begin with a protocol, as in SIP;cause=486"));
         }
         Ok(Self {
             protocol: &item[..end],
@@ -39,5 +37,23 @@ impl<'a> Reason<'a> {
     /// The `text`, without its quotes.
     pub fn text(&self) -> Option<&'a str> {
         self.params.value("text")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn causes() {
+        let reason = Reason::parse("SIP;cause=486;text=\"Busy Here\"").unwrap();
+        assert_eq!(
+            (reason.protocol, reason.cause(), reason.text()),
+            ("SIP", Some(486), Some("Busy Here"))
+        );
+        let reason = Reason::parse("Q.850 ;cause=16 ; text=\"a, b\"").unwrap();
+        assert_eq!((reason.cause(), reason.text()), (Some(16), Some("a, b")));
+        assert_eq!(Reason::parse("SIP;cause=lots").unwrap().cause(), None);
+        assert!(Reason::parse(";cause=1").is_err());
     }
 }

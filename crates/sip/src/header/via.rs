@@ -90,3 +90,52 @@ pub(crate) fn check_vias(value: &str) -> Result<Via<'_>, BadValue> {
     }
     Ok(first)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hops() {
+        let via = Via::parse("SIP / 2.0\t/ UDP first.example.com : 4000 ;ttl=16 ;maddr=224.2.0.1 ;branch=z9hG4bKa7c6a8dlze.1").unwrap();
+        assert_eq!(
+            (via.transport, via.sent_by),
+            ("UDP", "first.example.com : 4000")
+        );
+        assert_eq!(
+            (via.branch(), via.rport()),
+            (Some("z9hG4bKa7c6a8dlze.1"), None)
+        );
+        let via =
+            Via::parse("SIP/2.0/WSS [2001:db8::1]:443;received=2001:db8::2;rport=5062;branch=b")
+                .unwrap();
+        assert_eq!(
+            (via.sent_by, via.received()),
+            ("[2001:db8::1]:443", Some("2001:db8::2"))
+        );
+        assert_eq!(via.rport(), Some(Some(5062)));
+        assert_eq!(
+            Via::parse("SIP/2.0/WS a;rport").unwrap().rport(),
+            Some(None)
+        );
+    }
+
+    #[test]
+    fn what_is_no_hop() {
+        for item in [
+            "",
+            "SIP/2.0/WSS",
+            "SIP/2.0 WSS a",
+            "SIP/2.0/WSSa",
+            "SIP/2.0/WSS a:x",
+            "SIP/2.0/WSS a b",
+            "SIP/2.0/WSS ;x",
+            "SIP/2.0/WSS a:",
+            "SIP/2.0/WSS a;",
+        ] {
+            assert!(Via::parse(item).is_err(), "{item:?} was read as a Via");
+        }
+        assert!(check_vias("SIP/2.0/WS a, ").is_err(), "no empty items");
+        assert!(check_vias("SIP/2.0/WS a,SIP/2.0/WS b").is_ok());
+    }
+}

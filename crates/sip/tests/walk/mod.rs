@@ -18,10 +18,13 @@ pub(crate) fn walk(bytes: &[u8]) {
                 "status {}",
                 malformed.status
             );
+            let phrase = |c: char| c.is_ascii_alphanumeric() || ";/?:@&=+$,-_.!~*'() ".contains(c);
             assert!(
-                !malformed.reason.contains(['\r', '\n', '\0']),
-                "the sentence is one line"
+                malformed.reason.chars().all(phrase),
+                "no reason phrase: {}",
+                malformed.reason
             );
+            assert!(malformed.line.len() <= bytes.len());
             if let Some(head) = &malformed.reply {
                 let reply = head
                     .write(malformed.status, &malformed.reason, Some("t4g"))
@@ -50,7 +53,12 @@ fn ask(message: &Message<'_>) {
     assert!(headers.cseq().number < 1 << 31);
     let via = headers.via();
     assert!(!via.sent_by.is_empty() && !via.transport.is_empty());
-    (via.branch(), via.received(), via.rport());
+    assert!(
+        via.branch()
+            .is_none_or(|branch| !branch.eq_ignore_ascii_case("z9hG4bK"))
+    );
+    via.received();
+    via.rport();
     look(&headers.from());
     look(&headers.to());
     for contact in headers
@@ -61,10 +69,12 @@ fn ask(message: &Message<'_>) {
             look(&address);
         }
     }
-    (headers.max_forwards(), headers.bearer());
+    headers.max_forwards();
+    assert!(headers.bearer().is_none_or(|token| !token.is_empty()));
     headers.expires().ok();
     headers.reasons().for_each(|reason| {
-        (reason.cause(), reason.text());
+        reason.cause();
+        reason.text();
     });
     message.body();
 }

@@ -30,9 +30,9 @@ pub(super) fn make(dir: &Path) -> Result<(), StoreError> {
         Err(_) if dir.exists() && !dir.is_dir() => Err(StoreError::NotAFolder {
             path: dir.to_owned(),
         }),
-        Err(source) => Err(StoreError::Folder {
+        Err(cause) => Err(StoreError::Folder {
             path: dir.to_owned(),
-            source,
+            cause: cause.to_string(),
         }),
     }
 }

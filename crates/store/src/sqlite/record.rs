@@ -47,7 +47,7 @@ impl Sqlite {
         }
         if let Some((started, id)) = query.after {
             statement
-                .push(" AND (started_ms, 0) < (")
+                .push(" AND (started_ms, id) < (")
                 .push_bind(value::millis(started));
             statement
                 .push(", ")

@@ -1,0 +1,248 @@
+//! What an operator chooses.
+//!
+//! A plain structure; where its values come from (flags, environment, a file) is the command's concern.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use model::limits;
+use serde::Deserialize;
+
+/// The configuration of one node.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// The folder that holds everything that is kept.
+    pub data: PathBuf,
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// Serve TLS with this certificate.
+    pub tls: Option<TlsFiles>,
+    /// A proxy before us ends TLS and appends the client's address to `X-Forwarded-For`.
+    pub behind_tls_proxy: bool,
+    /// SIP domains of our own, beside those built into existing clients.
+    pub domains: Vec<String>,
+    /// How long a callee may ring, in seconds.
+    pub no_answer_s: u64,
+    /// How many shards; as many as there are cores unless given.
+    pub shards: Option<usize>,
+    /// Bounds that are the product's, not the operator's: tests narrow them.
+    #[serde(skip)]
+    pub bounds: Bounds,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            data: PathBuf::from("offhook-data"),
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+            tls: None,
+            behind_tls_proxy: false,
+            domains: Vec::new(),
+            no_answer_s: limits::NO_ANSWER_TIME.as_secs(),
+            shards: None,
+            bounds: Bounds::default(),
+        }
+    }
+}
+
+/// A certificate and its key.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TlsFiles {
+    /// PEM file with the certificate, followed by those that lead to its root.
+    pub cert: PathBuf,
+    /// PEM file with the private key.
+    pub key: PathBuf,
+}
+
+/// Bounds of the transport, from `model::limits`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// [`limits::CONNECTIONS`].
+    pub connections: usize,
+    /// [`limits::CONNECTIONS_PER_ADDRESS`].
+    pub connections_per_address: usize,
+    /// [`limits::HTTP_HEAD_TIME`].
+    pub head_time: Duration,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            connections: limits::CONNECTIONS,
+            connections_per_address: limits::CONNECTIONS_PER_ADDRESS,
+            head_time: limits::HTTP_HEAD_TIME,
+        }
+    }
+}
+
+/// A configuration that cannot be served.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigFault {
+    /// Tokens and calls would cross a network in the clear.
+    #[error(
+        "refusing to listen on {0} without TLS, because keys and calls would cross the network in the clear: give \
+         --tls-cert FILE and --tls-key FILE, or --behind-tls-proxy if a proxy before this server ends TLS, or listen \
+         on 127.0.0.1"
+    )]
+    OpenWithoutTls(SocketAddr),
+    /// Both say who ends TLS.
+    #[error(
+        "--behind-tls-proxy and --tls-cert exclude each other: either a proxy ends TLS or this server does; drop one"
+    )]
+    TlsTwice,
+    /// Nobody could ever answer.
+    #[error("a callee must be allowed to ring from 1 to {max} seconds, not {0} (--no-answer)", max = Self::NO_ANSWER_MAX_S)]
+    NoAnswer(u64),
+    /// Not a host name.
+    #[error(
+        "the domain {0:?} is not a host name: give letters, digits, '-' and '.' alone, such as calls.example.com"
+    )]
+    Domain(String),
+    /// No shard, no service.
+    #[error("the number of shards must be from 1 to {max}, not {0}", max = Self::SHARDS_MAX)]
+    Shards(usize),
+}
+
+impl ConfigFault {
+    const NO_ANSWER_MAX_S: u64 = 3_600;
+    const SHARDS_MAX: usize = 1_024;
+}
+
+impl Config {
+    /// Says what stands against serving with this configuration; reads no file.
+    pub fn check(&self) -> Result<(), ConfigFault> {
+        if self.tls.is_some() && self.behind_tls_proxy {
+            return Err(ConfigFault::TlsTwice);
+        }
+        let is_protected = self.tls.is_some() || self.behind_tls_proxy;
+        if !self.listen.ip().to_canonical().is_loopback() && !is_protected {
+            return Err(ConfigFault::OpenWithoutTls(self.listen));
+        }
+        if !(1..=ConfigFault::NO_ANSWER_MAX_S).contains(&self.no_answer_s) {
+            return Err(ConfigFault::NoAnswer(self.no_answer_s));
+        }
+        if let Some(domain) = self.domains.iter().find(|domain| !is_host_name(domain)) {
+            return Err(ConfigFault::Domain(domain.clone()));
+        }
+        match self.shards {
+            Some(shards) if !(1..=ConfigFault::SHARDS_MAX).contains(&shards) => {
+                Err(ConfigFault::Shards(shards))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// What the shards need to know of it.
+    pub(crate) fn settings(&self) -> switch::Settings {
+        switch::Settings {
+            domains: self.domains.clone(),
+            no_answer: Duration::from_secs(self.no_answer_s),
+        }
+    }
+
+    /// As many shards as were asked for, or as there are cores.
+    pub(crate) fn shard_count(&self) -> usize {
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        self.shards.unwrap_or_else(cores).max(1)
+    }
+}
+
+fn is_host_name(text: &str) -> bool {
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    text.len() <= 253 && text.split('.').all(is_label)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn listening(address: &str) -> Config {
+        Config {
+            listen: address.parse().unwrap(),
+            ..Config::default()
+        }
+    }
+
+    #[test]
+    fn loopback_needs_no_tls() {
+        for address in [
+            "127.0.0.1:80",
+            "127.9.9.9:80",
+            "[::1]:80",
+            "[::ffff:127.0.0.1]:80",
+        ] {
+            assert_eq!(listening(address).check(), Ok(()), "{address}");
+        }
+    }
+
+    #[test]
+    fn other_addresses_need_tls_or_a_proxy_and_the_refusal_says_so() {
+        for address in ["0.0.0.0:80", "192.168.0.1:80", "[::]:80"] {
+            let mut config = listening(address);
+            let refusal = config.check().unwrap_err().to_string();
+            assert!(
+                refusal.contains("--tls-cert FILE") && refusal.contains("--behind-tls-proxy"),
+                "{refusal}"
+            );
+            config.behind_tls_proxy = true;
+            assert_eq!(config.check(), Ok(()));
+            config.tls = Some(TlsFiles {
+                cert: "c.pem".into(),
+                key: "k.pem".into(),
+            });
+            assert_eq!(config.check(), Err(ConfigFault::TlsTwice));
+            config.behind_tls_proxy = false;
+            assert_eq!(config.check(), Ok(()));
+        }
+    }
+
+    #[test]
+    fn values_out_of_range_are_refused() {
+        let base = Config::default;
+        assert!(
+            Config {
+                no_answer_s: 0,
+                ..base()
+            }
+            .check()
+            .is_err()
+        );
+        assert!(
+            Config {
+                shards: Some(0),
+                ..base()
+            }
+            .check()
+            .is_err()
+        );
+        for domain in ["", "https://x", "a..b", "-a.b", "a b"] {
+            assert!(
+                Config {
+                    domains: vec![domain.to_owned()],
+                    ..base()
+                }
+                .check()
+                .is_err(),
+                "{domain}"
+            );
+        }
+        assert!(
+            Config {
+                domains: vec!["calls.example.com".to_owned()],
+                ..base()
+            }
+            .check()
+            .is_ok()
+        );
+    }
+}

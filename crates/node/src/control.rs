@@ -1,0 +1,246 @@
+//! The control socket: how the command line asks a running server.
+//!
+//! A Unix socket in the data folder, open to its owner alone. One line of JSON asks, one line of JSON answers:
+//! `{"ask":"clients","account":null}` or `{"ask":"status"}`. It only tells; what changes something goes through the
+//! store.
+
+use std::fs::Permissions;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::{Account, Login};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+
+use crate::record_writer::RecordWriter;
+use crate::signalling::Signalling;
+use crate::transport::Capacity;
+
+const FILE_NAME: &str = "control.sock";
+/// One question.
+const QUESTION_BYTES: u64 = 4096;
+/// One answer: a list of many clients.
+const ANSWER_BYTES: u64 = 1024 * 1024 * 1024;
+/// How long question and answer may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// `sun_path` of `sockaddr_un`, with its final zero (unix(7)).
+const SOCKET_PATH_BYTES: usize = 108;
+
+/// Why a server could not be asked.
+#[derive(Debug, thiserror::Error)]
+pub enum ControlFault {
+    /// Nobody listens.
+    #[error("no server runs on the data folder {folder}; start one with `offhook serve --data {folder}`", folder = .0.display())]
+    NoServer(PathBuf),
+    /// It is there, but cannot be reached.
+    #[error("the server on the data folder {} cannot be asked: {source}", data.display())]
+    Unreachable {
+        /// The folder.
+        data: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// It did not answer in a way that can be read.
+    #[error("the server on the data folder {} gave no answer that can be read; is it of another version?", .0.display())]
+    NoAnswer(PathBuf),
+    /// It answered that it will not.
+    #[error("{0}")]
+    Refused(String),
+}
+
+/// Asks the server that runs on `data`.
+pub async fn ask(data: &Path, question: Value) -> Result<Value, ControlFault> {
+    let unreachable = |source: io::Error| match source.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+            ControlFault::NoServer(data.to_owned())
+        }
+        _ => ControlFault::Unreachable {
+            data: data.to_owned(),
+            source,
+        },
+    };
+    let conversation = async {
+        let (path, _folder) = socket_path(data)?;
+        let stream = UnixStream::connect(path).await?;
+        converse(stream, &question).await
+    };
+    let line = match tokio::time::timeout(PATIENCE, conversation).await {
+        Ok(line) => line.map_err(unreachable)?,
+        Err(_) => return Err(unreachable(io::ErrorKind::TimedOut.into())),
+    };
+    let answer: Value =
+        serde_json::from_str(&line).map_err(|_| ControlFault::NoAnswer(data.to_owned()))?;
+    match answer.get("error").and_then(Value::as_str) {
+        Some(error) => Err(ControlFault::Refused(error.to_owned())),
+        None => Ok(answer),
+    }
+}
+
+async fn converse(mut stream: UnixStream, question: &Value) -> io::Result<String> {
+    stream.write_all(format!("{question}\n").as_bytes()).await?;
+    let mut line = String::new();
+    BufReader::new(stream.take(ANSWER_BYTES))
+        .read_line(&mut line)
+        .await?;
+    Ok(line)
+}
+
+/// Where the socket is, in a form that is short enough for one: a long path is gone through the folder's descriptor,
+/// which must be kept until the socket is bound or connected.
+fn socket_path(data: &Path) -> io::Result<(PathBuf, Option<std::fs::File>)> {
+    let path = data.join(FILE_NAME);
+    if path.as_os_str().len() < SOCKET_PATH_BYTES {
+        return Ok((path, None));
+    }
+    let folder = std::fs::File::open(data)?;
+    let short = PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd())).join(FILE_NAME);
+    Ok((short, Some(folder)))
+}
+
+/// What may be asked.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "ask", rename_all = "lowercase", deny_unknown_fields)]
+enum Question {
+    /// Who is registered, of one account or of all.
+    Clients {
+        #[serde(default)]
+        account: Option<String>,
+    },
+    /// Counters and what the shards hold.
+    Status {},
+}
+
+/// The socket of a server; its file goes when this does.
+pub(crate) struct ControlSocket {
+    listener: UnixListener,
+    path: PathBuf,
+}
+
+impl ControlSocket {
+    /// Binds the socket; the caller holds the folder's lock, so a file that is there is a dead server's.
+    pub(crate) fn bind(data: &Path) -> io::Result<Self> {
+        let path = data.join(FILE_NAME);
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        let (short, _folder) = socket_path(data)?;
+        let listener = UnixListener::bind(short)?;
+        std::fs::set_permissions(&path, Permissions::from_mode(0o600))?;
+        Ok(Self { listener, path })
+    }
+
+    /// Answers questions; never ends.
+    pub(crate) async fn run(self, answerer: Arc<Answerer>) {
+        loop {
+            let Ok((stream, _)) = self.listener.accept().await else {
+                // Out of files, most likely: give it a moment.
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            };
+            let answerer = Arc::clone(&answerer);
+            tokio::spawn(async move {
+                let _ = tokio::time::timeout(PATIENCE, answerer.serve(stream)).await;
+            });
+        }
+    }
+}
+
+impl Drop for ControlSocket {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// Knows the answers.
+pub(crate) struct Answerer {
+    pub(crate) signalling: Arc<Signalling>,
+    pub(crate) capacity: Arc<Capacity>,
+    pub(crate) records: Arc<RecordWriter>,
+    pub(crate) listen: SocketAddr,
+}
+
+impl Answerer {
+    async fn serve(&self, stream: UnixStream) -> io::Result<()> {
+        let (reader, mut writer) = stream.into_split();
+        let mut line = String::new();
+        BufReader::new(reader.take(QUESTION_BYTES))
+            .read_line(&mut line)
+            .await?;
+        let answer = match serde_json::from_str(&line) {
+            Ok(question) => self.answer(question),
+            Err(error) => json!({ "error": format!("the question cannot be read: {error}") }),
+        };
+        writer.write_all(format!("{answer}\n").as_bytes()).await
+    }
+
+    fn answer(&self, question: Question) -> Value {
+        match question {
+            Question::Clients { account: None } => {
+                let published = self.signalling.published();
+                self.clients(published.snapshot.directory.accounts())
+            }
+            Question::Clients {
+                account: Some(login),
+            } => {
+                let published = self.signalling.published();
+                let account =
+                    Login::parse(&login).map(|login| published.snapshot.directory.by_login(&login));
+                match account {
+                    Ok(Some(account)) => self.clients([account]),
+                    Ok(None) => json!({ "error": format!("there is no account {login}") }),
+                    Err(error) => json!({ "error": error.to_string() }),
+                }
+            }
+            Question::Status {} => self.status(),
+        }
+    }
+
+    fn clients<'a>(&self, accounts: impl IntoIterator<Item = &'a Account>) -> Value {
+        let mut clients = Vec::new();
+        for account in accounts {
+            for client in self.signalling.clients(account.id) {
+                clients.push(json!({
+                    "account": account.login().to_string(),
+                    "client_id": client.client.to_string(),
+                    "last_modified": client.last_modified.to_string(),
+                    "expires": client.expires.to_string(),
+                }));
+            }
+        }
+        json!({ "clients": clients })
+    }
+
+    fn status(&self) -> Value {
+        let census = self.signalling.census();
+        let counters: serde_json::Map<_, _> = self
+            .signalling
+            .counters
+            .listing()
+            .map(|(name, count)| (name.to_owned(), count.into()))
+            .collect();
+        json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "listen": self.listen.to_string(),
+            "uptime_s": self.signalling.now().mono.as_micros() / 1_000_000,
+            "accounts": self.signalling.published().snapshot.directory.accounts().count(),
+            "census": {
+                "sockets": self.capacity.taken(),
+                "websockets": self.signalling.session_count(),
+                "connections": census.iter().map(|shard| shard.connections).sum::<usize>(),
+                "registrations": census.iter().map(|shard| shard.registrations).sum::<usize>(),
+                "calls": census.iter().map(|shard| shard.calls).sum::<usize>(),
+                "shards": census.len(),
+            },
+            "records_lost": self.records.dropped(),
+            "counters": counters,
+        })
+    }
+}

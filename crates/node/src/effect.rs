@@ -1,0 +1,46 @@
+//! Performs what a shard wants done.
+//!
+//! Matches every effect; runs under the shard's lock, so nothing here waits.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use model::ConnectionId;
+use switch::Effect;
+
+use crate::outbox::Outbox;
+use crate::record_writer::RecordWriter;
+use crate::telemetry::Counters;
+
+/// Where effects go.
+pub(crate) struct Performer<'a> {
+    pub(crate) outboxes: &'a HashMap<ConnectionId, Arc<Outbox>>,
+    pub(crate) records: &'a RecordWriter,
+    pub(crate) counters: &'a Counters,
+    /// Connections whose outbox ran over: they count as lost.
+    pub(crate) overflowed: &'a mut Vec<ConnectionId>,
+}
+
+impl Performer<'_> {
+    pub(crate) fn perform(&mut self, effect: Effect) {
+        match effect {
+            Effect::Send {
+                connection,
+                message,
+            } => {
+                if let Some(outbox) = self.outboxes.get(&connection)
+                    && outbox.push(message).is_err()
+                {
+                    self.overflowed.push(connection);
+                }
+            }
+            Effect::Close { connection, why } => {
+                if let Some(outbox) = self.outboxes.get(&connection) {
+                    outbox.close(why);
+                }
+            }
+            Effect::Record(record) => self.records.keep(*record),
+            Effect::Count(counter) => self.counters.add(counter),
+        }
+    }
+}

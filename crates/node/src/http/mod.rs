@@ -1,0 +1,75 @@
+//! The web services, and the door to the WebSocket transport.
+//!
+//! Every answer to a caller is JSON, errors included, in the documented shape; what is asked is decided by
+//! `switch::token` and the shards, never here.
+
+mod answer;
+mod clients;
+mod cors;
+mod keys;
+mod login;
+mod page;
+mod parameters;
+mod route;
+mod sip_proxy;
+mod token;
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use axum::http::HeaderMap;
+use model::SecretBytes;
+
+pub(crate) use login::LoginFailures;
+pub(crate) use route::answer;
+
+use crate::config::Bounds;
+use crate::quota_keeper::QuotaKeeper;
+use crate::signalling::Signalling;
+use crate::transport::{Capacity, Place};
+
+/// What the services work with.
+pub(crate) struct Services {
+    pub(crate) signalling: Arc<Signalling>,
+    pub(crate) quota: Arc<QuotaKeeper>,
+    pub(crate) failures: LoginFailures,
+    pub(crate) pepper: SecretBytes,
+    pub(crate) capacity: Arc<Capacity>,
+    pub(crate) behind_tls_proxy: bool,
+    pub(crate) bounds: Bounds,
+}
+
+/// Who is at the other end of a connection.
+#[derive(Clone)]
+pub(crate) struct Peer {
+    pub(crate) address: SocketAddr,
+    /// Its place among the connections that are open.
+    pub(crate) place: Arc<Place>,
+}
+
+impl Services {
+    /// The address that limits count against: the peer's, or the one that our own proxy appended last.
+    fn client_address(&self, peer: &Peer, headers: &HeaderMap) -> IpAddr {
+        let forwarded = || {
+            let last = headers.get_all("x-forwarded-for").iter().next_back()?;
+            last.to_str().ok()?.rsplit(',').next()?.trim().parse().ok()
+        };
+        let address = if self.behind_tls_proxy {
+            forwarded()
+        } else {
+            None
+        };
+        network(address.unwrap_or_else(|| peer.address.ip()))
+    }
+}
+
+/// What one customer of a network provider holds: an IPv4 address, or the /64 of an IPv6 address (RFC 6177 §2).
+pub(crate) fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.into(),
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            IpAddr::from([a, b, c, d, 0, 0, 0, 0])
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! The few lines of plain text that a person with a browser finds.
+
+use axum::body::Body;
+use axum::http::Response;
+
+use super::answer::with_type;
+
+const HOME: &str = "\
+offhook is running.
+
+/webrtc_generate_token      gives a token to a WebRTC client (HTTP Basic; GET or POST)
+/webrtc_registered_clients  lists the clients that can be called (HTTP Basic; GET or POST)
+/sipproxy                   takes SIP over WebSocket, subprotocol sip (RFC 7118)
+/.well-known/jwks.json      the public keys of the tokens
+/docs/errors                what the error codes mean
+";
+
+const ERRORS: &str = "\
+Error codes of the web services
+
+0001      A mandatory parameter is missing. The text names it.
+0002      A parameter, the query or the body is malformed. The text says what would be right.
+0003      A parameter that may be given only once was given several times.
+HTTP 400  The request itself cannot be served as it is. The text says what would be right.
+HTTP 401  The login is wrong: user cloudID/username, password the account's API access key.
+HTTP 404  There is nothing at this path.
+HTTP 405  This path does not take this method; the Allow header lists those it takes.
+HTTP 408  The body of the request did not come in time.
+HTTP 413  The body of the request is too large.
+HTTP 415  Parameters may come as application/x-www-form-urlencoded or multipart/form-data.
+HTTP 426  This path is for WebSocket clients.
+HTTP 429  Too much: the account's tokens of this month are used up, logins failed too often from this
+          address, or it has too many connections. The Retry-After header says in how many seconds to try again.
+HTTP 500  The server has a problem of its own; its log says which.
+HTTP 503  The server is full. The Retry-After header says in how many seconds to try again.
+";
+
+pub(super) fn home() -> Response<Body> {
+    with_type("text/plain; charset=utf-8", HOME)
+}
+
+pub(super) fn errors() -> Response<Body> {
+    with_type("text/plain; charset=utf-8", ERRORS)
+}
+
+pub(super) fn health() -> Response<Body> {
+    with_type("text/plain; charset=utf-8", "ok\n")
+}

@@ -1,0 +1,26 @@
+//! The shell: sockets, threads and timers around the softswitch.
+//!
+//! Accepts connections (HTTP, WebSocket, TLS), hands what comes in to the pure machines of `switch`, performs the
+//! effects that they ask for, and keeps what must be kept through `store`. Decides nothing about tokens,
+//! registrations or calls.
+
+pub mod certificate;
+mod clock;
+mod config;
+pub mod control;
+mod directory_watch;
+mod effect;
+mod http;
+mod outbox;
+pub mod provision;
+mod quota_keeper;
+mod record_writer;
+mod serve;
+mod shutdown;
+mod signalling;
+pub mod telemetry;
+mod transport;
+
+pub use config::{Bounds, Config, ConfigFault, TlsFiles};
+pub use serve::{ServeError, serve, serve_until};
+pub use {model, store, switch};

@@ -1,0 +1,101 @@
+//! Writes call records to the store, in batches, off the path of messages.
+//!
+//! A record waits until the store has taken it; a newer one of the same call replaces it. If the store refuses
+//! (a full disk), it is asked again.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use model::{CallRecord, RecordId};
+use store::Store;
+use tokio::sync::{Notify, watch};
+
+use crate::shutdown::raised;
+
+/// Records that may wait for the store.
+const RECORDS_WAITING: usize = 10_000;
+/// How soon a store that refused is asked again.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// The records that wait.
+#[derive(Debug, Default)]
+pub(crate) struct RecordWriter {
+    waiting: Mutex<Waiting>,
+    wake: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    records: BTreeMap<RecordId, CallRecord>,
+    dropped: u64,
+}
+
+impl RecordWriter {
+    /// Keeps a record; never waits.
+    pub(crate) fn keep(&self, record: CallRecord) {
+        let mut waiting = self.lock();
+        if waiting.records.len() >= RECORDS_WAITING && !waiting.records.contains_key(&record.id) {
+            waiting.dropped += 1;
+            let dropped = waiting.dropped;
+            drop(waiting);
+            // Powers of two: the log must not fill the disk that is full already.
+            if dropped.is_power_of_two() {
+                tracing::error!(
+                    dropped,
+                    "call records are lost: the store takes none and {RECORDS_WAITING} wait"
+                );
+            }
+            return;
+        }
+        waiting.records.insert(record.id, record);
+        drop(waiting);
+        self.wake.notify_one();
+    }
+
+    /// Records that were lost because too many waited.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.lock().dropped
+    }
+
+    /// Writes what comes until `finish` turns true, and then what is left.
+    pub(crate) async fn run(self: Arc<Self>, store: Store, mut finish: watch::Receiver<bool>) {
+        loop {
+            let is_last = tokio::select! {
+                () = self.wake.notified() => false,
+                () = raised(&mut finish) => true,
+            };
+            let is_written = self.write(&store).await;
+            if is_last {
+                return;
+            }
+            if !is_written {
+                let _ = tokio::time::timeout(RETRY_AFTER, raised(&mut finish)).await;
+                self.wake.notify_one();
+            }
+        }
+    }
+
+    async fn write(&self, store: &Store) -> bool {
+        let batch: Vec<_> = std::mem::take(&mut self.lock().records)
+            .into_values()
+            .collect();
+        if batch.is_empty() {
+            return true;
+        }
+        let Err(error) = store.save_records(&batch).await else {
+            return true;
+        };
+        tracing::error!(%error, records = batch.len(), "call records could not be written and wait");
+        let mut waiting = self.lock();
+        for record in batch {
+            // What came meanwhile is newer.
+            waiting.records.entry(record.id).or_insert(record);
+        }
+        false
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,293 @@
+//! A node from start to end.
+//!
+//! Start: the folder's lock, what a killed process left behind, the directory, then the doors. End: the doors first,
+//! then the calls, then what is kept.
+
+use std::fs::{File, TryLockError};
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use store::{Store, StoreError};
+use switch::Snapshot;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+
+use crate::certificate::{Certificate, CertificateFault};
+use crate::clock::Clock;
+use crate::config::{Config, ConfigFault};
+use crate::control::{Answerer, ControlSocket};
+use crate::directory_watch;
+use crate::http::{LoginFailures, Services};
+use crate::quota_keeper::QuotaKeeper;
+use crate::record_writer::RecordWriter;
+use crate::shutdown::Signals;
+use crate::signalling::Signalling;
+use crate::telemetry::Counters;
+use crate::transport::tls::TlsAcceptor;
+use crate::transport::{Capacity, Listener, accept};
+
+const LOCK_FILE: &str = "server.lock";
+/// How long connections may take to read their last messages.
+const DRAIN_TIME: Duration = Duration::from_secs(2);
+/// How long the store may take for what is left to write.
+const SAVE_TIME: Duration = Duration::from_secs(2);
+/// How often failed logins that lie back are forgotten.
+const FORGET_EVERY: Duration = Duration::from_secs(60);
+
+/// Why a node does not serve.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The configuration cannot be served.
+    #[error(transparent)]
+    Config(#[from] ConfigFault),
+    /// Another server has the folder.
+    #[error("another server runs on the data folder {}; stop it, or name another folder with --data", .0.display())]
+    InUse(PathBuf),
+    /// The folder's lock cannot be taken.
+    #[error("cannot lock the data folder with {}: {source}", path.display())]
+    Lock {
+        /// The lock file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Certificate or key cannot be used.
+    #[error(transparent)]
+    Certificate(#[from] CertificateFault),
+    /// TLS cannot be set up.
+    #[error("cannot set TLS up: {0}")]
+    Tls(#[from] rustls::Error),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The control socket cannot be made.
+    #[error("cannot make the control socket in {}: {source}", data.display())]
+    Control {
+        /// The data folder.
+        data: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Signals cannot be watched.
+    #[error("cannot watch for signals: {0}")]
+    Signals(io::Error),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Serves until SIGTERM or SIGINT; `ready` is told the address once connections are taken.
+///
+/// Needs tokio's multi-thread runtime to use more than one core.
+pub async fn serve(
+    config: Config,
+    store: Store,
+    ready: impl FnOnce(SocketAddr),
+) -> Result<(), ServeError> {
+    let signals = Signals::watch().map_err(ServeError::Signals)?;
+    serve_until(config, store, ready, signals.first()).await
+}
+
+/// Serves until `stop` is done.
+pub async fn serve_until(
+    config: Config,
+    store: Store,
+    ready: impl FnOnce(SocketAddr),
+    stop: impl Future<Output = ()>,
+) -> Result<(), ServeError> {
+    config.check()?;
+    let _lock = lock(&config.data)?;
+    raise_file_limit();
+    let node = Node::start(&config, store).await?;
+    ready(node.address);
+    tracing::info!(address = %node.address, tls = config.tls.is_some(), "serving");
+    stop.await;
+    node.stop().await;
+    Ok(())
+}
+
+/// A running node.
+struct Node {
+    address: SocketAddr,
+    signalling: Arc<Signalling>,
+    store: Store,
+    /// Says that the node stops; closed when the last connection is gone.
+    stopping: watch::Sender<bool>,
+    doors: JoinSet<()>,
+    attendants: JoinSet<()>,
+    keepers: Vec<JoinHandle<()>>,
+    finish: watch::Sender<bool>,
+}
+
+impl Node {
+    async fn start(config: &Config, store: Store) -> Result<Self, ServeError> {
+        let now = Clock::unix();
+        let dangling = store
+            .end_dangling_records(now, "the server was killed during the call")
+            .await?;
+        if dangling > 0 {
+            tracing::warn!(
+                calls = dangling,
+                "the server was killed before; the calls of that time are marked as ended"
+            );
+        }
+        let (published, version) =
+            directory_watch::load(&store, config.settings(), Arc::new(Snapshot::default())).await?;
+        let records = Arc::new(RecordWriter::default());
+        let quota = Arc::new(QuotaKeeper::load(&store, now).await?);
+        let shards = config.shard_count();
+        let counters = Arc::new(Counters::default());
+        let signalling = Arc::new(Signalling::new(
+            shards,
+            published,
+            Arc::clone(&records),
+            counters,
+        ));
+
+        let certificate = config
+            .tls
+            .as_ref()
+            .map(Certificate::load)
+            .transpose()?
+            .map(Arc::new);
+        let tls = certificate.clone().map(TlsAcceptor::new).transpose()?;
+        let (tcp, address) = listen(config.listen).await?;
+        let control = ControlSocket::bind(&config.data).map_err(|source| ServeError::Control {
+            data: config.data.clone(),
+            source,
+        })?;
+
+        let stopping = watch::Sender::new(false);
+        let capacity = Arc::new(Capacity::new(config.bounds, stopping.clone()));
+        let services = Arc::new(Services {
+            signalling: Arc::clone(&signalling),
+            quota: Arc::clone(&quota),
+            failures: LoginFailures::default(),
+            pepper: store.pepper().await?,
+            capacity: Arc::clone(&capacity),
+            behind_tls_proxy: config.behind_tls_proxy,
+            bounds: config.bounds,
+        });
+        let answerer = Answerer {
+            signalling: Arc::clone(&signalling),
+            capacity,
+            records: Arc::clone(&records),
+            listen: address,
+        };
+
+        let (finish, finished) = watch::channel(false);
+        let keepers = vec![
+            tokio::spawn(records.run(store.clone(), finished.clone())),
+            tokio::spawn(quota.run(store.clone(), finished)),
+        ];
+        let mut attendants = JoinSet::new();
+        for shard in 0..shards {
+            let signalling = Arc::clone(&signalling);
+            attendants.spawn(async move { signalling.keep_time(shard).await });
+        }
+        attendants.spawn(directory_watch::run(
+            Arc::clone(&signalling),
+            store.clone(),
+            version,
+        ));
+        attendants.spawn(forget_failures(Arc::clone(&services)));
+        if let Some(certificate) = certificate {
+            attendants.spawn(certificate.watch());
+        }
+        let mut doors = JoinSet::new();
+        doors.spawn(async move { match accept(Listener { tcp, tls, services }).await {} });
+        doors.spawn(control.run(Arc::new(answerer)));
+        Ok(Self {
+            address,
+            signalling,
+            store,
+            stopping,
+            doors,
+            attendants,
+            keepers,
+            finish,
+        })
+    }
+
+    /// Ends everything in order; takes no longer than its waits together.
+    async fn stop(mut self) {
+        self.doors.shutdown().await;
+        self.signalling.stop();
+        self.stopping.send_replace(true);
+        if tokio::time::timeout(DRAIN_TIME, self.stopping.closed())
+            .await
+            .is_err()
+        {
+            tracing::info!("some connections did not end in time and are cut");
+        }
+        self.attendants.shutdown().await;
+        self.finish.send_replace(true);
+        let saved = async {
+            for keeper in self.keepers {
+                let _ = keeper.await;
+            }
+            self.store.close().await;
+        };
+        if tokio::time::timeout(SAVE_TIME, saved).await.is_err() {
+            tracing::error!("the store did not take everything in time");
+        }
+        tracing::info!("stopped");
+    }
+}
+
+async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServeError> {
+    let fault = |source| ServeError::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(fault)?;
+    let bound = listener.local_addr().map_err(fault)?;
+    Ok((listener, bound))
+}
+
+async fn forget_failures(services: Arc<Services>) {
+    loop {
+        tokio::time::sleep(FORGET_EVERY).await;
+        services.failures.forget(services.signalling.now().mono);
+    }
+}
+
+/// Keeps other servers off the folder until the process ends, however it ends.
+fn lock(data: &Path) -> Result<File, ServeError> {
+    let path = data.join(LOCK_FILE);
+    let fault = |source| ServeError::Lock {
+        path: path.clone(),
+        source,
+    };
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .map_err(fault)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(ServeError::InUse(data.to_owned())),
+        Err(TryLockError::Error(source)) => Err(fault(source)),
+    }
+}
+
+/// Each connection is an open file, and the usual limit of 1,024 is meant for programs with few.
+fn raise_file_limit() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+
+    let limit = getrlimit(Resource::Nofile);
+    let raised = rustix::process::Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    if setrlimit(Resource::Nofile, raised).is_err() {
+        tracing::warn!(?limit.current, "the limit of open files could not be raised; it bounds the connections");
+    }
+}

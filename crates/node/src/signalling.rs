@@ -1,0 +1,298 @@
+//! The shards and the connections that belong to them.
+//!
+//! The task that read a message locks its shard, hands the message over and performs every effect under that lock;
+//! one timer task for each shard wakes it when its time has come. Nothing here waits while it holds a lock.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use aws_lc_rs::rand::{SecureRandom, SystemRandom};
+use bytes::Bytes;
+use model::{AccountId, ConnectionId, Instant, Now};
+use switch::edge::shard_of;
+use switch::{Census, Closing, Counter, Input, RegisteredClient, Snapshot};
+use tokio::sync::Notify;
+
+use crate::clock::Clock;
+use crate::effect::Performer;
+use crate::outbox::Outbox;
+use crate::record_writer::RecordWriter;
+use crate::telemetry::Counters;
+
+/// A snapshot, and what is rendered from it once.
+#[derive(Debug)]
+pub(crate) struct Published {
+    pub(crate) snapshot: Arc<Snapshot>,
+    /// The public keys as a JWK Set.
+    pub(crate) jwks: Bytes,
+}
+
+impl Published {
+    pub(crate) fn new(snapshot: Snapshot) -> Self {
+        let jwks = snapshot.keys.jwks().to_string().into();
+        Self {
+            snapshot: Arc::new(snapshot),
+            jwks,
+        }
+    }
+}
+
+/// Every shard of the node.
+pub(crate) struct Signalling {
+    pub(crate) clock: Clock,
+    pub(crate) counters: Arc<Counters>,
+    records: Arc<RecordWriter>,
+    shards: Vec<Shard>,
+    published: RwLock<Arc<Published>>,
+    sessions: Mutex<Sessions>,
+    last_connection: AtomicU64,
+}
+
+struct Shard {
+    owned: Mutex<Owned>,
+    /// The machine's next timeout came nearer.
+    nearer: Notify,
+}
+
+/// A machine, and the outboxes of the connections that it owns.
+struct Owned {
+    machine: switch::Shard,
+    outboxes: HashMap<ConnectionId, Arc<Outbox>>,
+    /// When the timer task will look again.
+    armed: Option<Instant>,
+}
+
+/// Every open session, bound to a shard or not: who must be told when the node stops.
+#[derive(Default)]
+struct Sessions {
+    outboxes: HashMap<ConnectionId, Arc<Outbox>>,
+    stopping: bool,
+}
+
+impl Signalling {
+    pub(crate) fn new(
+        shards: usize,
+        published: Published,
+        records: Arc<RecordWriter>,
+        counters: Arc<Counters>,
+    ) -> Self {
+        let shard = || Shard {
+            owned: Mutex::new(Owned {
+                machine: switch::Shard::new(random(), Arc::clone(&published.snapshot)),
+                outboxes: HashMap::new(),
+                armed: None,
+            }),
+            nearer: Notify::new(),
+        };
+        Self {
+            clock: Clock::start(),
+            counters,
+            records,
+            shards: (0..shards).map(|_| shard()).collect(),
+            published: RwLock::new(Arc::new(published)),
+            sessions: Mutex::default(),
+            last_connection: AtomicU64::new(0),
+        }
+    }
+
+    pub(crate) fn now(&self) -> Now {
+        self.clock.now()
+    }
+
+    pub(crate) fn shard_count(&self) -> usize {
+        self.shards.len()
+    }
+
+    /// What is known now of accounts and keys.
+    pub(crate) fn published(&self) -> Arc<Published> {
+        Arc::clone(
+            &self
+                .published
+                .read()
+                .unwrap_or_else(PoisonError::into_inner),
+        )
+    }
+
+    /// Replaces what is known of accounts and keys, everywhere.
+    pub(crate) fn publish(&self, published: Published) {
+        let snapshot = Arc::clone(&published.snapshot);
+        *self
+            .published
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = Arc::new(published);
+        for shard in 0..self.shards.len() {
+            self.give(shard, Input::Snapshot(Arc::clone(&snapshot)));
+        }
+    }
+
+    /// Opens a session; its connection is not bound to a shard yet.
+    pub(crate) fn open(self: &Arc<Self>) -> Session {
+        let connection = ConnectionId(self.last_connection.fetch_add(1, Ordering::Relaxed) + 1);
+        let outbox = Arc::new(Outbox::default());
+        let mut sessions = lock(&self.sessions);
+        sessions.outboxes.insert(connection, Arc::clone(&outbox));
+        if sessions.stopping {
+            outbox.close(Closing::STOPPING);
+        }
+        drop(sessions);
+        Session {
+            signalling: Arc::clone(self),
+            connection,
+            outbox,
+            shard: None,
+        }
+    }
+
+    /// The registered clients of an account, sorted.
+    pub(crate) fn clients(&self, account: AccountId) -> Vec<RegisteredClient> {
+        let shard = shard_of(account, self.shards.len());
+        lock(&self.shards[shard].owned)
+            .machine
+            .clients(account, self.now())
+    }
+
+    /// What each shard holds.
+    pub(crate) fn census(&self) -> Vec<Census> {
+        self.shards
+            .iter()
+            .map(|shard| lock(&shard.owned).machine.census())
+            .collect()
+    }
+
+    /// WebSocket sessions that are open.
+    pub(crate) fn session_count(&self) -> usize {
+        lock(&self.sessions).outboxes.len()
+    }
+
+    /// Ends every call, and closes every connection after what that had to say.
+    pub(crate) fn stop(&self) {
+        for shard in 0..self.shards.len() {
+            self.give(shard, Input::Stop);
+        }
+        let mut sessions = lock(&self.sessions);
+        sessions.stopping = true;
+        for outbox in sessions.outboxes.values() {
+            outbox.close(Closing::STOPPING);
+        }
+    }
+
+    /// Wakes one shard whenever its time has come; never ends.
+    pub(crate) async fn keep_time(&self, shard: usize) {
+        let Shard { owned, nearer } = &self.shards[shard];
+        loop {
+            let next = {
+                let mut owned = lock(owned);
+                owned.armed = owned.machine.poll_timeout();
+                owned.armed
+            };
+            let Some(next) = next else {
+                nearer.notified().await;
+                continue;
+            };
+            tokio::select! {
+                () = tokio::time::sleep_until(self.clock.deadline(next)) => self.give(shard, Input::Timeout),
+                () = nearer.notified() => {}
+            }
+        }
+    }
+
+    fn give(&self, shard: usize, input: Input<'_>) {
+        self.step(shard, &mut lock(&self.shards[shard].owned), input);
+    }
+
+    /// One input, then every effect, then the next.
+    fn step(&self, shard: usize, owned: &mut Owned, input: Input<'_>) {
+        let now = self.now();
+        let mut overflowed = Vec::new();
+        owned.machine.handle(now, input);
+        loop {
+            let mut performer = Performer {
+                outboxes: &owned.outboxes,
+                records: &self.records,
+                counters: &self.counters,
+                overflowed: &mut overflowed,
+            };
+            while let Some(effect) = owned.machine.poll_effect() {
+                performer.perform(effect);
+            }
+            let Some(connection) = overflowed.pop() else {
+                break;
+            };
+            if owned.outboxes.remove(&connection).is_some() {
+                self.counters.add(Counter::SlowReader);
+                owned.machine.handle(now, Input::Lost { connection });
+            }
+        }
+        let next = owned.machine.poll_timeout();
+        if next.is_some_and(|next| owned.armed.is_none_or(|armed| next < armed)) {
+            owned.armed = next;
+            self.shards[shard].nearer.notify_one();
+        }
+    }
+}
+
+/// One open WebSocket connection. Dropping it tells its shard that the connection is lost.
+pub(crate) struct Session {
+    pub(crate) signalling: Arc<Signalling>,
+    pub(crate) connection: ConnectionId,
+    pub(crate) outbox: Arc<Outbox>,
+    /// The shard that owns it, once a message was delivered.
+    shard: Option<usize>,
+}
+
+impl Session {
+    /// Hands a message to its shard; the first one binds the connection to that shard.
+    pub(crate) fn deliver(&mut self, shard: usize, account: AccountId, message: &sip::Message<'_>) {
+        let connection = self.connection;
+        let mut owned = lock(&self.signalling.shards[shard].owned);
+        if self.shard.is_none() {
+            self.shard = Some(shard);
+            owned.outboxes.insert(connection, Arc::clone(&self.outbox));
+        } else if !owned.outboxes.contains_key(&connection) {
+            // It overflowed, the shard was told, and it is about to be closed.
+            return;
+        }
+        self.signalling.step(
+            shard,
+            &mut owned,
+            Input::Message {
+                connection,
+                account,
+                message,
+            },
+        );
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        lock(&self.signalling.sessions)
+            .outboxes
+            .remove(&self.connection);
+        let Some(shard) = self.shard else {
+            return;
+        };
+        let mut owned = lock(&self.signalling.shards[shard].owned);
+        if owned.outboxes.remove(&self.connection).is_some() {
+            let lost = Input::Lost {
+                connection: self.connection,
+            };
+            self.signalling.step(shard, &mut owned, lost);
+        }
+    }
+}
+
+/// Fresh random bytes.
+pub(crate) fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    SystemRandom::new()
+        .fill(&mut bytes)
+        .expect("the operating system gives random bytes");
+    bytes
+}
+
+/// A panic under the lock is a bug that was reported where it happened; the others go on.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

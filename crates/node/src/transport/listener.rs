@@ -1,0 +1,128 @@
+//! Accepts connections and serves HTTP/1.1 on them, until one of them becomes a WebSocket.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use switch::Counter;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::tls::TlsAcceptor;
+use crate::http::{self, Peer, Services, network};
+use crate::shutdown::raised;
+
+/// Head of a request, and what hyper buffers of a body at a time: a token's permissions fit in a query.
+const HEAD_BYTES: usize = 64 * 1024;
+/// How long to wait when the system has no more files or memory for connections.
+const PAUSE_WHEN_EXHAUSTED: Duration = Duration::from_millis(100);
+
+/// Where connections come in.
+pub(crate) struct Listener {
+    pub(crate) tcp: TcpListener,
+    pub(crate) tls: Option<TlsAcceptor>,
+    pub(crate) services: Arc<Services>,
+}
+
+/// Accepts for ever.
+pub(crate) async fn accept(listener: Listener) -> Infallible {
+    let Listener { tcp, tls, services } = listener;
+    let mut reported = false;
+    loop {
+        match tcp.accept().await {
+            Ok((stream, address)) => {
+                reported = false;
+                welcome(stream, address, tls.as_ref(), &services);
+            }
+            // The peer was gone before it was accepted.
+            Err(error) if is_of_one_connection(&error) => {}
+            Err(error) => {
+                if !reported {
+                    tracing::error!(%error, "no connection can be accepted now");
+                    reported = true;
+                }
+                tokio::time::sleep(PAUSE_WHEN_EXHAUSTED).await;
+            }
+        }
+    }
+}
+
+fn is_of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted
+    )
+}
+
+fn welcome(
+    stream: TcpStream,
+    address: SocketAddr,
+    tls: Option<&TlsAcceptor>,
+    services: &Arc<Services>,
+) {
+    let client = (!services.behind_tls_proxy).then(|| network(address.ip()));
+    let Ok(place) = services.capacity.accept(client) else {
+        services.signalling.counters.add(Counter::NodeFull);
+        return;
+    };
+    // Messages are small and each one is awaited.
+    if stream.set_nodelay(true).is_err() {
+        return;
+    }
+    let peer = Peer {
+        address,
+        place: Arc::new(place),
+    };
+    let services = Arc::clone(services);
+    match tls.cloned() {
+        None => drop(tokio::spawn(serve(stream, peer, services))),
+        Some(tls) => drop(tokio::spawn(async move {
+            // The handshake's state is large and short-lived: it ends with this task.
+            if let Some(stream) = tls.handshake(stream, services.bounds.head_time).await {
+                tokio::spawn(serve(stream, peer, services));
+            }
+        })),
+    }
+}
+
+/// Serves the requests of one connection; ends early when the node stops.
+async fn serve<S>(stream: S, peer: Peer, services: Arc<Services>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let mut stopping = peer.place.stopping();
+    let head_time = services.bounds.head_time;
+    let service = service_fn(move |request: Request<Incoming>| {
+        let (services, peer) = (Arc::clone(&services), peer.clone());
+        async move { Ok::<_, Infallible>(http::answer(services, peer, request.map(Body::new)).await) }
+    });
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(head_time)
+        .max_buf_size(HEAD_BYTES);
+    let mut connection = pin!(
+        http.serve_connection(TokioIo::new(stream), service)
+            .with_upgrades()
+    );
+    let served = tokio::select! {
+        served = &mut connection => served,
+        () = raised(&mut stopping) => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = served {
+        tracing::debug!(%error, "an HTTP connection broke");
+    }
+}

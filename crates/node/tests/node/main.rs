@@ -1,0 +1,11 @@
+//! The node as its clients and its operator meet it: real sockets, a real store, no stand-ins.
+
+mod control;
+mod http;
+mod login;
+mod quota;
+mod server;
+mod sip_proxy;
+mod stop;
+mod tls;
+mod web_services;

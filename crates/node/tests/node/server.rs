@@ -1,0 +1,162 @@
+//! A server in this process, on a port of its own and a store in a folder of its own.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use model::{AccountId, AccountKind, Algorithm, CloudId, TokenLimit, Username};
+use node::provision::{Created, NewAccount, new_account, open_store};
+use node::{Config, ServeError, serve_until};
+use store::{AccountChange, Store};
+use tempfile::TempDir;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::http::{Answer, Ask};
+
+pub struct Server {
+    pub address: SocketAddr,
+    stop: oneshot::Sender<()>,
+    served: JoinHandle<Result<(), ServeError>>,
+}
+
+/// A folder with a store and one account in it.
+pub struct Site {
+    pub dir: TempDir,
+    pub account: Created,
+}
+
+impl Site {
+    pub async fn new() -> Self {
+        Self::with(Algorithm::EdDsa).await
+    }
+
+    pub async fn with(algorithm: Algorithm) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let store = open(dir.path()).await;
+        let account = add_account(&store, "bob@example.com", algorithm).await;
+        store.close().await;
+        Self { dir, account }
+    }
+
+    pub fn config(&self) -> Config {
+        Config {
+            data: self.dir.path().to_owned(),
+            listen: "127.0.0.1:0".parse().unwrap(),
+            shards: Some(2),
+            ..Config::default()
+        }
+    }
+
+    pub async fn serve(&self) -> Server {
+        Server::start(self.config()).await
+    }
+
+    pub async fn open_store(&self) -> Store {
+        open(self.dir.path()).await
+    }
+
+    pub async fn account_id(&self) -> AccountId {
+        let store = self.open_store().await;
+        let id = store
+            .find_account(&self.account.login)
+            .await
+            .unwrap()
+            .unwrap();
+        store.close().await;
+        id
+    }
+
+    pub async fn limit_tokens(&self, limit: u64) {
+        let id = self.account_id().await;
+        let store = self.open_store().await;
+        let token_limit = Some(Some(TokenLimit::Monthly(limit)));
+        store
+            .update_account(
+                id,
+                AccountChange {
+                    token_limit,
+                    ..AccountChange::default()
+                },
+            )
+            .await
+            .unwrap();
+        store.close().await;
+    }
+
+    /// The request with this account's login.
+    pub fn log_in<'a>(&self, ask: Ask<'a>) -> Ask<'a> {
+        ask.login(
+            &self.account.login.to_string(),
+            self.account.api_key.expose(),
+        )
+    }
+
+    /// A token for a client that may do everything.
+    pub async fn token(&self, server: &Server, client: &str) -> String {
+        let target = format!("/webrtc_generate_token?client_id={client}&call_client=*");
+        let answer = server.send(self.log_in(crate::http::get(&target))).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.json()["token"].as_str().unwrap().to_owned()
+    }
+}
+
+impl Server {
+    pub async fn start(config: Config) -> Self {
+        Self::try_start(config).await.unwrap()
+    }
+
+    pub async fn try_start(config: Config) -> Result<Self, ServeError> {
+        let store = open(&config.data).await;
+        let (stop, stopped) = oneshot::channel::<()>();
+        let (ready, is_ready) = oneshot::channel();
+        let mut served = tokio::spawn(serve_until(
+            config,
+            store,
+            |address| ready.send(address).unwrap(),
+            async { drop(stopped.await) },
+        ));
+        tokio::select! {
+            Ok(address) = is_ready => Ok(Self { address, stop, served }),
+            served = &mut served => Err(served.unwrap().unwrap_err()),
+        }
+    }
+
+    pub async fn send(&self, ask: Ask<'_>) -> Answer {
+        ask.send(self.address).await
+    }
+
+    /// Stops it in good order.
+    pub async fn stop(self) {
+        drop(self.stop);
+        self.served.await.unwrap().unwrap();
+    }
+}
+
+pub async fn open(dir: &Path) -> Store {
+    open_store(dir).await.unwrap()
+}
+
+pub async fn add_account(store: &Store, username: &str, algorithm: Algorithm) -> Created {
+    let wanted = NewAccount {
+        cloud_id: CloudId::parse("1-2-0").unwrap(),
+        username: Username::parse(username).unwrap(),
+        kind: AccountKind::Developer,
+        algorithm,
+    };
+    new_account(store, &store.pepper().await.unwrap(), wanted)
+        .await
+        .unwrap()
+}
+
+/// Waits for a condition, not for ever.
+pub async fn until(condition: impl AsyncFn() -> bool) {
+    let waiting = async {
+        while !condition().await {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), waiting)
+        .await
+        .expect("the condition comes true");
+}

@@ -1,0 +1,203 @@
+//! The configuration file: TOML, one line for each key, nothing that is not known.
+//!
+//! Says what is wrong by file, line and key; never guesses a value from a wrong one.
+
+use std::path::{Path, PathBuf};
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::config::{Form, KEYS, Key, Source, Sourced};
+
+/// The values of a configuration file, as texts.
+#[derive(Debug)]
+pub(crate) struct ConfigFile {
+    path: PathBuf,
+    values: Vec<Entry>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    name: &'static str,
+    text: String,
+    line: usize,
+}
+
+impl ConfigFile {
+    /// Reads the file; the error is a sentence.
+    pub(crate) fn read(path: &Path) -> Result<Self, String> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| format!("the configuration file {} cannot be read: {error}", path.display()))?;
+        Self::parse(path, &text)
+    }
+
+    /// Reads its text.
+    pub(crate) fn parse(path: &Path, text: &str) -> Result<Self, String> {
+        let line_of = |at: usize| text.bytes().take(at).filter(|byte| *byte == b'\n').count() + 1;
+        let table = DeTable::parse(text).map_err(|error| {
+            let line = error.span().map_or(1, |span| line_of(span.start));
+            let message = error.message().replace('\n', ", ");
+            format!("{} line {line} is no TOML: {message}", path.display())
+        })?;
+        let mut values = Vec::new();
+        for (name, value) in table.get_ref() {
+            let line = line_of(name.span().start);
+            let at = format!("{} line {line}", path.display());
+            let name: &str = name.get_ref();
+            let key = KEYS.iter().find(|key| key.name == name).ok_or_else(|| unknown(&at, name))?;
+            let text = text_of(key.form, value.get_ref(), path).ok_or_else(|| {
+                format!("{at}: {name} is not written right: it must be {}, such as {name} = {}", key.form.in_words(), key.example)
+            })?;
+            values.push(Entry { name: key.name, text, line });
+        }
+        Ok(Self { path: path.to_path_buf(), values })
+    }
+
+    /// What the file says about this key.
+    pub(crate) fn get(&self, key: &Key) -> Option<Sourced<String>> {
+        let entry = self.values.iter().find(|entry| entry.name == key.name)?;
+        Some(Sourced {
+            value: entry.text.clone(),
+            source: Source::File(self.path.clone(), entry.line),
+        })
+    }
+}
+
+impl Form {
+    const fn in_words(self) -> &'static str {
+        match self {
+            Self::Text => "a text in quotes",
+            Self::Path => "a path in quotes",
+            Self::Switch => "true or false",
+            Self::Number => "a whole number",
+            Self::List => "a list of texts in quotes",
+        }
+    }
+}
+
+/// The value as the text that a flag would have; `None` if it is of another form.
+fn text_of(form: Form, value: &DeValue<'_>, file: &Path) -> Option<String> {
+    match form {
+        Form::Text => value.as_str().filter(|text| !text.is_empty()).map(str::to_owned),
+        // A path counts from the folder of the file, wherever the command runs.
+        Form::Path => {
+            let path = value.as_str().filter(|text| !text.is_empty())?;
+            let folder = file.parent().unwrap_or(Path::new(""));
+            folder.join(path).into_os_string().into_string().ok()
+        }
+        Form::Switch => value.as_bool().map(|is_on| is_on.to_string()),
+        Form::Number => {
+            let number = value.as_integer()?;
+            let number = i64::from_str_radix(&number.as_str().replace('_', ""), number.radix()).ok()?;
+            Some(number.to_string())
+        }
+        Form::List => {
+            let texts = value.as_array()?.iter().map(Spanned::get_ref);
+            let texts: Option<Vec<_>> = texts.map(|item| item.as_str()).collect();
+            texts.map(|texts| texts.join(","))
+        }
+    }
+}
+
+fn unknown(at: &str, name: &str) -> String {
+    let mut near: Vec<_> = KEYS
+        .iter()
+        .map(|key| (distance(&name.replace('-', "_"), key.name), key.name))
+        .filter(|(distance, key)| *distance <= key.len() / 3 || is_part(name, key))
+        .collect();
+    near.sort_unstable();
+    let (lead, names): (_, Vec<_>) = if near.is_empty() {
+        ("the keys are", KEYS.iter().map(|key| key.name).collect())
+    } else {
+        ("did you mean", near.into_iter().map(|(_, key)| key).collect())
+    };
+    let mark = if lead == "did you mean" { "?" } else { "" };
+    format!("{at}: there is no key {name:?}; {lead} {}{mark}", names.join(", "))
+}
+
+/// Whether the known name begins with or contains what was written, such as `domain` for `domains`.
+fn is_part(given: &str, known: &str) -> bool {
+    given.len() >= 3 && known.contains(given)
+}
+
+/// Levenshtein's distance: letters to insert, drop or change.
+fn distance(one: &str, other: &str) -> usize {
+    let other: Vec<char> = other.chars().collect();
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (at, letter) in one.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = at + 1;
+        for (column, known) in other.iter().enumerate() {
+            let changed = diagonal + usize::from(letter != *known);
+            diagonal = row[column + 1];
+            row[column + 1] = changed.min(row[column] + 1).min(diagonal + 1);
+        }
+    }
+    row[other.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fault(text: &str) -> String {
+        ConfigFile::parse(Path::new("offhook.toml"), text).unwrap_err()
+    }
+
+    #[test]
+    fn an_unknown_key_is_named_with_its_line_and_near_names() {
+        assert_eq!(
+            fault("# ours\nlisten = \"127.0.0.1:1\"\ntls-cert = \"c.pem\"\n"),
+            "offhook.toml line 3: there is no key \"tls-cert\"; did you mean tls_cert?"
+        );
+        assert!(fault("lisen = 1").contains("did you mean listen?"));
+        assert!(fault("domain = 1").contains("did you mean domains?"));
+        assert!(fault("answer = 1").contains("did you mean no_answer_s?"));
+        let sentence = fault("[database]\nurl = \"x\"");
+        assert!(sentence.contains("line 1: there is no key \"database\"; the keys are data, listen"), "{sentence}");
+    }
+
+    #[test]
+    fn a_value_of_another_form_is_told_with_an_example() {
+        for (text, right) in [
+            ("listen = 8080", "listen = \"127.0.0.1:8080\""),
+            ("listen = \"\"", "a text in quotes"),
+            ("tls_key = true", "a path in quotes"),
+            ("behind_tls_proxy = \"true\"", "behind_tls_proxy = true"),
+            ("no_answer_s = 1.5", "a whole number"),
+            ("domains = \"a.example.com\"", "domains = [\"calls.example.com\"]"),
+            ("domains = [1]", "a list of texts"),
+        ] {
+            let sentence = fault(text);
+            assert!(sentence.starts_with("offhook.toml line 1: ") && sentence.contains(right), "{sentence}");
+        }
+    }
+
+    #[test]
+    fn text_that_is_no_toml_is_told_with_its_line() {
+        let sentence = fault("listen = \"127.0.0.1:1\"\n= 3\n");
+        assert!(sentence.starts_with("offhook.toml line 2 is no TOML: "), "{sentence}");
+        assert!(!sentence.contains('\n'), "{sentence}");
+        assert!(fault("data = \"a\"\ndata = \"b\"").contains("line 2"));
+    }
+
+    #[test]
+    fn paths_count_from_the_folder_of_the_file() {
+        let file = ConfigFile::parse(Path::new("/etc/offhook/o.toml"), "data = \"d\"\ntls_cert = \"/c.pem\"");
+        let file = file.unwrap();
+        let text = |name| {
+            let key = KEYS.iter().find(|key| key.name == name).unwrap();
+            file.get(key).unwrap().value
+        };
+        assert_eq!(text("data"), "/etc/offhook/d");
+        assert_eq!(text("tls_cert"), "/c.pem");
+    }
+
+    #[test]
+    fn distances_count_letters() {
+        assert_eq!(distance("listen", "listen"), 0);
+        assert_eq!(distance("lisen", "listen"), 1);
+        assert_eq!(distance("", "abc"), 3);
+        assert_eq!(distance("kitten", "sitting"), 3);
+    }
+}

@@ -1,0 +1,187 @@
+//! The command line: its words, and which of them does what.
+//!
+//! Exit codes: 0 done, 1 it failed, 2 it was asked for wrongly. Errors are one sentence on stderr.
+
+mod account;
+mod calls;
+mod clients;
+mod config;
+mod config_file;
+mod key;
+mod opened;
+mod output;
+mod serve;
+mod status;
+mod token;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use self::config::ServeFlags;
+
+/// Runs what the arguments of the process say.
+pub(crate) fn run() -> ExitCode {
+    let line = CommandLine::parse();
+    match line.run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            output::print_error(&failure.sentence());
+            failure.exit_code()
+        }
+    }
+}
+
+/// A WebRTC softswitch: browsers get tokens, register and call each other.
+///
+/// Without a command it serves, as `offhook serve` does.
+#[derive(Parser)]
+#[command(name = "offhook", version, propagate_version = true, max_term_width = 100)]
+struct CommandLine {
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    serve: ServeFlags,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+/// Where the store and the configuration are.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct Place {
+    /// Keep everything in this folder [env: OFFHOOK_DATA] [default: ./offhook-data]
+    #[arg(long, value_name = "DIR", global = true)]
+    pub(crate) data: Option<PathBuf>,
+    /// Read this configuration file [env: OFFHOOK_CONFIG] [default: ./offhook.toml, if it exists]
+    #[arg(long, value_name = "FILE", global = true)]
+    pub(crate) config: Option<PathBuf>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve: web services, and the WebRTC interface for browsers
+    Serve(ServeFlags),
+    /// Make, list and change accounts
+    #[command(subcommand)]
+    Account(account::Command),
+    /// Rotate the keys of an account
+    #[command(subcommand)]
+    Key(key::Command),
+    /// Make tokens without the web service
+    #[command(subcommand)]
+    Token(token::Command),
+    /// Show the clients that are registered for calls
+    #[command(subcommand)]
+    Clients(clients::Command),
+    /// Show the calls that were made
+    #[command(subcommand)]
+    Calls(calls::Command),
+    /// Look at the configuration
+    #[command(subcommand)]
+    Config(config::Command),
+    /// Show what a running server holds and has counted
+    Status(status::Flags),
+}
+
+impl CommandLine {
+    fn run(self) -> Result<(), Failure> {
+        let Self { place, serve, command } = self;
+        match command {
+            None => serve::run(&place, &serve),
+            Some(Command::Serve(flags)) => serve::run(&place, &flags.or(serve)),
+            Some(Command::Config(command)) => command.run(&place, serve),
+            Some(command) => match serve.first_given() {
+                None => command.run(&place),
+                Some(flag) => Err(Failure::usage(format!("{flag} is a flag of `offhook serve` only"))),
+            },
+        }
+    }
+}
+
+impl Command {
+    fn run(self, place: &Place) -> Result<(), Failure> {
+        match self {
+            Self::Serve(flags) => serve::run(place, &flags),
+            Self::Config(command) => command.run(place, ServeFlags::default()),
+            Self::Account(command) => in_runtime(command.run(place)),
+            Self::Key(command) => in_runtime(command.run(place)),
+            Self::Token(command) => in_runtime(command.run(place)),
+            Self::Clients(command) => in_runtime(command.run(place)),
+            Self::Calls(command) => in_runtime(command.run(place)),
+            Self::Status(flags) => in_runtime(flags.run(place)),
+        }
+    }
+}
+
+/// Runs a short command; the server has a runtime of its own with a thread for each core.
+fn in_runtime(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
+}
+
+/// Why a command did not do what it was asked.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// It was asked for wrongly: exit code 2.
+    Usage(anyhow::Error),
+    /// It could not be done: exit code 1.
+    Failed(anyhow::Error),
+}
+
+impl Failure {
+    pub(crate) fn usage(sentence: impl Into<String>) -> Self {
+        Self::Usage(anyhow::Error::msg(sentence.into()))
+    }
+
+    pub(crate) fn failed(sentence: impl Into<String>) -> Self {
+        Self::Failed(anyhow::Error::msg(sentence.into()))
+    }
+
+    fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Usage(_) => ExitCode::from(2),
+            Self::Failed(_) => ExitCode::from(1),
+        }
+    }
+
+    /// The error and its causes, joined by ': '; a cause that the text before it tells already is left out.
+    fn sentence(&self) -> String {
+        let (Self::Usage(error) | Self::Failed(error)) = self;
+        let mut sentence = String::new();
+        for cause in error.chain().map(ToString::to_string) {
+            if sentence.is_empty() {
+                sentence = cause;
+            } else if !sentence.contains(&cause) {
+                sentence = format!("{sentence}: {cause}");
+            }
+        }
+        sentence
+    }
+}
+
+impl<E: Into<anyhow::Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_words_of_the_command_line_do_not_contradict_each_other() {
+        CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn an_error_and_its_causes_make_one_sentence() {
+        let cause = anyhow::Error::msg("the folder is not writable");
+        let failure = Failure::from(cause.context("the store cannot be opened"));
+        assert_eq!(failure.sentence(), "the store cannot be opened: the folder is not writable");
+        let told = anyhow::Error::msg("disk full").context("it cannot be written: disk full");
+        assert_eq!(Failure::Failed(told).sentence(), "it cannot be written: disk full");
+    }
+}

@@ -1,0 +1,84 @@
+//! `offhook serve`: the server, and the demo account of its first start.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use node::provision::{self, Created};
+
+use super::account::created_text;
+use super::config::{Effective, Layers, ServeFlags, environment};
+use super::output::{now, print};
+use super::{Failure, Place};
+
+pub(crate) fn run(place: &Place, flags: &ServeFlags) -> Result<(), Failure> {
+    let config = Effective::read(&Layers::read(place, flags, &environment)?)?.node_config()?;
+    node::telemetry::start_logging();
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serve(config))
+}
+
+async fn serve(config: node::Config) -> Result<(), Failure> {
+    let store = provision::open_store(&config.data).await?;
+    // Shown when the port is known, or else when the start has failed: it can never be shown again.
+    let demo = Arc::new(Mutex::new(provision::demo_account(&store, now()).await?));
+    let take_demo = {
+        let demo = Arc::clone(&demo);
+        move || demo.lock().unwrap_or_else(PoisonError::into_inner).take()
+    };
+    let scheme = if config.tls.is_some() { "https" } else { "http" };
+    let ready = {
+        let take_demo = take_demo.clone();
+        move |bound: SocketAddr| {
+            let demo = take_demo().map(|demo| demo_text(&demo, Some((scheme, bound)))).unwrap_or_default();
+            // Without a reader there is nobody to tell; the server serves all the same.
+            let _ = print(format!("{demo}offhook serves {scheme}://{bound}"));
+        }
+    };
+    let served = node::serve(config, store, ready).await;
+    if let Some(demo) = take_demo() {
+        print(demo_text(&demo, None))?;
+    }
+    Ok(served?)
+}
+
+/// What a newcomer needs first; ends with a line break.
+fn demo_text(demo: &Created, serving: Option<(&str, SocketAddr)>) -> String {
+    let account = created_text(demo);
+    let mut text = format!(
+        "A demo account was made. Its API access key is shown this once:\n\n{account}\n\n"
+    );
+    if let Some((scheme, bound)) = serving {
+        let reachable = reachable(bound);
+        // The certificate names the host, hardly ever this address.
+        let insecure = if scheme == "https" { "-k " } else { "" };
+        text.push_str(&format!(
+            "A token for client bob, who may call anybody:\n\n  \
+             curl {insecure}-u '{}:{}' '{scheme}://{reachable}/webrtc_generate_token?client_id=bob&call_client=*'\n\n",
+            demo.login,
+            demo.api_key.expose()
+        ));
+    }
+    text
+}
+
+/// The address to call from this machine: a listener on every address answers on the loopback.
+fn reachable(bound: SocketAddr) -> SocketAddr {
+    let ip = match bound.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, bound.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listener_on_every_address_is_reached_on_the_loopback() {
+        let reached = |bound: &str| reachable(bound.parse().unwrap()).to_string();
+        assert_eq!(reached("0.0.0.0:8080"), "127.0.0.1:8080");
+        assert_eq!(reached("[::]:443"), "[::1]:443");
+        assert_eq!(reached("192.0.2.1:80"), "192.0.2.1:80");
+    }
+}

@@ -1,0 +1,76 @@
+//! `offhook status`: what a running server holds now, and what it has counted since its start.
+
+use std::time::Duration;
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::opened::data_dir;
+use super::output::{Table, count, duration, labelled, print, print_json};
+use super::{Failure, Place};
+
+#[derive(Args)]
+pub(crate) struct Flags {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Flags {
+    pub(crate) async fn run(self, place: &Place) -> Result<(), Failure> {
+        let answer = node::control::ask(&data_dir(place)?, json!({ "ask": "status" })).await?;
+        if self.json {
+            print_json(&answer)?;
+        } else {
+            print(status_text(&answer))?;
+        }
+        Ok(())
+    }
+}
+
+fn status_text(answer: &Value) -> String {
+    let text = |name: &str| answer[name].as_str().unwrap_or_default().to_owned();
+    let uptime_s = answer["uptime_s"].as_u64().unwrap_or_default();
+    let accounts = answer["accounts"].as_u64().unwrap_or_default();
+    let records_lost = answer["records_lost"].as_u64().unwrap_or_default();
+    let head = labelled([
+        ("version", text("version")),
+        ("listens on", text("listen")),
+        ("up for", duration(Duration::from_secs(uptime_s))),
+        ("accounts", count(accounts)),
+        ("call records lost", count(records_lost)),
+    ]);
+    let now = numbers("HELD NOW", &answer["census"]);
+    let since_start = numbers("COUNTED SINCE THE START", &answer["counters"]);
+    format!("{head}\n\n{now}\n\n{since_start}")
+}
+
+fn numbers(heading: &'static str, group: &Value) -> Table {
+    let mut table = Table::new([heading, "NUMBER"]);
+    for (name, value) in group.as_object().into_iter().flatten() {
+        table.row([name.replace('_', " "), value.as_u64().map(count).unwrap_or_default()]);
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_held_stands_apart_from_what_was_counted() {
+        let text = status_text(&json!({
+            "accounts": 2,
+            "census": { "registrations": 3 },
+            "counters": { "registrations": 12_345, "tokens_issued": 0 },
+            "listen": "127.0.0.1:8080",
+            "records_lost": 0,
+            "uptime_s": 72,
+            "version": "1.2.3",
+        }));
+        let groups: Vec<_> = text.split("\n\n").collect();
+        assert!(groups[0].contains("up for:             1 m 12 s"), "{text}");
+        assert_eq!(groups[1], "HELD NOW       NUMBER\nregistrations  3");
+        assert!(groups[2].contains("registrations            12,345"), "{text}");
+    }
+}

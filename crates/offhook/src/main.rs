@@ -1,0 +1,14 @@
+//! The command `offhook`: the server, and everything that is done to its store from a terminal.
+//!
+//! Reads flags, environment and file, calls the node, prints. Decides nothing about calls or tokens.
+
+mod cli;
+
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    cli::run()
+}

@@ -1,0 +1,119 @@
+//! Every request gets exactly one final response while its connection stays up; an ACK gets none.
+//!
+//! A repeated request may be absorbed or answered again, but the first one never goes without.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use model::ConnectionId;
+use sip::{Message, Method};
+
+use super::transaction;
+use crate::clock::SECOND;
+
+type Key = (String, String);
+
+#[derive(Debug)]
+struct Asked {
+    copies: u32,
+    finals: u32,
+    deadline: u64,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Answers {
+    connections: BTreeMap<ConnectionId, BTreeMap<Key, Asked>>,
+    rubbish: BTreeMap<ConnectionId, u32>,
+    deadlines: BTreeSet<(u64, ConnectionId, Key)>,
+}
+
+impl Answers {
+    pub(super) fn read(&mut self, now: u64, connection: ConnectionId, message: &Message<'_>) {
+        let Message::Request(request) = message else {
+            return;
+        };
+        if request.method == Method::Ack {
+            return;
+        }
+        let patience = match (request.method, request.headers.to().tag()) {
+            (Method::Invite, None) => 110 * SECOND,
+            (Method::Invite, Some(_)) => 250 * SECOND,
+            _ => 45 * SECOND,
+        };
+        let key = transaction(message);
+        let asked = self.connections.entry(connection).or_default();
+        let asked = asked.entry(key.clone()).or_insert(Asked {
+            copies: 0,
+            finals: 0,
+            deadline: now + patience,
+        });
+        asked.copies += 1;
+        if asked.copies == 1 {
+            self.deadlines.insert((asked.deadline, connection, key));
+        }
+    }
+
+    pub(super) fn read_rubbish(&mut self, connection: ConnectionId) {
+        *self.rubbish.entry(connection).or_default() += 1;
+    }
+
+    pub(super) fn sent(
+        &mut self,
+        connection: ConnectionId,
+        message: &Message<'_>,
+    ) -> Result<(), String> {
+        let Message::Response(response) = message else {
+            return Ok(());
+        };
+        let key = transaction(message);
+        let status = response.status;
+        let asked = self
+            .connections
+            .get_mut(&connection)
+            .and_then(|asked| asked.get_mut(&key));
+        let Some(asked) = asked else {
+            let rubbish = self.rubbish.entry(connection).or_default();
+            if *rubbish > 0 {
+                *rubbish -= 1;
+                return Ok(());
+            }
+            return Err(format!(
+                "#{} was sent {status} for {key:?}, which it never asked",
+                connection.0
+            ));
+        };
+        if status < 200 {
+            if asked.finals >= asked.copies {
+                return Err(format!("{status} came after the final answer to {key:?}"));
+            }
+            return Ok(());
+        }
+        asked.finals += 1;
+        let entry = (asked.deadline, connection, key);
+        self.deadlines.remove(&entry);
+        if asked.finals > asked.copies {
+            let key = entry.2;
+            return Err(format!(
+                "#{} was sent {} final answers to {key:?}, the last one {status}",
+                connection.0, asked.finals
+            ));
+        }
+        Ok(())
+    }
+
+    pub(super) fn forget(&mut self, connection: ConnectionId) {
+        self.rubbish.remove(&connection);
+        for (key, asked) in self.connections.remove(&connection).unwrap_or_default() {
+            self.deadlines.remove(&(asked.deadline, connection, key));
+        }
+    }
+
+    pub(super) fn check(&self, now: u64) -> Result<(), String> {
+        match self.deadlines.first() {
+            Some((deadline, connection, key)) if *deadline < now => Err(format!(
+                "{key:?} of #{} has had no final answer",
+                connection.0
+            )),
+            Some(_) | None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,351 @@
+//! Every call, watched from outside by the tags and branches that the server shows.
+//!
+//! Ends for the watcher when its caller has a final refusal or a BYE has gone either way; in that very step its record
+//! must have an outcome, and not before. When a connection is lost, the other side must be told in the same step.
+
+use std::collections::BTreeMap;
+
+use model::{CallRecord, ConnectionId, RecordId};
+use sip::{Message, Method, Name};
+
+use super::{Reading, transaction};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Ringing,
+    Answered,
+    Over,
+}
+
+#[derive(Debug)]
+struct Watched {
+    call_id: String,
+    caller: ConnectionId,
+    callee: ConnectionId,
+    /// The caller's INVITE, as its answers name it.
+    invite: (String, String),
+    /// Branch of the INVITE to the callee.
+    branch: String,
+    /// The server's tags towards either side.
+    caller_tag: Option<String>,
+    callee_tag: String,
+    phase: Phase,
+    provisional: bool,
+    /// The callee is to get a CANCEL as soon as it has said anything.
+    owes_cancel: bool,
+    record: Option<RecordId>,
+    is_recorded_over: bool,
+}
+
+/// What the other side must be told in this step.
+#[derive(Debug)]
+struct Duty {
+    at: usize,
+    to: Option<ConnectionId>,
+    phase: Phase,
+    is_callee: bool,
+}
+
+#[derive(Debug)]
+struct Sent {
+    connection: ConnectionId,
+    what: What,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum What {
+    Bye { tag: String, reason: bool },
+    Cancel { branch: String, reason: bool },
+    Refusal { invite: (String, String), reason: bool },
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Calls {
+    calls: Vec<Watched>,
+    by_tag: BTreeMap<String, usize>,
+    by_branch: BTreeMap<String, usize>,
+    by_invite: BTreeMap<(ConnectionId, (String, String)), usize>,
+    /// Calls that are not over, and those that ended in this step.
+    live: Vec<usize>,
+    sent: Vec<Sent>,
+    duties: Vec<Duty>,
+    owed: Vec<usize>,
+    gone: Vec<ConnectionId>,
+    fresh: Option<usize>,
+}
+
+impl Calls {
+    pub(super) fn seen(&self) -> usize {
+        self.calls.len()
+    }
+
+    pub(super) fn read(&mut self, connection: ConnectionId, message: &Message<'_>) {
+        let Message::Response(response) = message else {
+            return;
+        };
+        let branch = response.headers.via().branch().unwrap_or_default();
+        let is_invite = response.headers.cseq().method == Method::Invite;
+        let Some(&at) = self.by_branch.get(branch) else {
+            return;
+        };
+        let call = &mut self.calls[at];
+        // A stranger's answer, or one under another tag of ours, belongs to no call.
+        let is_its = call.callee == connection
+            && response.headers.from().tag() == Some(call.callee_tag.as_str());
+        if is_its && is_invite && response.status < 200 && !call.provisional {
+            call.provisional = true;
+            if std::mem::take(&mut call.owes_cancel) {
+                self.owed.push(at);
+            }
+        } else if is_its && is_invite && response.status >= 200 {
+            call.owes_cancel = false;
+        }
+    }
+
+    pub(super) fn rings(
+        &mut self,
+        reading: &Reading,
+        connection: ConnectionId,
+        message: &Message<'_>,
+    ) -> Result<(), String> {
+        let asked = sip::parse(&reading.frame).map_err(|e| e.to_string())?;
+        let at = self.calls.len();
+        let headers = message.headers();
+        let call = Watched {
+            call_id: headers.call_id().to_owned(),
+            caller: reading.connection,
+            callee: connection,
+            invite: transaction(&asked),
+            branch: headers.via().branch().unwrap_or_default().to_owned(),
+            caller_tag: None,
+            callee_tag: headers.from().tag().unwrap_or_default().to_owned(),
+            phase: Phase::Ringing,
+            provisional: false,
+            owes_cancel: false,
+            record: None,
+            is_recorded_over: false,
+        };
+        if call.call_id != asked.headers().call_id() {
+            return Err("an INVITE was passed on under another Call-ID".to_owned());
+        }
+        self.by_tag.insert(call.callee_tag.clone(), at);
+        self.by_branch.insert(call.branch.clone(), at);
+        self.by_invite
+            .insert((call.caller, call.invite.clone()), at);
+        self.live.push(at);
+        self.fresh = Some(at);
+        self.calls.push(call);
+        Ok(())
+    }
+
+    pub(super) fn sent(&mut self, connection: ConnectionId, message: &Message<'_>) {
+        let headers = message.headers();
+        let reason = headers
+            .get(Name::Reason)
+            .is_some_and(|reason| reason.contains(";text="));
+        match message {
+            Message::Request(request) if request.method == Method::Bye => {
+                let tag = headers.from().tag().unwrap_or_default().to_owned();
+                self.over_by_tag(&tag, connection);
+                let what = What::Bye { tag, reason };
+                self.sent.push(Sent { connection, what });
+            }
+            Message::Request(request) if request.method == Method::Cancel => {
+                let branch = headers.via().branch().unwrap_or_default().to_owned();
+                let what = What::Cancel { branch, reason };
+                self.sent.push(Sent { connection, what });
+            }
+            Message::Request(_) => {}
+            Message::Response(response) => match headers.cseq().method {
+                Method::Invite if response.status > 100 => {
+                    let invite = transaction(message);
+                    self.invite_answered(connection, &invite, response);
+                    if response.status >= 300 {
+                        let what = What::Refusal { invite, reason };
+                        self.sent.push(Sent { connection, what });
+                    }
+                }
+                Method::Bye if response.status == 200 => {
+                    let tag = headers.to().tag().unwrap_or_default().to_owned();
+                    self.over_by_tag(&tag, connection);
+                }
+                _ => {}
+            },
+        }
+    }
+
+    fn invite_answered(
+        &mut self,
+        connection: ConnectionId,
+        invite: &(String, String),
+        response: &sip::Response<'_>,
+    ) {
+        let Some(&at) = self.by_invite.get(&(connection, invite.clone())) else {
+            return;
+        };
+        let call = &mut self.calls[at];
+        if call.caller_tag.is_none()
+            && let Some(tag) = response.headers.to().tag()
+        {
+            call.caller_tag = Some(tag.to_owned());
+            self.by_tag.insert(tag.to_owned(), at);
+        }
+        match (call.phase, response.status) {
+            (Phase::Ringing, 200..300) => call.phase = Phase::Answered,
+            (Phase::Ringing, 300..) => call.phase = Phase::Over,
+            (Phase::Ringing | Phase::Answered | Phase::Over, _) => {}
+        }
+    }
+
+    fn over_by_tag(&mut self, tag: &str, connection: ConnectionId) {
+        if let Some(&at) = self.by_tag.get(tag) {
+            let call = &mut self.calls[at];
+            let side = if tag == call.callee_tag {
+                call.callee
+            } else {
+                call.caller
+            };
+            // The BYE of a fork that nobody wants has the tag of a call that rings no more, or goes on elsewhere.
+            if side == connection && call.phase == Phase::Answered {
+                call.phase = Phase::Over;
+            }
+        }
+    }
+
+    pub(super) fn is_recorded(&mut self, record: &CallRecord) {
+        if let Some(at) = self.fresh.take() {
+            self.calls[at].record = Some(record.id);
+        }
+        if record.outcome.is_some()
+            && let Some(call) = self
+                .live
+                .iter()
+                .map(|&at| at)
+                .find(|&at| self.calls[at].record == Some(record.id))
+        {
+            self.calls[call].is_recorded_over = true;
+        }
+    }
+
+    pub(super) fn loses(&mut self, connection: ConnectionId) {
+        self.gone.push(connection);
+        for &at in &self.live {
+            let call = &self.calls[at];
+            let other = match connection {
+                lost if lost == call.caller && lost == call.callee => None,
+                lost if lost == call.caller => Some((call.callee, true)),
+                lost if lost == call.callee => Some((call.caller, false)),
+                _ => continue,
+            };
+            self.duties.push(Duty {
+                at,
+                to: other.map(|(to, _)| to),
+                phase: call.phase,
+                is_callee: other.is_some_and(|(_, is_callee)| is_callee),
+            });
+        }
+    }
+
+    pub(super) fn ends(&mut self, concerns: impl Fn(ConnectionId) -> bool) {
+        for &at in &self.live {
+            let call = &self.calls[at];
+            if concerns(call.caller) || concerns(call.callee) {
+                for (to, is_callee) in [(call.caller, false), (call.callee, true)] {
+                    self.duties.push(Duty {
+                        at,
+                        to: Some(to),
+                        phase: call.phase,
+                        is_callee,
+                    });
+                }
+            }
+        }
+    }
+
+    pub(super) fn settles(&mut self) -> Result<(), String> {
+        let result = self.check();
+        self.sent.clear();
+        self.duties.clear();
+        self.owed.clear();
+        self.gone.clear();
+        self.fresh = None;
+        let calls = &self.calls;
+        self.live.retain(|&at| calls[at].phase != Phase::Over);
+        result
+    }
+
+    fn check(&mut self) -> Result<(), String> {
+        for at in std::mem::take(&mut self.owed) {
+            let call = &self.calls[at];
+            if !self.was_cancelled(call, false) {
+                return Err(format!(
+                    "the callee of {} rings for a caller that is gone",
+                    call.call_id
+                ));
+            }
+        }
+        for duty in std::mem::take(&mut self.duties) {
+            self.check_duty(&duty)?;
+        }
+        for &at in &self.live {
+            let call = &self.calls[at];
+            if call.record.is_none() {
+                return Err(format!("the call {} was routed without a record", call.call_id));
+            }
+            if (call.phase == Phase::Over) != call.is_recorded_over {
+                return Err(format!(
+                    "the call {} is {:?}, but its record says {}",
+                    call.call_id,
+                    call.phase,
+                    if call.is_recorded_over { "over" } else { "not over" }
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_duty(&mut self, duty: &Duty) -> Result<(), String> {
+        let call = &self.calls[duty.at];
+        let call_id = call.call_id.clone();
+        if call.phase != Phase::Over {
+            return Err(format!("the call {call_id} goes on without one of its sides"));
+        }
+        let Some(to) = duty.to.filter(|to| !self.gone.contains(to)) else {
+            return Ok(());
+        };
+        let is_told = match duty.phase {
+            Phase::Answered => self.sent.iter().any(|sent| {
+                sent.connection == to
+                    && matches!(&sent.what, What::Bye { tag, reason: true }
+                        if *tag == call.callee_tag || Some(tag) == call.caller_tag.as_ref())
+            }),
+            Phase::Ringing if duty.is_callee && call.provisional => self.was_cancelled(call, true),
+            Phase::Ringing if duty.is_callee => {
+                self.calls[duty.at].owes_cancel = true;
+                true
+            }
+            Phase::Ringing => self.sent.iter().any(|sent| {
+                sent.connection == to
+                    && matches!(&sent.what, What::Refusal { invite, reason: true }
+                        if *invite == call.invite)
+            }),
+            Phase::Over => true,
+        };
+        if is_told {
+            Ok(())
+        } else {
+            Err(format!(
+                "a side of the call {call_id} is gone and #{} was not told at once",
+                to.0
+            ))
+        }
+    }
+
+    fn was_cancelled(&self, call: &Watched, with_reason: bool) -> bool {
+        self.sent.iter().any(|sent| {
+            sent.connection == call.callee
+                && matches!(&sent.what, What::Cancel { branch, reason }
+                    if *branch == call.branch && (*reason || !with_reason))
+        })
+    }
+}

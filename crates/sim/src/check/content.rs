@@ -1,0 +1,82 @@
+//! What passes between clients arrives unchanged: bodies byte for byte, `X-` rows in order, repeated ones included.
+
+use std::collections::BTreeSet;
+
+use sip::{Message, Method};
+
+use super::{extra_rows, kind};
+
+#[derive(Debug)]
+struct Item {
+    call_id: String,
+    kind: String,
+    rows: Vec<(String, String)>,
+    body: Vec<u8>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Content {
+    reading: Option<Item>,
+    /// ACKs that were passed on: they may be repeated later.
+    acks: BTreeSet<(String, Vec<u8>)>,
+}
+
+impl Content {
+    pub(super) fn read(&mut self, message: &Message<'_>) {
+        self.reading = Some(Item::of(message));
+    }
+
+    pub(super) fn sent(&mut self, message: &Message<'_>) -> Result<(), String> {
+        let item = Item::of(message);
+        let is_own_list = message.headers().cseq().method == Method::Options
+            && matches!(message, Message::Response(_))
+            && item.body == b"[]";
+        if is_own_list {
+            return Ok(());
+        }
+        let is_passed_on = self
+            .reading
+            .as_ref()
+            .filter(|read| read.kind == item.kind && read.call_id == item.call_id);
+        let Some(read) = is_passed_on else {
+            let is_ack = item.kind == "ACK";
+            let known = is_ack && self.acks.contains(&(item.call_id.clone(), item.body.clone()));
+            return if known || (item.body.is_empty() && (is_ack || item.rows.is_empty())) {
+                Ok(())
+            } else {
+                Err(format!(
+                    "a {} went out with a body or X- rows that nobody has just sent",
+                    item.kind
+                ))
+            };
+        };
+        if read.body != item.body {
+            return Err(format!("the body of a {} was changed on its way", item.kind));
+        }
+        if read.rows != item.rows {
+            return Err(format!(
+                "the X- rows of a {} were changed on its way: {:?} became {:?}",
+                item.kind, read.rows, item.rows
+            ));
+        }
+        if item.kind == "ACK" {
+            self.acks.insert((item.call_id, item.body));
+        }
+        Ok(())
+    }
+
+    pub(super) fn settles(&mut self) {
+        self.reading = None;
+    }
+}
+
+impl Item {
+    fn of(message: &Message<'_>) -> Self {
+        Self {
+            call_id: message.headers().call_id().to_owned(),
+            kind: kind(message),
+            rows: extra_rows(message),
+            body: message.body().to_vec(),
+        }
+    }
+}

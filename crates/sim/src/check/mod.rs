@@ -1,0 +1,209 @@
+//! What must hold after every step, judged from outside by what a server read and what it sent.
+//!
+//! Every request one final answer; every call one record; no ring without a permission; no binding beyond its flow or
+//! expiry; a lost connection told to the other side at once; session descriptions and `X-` headers unchanged. Knows the
+//! rules and no code of the switch.
+
+mod answers;
+mod calls;
+mod content;
+mod records;
+
+use model::{CallRecord, ConnectionId, Now};
+use sip::{Message, Method, Name};
+
+use crate::authority::{Authority, View};
+use crate::reference::Reference;
+use answers::Answers;
+use calls::Calls;
+use content::Content;
+use records::Records;
+
+/// What a check may look at beside messages.
+#[derive(Clone, Copy, Debug)]
+pub struct Scene<'a> {
+    /// Both clocks.
+    pub now: Now,
+    /// What the server knows of accounts.
+    pub view: &'a View,
+    /// What was ever issued.
+    pub authority: &'a Authority,
+    /// Whether the server has been told to stop.
+    pub is_stopping: bool,
+    /// How late the server's timers may be.
+    pub late_wake: u64,
+}
+
+/// A frame that a server is reading in this step.
+#[derive(Clone, Debug)]
+pub struct Reading {
+    /// On which connection.
+    pub connection: ConnectionId,
+    /// Whether a browser sent it, and not a scripted or hostile client.
+    pub from_browser: bool,
+    /// The whole frame.
+    pub frame: Vec<u8>,
+}
+
+/// Everything that is watched about one server.
+#[derive(Debug, Default)]
+pub struct Checker {
+    /// Who should be registered.
+    pub reference: Reference,
+    answers: Answers,
+    calls: Calls,
+    content: Content,
+    records: Records,
+    reading: Option<Reading>,
+    fault: Option<String>,
+}
+
+impl Checker {
+    /// A server begins to read a frame.
+    pub fn reads(&mut self, scene: &Scene<'_>, reading: Reading) {
+        let micros = scene.now.mono.as_micros();
+        match sip::parse(&reading.frame) {
+            Ok(message) => {
+                self.answers.read(micros, reading.connection, &message);
+                self.calls.read(reading.connection, &message);
+                self.content.read(&message);
+                self.reference.read(&reading, &message);
+            }
+            Err(_) => self.answers.read_rubbish(reading.connection),
+        }
+        self.reading = Some(reading);
+    }
+
+    /// It has sent a message.
+    pub fn sends(&mut self, scene: &Scene<'_>, connection: ConnectionId, message: &[u8]) {
+        if message == b"\r\n" {
+            return;
+        }
+        let parsed = match sip::parse(message) {
+            Ok(parsed) => parsed,
+            Err(malformed) => {
+                self.blame(Err(format!("the server sent no SIP: {malformed}")));
+                return;
+            }
+        };
+        let result = self.judge(scene, connection, &parsed);
+        self.blame(result);
+    }
+
+    /// It wants a record to be kept.
+    pub fn records(&mut self, record: &CallRecord) {
+        let result = self.records.takes(record);
+        self.blame(result);
+        self.calls.is_recorded(record);
+    }
+
+    /// A connection is about to be lost for the server.
+    pub fn loses(&mut self, connection: ConnectionId) {
+        self.calls.loses(connection);
+        self.reference.loses(connection);
+        self.answers.forget(connection);
+    }
+
+    /// The server is about to end every call: it stops, or an account is switched off.
+    pub fn ends_calls(&mut self, concerns: impl Fn(ConnectionId) -> bool) {
+        self.calls.ends(concerns);
+    }
+
+    /// The server is gone without a word.
+    pub fn vanishes(&mut self) {
+        self.reference.clear();
+        self.answers = Answers::default();
+        self.calls = Calls::default();
+        self.records.cut_short();
+        self.reading = None;
+    }
+
+    /// The server has done everything that this step brought.
+    pub fn settles(&mut self, scene: &Scene<'_>) -> Result<(), String> {
+        let now = scene.now.mono.as_micros();
+        self.reading = None;
+        self.content.settles();
+        self.reference.settles();
+        if let Some(fault) = self.fault.take() {
+            return Err(fault);
+        }
+        self.calls.settles()?;
+        self.answers.check(now)
+    }
+
+    /// Nothing is under way any more, and nobody is there.
+    pub fn concludes(&self) -> Result<(), String> {
+        self.records.concludes()
+    }
+
+    /// How many calls were routed so far.
+    pub fn calls_seen(&self) -> usize {
+        self.calls.seen()
+    }
+
+    fn judge(
+        &mut self,
+        scene: &Scene<'_>,
+        connection: ConnectionId,
+        message: &Message<'_>,
+    ) -> Result<(), String> {
+        self.answers.sent(connection, message)?;
+        self.content.sent(message)?;
+        let is_ring = matches!(message, Message::Request(request)
+            if request.method == Method::Invite && request.headers.to().tag().is_none());
+        if is_ring {
+            let reading = self
+                .reading
+                .as_ref()
+                .ok_or("an INVITE went out that answers to nothing")?;
+            self.reference.permits_ring(scene, reading, connection)?;
+            self.calls.rings(reading, connection, message)?;
+        } else {
+            self.calls.sent(connection, message);
+        }
+        if let (Message::Response(response), Some(reading)) = (message, &self.reading)
+            && reading.connection == connection
+        {
+            self.reference.answered(scene, reading, response)?;
+        }
+        Ok(())
+    }
+
+    fn blame(&mut self, result: Result<(), String>) {
+        if let Err(what) = result {
+            self.fault.get_or_insert(what);
+        }
+    }
+}
+
+/// Which transaction a message belongs to: sent-by and branch of its first Via, and its method (RFC 3261 §17.2.3).
+pub(crate) fn transaction(message: &Message<'_>) -> (String, String) {
+    let headers = message.headers();
+    let via = headers.via();
+    let key = format!("{} {}", via.sent_by, via.branch().unwrap_or_default());
+    (key, headers.cseq().method.to_string())
+}
+
+/// The `X-` rows of a message, in order.
+pub(crate) fn extra_rows(message: &Message<'_>) -> Vec<(String, String)> {
+    message
+        .headers()
+        .iter()
+        .filter_map(|row| match row.name {
+            Name::Other(name) if name.len() > 2 && name[..2].eq_ignore_ascii_case("x-") => {
+                Some((name.to_owned(), row.unfolded().into_owned()))
+            }
+            _ => None,
+        })
+        .collect()
+}
+
+/// `INVITE`, or `180 INVITE`.
+pub(crate) fn kind(message: &Message<'_>) -> String {
+    match message {
+        Message::Request(request) => request.method.to_string(),
+        Message::Response(response) => {
+            format!("{} {}", response.status, response.headers.cseq().method)
+        }
+    }
+}

@@ -1,0 +1,383 @@
+//! Who should be registered, and which calls may ring: computed from tokens and events alone.
+//!
+//! Much simpler than the switch, on purpose: lists instead of tables, the world's memory of what it issued instead of
+//! signatures. After every step both must agree.
+
+use std::collections::BTreeMap;
+
+use model::{ConnectionId, UnixTime, limits};
+use sip::{Message, Method, Response};
+
+use crate::authority::{Authority, Issued, View, account_of};
+use crate::check::{Reading, Scene};
+use crate::raw::row;
+
+/// One instance of a client.
+#[derive(Clone, Debug)]
+pub struct Bound {
+    contact: String,
+    connection: ConnectionId,
+    /// When it ends on the monotonic clock, in microseconds.
+    ends: u64,
+    ends_unix: UnixTime,
+    modified: UnixTime,
+}
+
+/// What a REGISTER or INVITE asks for.
+#[derive(Clone, Debug)]
+struct Asked {
+    account: Option<usize>,
+    client: String,
+    token: Option<String>,
+    contact: Option<String>,
+    expires_s: u64,
+    /// User and host of the Request-URI.
+    target: (String, String),
+    method: &'static str,
+    key: (String, String),
+}
+
+/// Who should be registered.
+#[derive(Debug, Default)]
+pub struct Reference {
+    clients: BTreeMap<(usize, String), Vec<Bound>>,
+    accounts: BTreeMap<ConnectionId, usize>,
+    asked: Option<Asked>,
+    has_changed: bool,
+}
+
+impl Reference {
+    /// A server reads a message.
+    pub(crate) fn read(&mut self, reading: &Reading, message: &Message<'_>) {
+        let Message::Request(request) = message else {
+            return;
+        };
+        let from = request.headers.from();
+        let account = account_of(from.uri.host);
+        if let Some(account) = account {
+            self.accounts.entry(reading.connection).or_insert(account);
+        }
+        let method = match (request.method, request.headers.to().tag()) {
+            (Method::Register, _) => "REGISTER",
+            (Method::Invite, None) => "INVITE",
+            _ => return,
+        };
+        let text = String::from_utf8_lossy(&reading.frame);
+        let contact = row(&text, "Contact").or_else(|| row(&text, "m")).unwrap_or("");
+        let (uri, params) = split_contact(contact);
+        let seconds = params
+            .split(';')
+            .find_map(|param| param.trim().strip_prefix("expires="))
+            .and_then(|value| value.trim().parse().ok())
+            .or_else(|| row(&text, "Expires")?.parse().ok())
+            .unwrap_or(600);
+        let target = request.target();
+        self.asked = Some(Asked {
+            account,
+            client: from.uri.user_decoded().into_owned(),
+            token: request.headers.bearer().map(str::to_owned),
+            contact: (!uri.is_empty()).then(|| uri.to_owned()),
+            expires_s: seconds,
+            target: (target.user_decoded().into_owned(), target.host.to_owned()),
+            method,
+            key: crate::check::transaction(message),
+        });
+    }
+
+    /// The server answers what it has just read.
+    pub(crate) fn answered(
+        &mut self,
+        scene: &Scene<'_>,
+        reading: &Reading,
+        response: &Response<'_>,
+    ) -> Result<(), String> {
+        let Some(asked) = self.asked.clone() else {
+            return Ok(());
+        };
+        let message = Message::Response(response.clone());
+        if response.status < 200 || crate::check::transaction(&message) != asked.key {
+            return Ok(());
+        }
+        match asked.method {
+            "REGISTER" => self.register_answered(scene, reading, &asked, response.status),
+            _ => self.invite_answered(scene, reading, &asked, response.status),
+        }
+    }
+
+    /// An INVITE goes out to `connection`: may it?
+    pub(crate) fn permits_ring(
+        &self,
+        scene: &Scene<'_>,
+        reading: &Reading,
+        connection: ConnectionId,
+    ) -> Result<(), String> {
+        let asked = self
+            .asked
+            .as_ref()
+            .filter(|asked| asked.method == "INVITE")
+            .ok_or("an INVITE went out that no INVITE asked for")?;
+        let issued = good_token(scene.authority, scene.view, asked, scene.now.unix)
+            .ok_or_else(|| format!("{} rings somebody without a good token", asked.client))?;
+        let (callee, host) = &asked.target;
+        if account_of(host) != Some(issued.account)
+            || self.accounts.get(&reading.connection) != Some(&issued.account)
+        {
+            return Err(format!("{} rings in another account", asked.client));
+        }
+        if !issued.may_call(callee) {
+            return Err(format!("{} rings {callee} without permission", asked.client));
+        }
+        let bound = self
+            .clients
+            .get(&(issued.account, callee.clone()))
+            .and_then(|bound| bound.last())
+            .ok_or_else(|| format!("{callee} rings and is not registered"))?;
+        if bound.connection != connection {
+            return Err(format!(
+                "{callee} rings on #{} and its newest instance is on #{}",
+                connection.0, bound.connection.0
+            ));
+        }
+        if bound.ends + scene.late_wake < scene.now.mono.as_micros() {
+            return Err(format!("{callee} rings after its registration ended"));
+        }
+        Ok(())
+    }
+
+    /// A connection is gone for the server.
+    pub(crate) fn loses(&mut self, connection: ConnectionId) {
+        self.accounts.remove(&connection);
+        self.retain(|bound| bound.connection != connection);
+    }
+
+    /// Accounts may have been switched off.
+    pub fn view_changes(&mut self, view: &View) {
+        self.has_changed = true;
+        self.clients
+            .retain(|(account, _), _| view.is_active(*account));
+    }
+
+    /// The server is gone.
+    pub fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    /// The account that a connection belongs to.
+    pub fn account(&self, connection: ConnectionId) -> Option<usize> {
+        self.accounts.get(&connection).copied()
+    }
+
+    pub(crate) fn settles(&mut self) {
+        self.asked = None;
+    }
+
+    /// Whether something has changed since this was asked last.
+    pub fn take_changed(&mut self) -> bool {
+        std::mem::take(&mut self.has_changed)
+    }
+
+    /// Who is registered for calls of an account now, when that last changed, and until when; `slack` microseconds
+    /// around an end either answer is right, and the client is left out.
+    pub fn registered(
+        &mut self,
+        account: usize,
+        now: u64,
+        slack: u64,
+    ) -> (Vec<(String, UnixTime, UnixTime)>, Vec<String>) {
+        self.retain(|bound| bound.ends + slack >= now);
+        let mut certain = Vec::new();
+        let mut open = Vec::new();
+        for ((owner, client), bound) in &self.clients {
+            if *owner != account {
+                continue;
+            }
+            if bound.iter().any(|bound| bound.ends <= now + slack) {
+                open.push(client.clone());
+            } else if let Some(newest) = bound.last() {
+                certain.push((client.clone(), newest.modified, newest.ends_unix));
+            }
+        }
+        (certain, open)
+    }
+
+    /// The connection of the newest instance of a client.
+    pub fn newest(&self, account: usize, client: &str) -> Option<ConnectionId> {
+        let bound = self.clients.get(&(account, client.to_owned()))?;
+        bound.last().map(|bound| bound.connection)
+    }
+
+    fn retain(&mut self, keeps: impl Fn(&Bound) -> bool) {
+        let before: usize = self.clients.values().map(Vec::len).sum();
+        self.clients.retain(|_, bound| {
+            bound.retain(&keeps);
+            !bound.is_empty()
+        });
+        let after: usize = self.clients.values().map(Vec::len).sum();
+        self.has_changed |= before != after;
+    }
+
+    fn register_answered(
+        &mut self,
+        scene: &Scene<'_>,
+        reading: &Reading,
+        asked: &Asked,
+        status: u16,
+    ) -> Result<(), String> {
+        let issued = good_token(scene.authority, scene.view, asked, scene.now.unix);
+        let is_home = asked.account.is_some()
+            && self.accounts.get(&reading.connection).copied() == asked.account;
+        let registers = issued.filter(|issued| issued.wish.incoming && is_home);
+        let binds = asked.contact.is_some() && asked.expires_s > 0;
+        if status != 200 {
+            let must_work = reading.from_browser
+                && binds
+                && registers.is_some()
+                && asked.expires_s >= u64::from(limits::REGISTRATION_MIN_S);
+            return if must_work {
+                Err(format!("a good REGISTER of {} was answered {status}", asked.client))
+            } else {
+                Ok(())
+            };
+        }
+        let Some(account) = asked.account else {
+            return Err("a REGISTER of no account was accepted".to_owned());
+        };
+        self.has_changed = true;
+        let key = (account, asked.client.clone());
+        if !binds {
+            return self.unbind(&key, reading.connection, asked, registers.is_some());
+        }
+        let Some(issued) = registers else {
+            return Err(format!("{} was registered without a good token", asked.client));
+        };
+        let wanted = asked.expires_s.min(u64::from(limits::REGISTRATION_MAX_S)) * 1000;
+        let (now, end) = (scene.now.unix.as_millis(), issued.expires.as_millis());
+        let lasts = wanted.min(end.saturating_sub(now));
+        let bound = Bound {
+            contact: asked.contact.clone().unwrap_or_default(),
+            connection: reading.connection,
+            ends: scene.now.mono.as_micros() + lasts * 1000,
+            ends_unix: UnixTime::from_millis(now + lasts),
+            modified: scene.now.unix,
+        };
+        self.bind(key, bound);
+        Ok(())
+    }
+
+    fn bind(&mut self, key: (usize, String), bound: Bound) {
+        let instances = self.clients.entry(key).or_default();
+        let known = instances.iter().position(|old| old.contact == bound.contact);
+        match known {
+            Some(at) if instances[at].connection == bound.connection => instances[at] = bound,
+            Some(at) => {
+                instances.remove(at);
+                instances.push(bound);
+            }
+            None => {
+                instances.push(bound);
+                if instances.len() > limits::BINDINGS_PER_CLIENT {
+                    instances.remove(0);
+                }
+            }
+        }
+    }
+
+    fn unbind(
+        &mut self,
+        key: &(usize, String),
+        connection: ConnectionId,
+        asked: &Asked,
+        has_right: bool,
+    ) -> Result<(), String> {
+        let Some(contact) = &asked.contact else {
+            return if has_right {
+                Ok(())
+            } else {
+                Err("a query of registrations was answered without a good token".to_owned())
+            };
+        };
+        let is_meant = |bound: &Bound| contact == "*" || bound.contact == *contact;
+        let Some(instances) = self.clients.get_mut(key) else {
+            return Ok(());
+        };
+        let is_foreign = instances
+            .iter()
+            .any(|bound| is_meant(bound) && bound.connection != connection);
+        if is_foreign && !has_right {
+            return Err(format!(
+                "#{} has ended a registration of {} that it does not hold",
+                connection.0, key.1
+            ));
+        }
+        instances.retain(|bound| !is_meant(bound));
+        if instances.is_empty() {
+            self.clients.remove(key);
+        }
+        Ok(())
+    }
+
+    /// A browser's INVITE that was refused at once must have deserved it.
+    fn invite_answered(
+        &self,
+        scene: &Scene<'_>,
+        reading: &Reading,
+        asked: &Asked,
+        status: u16,
+    ) -> Result<(), String> {
+        if !reading.from_browser {
+            return Ok(());
+        }
+        let issued = good_token(scene.authority, scene.view, asked, scene.now.unix);
+        let (callee, host) = &asked.target;
+        let is_bound = |account| {
+            self.clients
+                .get(&(account, callee.clone()))
+                .and_then(|bound| bound.last())
+                .is_some_and(|bound| bound.ends > scene.now.mono.as_micros())
+        };
+        let deserved = match (status, issued) {
+            (401, issued) => issued.is_none(),
+            (403, Some(issued)) => {
+                !issued.may_call(callee) || account_of(host) != Some(issued.account)
+            }
+            (403, None) => asked
+                .account
+                .is_none_or(|account| !scene.view.is_active(account))
+                || account_of(host) != asked.account,
+            (404, _) => account_of(host).is_none(),
+            (480, Some(issued)) => !is_bound(issued.account),
+            (503, _) => scene.is_stopping,
+            _ => false,
+        };
+        if deserved {
+            Ok(())
+        } else {
+            Err(format!(
+                "the call of {} to {callee} was answered {status}, which it does not deserve",
+                asked.client
+            ))
+        }
+    }
+}
+
+/// The token of a request, if a server with this view must take it for this client.
+fn good_token<'a>(
+    authority: &'a Authority,
+    view: &View,
+    asked: &Asked,
+    now: UnixTime,
+) -> Option<&'a Issued> {
+    let issued = authority.issued(asked.token.as_deref()?)?;
+    (view.accepts(issued, now)
+        && Some(issued.account) == asked.account
+        && issued.wish.client == asked.client)
+        .then_some(issued)
+}
+
+/// The URI and the parameters of a Contact row.
+fn split_contact(contact: &str) -> (&str, &str) {
+    match contact.split_once('<') {
+        Some((_, inner)) => inner.split_once('>').unwrap_or((inner, "")),
+        None => contact.split_once(';').unwrap_or((contact, "")),
+    }
+}

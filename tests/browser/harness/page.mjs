@@ -1,0 +1,211 @@
+// One client: a browser context with one page, driven through `window.phone`, and what its app was told so far.
+import { eventually, Happenings, PATIENCE_MS } from './bounded.mjs';
+
+export class Client {
+  #server;
+  #account;
+  #page;
+  #context;
+  #trace;
+  #events = new Happenings();
+  #seen = 0;
+
+  /** Opens the page as the client `id` of `account`; `name` is how the trace calls it. */
+  static async open({ browser, address, server, account, id, name, trace }) {
+    const client = new Client();
+    Object.assign(client, { id, name });
+    client.#server = server;
+    client.#account = account;
+    client.#trace = trace;
+    client.#context = await browser.newContext({ ignoreHTTPSErrors: true });
+    client.#page = await client.#context.newPage();
+    await client.#page.exposeFunction('report', (event) => client.#told(event));
+    client.#page.on('pageerror', (error) => trace.note(name, 'page error:', String(error)));
+    client.#page.on('console', (message) => {
+      if (message.type() === 'error') trace.note(name, 'console:', message.text());
+    });
+    await trace.attach(client.#page, name);
+    await client.#page.goto(address);
+    await client.#phone('open', account.cloud_id, account.webrtc_access_key, id);
+    return client;
+  }
+
+  /** For what the wrapped client cannot do. */
+  get page() {
+    return this.#page;
+  }
+
+  /** A token for this client from the web service. */
+  token(options) {
+    return this.#server.token(this.#account, this.id, options);
+  }
+
+  /** Registers, and waits until the app is told that it may be called. */
+  async register(token) {
+    await this.enableIncoming(token ?? (await this.token()));
+    return this.until('state', ({ ready }) => ready);
+  }
+
+  enableIncoming(token) {
+    return this.#phone('enableIncoming', token);
+  }
+
+  disableIncoming() {
+    return this.#phone('disableIncoming');
+  }
+
+  /** Registers and takes itself back in the same turn of the event loop. */
+  enableAndDisable(token) {
+    return this.#page.evaluate((given) => {
+      window.phone.enableIncoming(given);
+      window.phone.disableIncoming();
+    }, token);
+  }
+
+  /** Calls `other` with a token that allows it, unless another token is given. */
+  async call(other, { token, ...options } = {}) {
+    const given = token ?? (await this.token({ callClient: other.id }));
+    return this.#ended(await this.#phone('call', other.id, given, options));
+  }
+
+  /** Calls, and hangs up in the same turn of the event loop. */
+  async callAndHangUp(other) {
+    const token = await this.token({ callClient: other.id });
+    return this.#ended(await this.#phone('callAndHangUp', other.id, token));
+  }
+
+  /** Calls, and hangs up in the moment in which the INVITE has left. */
+  async callAndCancel(other) {
+    const token = await this.token({ callClient: other.id });
+    return this.#ended(await this.#phone('callAndCancel', other.id, token));
+  }
+
+  /** The next call that comes in. */
+  async incoming() {
+    const event = await this.until('incoming');
+    return Object.assign(this.#ended(event.call), { from: event.from, kind: event.kind, offeringVideo: event.offeringVideo });
+  }
+
+  /** Waits for the next event of this kind that fits; those before it are passed over. */
+  async until(type, fits = () => true, ms = PATIENCE_MS) {
+    const what = `${this.name} is told ${type}; it was told ${JSON.stringify(this.#events.all)}`;
+    const wanted = (event) => event.type === type && fits(event);
+    const { place, happening } = await this.#events.first(what, wanted, { from: this.#seen, ms });
+    this.#seen = place + 1;
+    return happening;
+  }
+
+  /** Every event of this kind so far. */
+  told(type) {
+    return this.#events.all.filter((event) => event.type === type);
+  }
+
+  /** Whether the web service lists this client as registered. */
+  async isListed() {
+    const list = await this.#server.registeredClients(this.#account);
+    return list.some(({ client_id }) => client_id === this.id);
+  }
+
+  /** The client goes away without a word, as a closed tab does. */
+  async close() {
+    await this.#context.close();
+  }
+
+  /** The page's process dies. */
+  async crash() {
+    const session = await this.#context.newCDPSession(this.#page);
+    const crashed = new Promise((resolve) => this.#page.once('crash', resolve));
+    // No answer comes from a process that has crashed.
+    session.send('Page.crash').catch(() => {});
+    await crashed;
+  }
+
+  #told(event) {
+    this.#trace.note(this.name, 'is told', JSON.stringify(event));
+    this.#events.add(event);
+  }
+
+  #phone(method, ...words) {
+    return this.#page.evaluate(([name, given]) => window.phone[name](...given), [method, words]);
+  }
+
+  #ended(number) {
+    return new CallEnd(this, this.#events, (method, ...words) => this.#phone(method, number, ...words), number);
+  }
+}
+
+/** A call as one of its two clients has it. */
+class CallEnd {
+  #client;
+  #events;
+  #phone;
+  #number;
+  #seen = 0;
+
+  constructor(client, events, phone, number) {
+    this.#client = client;
+    this.#events = events;
+    this.#phone = phone;
+    this.#number = number;
+  }
+
+  answer(options) {
+    return this.#phone('answer', options);
+  }
+
+  reject(status) {
+    return this.#phone('reject', status);
+  }
+
+  hangUp() {
+    return this.#phone('hangUp');
+  }
+
+  /** Adds a capture of the tab to the call, by a re-INVITE. */
+  share() {
+    return this.#phone('share');
+  }
+
+  stopSharing() {
+    return this.#phone('stopSharing');
+  }
+
+  callId() {
+    return this.#phone('callId');
+  }
+
+  headers(name) {
+    return this.#phone('headers', name);
+  }
+
+  /** Waits for the next event of this call. */
+  async until(type, fits = () => true, ms = PATIENCE_MS) {
+    const what = `${this.#client.name}'s call is told ${type}; its client was told ${JSON.stringify(this.#events.all)}`;
+    const wanted = (event) => event.type === type && event.call === this.#number && fits(event);
+    const { place, happening } = await this.#events.first(what, wanted, { from: this.#seen, ms });
+    this.#seen = place + 1;
+    return happening;
+  }
+
+  /** Waits until the call has ended and gives back the cause that the app was told. */
+  async ended(ms) {
+    return (await this.until('disconnected', undefined, ms)).cause;
+  }
+
+  /** Whether the app was told that this call ended. */
+  hasEnded() {
+    return this.#events.all.some(({ type, call }) => type === 'disconnected' && call === this.#number);
+  }
+
+  /** Waits until as many streams as told have received more than they had when this was asked. */
+  async receives({ audio = 1, video = 0 }) {
+    const enough = (counts) => counts.audio >= audio && counts.video >= video;
+    const wish = `${this.#client.name} receives ${audio} audio and ${video} video`;
+    const before = await eventually(`${wish}: streams`, async () => {
+      const all = await this.#phone('inbound');
+      const count = (wanted) => all.filter(({ kind }) => kind === wanted).length;
+      return enough({ audio: count('audio'), video: count('video') }) && all;
+    });
+    await eventually(`${wish}: more than before`, async () => enough(await this.#phone('grown', before)));
+  }
+}

@@ -1,0 +1,196 @@
+// The server under test: its store in a folder of its own, its accounts, its process, and its web services.
+import { execFile, spawn } from 'node:child_process';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import https from 'node:https';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { promisify } from 'node:util';
+
+import { bounded, Happenings } from './bounded.mjs';
+
+const run = promisify(execFile);
+
+export const CLOUD_ID = '1-2-0';
+const READY = /^offhook serves (https?):\/\/127\.0\.0\.1:([0-9]+)$/;
+const KEPT_LINES = 60;
+
+export class Server {
+  #binary;
+  #folder;
+  #settings;
+  #process = null;
+  #output = new Happenings();
+  certificate;
+  key;
+  port;
+
+  /** Makes the folder and the certificate; nothing runs yet. `settings` are further words for `serve`. */
+  static async prepare(settings) {
+    const binary = process.env.OFFHOOK_BIN;
+    if (!binary) throw new Error('OFFHOOK_BIN names no server; `cargo xtask test browser` sets it');
+    const server = new Server();
+    server.#settings = settings;
+    server.#binary = path.resolve(binary);
+    server.#folder = await mkdtemp(path.join(tmpdir(), 'offhook-browser-'));
+    await server.#makeCertificate();
+    return server;
+  }
+
+  async createAccount(username) {
+    const account = await this.#json(['account', 'create', '--cloud-id', CLOUD_ID, '--username', username]);
+    for (const field of ['cloud_id', 'username', 'api_key', 'webrtc_access_key']) {
+      if (typeof account[field] !== 'string') throw new Error(`\`account create --json\` gave no ${field}`);
+    }
+    return account;
+  }
+
+  /** A token from the command line, where any lifetime is allowed. */
+  async createToken(account, clientId, ttl) {
+    const whose = `${account.cloud_id}/${account.username}`;
+    const words = ['token', 'create', '--account', whose, '--client-id', clientId, '--ttl', String(ttl)];
+    return (await this.#json(words)).token;
+  }
+
+  /** The records of the account's calls, the newest first. */
+  calls(account) {
+    return this.#json(['calls', 'list', '--account', `${account.cloud_id}/${account.username}`]);
+  }
+
+  /** Starts the process and waits until it says where it serves. */
+  async start() {
+    const words = ['serve', '--data', this.#data, '--listen', '127.0.0.1:0', ...this.#settings];
+    words.push('--tls-cert', this.#path('cert.pem'), '--tls-key', this.#path('key.pem'));
+    const from = this.#output.all.length;
+    const child = spawn(this.#binary, words, { stdio: ['ignore', 'pipe', 'pipe'] });
+    this.#process = child;
+    const dieTogether = () => child.kill('SIGKILL');
+    process.once('exit', dieTogether);
+    child.once('exit', (code, signal) => {
+      process.removeListener('exit', dieTogether);
+      this.#output.add(`(ended: ${signal ?? code})`);
+    });
+    child.once('error', (error) => this.#output.add(`(ended: ${error.message})`));
+    for (const stream of [child.stdout, child.stderr]) this.#keepLines(stream);
+
+    const settled = (line) => READY.test(line) || line.startsWith('(ended');
+    const { happening } = await this.#output.first('the server says where it serves', settled, { from, ms: 20_000 });
+    const ready = READY.exec(happening);
+    if (!ready) throw new Error(`the server did not start:\n${this.lastOutput()}`);
+    if (ready[1] !== 'https') throw new Error(`the server was given a certificate and serves ${happening}`);
+    this.port = Number(ready[2]);
+  }
+
+  /** Ends the process by `signal` and waits until it is gone; gives back how it ended. */
+  async stop(signal = 'SIGTERM') {
+    const child = this.#process;
+    this.#process = null;
+    if (!child || child.exitCode !== null || child.signalCode !== null) return child?.exitCode;
+    const gone = new Promise((resolve) => child.once('exit', resolve));
+    child.kill(signal);
+    try {
+      return await bounded(gone, `the server ends by ${signal}`, 15_000);
+    } catch (error) {
+      child.kill('SIGKILL');
+      throw error;
+    }
+  }
+
+  async discard() {
+    try {
+      await this.stop();
+    } finally {
+      await rm(this.#folder, { recursive: true, force: true });
+    }
+  }
+
+  lastOutput() {
+    return this.#output.all.slice(-KEPT_LINES).join('\n');
+  }
+
+  /** A token from the web service. */
+  async token(account, clientId, { ttl, callClient, enableIncoming } = {}) {
+    const form = new URLSearchParams({ client_id: clientId });
+    if (ttl !== undefined) form.set('ttl', String(ttl));
+    if (callClient !== undefined) form.set('call_client', callClient);
+    if (enableIncoming !== undefined) form.set('enable_incoming', String(enableIncoming));
+    const answer = await this.request('POST', '/webrtc_generate_token', {
+      authorization: basic(account),
+      type: 'application/x-www-form-urlencoded',
+      body: form.toString(),
+    });
+    if (answer.status !== 200) throw new Error(`no token: ${answer.status} ${answer.text}`);
+    return JSON.parse(answer.text).token;
+  }
+
+  /** The client ids that `webrtc_registered_clients` lists. */
+  async registeredClients(account) {
+    const answer = await this.request('GET', '/webrtc_registered_clients', { authorization: basic(account) });
+    if (answer.status !== 200) throw new Error(`no list of clients: ${answer.status} ${answer.text}`);
+    return JSON.parse(answer.text);
+  }
+
+  request(method, target, { authorization, type, body } = {}) {
+    const headers = {};
+    if (authorization) headers.authorization = authorization;
+    if (type) headers['content-type'] = type;
+    if (body !== undefined) headers['content-length'] = Buffer.byteLength(body);
+    const where = { host: '127.0.0.1', port: this.port, path: target, method, headers, ca: this.certificate, agent: false };
+    const answered = new Promise((resolve, reject) => {
+      const request = https.request(where, (response) => {
+        const chunks = [];
+        response.on('data', (chunk) => chunks.push(chunk));
+        response.on('error', reject);
+        response.on('end', () => {
+          const text = Buffer.concat(chunks).toString();
+          resolve({ status: response.statusCode, headers: response.headers, text });
+        });
+      });
+      request.on('error', reject);
+      request.end(body);
+    });
+    return bounded(answered, `${method} ${target} is answered`);
+  }
+
+  async #json(words) {
+    const { stdout } = await run(this.#binary, [...words, '--data', this.#data, '--json']);
+    return JSON.parse(stdout);
+  }
+
+  #keepLines(stream) {
+    let rest = '';
+    stream.setEncoding('utf8');
+    stream.on('data', (text) => {
+      const lines = (rest + text).split('\n');
+      rest = lines.pop();
+      for (const line of lines) this.#output.add(line);
+    });
+  }
+
+  async #makeCertificate() {
+    const names = ['IP:127.0.0.1', 'DNS:localhost', 'DNS:*.aculabcloud.net'];
+    const words = ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2'];
+    words.push('-subj', '/CN=offhook browser tests', '-addext', `subjectAltName=${names}`);
+    words.push('-keyout', this.#path('key.pem'), '-out', this.#path('cert.pem'));
+    await run('openssl', words);
+    this.certificate = await readFile(this.#path('cert.pem'));
+    this.key = await readFile(this.#path('key.pem'));
+  }
+
+  get #data() {
+    return this.#path('store');
+  }
+
+  #path(name) {
+    return path.join(this.#folder, name);
+  }
+}
+
+/** The Authorization header of an account's web services. */
+export function basic({ cloud_id, username, api_key }) {
+  return `Basic ${Buffer.from(`${cloud_id}/${username}:${api_key}`).toString('base64')}`;
+}
+
+/** The claims of a token, unverified. */
+export function claims(token) {
+  return JSON.parse(Buffer.from(token.split('.')[1], 'base64url').toString());
+}

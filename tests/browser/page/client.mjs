@@ -1,0 +1,139 @@
+// Runs in the page: wraps one AculabCloudClient of the unmodified SDK. Calls are named by number, since objects cannot
+// leave the page; whatever the SDK tells the app goes to `window.report` and stays in `window.events`.
+import { AculabCloudClient } from '@aculab-com/aculab-webrtc';
+
+const CAUSES_ONLY = 1;
+
+class Phone {
+  #client;
+  #calls = [];
+  #shared = new Map();
+
+  open(cloudId, accessKey, clientId) {
+    this.#client = new AculabCloudClient(cloudId, accessKey, clientId, CAUSES_ONLY);
+    this.#client.onIncomingState = ({ ready, cause, retry }) => tell('state', { ready, cause, retry });
+    this.#client.onIncoming = ({ call, from, type, offeringVideo }) => {
+      const number = this.#adopt(call);
+      tell('incoming', { call: number, from, kind: type, offeringVideo });
+      call.ringing();
+    };
+  }
+
+  enableIncoming(token) {
+    this.#client.enableIncoming(token);
+  }
+
+  disableIncoming() {
+    this.#client.disableIncoming();
+  }
+
+  async call(clientId, token, options) {
+    return this.#adopt(this.#client.callClient(clientId, token, await this.#sdkOptions(options)));
+  }
+
+  /** Calls and hangs up in the same turn of the event loop. */
+  callAndHangUp(clientId, token) {
+    const call = this.#client.callClient(clientId, token, { constraints: { audio: true, video: false } });
+    const number = this.#adopt(call);
+    call.disconnect();
+    return number;
+  }
+
+  /** Calls, and hangs up in the very moment in which the INVITE has left. */
+  callAndCancel(clientId, token) {
+    const number = this.#adopt(this.#client.callClient(clientId, token, { constraints: { audio: true, video: false } }));
+    const { send } = WebSocket.prototype;
+    const call = this.#calls[number];
+    WebSocket.prototype.send = function (message) {
+      send.call(this, message);
+      if (!message.startsWith('INVITE ')) return;
+      WebSocket.prototype.send = send;
+      // The SDK first notes that it has sent its request.
+      queueMicrotask(() => call.disconnect());
+    };
+    return number;
+  }
+
+  async answer(number, options) {
+    this.#calls[number].answer(await this.#sdkOptions(options));
+  }
+
+  reject(number, status) {
+    this.#calls[number].reject(String(status));
+  }
+
+  hangUp(number) {
+    this.#calls[number].disconnect();
+  }
+
+  callId(number) {
+    return this.#calls[number].callId();
+  }
+
+  headers(number, name) {
+    return this.#calls[number].getSipHeaders(name);
+  }
+
+  /** Adds what this tab shows to the call. */
+  async share(number) {
+    const stream = await navigator.mediaDevices.getDisplayMedia({ video: true, preferCurrentTab: true });
+    this.#shared.set(number, stream);
+    this.#calls[number].addStream(stream);
+  }
+
+  stopSharing(number) {
+    this.#calls[number].removeStream(this.#shared.get(number));
+  }
+
+  /** What came in so far, one entry for each RTP stream. */
+  async inbound(number) {
+    const connection = this.#calls[number]._session?.sessionDescriptionHandler?.peerConnection;
+    if (!connection) return [];
+    const entries = [];
+    for (const report of (await connection.getStats()).values()) {
+      if (report.type !== 'inbound-rtp') continue;
+      const { ssrc, kind, packetsReceived, bytesReceived, framesDecoded } = report;
+      entries.push({ ssrc, kind, packetsReceived, bytesReceived, framesDecoded });
+    }
+    return entries;
+  }
+
+  /** How many streams of each kind have more to show than they had `before`. */
+  async grown(number, before) {
+    const counts = { audio: 0, video: 0 };
+    for (const now of await this.inbound(number)) {
+      const then = before.find(({ ssrc }) => ssrc === now.ssrc);
+      if (!then) continue;
+      const counters = ['packetsReceived', 'bytesReceived', ...(now.kind === 'video' ? ['framesDecoded'] : [])];
+      if (counters.every((counter) => now[counter] > then[counter])) counts[now.kind] += 1;
+    }
+    return counts;
+  }
+
+  async #sdkOptions({ audio = true, video = false, headers, keepStream = false } = {}) {
+    const options = { constraints: { audio, video } };
+    if (headers) options.extraSipHeaders = headers;
+    // Streams can be added later only to a call that was given its streams by the app.
+    if (keepStream) options.localStreams = [await navigator.mediaDevices.getUserMedia(options.constraints)];
+    return options;
+  }
+
+  #adopt(call) {
+    const number = this.#calls.push(call) - 1;
+    call.onRinging = () => tell('ringing', { call: number });
+    call.onConnected = () => tell('connected', { call: number });
+    call.onMedia = ({ stream }) => tell('media', { call: number, tracks: stream.getTracks().map(({ kind }) => kind) });
+    call.onMediaRemove = () => tell('mediaRemove', { call: number });
+    call.onDisconnect = ({ cause }) => tell('disconnected', { call: number, cause });
+    return number;
+  }
+}
+
+function tell(type, more) {
+  const event = { type, ...more };
+  window.events.push(event);
+  window.report(event);
+}
+
+window.events = [];
+window.phone = new Phone();

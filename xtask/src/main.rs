@@ -1,0 +1,50 @@
+//! The project's chores, run as `cargo xtask <task>`: `test` installs what the tests need and runs them all, `tidy`
+//! checks the rules of the house that no compiler knows, `fuzz` runs the fuzz targets for a while.
+//!
+//! It never ships with the product and no crate depends on it.
+#![expect(
+    clippy::print_stdout,
+    reason = "a chore speaks to the person who runs it"
+)]
+
+mod browser;
+mod fuzz;
+mod install;
+mod step;
+mod test;
+mod tidy;
+mod workspace;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+cargo xtask test [install] [lint] [unit] [sim] [browser]   all steps, or those that are named
+cargo xtask tidy                                           the rules of the house
+cargo xtask fuzz [--seconds N]                             every fuzz target, N seconds in all (default 60)";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let (task, rest) = match arguments.split_first() {
+        Some((task, rest)) => (task.as_str(), rest),
+        None => ("help", [].as_slice()),
+    };
+    let outcome = match task {
+        "test" => test::run(rest),
+        "tidy" => tidy::run(),
+        "fuzz" => fuzz::run(rest),
+        "help" | "--help" | "-h" => {
+            println!("{USAGE}");
+            Ok(())
+        }
+        other => Err(format!(
+            "there is no task `{other}`. The tasks are:\n{USAGE}"
+        )),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(sentence) => {
+            eprintln!("{sentence}");
+            ExitCode::FAILURE
+        }
+    }
+}
