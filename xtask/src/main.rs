@@ -1,5 +1,6 @@
 //! The project's chores, run as `cargo xtask <task>`: `test` installs what the tests need and runs them all, `tidy`
-//! checks the rules of the house that no compiler knows, `fuzz` runs the fuzz targets for a while.
+//! checks the rules of the house that no compiler knows, `fuzz` runs the fuzz targets for a while, `measure` takes
+//! figures of the whole server.
 //!
 //! It never ships with the product and no crate depends on it.
 #![expect(
@@ -10,6 +11,7 @@
 mod browser;
 mod fuzz;
 mod install;
+mod measure;
 mod step;
 mod test;
 mod tidy;
@@ -20,7 +22,8 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 cargo xtask test [install] [lint] [unit] [sim] [browser]   all steps, or those that are named
 cargo xtask tidy                                           the rules of the house
-cargo xtask fuzz [--seconds N]                             every fuzz target, N seconds in all (default 60)";
+cargo xtask fuzz [--seconds N]                             every fuzz target, N seconds in all (default 60)
+cargo xtask measure idle [--connections N]                 memory of N idle registered clients (default 10000)";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -32,6 +35,7 @@ fn main() -> ExitCode {
         "test" => test::run(rest),
         "tidy" => tidy::run(),
         "fuzz" => fuzz::run(rest),
+        "measure" => measure::run(rest),
         "help" | "--help" | "-h" => {
             println!("{USAGE}");
             Ok(())

@@ -1,1 +1,20 @@
-//! Being built.
+//! The world around the softswitch, simulated: clock, network, browsers, faults, and a judge.
+//!
+//! One seed gives one run, byte for byte: nothing here reads a clock, asks for randomness or waits. Runs the pure
+//! crates alone, never the shell or the store.
+
+pub mod authority;
+pub mod browser;
+pub mod check;
+pub mod clock;
+pub mod faults;
+pub mod hostile;
+pub mod ladder;
+pub mod net;
+pub mod random;
+pub mod raw;
+pub mod reference;
+pub mod scenarios;
+pub mod server;
+pub mod soak;
+pub mod world;

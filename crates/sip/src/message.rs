@@ -221,3 +221,15 @@ impl<'a> Headers<'a> {
             .filter_map(|item| Reason::parse(item).ok())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::unfolded;
+
+    #[test]
+    fn a_fold_and_the_space_round_it_is_one_space() {
+        assert_eq!(unfolded("a \t\r\n\t b\r\n c"), "a b c");
+        assert_eq!(unfolded("a  b"), "a  b");
+        assert_eq!(unfolded(""), "");
+    }
+}

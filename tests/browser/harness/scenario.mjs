@@ -98,6 +98,8 @@ class Scene {
     const incoming = await bob.incoming();
     await incoming.answer(answer);
     await Promise.all([outgoing.until('connected'), incoming.until('connected')]);
+    // The SDK tells the callee's app so when it sends its 200; only with the ACK is the call up.
+    await this.trace.until('bob', 'receives', /^ACK /);
     return { alice, bob, outgoing, incoming };
   }
 

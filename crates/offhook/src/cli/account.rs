@@ -77,7 +77,7 @@ pub(crate) struct SetFlags {
     #[arg(long = "type", value_name = "developer|production", value_parser = parse_kind)]
     kind: Option<AccountKind>,
     /// Tokens that it may take in a month
-    #[arg(long, value_name = "N|unlimited|default", value_parser = parse_token_limit)]
+    #[arg(long, value_name = "N|unlimited|default", allow_negative_numbers = true, value_parser = parse_token_limit)]
     token_limit: Option<LimitChange>,
     /// Sign its tokens with another algorithm; makes a new signing key
     #[arg(long, value_name = "RS256|ES256|EdDSA", value_parser = parse_algorithm)]
@@ -154,10 +154,15 @@ fn created_json(created: &Created) -> Value {
 async fn list(place: &Place, json: bool) -> Result<(), Failure> {
     let opened = Opened::existing(place).await?;
     let taken = TokensTaken::read(&opened).await?;
-    let Opened { directory, store, .. } = opened;
+    let Opened {
+        directory, store, ..
+    } = opened;
     store.close().await;
     if json {
-        let accounts: Vec<_> = directory.accounts().map(|account| account_json(account, &taken)).collect();
+        let accounts: Vec<_> = directory
+            .accounts()
+            .map(|account| account_json(account, &taken))
+            .collect();
         return Ok(print_json(&accounts.into())?);
     }
     print(list_text(&directory, &taken))?;
@@ -165,8 +170,14 @@ async fn list(place: &Place, json: bool) -> Result<(), Failure> {
 }
 
 fn list_text(directory: &Directory, taken: &TokensTaken) -> String {
-    let mut table =
-        Table::new(["ACCOUNT", "TYPE", "STATE", "SIGNS", "TOKENS THIS MONTH", "WEBRTC ACCESS KEY"]);
+    let mut table = Table::new([
+        "ACCOUNT",
+        "TYPE",
+        "STATE",
+        "SIGNS",
+        "TOKENS THIS MONTH",
+        "WEBRTC ACCESS KEY",
+    ]);
     for account in directory.accounts() {
         table.row([
             account.login().to_string(),
@@ -210,11 +221,19 @@ async fn show(place: &Place, login: Option<&Login>, json: bool) -> Result<(), Fa
 }
 
 fn show_text(account: &Account, taken: &TokensTaken) -> String {
-    let old_keys: Vec<_> = account.api_keys.iter().filter_map(|key| key.expires).map(time).collect();
+    let old_keys: Vec<_> = account
+        .api_keys
+        .iter()
+        .filter_map(|key| key.expires)
+        .map(time)
+        .collect();
     let api_keys = if old_keys.is_empty() {
         "1".to_owned()
     } else {
-        format!("1, and old ones that work until {} UTC", old_keys.join(", "))
+        format!(
+            "1, and old ones that work until {} UTC",
+            old_keys.join(", ")
+        )
     };
     let head = labelled([
         ("account", account.login().to_string()),
@@ -233,11 +252,19 @@ fn show_text(account: &Account, taken: &TokensTaken) -> String {
             key.expires.map_or_else(|| "signs".to_owned(), until),
         ]);
     }
-    format!("{head}\n\n{}", keys.or("It has no signing key; `offhook key rotate --signing` makes one."))
+    format!(
+        "{head}\n\n{}",
+        keys.or("It has no signing key; `offhook key rotate --signing` makes one.")
+    )
 }
 
 async fn set(place: &Place, flags: SetFlags) -> Result<(), Failure> {
-    let SetFlags { login, kind, token_limit, algorithm } = flags;
+    let SetFlags {
+        login,
+        kind,
+        token_limit,
+        algorithm,
+    } = flags;
     if kind.is_none() && token_limit.is_none() && algorithm.is_none() {
         return Err(Failure::usage(
             "nothing is asked for: give --type, --token-limit or --algorithm",
@@ -260,7 +287,9 @@ async fn set(place: &Place, flags: SetFlags) -> Result<(), Failure> {
     if let Some(algorithm) = algorithm {
         let rotated =
             provision::rotate_signing_key(&opened.store, account, algorithm, output::now()).await?;
-        let old = rotated.old_verifies_until.map(|at| format!("; the old key verifies until {} UTC", time(at)));
+        let old = rotated
+            .old_verifies_until
+            .map(|at| format!("; the old key verifies until {} UTC", time(at)));
         said = format!(
             "{said} It signs with {} key {}{}.",
             rotated.algorithm.as_str(),
@@ -275,7 +304,10 @@ async fn set(place: &Place, flags: SetFlags) -> Result<(), Failure> {
 async fn set_disabled(place: &Place, login: &Login, disabled: bool) -> Result<(), Failure> {
     let opened = Opened::existing(place).await?;
     let account = opened.account(Some(login))?;
-    let change = AccountChange { disabled: Some(disabled), ..AccountChange::default() };
+    let change = AccountChange {
+        disabled: Some(disabled),
+        ..AccountChange::default()
+    };
     opened.store.update_account(account.id, change).await?;
     opened.close().await;
     let (state, effect) = if disabled {
@@ -291,11 +323,16 @@ struct TokensTaken(Vec<(node::model::AccountId, u64)>);
 
 impl TokensTaken {
     async fn read(opened: &Opened) -> Result<Self, Failure> {
-        Ok(Self(opened.store.token_counts(output::now().month()).await?))
+        Ok(Self(
+            opened.store.token_counts(output::now().month()).await?,
+        ))
     }
 
     fn by(&self, account: &Account) -> u64 {
-        self.0.iter().find(|(id, _)| *id == account.id).map_or(0, |(_, taken)| *taken)
+        self.0
+            .iter()
+            .find(|(id, _)| *id == account.id)
+            .map_or(0, |(_, taken)| *taken)
     }
 }
 
@@ -316,12 +353,20 @@ fn account_json(account: &Account, taken: &TokensTaken) -> Value {
 }
 
 fn state(account: &Account) -> &'static str {
-    if account.disabled { "disabled" } else { "enabled" }
+    if account.disabled {
+        "disabled"
+    } else {
+        "enabled"
+    }
 }
 
 /// What new tokens are signed with.
 fn algorithm(account: &Account) -> Option<Algorithm> {
-    account.signing_keys.iter().find(|key| key.expires.is_none()).map(|key| key.algorithm)
+    account
+        .signing_keys
+        .iter()
+        .find(|key| key.expires.is_none())
+        .map(|key| key.algorithm)
 }
 
 fn tokens_text(account: &Account, taken: &TokensTaken) -> String {
@@ -353,8 +398,14 @@ mod tests {
 
     #[test]
     fn limits_are_a_number_or_a_word() {
-        assert_eq!(parse_token_limit("0"), Ok(LimitChange::Own(TokenLimit::Monthly(0))));
-        assert_eq!(parse_token_limit("unlimited"), Ok(LimitChange::Own(TokenLimit::Unlimited)));
+        assert_eq!(
+            parse_token_limit("0"),
+            Ok(LimitChange::Own(TokenLimit::Monthly(0)))
+        );
+        assert_eq!(
+            parse_token_limit("unlimited"),
+            Ok(LimitChange::Own(TokenLimit::Unlimited))
+        );
         assert_eq!(parse_token_limit("default"), Ok(LimitChange::Default));
         for wrong in ["-1", "1,000", "many", ""] {
             assert!(parse_token_limit(wrong).is_err(), "{wrong}");

@@ -42,11 +42,23 @@ async fn list(place: &Place, flags: ListFlags) -> Result<(), Failure> {
         Some(login) => Some(opened.account(Some(login))?.id),
         None => None,
     };
-    let records = opened.store.records(RecordQuery { account, limit: flags.limit, ..RecordQuery::default() }).await?;
-    let Opened { store, directory, .. } = opened;
+    let records = opened
+        .store
+        .records(RecordQuery {
+            account,
+            limit: flags.limit,
+            ..RecordQuery::default()
+        })
+        .await?;
+    let Opened {
+        store, directory, ..
+    } = opened;
     store.close().await;
     if flags.json {
-        let records: Vec<_> = records.iter().map(|record| record_json(record, &directory)).collect();
+        let records: Vec<_> = records
+            .iter()
+            .map(|record| record_json(record, &directory))
+            .collect();
         print_json(&records.into())?;
     } else {
         print(list_text(&records, &directory))?;
@@ -55,14 +67,28 @@ async fn list(place: &Place, flags: ListFlags) -> Result<(), Failure> {
 }
 
 fn list_text(records: &[CallRecord], directory: &Directory) -> String {
-    let mut table = Table::new(["STARTED (UTC)", "ACCOUNT", "CALLER", "CALLEE", "TALKED", "ENDED BY", "HOW"]);
+    let mut table = Table::new([
+        "STARTED (UTC)",
+        "ACCOUNT",
+        "CALLER",
+        "CALLEE",
+        "TALKED",
+        "ENDED BY",
+        "HOW",
+    ]);
     for record in records {
         let (ended_by, how) = match &record.outcome {
-            Some(outcome) => (outcome.by.as_str(), format!("{} {}", outcome.status, outcome.reason)),
+            Some(outcome) => (
+                outcome.by.as_str(),
+                format!("{} {}", outcome.status, outcome.reason),
+            ),
             None if record.answered.is_some() => ("", "goes on".to_owned()),
             None => ("", "rings".to_owned()),
         };
-        let talked = record.answered.and(record.outcome.as_ref()).map(|_| duration(record.talk_time()));
+        let talked = record
+            .answered
+            .and(record.outcome.as_ref())
+            .map(|_| duration(record.talk_time()));
         table.row([
             time(record.started),
             account_name(record, directory),
@@ -96,7 +122,10 @@ fn record_json(record: &CallRecord, directory: &Directory) -> Value {
 }
 
 fn account_name(record: &CallRecord, directory: &Directory) -> String {
-    directory.account(record.account).map(|account| account.login().to_string()).unwrap_or_default()
+    directory
+        .account(record.account)
+        .map(|account| account.login().to_string())
+        .unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -130,12 +159,24 @@ mod tests {
             reason: "hung up".to_owned(),
         };
         let ringing = record();
-        let talking = CallRecord { answered: Some(answered), ..record() };
-        let ended = CallRecord { outcome: Some(outcome), ..talking.clone() };
+        let talking = CallRecord {
+            answered: Some(answered),
+            ..record()
+        };
+        let ended = CallRecord {
+            outcome: Some(outcome),
+            ..talking.clone()
+        };
         let text = list_text(&[ringing, talking, ended.clone()], &Directory::default());
         let lines: Vec<_> = text.lines().skip(1).collect();
-        assert!(lines[0].ends_with("rings") && lines[1].ends_with("goes on"), "{text}");
-        assert!(lines[2].contains("1 m 12 s  callee    200 hung up"), "{text}");
+        assert!(
+            lines[0].ends_with("rings") && lines[1].ends_with("goes on"),
+            "{text}"
+        );
+        assert!(
+            lines[2].contains("1 m 12 s  callee    200 hung up"),
+            "{text}"
+        );
         let json = record_json(&ended, &Directory::default());
         assert_eq!(json["talk_ms"], 72_000);
         assert_eq!(json["ended_by"], "callee");
@@ -145,6 +186,10 @@ mod tests {
     #[test]
     fn a_live_call_has_no_end_in_json() {
         let json = record_json(&record(), &Directory::default());
-        assert!(["ended", "ended_by", "status", "reason", "talk_ms"].iter().all(|name| json[name].is_null()));
+        assert!(
+            ["ended", "ended_by", "status", "reason", "talk_ms"]
+                .iter()
+                .all(|name| json[name].is_null())
+        );
     }
 }

@@ -56,7 +56,12 @@ fn list_text(clients: &[Value]) -> String {
     for client in clients {
         let text = |name: &str| client[name].as_str().unwrap_or_default().to_owned();
         let time = |name: &str| text(name).replace('_', " ");
-        table.row([text("account"), text("client_id"), time("last_modified"), time("expires")]);
+        table.row([
+            text("account"),
+            text("client_id"),
+            time("last_modified"),
+            time("expires"),
+        ]);
     }
     table.or("No client is registered.")
 }
@@ -75,7 +80,10 @@ mod tests {
         })];
         let text = list_text(&clients);
         let line = text.lines().nth(1).unwrap();
-        assert_eq!(line, "1-2-0/a@b.c  bob_1   2026-01-02 03:04:05  2026-01-02 03:14:05");
+        assert_eq!(
+            line,
+            "1-2-0/a@b.c  bob_1   2026-01-02 03:04:05  2026-01-02 03:14:05"
+        );
         assert_eq!(list_text(&[]), "No client is registered.");
     }
 }

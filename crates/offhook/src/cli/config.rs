@@ -6,165 +6,18 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 use node::ConfigFault;
 use node::model::limits;
 use serde_json::json;
 
 use super::config_file::ConfigFile;
+use super::config_key::{KEYS, Key, ServeFlags};
 use super::{Failure, Place, output};
 
 const DEFAULT_DATA: &str = "./offhook-data";
 const DEFAULT_FILE: &str = "offhook.toml";
 const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
-
-/// What can be configured by a file; flags and environment have the same words.
-pub(crate) const KEYS: [Key; 7] = [
-    Key::DATA,
-    Key::LISTEN,
-    Key::TLS_CERT,
-    Key::TLS_KEY,
-    Key::BEHIND_TLS_PROXY,
-    Key::DOMAINS,
-    Key::NO_ANSWER_S,
-];
-
-/// One thing that can be configured, by its names.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Key {
-    /// In the file.
-    pub(crate) name: &'static str,
-    /// On the command line.
-    flag: &'static str,
-    /// In the environment.
-    variable: &'static str,
-    /// How it is written in the file.
-    pub(crate) form: Form,
-    /// A right value, as it stands in the file.
-    pub(crate) example: &'static str,
-}
-
-/// How a value is written in the file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Form {
-    /// `"text"`.
-    Text,
-    /// `"path"`, from the folder of the file.
-    Path,
-    /// `true` or `false`.
-    Switch,
-    /// A whole number.
-    Number,
-    /// `["text", "text"]`.
-    List,
-}
-
-impl Key {
-    const DATA: Self = Self {
-        name: "data",
-        flag: "--data",
-        variable: "OFFHOOK_DATA",
-        form: Form::Path,
-        example: "\"/var/lib/offhook\"",
-    };
-    const LISTEN: Self = Self {
-        name: "listen",
-        flag: "--listen",
-        variable: "OFFHOOK_LISTEN",
-        form: Form::Text,
-        example: "\"127.0.0.1:8080\"",
-    };
-    const TLS_CERT: Self = Self {
-        name: "tls_cert",
-        flag: "--tls-cert",
-        variable: "OFFHOOK_TLS_CERT",
-        form: Form::Path,
-        example: "\"fullchain.pem\"",
-    };
-    const TLS_KEY: Self = Self {
-        name: "tls_key",
-        flag: "--tls-key",
-        variable: "OFFHOOK_TLS_KEY",
-        form: Form::Path,
-        example: "\"privkey.pem\"",
-    };
-    const BEHIND_TLS_PROXY: Self = Self {
-        name: "behind_tls_proxy",
-        flag: "--behind-tls-proxy",
-        variable: "OFFHOOK_BEHIND_TLS_PROXY",
-        form: Form::Switch,
-        example: "true",
-    };
-    const DOMAINS: Self = Self {
-        name: "domains",
-        flag: "--domain",
-        variable: "OFFHOOK_DOMAIN",
-        form: Form::List,
-        example: "[\"calls.example.com\"]",
-    };
-    const NO_ANSWER_S: Self = Self {
-        name: "no_answer_s",
-        flag: "--no-answer",
-        variable: "OFFHOOK_NO_ANSWER",
-        form: Form::Number,
-        example: "60",
-    };
-}
-
-/// The flags of `offhook serve`, as they were typed.
-#[derive(Args, Clone, Debug, Default)]
-pub(crate) struct ServeFlags {
-    /// Listen on this address and port [env: OFFHOOK_LISTEN] [default: 127.0.0.1:8080]
-    #[arg(long, value_name = "ADDR")]
-    listen: Option<String>,
-    /// Serve TLS with this certificate chain (PEM) [env: OFFHOOK_TLS_CERT]
-    #[arg(long, value_name = "FILE")]
-    tls_cert: Option<String>,
-    /// The private key of that certificate (PEM) [env: OFFHOOK_TLS_KEY]
-    #[arg(long, value_name = "FILE")]
-    tls_key: Option<String>,
-    /// A proxy in front of this server speaks TLS [env: OFFHOOK_BEHIND_TLS_PROXY]
-    #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    behind_tls_proxy: Option<String>,
-    /// A SIP domain of our own, also given several times [env: OFFHOOK_DOMAIN, a comma list]
-    #[arg(long = "domain", value_name = "DOMAIN", value_delimiter = ',')]
-    domains: Vec<String>,
-    /// How long a called client may ring [env: OFFHOOK_NO_ANSWER] [default: 60]
-    #[arg(long, value_name = "SECONDS")]
-    no_answer: Option<String>,
-}
-
-impl ServeFlags {
-    /// These flags, and those of `weaker` that were not given here.
-    pub(crate) fn or(self, weaker: Self) -> Self {
-        Self {
-            listen: self.listen.or(weaker.listen),
-            tls_cert: self.tls_cert.or(weaker.tls_cert),
-            tls_key: self.tls_key.or(weaker.tls_key),
-            behind_tls_proxy: self.behind_tls_proxy.or(weaker.behind_tls_proxy),
-            domains: if self.domains.is_empty() { weaker.domains } else { self.domains },
-            no_answer: self.no_answer.or(weaker.no_answer),
-        }
-    }
-
-    /// The name of the first flag that was given.
-    pub(crate) fn first_given(&self) -> Option<&'static str> {
-        KEYS.iter().find(|key| self.text(key).is_some()).map(|key| key.flag)
-    }
-
-    fn text(&self, key: &Key) -> Option<String> {
-        match key.name {
-            "listen" => self.listen.clone(),
-            "tls_cert" => self.tls_cert.clone(),
-            "tls_key" => self.tls_key.clone(),
-            "behind_tls_proxy" => self.behind_tls_proxy.clone(),
-            "domains" if !self.domains.is_empty() => Some(self.domains.join(",")),
-            "no_answer_s" => self.no_answer.clone(),
-            // `--data` stands beside these flags: every command has it.
-            _ => None,
-        }
-    }
-}
 
 /// Where a value comes from, strongest first.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -221,24 +74,44 @@ impl<'a> Layers<'a> {
         environment: Environment<'a>,
     ) -> Result<Self, Failure> {
         let named = place.config.clone().or_else(|| {
-            environment("OFFHOOK_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from)
+            environment("OFFHOOK_CONFIG")
+                .filter(|path| !path.is_empty())
+                .map(PathBuf::from)
         });
         let path = named.or_else(|| {
             let default = PathBuf::from(DEFAULT_FILE);
             default.exists().then_some(default)
         });
-        let file = path.as_deref().map(ConfigFile::read).transpose().map_err(Failure::usage)?;
-        Ok(Self { place, flags, environment, file })
+        let file = path
+            .as_deref()
+            .map(ConfigFile::read)
+            .transpose()
+            .map_err(Failure::usage)?;
+        Ok(Self {
+            place,
+            flags,
+            environment,
+            file,
+        })
     }
 
     /// The folder of the store.
     pub(crate) fn data(&self) -> Sourced<PathBuf> {
         if let Some(data) = &self.place.data {
-            return Sourced { value: data.clone(), source: Source::Flag(Key::DATA.flag) };
+            return Sourced {
+                value: data.clone(),
+                source: Source::Flag(Key::DATA.flag),
+            };
         }
         self.text(&Key::DATA).map_or_else(
-            || Sourced { value: PathBuf::from(DEFAULT_DATA), source: Source::Default },
-            |text| Sourced { value: PathBuf::from(text.value), source: text.source },
+            || Sourced {
+                value: PathBuf::from(DEFAULT_DATA),
+                source: Source::Default,
+            },
+            |text| Sourced {
+                value: PathBuf::from(text.value),
+                source: text.source,
+            },
         )
     }
 
@@ -249,7 +122,8 @@ impl<'a> Layers<'a> {
             let text = (self.environment)(key.variable).filter(|text| !text.is_empty());
             text.map(of(Source::Environment(key.variable)))
         };
-        flag.or_else(variable).or_else(|| self.file.as_ref()?.get(key))
+        flag.or_else(variable)
+            .or_else(|| self.file.as_ref()?.get(key))
     }
 
     fn parse<T>(
@@ -259,12 +133,16 @@ impl<'a> Layers<'a> {
         parse: impl Fn(&str) -> Result<T, String>,
     ) -> Result<Sourced<T>, Failure> {
         match self.text(key) {
-            None => Ok(Sourced { value: default, source: Source::Default }),
+            None => Ok(Sourced {
+                value: default,
+                source: Source::Default,
+            }),
             Some(Sourced { value, source }) => match parse(&value) {
                 Ok(value) => Ok(Sourced { value, source }),
-                Err(rule) => {
-                    Err(Failure::usage(format!("{source}: {:?} is no {}: {rule}", value, key.name)))
-                }
+                Err(rule) => Err(Failure::usage(format!(
+                    "{source}: {:?} is no {}: {rule}",
+                    value, key.name
+                ))),
             },
         }
     }
@@ -294,7 +172,11 @@ impl Effective {
             tls_key: layers.parse(&Key::TLS_KEY, None, path)?,
             behind_tls_proxy: layers.parse(&Key::BEHIND_TLS_PROXY, false, parse_switch)?,
             domains: layers.parse(&Key::DOMAINS, Vec::new(), parse_domains)?,
-            no_answer_s: layers.parse(&Key::NO_ANSWER_S, limits::NO_ANSWER_TIME.as_secs(), parse_no_answer)?,
+            no_answer_s: layers.parse(
+                &Key::NO_ANSWER_S,
+                limits::NO_ANSWER_TIME.as_secs(),
+                parse_no_answer,
+            )?,
         })
     }
 
@@ -302,9 +184,16 @@ impl Effective {
     pub(crate) fn node_config(&self) -> Result<node::Config, Failure> {
         let tls = match (&self.tls_cert.value, &self.tls_key.value) {
             (None, None) => None,
-            (Some(cert), Some(key)) => Some(node::TlsFiles { cert: cert.clone(), key: key.clone() }),
-            (Some(_), None) => return Err(alone(&Key::TLS_CERT, &self.tls_cert.source, &Key::TLS_KEY)),
-            (None, Some(_)) => return Err(alone(&Key::TLS_KEY, &self.tls_key.source, &Key::TLS_CERT)),
+            (Some(cert), Some(key)) => Some(node::TlsFiles {
+                cert: cert.clone(),
+                key: key.clone(),
+            }),
+            (Some(_), None) => {
+                return Err(alone(&Key::TLS_CERT, &self.tls_cert.source, &Key::TLS_KEY));
+            }
+            (None, Some(_)) => {
+                return Err(alone(&Key::TLS_KEY, &self.tls_key.source, &Key::TLS_CERT));
+            }
         };
         let config = node::Config {
             data: self.data.value.clone(),
@@ -345,16 +234,36 @@ impl Effective {
         let optional = |it: &Option<PathBuf>| it.as_deref().map(path).unwrap_or_default();
         [
             (Key::DATA, path(&self.data.value), &self.data.source),
-            (Key::LISTEN, self.listen.value.to_string(), &self.listen.source),
-            (Key::TLS_CERT, optional(&self.tls_cert.value), &self.tls_cert.source),
-            (Key::TLS_KEY, optional(&self.tls_key.value), &self.tls_key.source),
+            (
+                Key::LISTEN,
+                self.listen.value.to_string(),
+                &self.listen.source,
+            ),
+            (
+                Key::TLS_CERT,
+                optional(&self.tls_cert.value),
+                &self.tls_cert.source,
+            ),
+            (
+                Key::TLS_KEY,
+                optional(&self.tls_key.value),
+                &self.tls_key.source,
+            ),
             (
                 Key::BEHIND_TLS_PROXY,
                 self.behind_tls_proxy.value.to_string(),
                 &self.behind_tls_proxy.source,
             ),
-            (Key::DOMAINS, self.domains.value.join(", "), &self.domains.source),
-            (Key::NO_ANSWER_S, self.no_answer_s.value.to_string(), &self.no_answer_s.source),
+            (
+                Key::DOMAINS,
+                self.domains.value.join(", "),
+                &self.domains.source,
+            ),
+            (
+                Key::NO_ANSWER_S,
+                self.no_answer_s.value.to_string(),
+                &self.no_answer_s.source,
+            ),
         ]
     }
 
@@ -433,37 +342,58 @@ fn parse_domains(text: &str) -> Result<Vec<String>, String> {
     if text.is_empty() {
         return Ok(Vec::new());
     }
-    Ok(text.split(',').map(|domain| domain.trim().to_ascii_lowercase()).collect())
+    Ok(text
+        .split(',')
+        .map(|domain| domain.trim().to_ascii_lowercase())
+        .collect())
 }
 
 fn parse_no_answer(text: &str) -> Result<u64, String> {
-    text.parse().map_err(|_| "it must be a whole number of seconds".to_owned())
+    text.parse()
+        .map_err(|_| "it must be a whole number of seconds".to_owned())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn read(flags: &ServeFlags, variables: &[(&str, &str)], file: &str) -> Result<Effective, String> {
+    fn read(
+        flags: &ServeFlags,
+        variables: &[(&str, &str)],
+        file: &str,
+    ) -> Result<Effective, String> {
         let environment = |name: &str| {
-            variables.iter().find(|(known, _)| *known == name).map(|(_, text)| (*text).to_owned())
+            variables
+                .iter()
+                .find(|(known, _)| *known == name)
+                .map(|(_, text)| (*text).to_owned())
         };
         let file = ConfigFile::parse(Path::new("/etc/offhook.toml"), file)?;
         let place = Place::default();
-        let layers =
-            Layers { place: &place, flags, environment: &environment, file: Some(file) };
+        let layers = Layers {
+            place: &place,
+            flags,
+            environment: &environment,
+            file: Some(file),
+        };
         let effective = Effective::read(&layers).map_err(|failure| failure.sentence())?;
         Ok(effective)
     }
 
     fn refusal(variables: &[(&str, &str)]) -> String {
         let read = read(&ServeFlags::default(), variables, "");
-        read.map_or_else(|fault| fault, |effective| effective.node_config().unwrap_err().sentence())
+        read.map_or_else(
+            |fault| fault,
+            |effective| effective.node_config().unwrap_err().sentence(),
+        )
     }
 
     #[test]
     fn flags_are_stronger_than_environment_than_file_than_default() {
-        let flags = ServeFlags { listen: Some("127.0.0.1:1".to_owned()), ..ServeFlags::default() };
+        let flags = ServeFlags {
+            listen: Some("127.0.0.1:1".to_owned()),
+            ..ServeFlags::default()
+        };
         let variables = [
             ("OFFHOOK_LISTEN", "127.0.0.1:2"),
             ("OFFHOOK_NO_ANSWER", "20"),
@@ -474,10 +404,19 @@ mod tests {
         assert_eq!(effective.listen.value.port(), 1);
         assert_eq!(effective.listen.source, Source::Flag("--listen"));
         assert_eq!(effective.no_answer_s.value, 20);
-        assert_eq!(effective.no_answer_s.source, Source::Environment("OFFHOOK_NO_ANSWER"));
+        assert_eq!(
+            effective.no_answer_s.source,
+            Source::Environment("OFFHOOK_NO_ANSWER")
+        );
         assert!(effective.behind_tls_proxy.value);
-        assert_eq!(effective.behind_tls_proxy.source.to_string(), "/etc/offhook.toml line 3");
-        assert_eq!(effective.tls_cert.value.as_deref(), Some(Path::new("/etc/c.pem")));
+        assert_eq!(
+            effective.behind_tls_proxy.source.to_string(),
+            "/etc/offhook.toml line 3"
+        );
+        assert_eq!(
+            effective.tls_cert.value.as_deref(),
+            Some(Path::new("/etc/c.pem"))
+        );
         assert_eq!(effective.data.source, Source::Default);
         assert!(effective.domains.value.is_empty());
     }
@@ -487,7 +426,10 @@ mod tests {
         let domains = |effective: Effective| effective.domains.value;
         let wanted = ["a.example.com", "b.example.com"];
         let none = ServeFlags::default();
-        let flags = ServeFlags { domains: wanted.map(str::to_owned).into(), ..none.clone() };
+        let flags = ServeFlags {
+            domains: wanted.map(str::to_owned).into(),
+            ..none.clone()
+        };
         assert_eq!(domains(read(&flags, &[], "").unwrap()), wanted);
         let variable = [("OFFHOOK_DOMAIN", "A.example.com, b.example.com")];
         assert_eq!(domains(read(&none, &variable, "").unwrap()), wanted);
@@ -513,13 +455,19 @@ mod tests {
             assert!(sentence.contains(right), "{sentence}");
         }
         let sentence = read(&none, &[], "\nlisten = \"here\"").unwrap_err();
-        assert!(sentence.starts_with("/etc/offhook.toml line 2: \"here\""), "{sentence}");
+        assert!(
+            sentence.starts_with("/etc/offhook.toml line 2: \"here\""),
+            "{sentence}"
+        );
     }
 
     #[test]
     fn every_key_has_names_of_its_own() {
         for key in KEYS {
-            assert!(key.flag.starts_with("--") && key.variable.starts_with("OFFHOOK_"), "{key:?}");
+            assert!(
+                key.flag.starts_with("--") && key.variable.starts_with("OFFHOOK_"),
+                "{key:?}"
+            );
             let same = KEYS.iter().filter(|other| other.name == key.name).count();
             assert_eq!(same, 1, "{key:?}");
         }

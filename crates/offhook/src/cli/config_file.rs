@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::config::{Form, KEYS, Key, Source, Sourced};
+use super::config::{Source, Sourced};
+use super::config_key::{Form, KEYS, Key};
 
 /// The values of a configuration file, as texts.
 #[derive(Debug)]
@@ -26,8 +27,12 @@ struct Entry {
 impl ConfigFile {
     /// Reads the file; the error is a sentence.
     pub(crate) fn read(path: &Path) -> Result<Self, String> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| format!("the configuration file {} cannot be read: {error}", path.display()))?;
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            format!(
+                "the configuration file {} cannot be read: {error}",
+                path.display()
+            )
+        })?;
         Self::parse(path, &text)
     }
 
@@ -44,13 +49,27 @@ impl ConfigFile {
             let line = line_of(name.span().start);
             let at = format!("{} line {line}", path.display());
             let name: &str = name.get_ref();
-            let key = KEYS.iter().find(|key| key.name == name).ok_or_else(|| unknown(&at, name))?;
+            let key = KEYS
+                .iter()
+                .find(|key| key.name == name)
+                .ok_or_else(|| unknown(&at, name))?;
             let text = text_of(key.form, value.get_ref(), path).ok_or_else(|| {
-                format!("{at}: {name} is not written right: it must be {}, such as {name} = {}", key.form.in_words(), key.example)
+                format!(
+                    "{at}: {name} is not written right: it must be {}, such as {name} = {}",
+                    key.form.in_words(),
+                    key.example
+                )
             })?;
-            values.push(Entry { name: key.name, text, line });
+            values.push(Entry {
+                name: key.name,
+                text,
+                line,
+            });
         }
-        Ok(Self { path: path.to_path_buf(), values })
+        Ok(Self {
+            path: path.to_path_buf(),
+            values,
+        })
     }
 
     /// What the file says about this key.
@@ -78,7 +97,10 @@ impl Form {
 /// The value as the text that a flag would have; `None` if it is of another form.
 fn text_of(form: Form, value: &DeValue<'_>, file: &Path) -> Option<String> {
     match form {
-        Form::Text => value.as_str().filter(|text| !text.is_empty()).map(str::to_owned),
+        Form::Text => value
+            .as_str()
+            .filter(|text| !text.is_empty())
+            .map(str::to_owned),
         // A path counts from the folder of the file, wherever the command runs.
         Form::Path => {
             let path = value.as_str().filter(|text| !text.is_empty())?;
@@ -88,7 +110,8 @@ fn text_of(form: Form, value: &DeValue<'_>, file: &Path) -> Option<String> {
         Form::Switch => value.as_bool().map(|is_on| is_on.to_string()),
         Form::Number => {
             let number = value.as_integer()?;
-            let number = i64::from_str_radix(&number.as_str().replace('_', ""), number.radix()).ok()?;
+            let number =
+                i64::from_str_radix(&number.as_str().replace('_', ""), number.radix()).ok()?;
             Some(number.to_string())
         }
         Form::List => {
@@ -109,10 +132,16 @@ fn unknown(at: &str, name: &str) -> String {
     let (lead, names): (_, Vec<_>) = if near.is_empty() {
         ("the keys are", KEYS.iter().map(|key| key.name).collect())
     } else {
-        ("did you mean", near.into_iter().map(|(_, key)| key).collect())
+        (
+            "did you mean",
+            near.into_iter().map(|(_, key)| key).collect(),
+        )
     };
     let mark = if lead == "did you mean" { "?" } else { "" };
-    format!("{at}: there is no key {name:?}; {lead} {}{mark}", names.join(", "))
+    format!(
+        "{at}: there is no key {name:?}; {lead} {}{mark}",
+        names.join(", ")
+    )
 }
 
 /// Whether the known name begins with or contains what was written, such as `domain` for `domains`.
@@ -154,7 +183,10 @@ mod tests {
         assert!(fault("domain = 1").contains("did you mean domains?"));
         assert!(fault("answer = 1").contains("did you mean no_answer_s?"));
         let sentence = fault("[database]\nurl = \"x\"");
-        assert!(sentence.contains("line 1: there is no key \"database\"; the keys are data, listen"), "{sentence}");
+        assert!(
+            sentence.contains("line 1: there is no key \"database\"; the keys are data, listen"),
+            "{sentence}"
+        );
     }
 
     #[test]
@@ -165,25 +197,37 @@ mod tests {
             ("tls_key = true", "a path in quotes"),
             ("behind_tls_proxy = \"true\"", "behind_tls_proxy = true"),
             ("no_answer_s = 1.5", "a whole number"),
-            ("domains = \"a.example.com\"", "domains = [\"calls.example.com\"]"),
+            (
+                "domains = \"a.example.com\"",
+                "domains = [\"calls.example.com\"]",
+            ),
             ("domains = [1]", "a list of texts"),
         ] {
             let sentence = fault(text);
-            assert!(sentence.starts_with("offhook.toml line 1: ") && sentence.contains(right), "{sentence}");
+            assert!(
+                sentence.starts_with("offhook.toml line 1: ") && sentence.contains(right),
+                "{sentence}"
+            );
         }
     }
 
     #[test]
     fn text_that_is_no_toml_is_told_with_its_line() {
         let sentence = fault("listen = \"127.0.0.1:1\"\n= 3\n");
-        assert!(sentence.starts_with("offhook.toml line 2 is no TOML: "), "{sentence}");
+        assert!(
+            sentence.starts_with("offhook.toml line 2 is no TOML: "),
+            "{sentence}"
+        );
         assert!(!sentence.contains('\n'), "{sentence}");
         assert!(fault("data = \"a\"\ndata = \"b\"").contains("line 2"));
     }
 
     #[test]
     fn paths_count_from_the_folder_of_the_file() {
-        let file = ConfigFile::parse(Path::new("/etc/offhook/o.toml"), "data = \"d\"\ntls_cert = \"/c.pem\"");
+        let file = ConfigFile::parse(
+            Path::new("/etc/offhook/o.toml"),
+            "data = \"d\"\ntls_cert = \"/c.pem\"",
+        );
         let file = file.unwrap();
         let text = |name| {
             let key = KEYS.iter().find(|key| key.name == name).unwrap();

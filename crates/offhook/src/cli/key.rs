@@ -54,7 +54,9 @@ async fn rotate_api_key(place: &Place, flags: RotateFlags) -> Result<(), Failure
     let account = opened.account(flags.login.as_ref())?;
     let login = account.login();
     let now = now();
-    let grace = flags.grace.unwrap_or(Duration::from_secs(limits::API_KEY_GRACE_S));
+    let grace = flags
+        .grace
+        .unwrap_or(Duration::from_secs(limits::API_KEY_GRACE_S));
     let pepper = opened.pepper().await?;
     let key = provision::rotate_api_key(&opened.store, &pepper, account, grace, now).await?;
     opened.close().await;
@@ -69,11 +71,18 @@ async fn rotate_api_key(place: &Place, flags: RotateFlags) -> Result<(), Failure
     print(labelled([
         ("login", login.to_string()),
         ("API access key", key.expose().to_owned()),
-        ("old key", if grace.is_zero() {
-            "works no more".to_owned()
-        } else {
-            format!("works for another {}, until {} UTC", duration(grace), time(now + grace))
-        }),
+        (
+            "old key",
+            if grace.is_zero() {
+                "works no more".to_owned()
+            } else {
+                format!(
+                    "works for another {}, until {} UTC",
+                    duration(grace),
+                    time(now + grace)
+                )
+            },
+        ),
     ]))?;
     print("The new key is shown this once: keep it in a safe place.")?;
     Ok(())
@@ -83,7 +92,10 @@ async fn rotate_signing_key(place: &Place, flags: RotateFlags) -> Result<(), Fai
     let opened = Opened::existing(place).await?;
     let account = opened.account(flags.login.as_ref())?;
     let login = account.login();
-    let current = account.signing_keys.iter().find(|key| key.expires.is_none());
+    let current = account
+        .signing_keys
+        .iter()
+        .find(|key| key.expires.is_none());
     let algorithm = flags
         .algorithm
         .or(current.map(|key| key.algorithm))
@@ -99,11 +111,19 @@ async fn rotate_signing_key(place: &Place, flags: RotateFlags) -> Result<(), Fai
             "old_expires": rotated.old_verifies_until.map(|at| at.to_string()),
         }))?);
     }
-    let old = rotated.old_verifies_until.map(|at| format!("verifies until {} UTC", time(at)));
+    let old = rotated
+        .old_verifies_until
+        .map(|at| format!("verifies until {} UTC", time(at)));
     print(labelled([
         ("login", login.to_string()),
-        ("signing key", format!("{} {}", rotated.algorithm.as_str(), rotated.kid)),
-        ("old key", old.unwrap_or_else(|| "there was none".to_owned())),
+        (
+            "signing key",
+            format!("{} {}", rotated.algorithm.as_str(), rotated.kid),
+        ),
+        (
+            "old key",
+            old.unwrap_or_else(|| "there was none".to_owned()),
+        ),
     ]))?;
     Ok(())
 }
@@ -120,11 +140,16 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
         "d" => 86_400,
         _ => 0,
     };
-    let seconds = digits.parse::<u64>().ok().and_then(|count| count.checked_mul(unit_s));
+    let seconds = digits
+        .parse::<u64>()
+        .ok()
+        .and_then(|count| count.checked_mul(unit_s));
     seconds
         .filter(|seconds| unit_s > 0 && *seconds <= GRACE_MAX_S)
         .map(Duration::from_secs)
-        .ok_or_else(|| "it must be a number with s, m, h or d, such as 24h, ten years at most".to_owned())
+        .ok_or_else(|| {
+            "it must be a number with s, m, h or d, such as 24h, ten years at most".to_owned()
+        })
 }
 
 #[cfg(test)]
@@ -139,7 +164,16 @@ mod tests {
         assert_eq!(seconds("7d"), Ok(604_800));
         assert_eq!(seconds("30"), Ok(30));
         assert_eq!(seconds("0s"), Ok(0));
-        for wrong in ["", "h", "-1h", "1.5h", "1w", "24 h", "99999999999999999999s", "9999999d"] {
+        for wrong in [
+            "",
+            "h",
+            "-1h",
+            "1.5h",
+            "1w",
+            "24 h",
+            "99999999999999999999s",
+            "9999999d",
+        ] {
             assert!(parse_duration(wrong).is_err(), "{wrong}");
         }
     }

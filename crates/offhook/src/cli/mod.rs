@@ -7,6 +7,7 @@ mod calls;
 mod clients;
 mod config;
 mod config_file;
+mod config_key;
 mod key;
 mod opened;
 mod output;
@@ -19,12 +20,16 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use self::config::ServeFlags;
+use self::config_key::ServeFlags;
 
 /// Runs what the arguments of the process say.
 pub(crate) fn run() -> ExitCode {
-    let line = CommandLine::parse();
-    match line.run() {
+    let done = match CommandLine::try_parse() {
+        Ok(line) => line.run(),
+        // Help and version are asked for; they come this way as well.
+        Err(answer) => told(&answer),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             output::print_error(&failure.sentence());
@@ -33,11 +38,46 @@ pub(crate) fn run() -> ExitCode {
     }
 }
 
+/// Prints what the parser of the command line has to say: help as it is, a fault as one sentence.
+fn told(answer: &clap::Error) -> Result<(), Failure> {
+    if answer.use_stderr() {
+        return Err(Failure::usage(one_sentence(&answer.render().to_string())));
+    }
+    Ok(answer.print()?)
+}
+
+/// The parser's lines up to its summary of the usage, joined.
+fn one_sentence(fault: &str) -> String {
+    let lines = fault
+        .lines()
+        .map(str::trim)
+        .take_while(|line| !line.starts_with("Usage:"));
+    let mut sentence = String::new();
+    for line in lines.filter(|line| !line.is_empty() && !line.starts_with("For more")) {
+        let joint = if sentence.is_empty() {
+            ""
+        } else if sentence.ends_with(':') {
+            " "
+        } else {
+            "; "
+        };
+        sentence.push_str(joint);
+        sentence.push_str(line);
+    }
+    let sentence = sentence.strip_prefix("error: ").unwrap_or(&sentence);
+    format!("{sentence}; --help tells what is right")
+}
+
 /// A WebRTC softswitch: browsers get tokens, register and call each other.
 ///
 /// Without a command it serves, as `offhook serve` does.
 #[derive(Parser)]
-#[command(name = "offhook", version, propagate_version = true, max_term_width = 100)]
+#[command(
+    name = "offhook",
+    version,
+    propagate_version = true,
+    max_term_width = 100
+)]
 struct CommandLine {
     #[command(flatten)]
     place: Place,
@@ -86,14 +126,20 @@ enum Command {
 
 impl CommandLine {
     fn run(self) -> Result<(), Failure> {
-        let Self { place, serve, command } = self;
+        let Self {
+            place,
+            serve,
+            command,
+        } = self;
         match command {
             None => serve::run(&place, &serve),
             Some(Command::Serve(flags)) => serve::run(&place, &flags.or(serve)),
             Some(Command::Config(command)) => command.run(&place, serve),
             Some(command) => match serve.first_given() {
                 None => command.run(&place),
-                Some(flag) => Err(Failure::usage(format!("{flag} is a flag of `offhook serve` only"))),
+                Some(flag) => Err(Failure::usage(format!(
+                    "{flag} is a flag of `offhook serve` only"
+                ))),
             },
         }
     }
@@ -116,7 +162,10 @@ impl Command {
 
 /// Runs a short command; the server has a runtime of its own with a thread for each core.
 fn in_runtime(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(work)
 }
 
 /// Why a command did not do what it was asked.
@@ -177,11 +226,39 @@ mod tests {
     }
 
     #[test]
+    fn a_fault_of_the_command_line_is_one_sentence() {
+        let sentence = |words: &[&str]| {
+            let words = ["offhook"].into_iter().chain(words.iter().copied());
+            let Err(fault) = CommandLine::try_parse_from(words) else {
+                panic!("it must not be accepted");
+            };
+            told(&fault).unwrap_err().sentence()
+        };
+        let missing = sentence(&["account", "create", "--username", "a"]);
+        assert_eq!(
+            missing,
+            "the following required arguments were not provided: --cloud-id <CLOUD_ID>; --help tells what is right"
+        );
+        let similar = sentence(&["serve", "--lisen", "x"]);
+        assert!(
+            similar.contains("'--lisen' found; tip: a similar argument exists: '--listen'"),
+            "{similar}"
+        );
+        assert!(!similar.contains('\n'), "{similar}");
+    }
+
+    #[test]
     fn an_error_and_its_causes_make_one_sentence() {
         let cause = anyhow::Error::msg("the folder is not writable");
         let failure = Failure::from(cause.context("the store cannot be opened"));
-        assert_eq!(failure.sentence(), "the store cannot be opened: the folder is not writable");
+        assert_eq!(
+            failure.sentence(),
+            "the store cannot be opened: the folder is not writable"
+        );
         let told = anyhow::Error::msg("disk full").context("it cannot be written: disk full");
-        assert_eq!(Failure::Failed(told).sentence(), "it cannot be written: disk full");
+        assert_eq!(
+            Failure::Failed(told).sentence(),
+            "it cannot be written: disk full"
+        );
     }
 }

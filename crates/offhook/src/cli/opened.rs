@@ -6,7 +6,8 @@ use node::model::{Account, Directory, InvalidName, Login, SecretBytes};
 use node::provision;
 use node::store::Store;
 
-use super::config::{Layers, ServeFlags, environment};
+use super::config::{Layers, environment};
+use super::config_key::ServeFlags;
 use super::{Failure, Place, output};
 
 /// The file of the store in its folder.
@@ -40,7 +41,11 @@ impl Opened {
     async fn open(dir: PathBuf) -> Result<Self, Failure> {
         let store = provision::open_store(&dir).await?;
         let (directory, _) = store.directory(output::now()).await?;
-        Ok(Self { dir, store, directory })
+        Ok(Self {
+            dir,
+            store,
+            directory,
+        })
     }
 
     /// The secret that API keys are hashed with.

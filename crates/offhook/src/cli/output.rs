@@ -37,27 +37,47 @@ pub(crate) struct Table {
 
 impl Table {
     pub(crate) fn new<const N: usize>(headings: [&'static str; N]) -> Self {
-        Self { headings: headings.into(), rows: Vec::new() }
+        Self {
+            headings: headings.into(),
+            rows: Vec::new(),
+        }
     }
 
     /// Adds a row; an empty cell is shown as a dash.
     pub(crate) fn row<const N: usize>(&mut self, cells: [String; N]) {
         debug_assert_eq!(N, self.headings.len(), "a row has a cell for each heading");
-        let or_dash = |cell: String| if cell.is_empty() { "-".to_owned() } else { cell };
+        let or_dash = |cell: String| {
+            if cell.is_empty() {
+                "-".to_owned()
+            } else {
+                cell
+            }
+        };
         self.rows.push(cells.map(or_dash).into());
     }
 
     /// The table, or `sentence` if it has no rows.
     pub(crate) fn or(&self, sentence: &str) -> String {
-        if self.rows.is_empty() { sentence.to_owned() } else { self.to_string() }
+        if self.rows.is_empty() {
+            sentence.to_owned()
+        } else {
+            self.to_string()
+        }
     }
 }
 
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let width = |at: usize| {
-            let cells = self.rows.iter().filter_map(|row| row.get(at)).map(|cell| printed_width(cell));
-            cells.chain([printed_width(self.headings[at])]).max().unwrap_or(0)
+            let cells = self
+                .rows
+                .iter()
+                .filter_map(|row| row.get(at))
+                .map(|cell| printed_width(cell));
+            cells
+                .chain([printed_width(self.headings[at])])
+                .max()
+                .unwrap_or(0)
         };
         let widths: Vec<usize> = (0..self.headings.len()).map(width).collect();
         write_row(f, &widths, self.headings.iter().copied())?;
@@ -89,8 +109,14 @@ fn printed_width(text: &str) -> usize {
 
 /// Labelled lines: `label: value`, values aligned.
 pub(crate) fn labelled<const N: usize>(lines: [(&str, String); N]) -> String {
-    let width = lines.iter().map(|(label, _)| printed_width(label)).max().unwrap_or(0) + 1;
-    let line = |(label, value): &(&str, String)| format!("{:<width$}  {value}", format!("{label}:"));
+    let width = lines
+        .iter()
+        .map(|(label, _)| printed_width(label))
+        .max()
+        .unwrap_or(0)
+        + 1;
+    let line =
+        |(label, value): &(&str, String)| format!("{:<width$}  {value}", format!("{label}:"));
     lines.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
@@ -113,7 +139,11 @@ pub(crate) fn duration(length: Duration) -> String {
         .filter(|(count, _)| *count > 0)
         .map(|(count, unit)| format!("{count} {unit}"))
         .collect();
-    if words.is_empty() { "0 s".to_owned() } else { words.join(" ") }
+    if words.is_empty() {
+        "0 s".to_owned()
+    } else {
+        words.join(" ")
+    }
 }
 
 /// `1,234,567`.
@@ -145,7 +175,10 @@ mod tests {
         table.row(["a".to_owned(), String::new()]);
         table.row(["longer".to_owned(), "on".to_owned()]);
         assert_eq!(table.or("none"), "NAME    STATE\na       -\nlonger  on");
-        assert_eq!(Table::new(["NAME"]).or("There are none."), "There are none.");
+        assert_eq!(
+            Table::new(["NAME"]).or("There are none."),
+            "There are none."
+        );
     }
 
     #[test]
@@ -171,6 +204,9 @@ mod tests {
 
     #[test]
     fn times_are_written_with_a_space() {
-        assert_eq!(time(UnixTime::from_secs(1_610_700_984)), "2021-01-15 08:56:24");
+        assert_eq!(
+            time(UnixTime::from_secs(1_610_700_984)),
+            "2021-01-15 08:56:24"
+        );
     }
 }

@@ -6,14 +6,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use node::provision::{self, Created};
 
 use super::account::created_text;
-use super::config::{Effective, Layers, ServeFlags, environment};
+use super::config::{Effective, Layers, environment};
+use super::config_key::ServeFlags;
 use super::output::{now, print};
 use super::{Failure, Place};
 
 pub(crate) fn run(place: &Place, flags: &ServeFlags) -> Result<(), Failure> {
     let config = Effective::read(&Layers::read(place, flags, &environment)?)?.node_config()?;
     node::telemetry::start_logging();
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serve(config))
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?
+        .block_on(serve(config))
 }
 
 async fn serve(config: node::Config) -> Result<(), Failure> {
@@ -24,11 +28,17 @@ async fn serve(config: node::Config) -> Result<(), Failure> {
         let demo = Arc::clone(&demo);
         move || demo.lock().unwrap_or_else(PoisonError::into_inner).take()
     };
-    let scheme = if config.tls.is_some() { "https" } else { "http" };
+    let scheme = if config.tls.is_some() {
+        "https"
+    } else {
+        "http"
+    };
     let ready = {
         let take_demo = take_demo.clone();
         move |bound: SocketAddr| {
-            let demo = take_demo().map(|demo| demo_text(&demo, Some((scheme, bound)))).unwrap_or_default();
+            let demo = take_demo()
+                .map(|demo| demo_text(&demo, Some((scheme, bound))))
+                .unwrap_or_default();
             // Without a reader there is nobody to tell; the server serves all the same.
             let _ = print(format!("{demo}offhook serves {scheme}://{bound}"));
         }
@@ -43,9 +53,8 @@ async fn serve(config: node::Config) -> Result<(), Failure> {
 /// What a newcomer needs first; ends with a line break.
 fn demo_text(demo: &Created, serving: Option<(&str, SocketAddr)>) -> String {
     let account = created_text(demo);
-    let mut text = format!(
-        "A demo account was made. Its API access key is shown this once:\n\n{account}\n\n"
-    );
+    let mut text =
+        format!("A demo account was made. Its API access key is shown this once:\n\n{account}\n\n");
     if let Some((scheme, bound)) = serving {
         let reachable = reachable(bound);
         // The certificate names the host, hardly ever this address.
@@ -65,7 +74,7 @@ fn reachable(bound: SocketAddr) -> SocketAddr {
     let ip = match bound.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
+        ip @ (IpAddr::V4(_) | IpAddr::V6(_)) => ip,
     };
     SocketAddr::new(ip, bound.port())
 }

@@ -48,7 +48,10 @@ fn status_text(answer: &Value) -> String {
 fn numbers(heading: &'static str, group: &Value) -> Table {
     let mut table = Table::new([heading, "NUMBER"]);
     for (name, value) in group.as_object().into_iter().flatten() {
-        table.row([name.replace('_', " "), value.as_u64().map(count).unwrap_or_default()]);
+        table.row([
+            name.replace('_', " "),
+            value.as_u64().map(count).unwrap_or_default(),
+        ]);
     }
     table
 }
@@ -71,6 +74,9 @@ mod tests {
         let groups: Vec<_> = text.split("\n\n").collect();
         assert!(groups[0].contains("up for:             1 m 12 s"), "{text}");
         assert_eq!(groups[1], "HELD NOW       NUMBER\nregistrations  3");
-        assert!(groups[2].contains("registrations            12,345"), "{text}");
+        assert!(
+            groups[2].contains("registrations            12,345"),
+            "{text}"
+        );
     }
 }

@@ -67,9 +67,14 @@ async fn create(place: &Place, flags: CreateFlags) -> Result<(), Failure> {
 
 /// As the web service reads them: empty entries mean none.
 fn parse_patterns(texts: &[String]) -> Result<Vec<CallPattern>, Failure> {
-    let texts = texts.iter().map(|text| text.trim()).filter(|text| !text.is_empty());
-    let patterns: Vec<_> =
-        texts.map(CallPattern::parse).collect::<Result<_, _>>().map_err(|error| Failure::Usage(error.into()))?;
+    let texts = texts
+        .iter()
+        .map(|text| text.trim())
+        .filter(|text| !text.is_empty());
+    let patterns: Vec<_> = texts
+        .map(CallPattern::parse)
+        .collect::<Result<_, _>>()
+        .map_err(|error| Failure::usage(format!("--call-client: {error}")))?;
     if patterns.len() > limits::CALL_PATTERNS {
         return Err(Failure::usage(format!(
             "--call-client names more than {} clients; use a prefix such as 'team-*'",

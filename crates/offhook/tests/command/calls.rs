@@ -27,16 +27,33 @@ fn record(account: AccountId, number: u128, caller: &str) -> CallRecord {
 fn ended(record: CallRecord) -> CallRecord {
     let answered = record.started + Duration::from_secs(2);
     let at = answered + Duration::from_secs(72);
-    let outcome = CallOutcome { at, by: EndedBy::Caller, status: 200, reason: "hung up".to_owned() };
-    CallRecord { answered: Some(answered), outcome: Some(outcome), ..record }
+    let outcome = CallOutcome {
+        at,
+        by: EndedBy::Caller,
+        status: 200,
+        reason: "hung up".to_owned(),
+    };
+    CallRecord {
+        answered: Some(answered),
+        outcome: Some(outcome),
+        ..record
+    }
 }
 
 fn keep(folder: &Folder, make: impl Fn(AccountId, AccountId) -> Vec<CallRecord>) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     runtime.block_on(async {
         let store = provision::open_store(&folder.data()).await.unwrap();
         let (directory, _) = store.directory(UnixTime::default()).await.unwrap();
-        let id = |login| directory.by_login(&Login::parse(login).unwrap()).unwrap().id;
+        let id = |login| {
+            directory
+                .by_login(&Login::parse(login).unwrap())
+                .unwrap()
+                .id
+        };
         let records = make(id("1-2-0/a@b.c"), id("1-2-0/d@e.f"));
         store.save_records(&records).await.unwrap();
         store.close().await;
@@ -51,11 +68,20 @@ fn calls_are_listed_newest_first_and_by_account() {
     assert_eq!(folder.ok("calls list"), "There are no calls.\n");
     assert_eq!(folder.ok("calls list --json"), "[]\n");
     keep(&folder, |one, other| {
-        vec![ended(record(one, 1, "ann")), record(other, 2, "zoe"), record(one, 3, "eve")]
+        vec![
+            ended(record(one, 1, "ann")),
+            record(other, 2, "zoe"),
+            record(one, 3, "eve"),
+        ]
     });
 
     let calls = folder.json("calls list");
-    let callers: Vec<_> = calls.as_array().unwrap().iter().map(|call| &call["caller"]).collect();
+    let callers: Vec<_> = calls
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|call| &call["caller"])
+        .collect();
     assert_eq!(callers, ["eve", "zoe", "ann"]);
     assert_eq!(calls[2]["account"], "1-2-0/a@b.c");
     assert_eq!(calls[2]["talk_ms"], 72_000);
@@ -69,5 +95,8 @@ fn calls_are_listed_newest_first_and_by_account() {
     let lines: Vec<_> = text.lines().collect();
     assert_eq!(lines.len(), 3, "{text}");
     assert!(lines[1].ends_with("rings"), "{text}");
-    assert!(lines[2].starts_with("2021-01-15 08:56:25") && lines[2].contains("1 m 12 s"), "{text}");
+    assert!(
+        lines[2].starts_with("2021-01-15 08:56:25") && lines[2].contains("1 m 12 s"),
+        "{text}"
+    );
 }

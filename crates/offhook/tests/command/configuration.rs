@@ -3,14 +3,25 @@
 use crate::harness::{Done, Folder, finish};
 
 fn check(folder: &Folder, line: &str, variables: &[(&str, &str)]) -> Done {
-    finish(folder.command(&format!("config check {line}")).envs(variables.iter().copied()))
+    finish(
+        folder
+            .command(&format!("config check {line}"))
+            .envs(variables.iter().copied()),
+    )
 }
 
 #[test]
 fn each_value_is_told_with_its_source_and_the_strongest_wins() {
     let folder = Folder::new();
-    folder.write("offhook.toml", "listen = \"127.0.0.1:1\"\nno_answer_s = 30\n\ndomains = [\"a.example.com\"]\n");
-    let variables = [("OFFHOOK_LISTEN", "127.0.0.1:2"), ("OFFHOOK_NO_ANSWER", "20"), ("OFFHOOK_DATA", "kept")];
+    folder.write(
+        "offhook.toml",
+        "listen = \"127.0.0.1:1\"\nno_answer_s = 30\n\ndomains = [\"a.example.com\"]\n",
+    );
+    let variables = [
+        ("OFFHOOK_LISTEN", "127.0.0.1:2"),
+        ("OFFHOOK_NO_ANSWER", "20"),
+        ("OFFHOOK_DATA", "kept"),
+    ];
     let done = check(&folder, "--listen 127.0.0.1:3 --json", &variables);
     assert_eq!(done.code, 0, "{done:?}");
     let told: serde_json::Value = serde_json::from_str(&done.stdout).unwrap();
@@ -18,13 +29,27 @@ fn each_value_is_told_with_its_source_and_the_strongest_wins() {
     assert_eq!(told("listen"), ("127.0.0.1:3".into(), "--listen".into()));
     assert_eq!(told("no_answer_s"), (20.into(), "OFFHOOK_NO_ANSWER".into()));
     assert_eq!(told("data"), ("kept".into(), "OFFHOOK_DATA".into()));
-    assert_eq!(told("domains"), (vec!["a.example.com"].into(), "offhook.toml line 4".into()));
+    assert_eq!(
+        told("domains"),
+        (vec!["a.example.com"].into(), "offhook.toml line 4".into())
+    );
     assert_eq!(told("behind_tls_proxy"), (false.into(), "default".into()));
 
-    let text = check(&folder, "--domain b.example.com --domain c.example.com", &[]).stdout;
-    let line = text.lines().find(|line| line.starts_with("domains")).unwrap();
+    let text = check(
+        &folder,
+        "--domain b.example.com --domain c.example.com",
+        &[],
+    )
+    .stdout;
+    let line = text
+        .lines()
+        .find(|line| line.starts_with("domains"))
+        .unwrap();
     let words: Vec<_> = line.split_whitespace().collect();
-    assert_eq!(words, ["domains", "b.example.com,", "c.example.com", "--domain"]);
+    assert_eq!(
+        words,
+        ["domains", "b.example.com,", "c.example.com", "--domain"]
+    );
 }
 
 #[test]
@@ -37,12 +62,17 @@ fn a_file_is_read_where_it_is_named_and_its_paths_count_from_there() {
     let with_variable = check(&folder, "", &[("OFFHOOK_CONFIG", "etc/o.toml")]);
     assert_eq!(with_variable.stdout, with_flag.stdout);
     // Every command finds the store that the file names.
-    let made = finish(&mut folder.command("account create --config etc/o.toml --cloud-id 1-2-0 --username a@b.c"));
+    let made = finish(
+        &mut folder.command("account create --config etc/o.toml --cloud-id 1-2-0 --username a@b.c"),
+    );
     assert_eq!(made.code, 0, "{made:?}");
     assert!(folder.path().join("etc/d/offhook.db").exists());
     let missing = finish(&mut folder.command("config check --config nowhere.toml"));
     assert_eq!(missing.code, 2);
-    assert!(missing.stderr.contains("nowhere.toml cannot be read"), "{missing:?}");
+    assert!(
+        missing.stderr.contains("nowhere.toml cannot be read"),
+        "{missing:?}"
+    );
 }
 
 #[test]
@@ -52,7 +82,8 @@ fn an_unknown_key_stops_every_command_that_reads_the_file() {
     for line in ["config check", "serve", "account list"] {
         let done = finish(&mut folder.command(line));
         assert_eq!(done.code, 2, "{done:?}");
-        let wanted = "offhook.toml line 2: there is no key \"no_anser_s\"; did you mean no_answer_s?";
+        let wanted =
+            "offhook.toml line 2: there is no key \"no_anser_s\"; did you mean no_answer_s?";
         assert!(done.stderr.contains(wanted), "{done:?}");
     }
 }
@@ -60,7 +91,11 @@ fn an_unknown_key_stops_every_command_that_reads_the_file() {
 #[test]
 fn listening_on_a_network_without_tls_is_refused_with_the_way_out() {
     let folder = Folder::new();
-    for line in ["serve --listen 0.0.0.0:0", "--listen 192.0.2.1:80", "config check --listen [::]:0"] {
+    for line in [
+        "serve --listen 0.0.0.0:0",
+        "--listen 192.0.2.1:80",
+        "config check --listen [::]:0",
+    ] {
         let done = finish(&mut folder.command(line));
         assert_eq!(done.code, 2, "{line}: {done:?}");
         for way_out in ["--tls-cert FILE", "--tls-key FILE", "--behind-tls-proxy"] {
@@ -71,7 +106,11 @@ fn listening_on_a_network_without_tls_is_refused_with_the_way_out() {
     let behind_proxy = check(&folder, "--listen 0.0.0.0:0 --behind-tls-proxy", &[]);
     assert_eq!(behind_proxy.code, 0, "{behind_proxy:?}");
     let not_behind = [("OFFHOOK_BEHIND_TLS_PROXY", "true")];
-    let taken_back = check(&folder, "--listen 0.0.0.0:0 --behind-tls-proxy=false", &not_behind);
+    let taken_back = check(
+        &folder,
+        "--listen 0.0.0.0:0 --behind-tls-proxy=false",
+        &not_behind,
+    );
     assert_eq!(taken_back.code, 2, "{taken_back:?}");
 }
 
@@ -83,7 +122,11 @@ fn certificate_and_key_must_both_be_there_and_fit() {
     folder.write("c.pem", &pair.cert.pem());
     folder.write("k.pem", &pair.signing_key.serialize_pem());
     folder.write("other.pem", &other.signing_key.serialize_pem());
-    let done = check(&folder, "--tls-cert c.pem --tls-key k.pem --listen 0.0.0.0:0", &[]);
+    let done = check(
+        &folder,
+        "--tls-cert c.pem --tls-key k.pem --listen 0.0.0.0:0",
+        &[],
+    );
     assert_eq!((done.code, done.stderr.as_str()), (0, ""));
     for (line, right) in [
         ("--tls-cert c.pem", "--tls-key"),
@@ -94,7 +137,10 @@ fn certificate_and_key_must_both_be_there_and_fit() {
     ] {
         let done = check(&folder, line, &[]);
         assert_eq!(done.code, 2, "{line}: {done:?}");
-        assert!(done.stderr.contains(right) && done.stderr.lines().count() == 1, "{line}: {done:?}");
+        assert!(
+            done.stderr.contains(right) && done.stderr.lines().count() == 1,
+            "{line}: {done:?}"
+        );
     }
 }
 
@@ -103,7 +149,11 @@ fn flags_of_serve_belong_to_serve() {
     let folder = Folder::new();
     let done = finish(&mut folder.command("--listen 127.0.0.1:1 account list"));
     assert_eq!(done.code, 2, "{done:?}");
-    assert!(done.stderr.contains("--listen is a flag of `offhook serve` only"), "{done:?}");
+    assert!(
+        done.stderr
+            .contains("--listen is a flag of `offhook serve` only"),
+        "{done:?}"
+    );
     let done = finish(&mut folder.command("--listen 127.0.0.1:1 config check"));
     assert!(done.stdout.contains("127.0.0.1:1"), "{done:?}");
 }

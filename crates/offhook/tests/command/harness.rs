@@ -47,7 +47,10 @@ impl Folder {
     /// The binary, in this folder, with no environment of ours; `line` is split at spaces.
     pub(crate) fn command(&self, line: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_offhook"));
-        command.args(line.split_whitespace()).current_dir(self.path()).env_clear();
+        command
+            .args(line.split_whitespace())
+            .current_dir(self.path())
+            .env_clear();
         command
     }
 
@@ -60,7 +63,11 @@ impl Folder {
     /// The same, for a command that must succeed.
     pub(crate) fn ok(&self, line: &str) -> String {
         let done = self.run(line);
-        assert_eq!((done.code, done.stderr.as_str()), (0, ""), "{line}: {done:?}");
+        assert_eq!(
+            (done.code, done.stderr.as_str()),
+            (0, ""),
+            "{line}: {done:?}"
+        );
         done.stdout
     }
 
@@ -74,14 +81,20 @@ impl Folder {
     /// The same, for a command that must fail with this code: its sentence.
     pub(crate) fn fails(&self, code: i32, line: &str) -> String {
         let done = self.run(line);
-        assert_eq!((done.code, done.stdout.as_str()), (code, ""), "{line}: {done:?}");
+        assert_eq!(
+            (done.code, done.stdout.as_str()),
+            (code, ""),
+            "{line}: {done:?}"
+        );
         assert!(done.stderr.starts_with("error: "), "{line}: {done:?}");
         done.stderr
     }
 
     /// Makes the account `1-2-0/USERNAME` and gives its API key.
     pub(crate) fn account(&self, username: &str) -> String {
-        let made = self.json(&format!("account create --cloud-id 1-2-0 --username {username}"));
+        let made = self.json(&format!(
+            "account create --cloud-id 1-2-0 --username {username}"
+        ));
         made["api_key"].as_str().unwrap().to_owned()
     }
 
@@ -115,7 +128,10 @@ pub(crate) struct Server {
 
 impl Server {
     fn start(command: &mut Command) -> Self {
-        let command = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let command = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let stdout = lines_of(child.stdout.take().unwrap());
         let log = lines_of(child.stderr.take().unwrap());
@@ -124,33 +140,38 @@ impl Server {
             let Ok(line) = stdout.recv_timeout(PATIENCE) else {
                 let ended = child.try_wait();
                 let log: Vec<_> = log.try_iter().collect();
-                panic!("the server does not serve: {ended:?}\n{greeting}\n{}", log.join("\n"));
+                panic!(
+                    "the server does not serve: {ended:?}\n{greeting}\n{}",
+                    log.join("\n")
+                );
             };
             if let Some(url) = line.strip_prefix("offhook serves ") {
                 let (scheme, address) = url.split_once("://").unwrap();
                 let (scheme, address) = (scheme.to_owned(), address.parse().unwrap());
-                return Self { child, log, greeting, scheme, address };
+                return Self {
+                    child,
+                    log,
+                    greeting,
+                    scheme,
+                    address,
+                };
             }
             greeting.push_str(&line);
             greeting.push('\n');
         }
     }
 
-    /// Waits until the server logs a line with this text.
-    pub(crate) fn wait_for_log(&self, text: &str) {
+    /// Waits until `is_so`, looking again after each change of accounts or keys that the server has read.
+    pub(crate) fn wait_for_change(&self, is_so: impl Fn() -> bool) {
         let mut seen = Vec::new();
-        while let Ok(line) = self.log.recv_timeout(PATIENCE) {
-            if line.contains(text) {
-                return;
+        while !is_so() {
+            let Ok(line) = self.log.recv_timeout(PATIENCE) else {
+                panic!("the server never saw the change:\n{}", seen.join("\n"));
+            };
+            if !line.contains("accounts or keys have changed") {
+                seen.push(line);
             }
-            seen.push(line);
         }
-        panic!("the server never logged {text:?}:\n{}", seen.join("\n"));
-    }
-
-    /// Waits until the server has read a change of accounts or keys.
-    pub(crate) fn wait_for_change(&self) {
-        self.wait_for_log("accounts or keys have changed");
     }
 
     /// The status of a token request with this login and key.
@@ -178,7 +199,10 @@ impl Server {
 
     /// Asks the server to stop, and waits until it has.
     pub(crate) fn stop(mut self) -> ExitStatus {
-        let told = Command::new("kill").arg("-TERM").arg(self.child.id().to_string()).status();
+        let told = Command::new("kill")
+            .arg("-TERM")
+            .arg(self.child.id().to_string())
+            .status();
         assert!(told.unwrap().success());
         self.child.wait().unwrap()
     }

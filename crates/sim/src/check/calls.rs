@@ -29,6 +29,8 @@ struct Watched {
     /// The server's tags towards either side.
     caller_tag: Option<String>,
     callee_tag: String,
+    /// The callee's own tag: that of the 2xx that was taken.
+    callee_remote: Option<String>,
     phase: Phase,
     provisional: bool,
     /// The callee is to get a CANCEL as soon as it has said anything.
@@ -99,6 +101,9 @@ impl Calls {
             }
         } else if is_its && is_invite && response.status >= 200 {
             call.owes_cancel = false;
+            if call.phase == Phase::Ringing && call.callee_remote.is_none() {
+                call.callee_remote = response.headers.to().tag().map(str::to_owned);
+            }
         }
     }
 
@@ -119,6 +124,7 @@ impl Calls {
             branch: headers.via().branch().unwrap_or_default().to_owned(),
             caller_tag: None,
             callee_tag: headers.from().tag().unwrap_or_default().to_owned(),
+            callee_remote: None,
             phase: Phase::Ringing,
             provisional: false,
             owes_cancel: false,
@@ -146,7 +152,14 @@ impl Calls {
         match message {
             Message::Request(request) if request.method == Method::Bye => {
                 let tag = headers.from().tag().unwrap_or_default().to_owned();
-                self.over_by_tag(&tag, connection);
+                // The BYE to a fork has the From tag of the call and the fork's own To tag.
+                let is_fork = self.by_tag.get(&tag).is_some_and(|&at| {
+                    let call = &self.calls[at];
+                    tag == call.callee_tag && headers.to().tag() != call.callee_remote.as_deref()
+                });
+                if !is_fork {
+                    self.over_by_tag(&tag, connection);
+                }
                 let what = What::Bye { tag, reason };
                 self.sent.push(Sent { connection, what });
             }
@@ -205,7 +218,6 @@ impl Calls {
             } else {
                 call.caller
             };
-            // The BYE of a fork that nobody wants has the tag of a call that rings no more, or goes on elsewhere.
             if side == connection && call.phase == Phase::Answered {
                 call.phase = Phase::Over;
             }
@@ -220,7 +232,7 @@ impl Calls {
             && let Some(call) = self
                 .live
                 .iter()
-                .map(|&at| at)
+                .copied()
                 .find(|&at| self.calls[at].record == Some(record.id))
         {
             self.calls[call].is_recorded_over = true;

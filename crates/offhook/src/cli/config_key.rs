@@ -1,0 +1,160 @@
+//! What can be configured: each key with its names in file, environment and on the command line.
+//!
+//! Holds names and texts; never parses a value.
+
+use clap::Args;
+
+/// What can be configured by a file; flags and environment have the same words.
+pub(crate) const KEYS: [Key; 7] = [
+    Key::DATA,
+    Key::LISTEN,
+    Key::TLS_CERT,
+    Key::TLS_KEY,
+    Key::BEHIND_TLS_PROXY,
+    Key::DOMAINS,
+    Key::NO_ANSWER_S,
+];
+
+/// One thing that can be configured, by its names.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Key {
+    /// In the file.
+    pub(crate) name: &'static str,
+    /// On the command line.
+    pub(crate) flag: &'static str,
+    /// In the environment.
+    pub(crate) variable: &'static str,
+    /// How it is written in the file.
+    pub(crate) form: Form,
+    /// A right value, as it stands in the file.
+    pub(crate) example: &'static str,
+}
+
+/// How a value is written in the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// `"text"`.
+    Text,
+    /// `"path"`, from the folder of the file.
+    Path,
+    /// `true` or `false`.
+    Switch,
+    /// A whole number.
+    Number,
+    /// `["text", "text"]`.
+    List,
+}
+
+impl Key {
+    pub(crate) const DATA: Self = Self {
+        name: "data",
+        flag: "--data",
+        variable: "OFFHOOK_DATA",
+        form: Form::Path,
+        example: "\"/var/lib/offhook\"",
+    };
+    pub(crate) const LISTEN: Self = Self {
+        name: "listen",
+        flag: "--listen",
+        variable: "OFFHOOK_LISTEN",
+        form: Form::Text,
+        example: "\"127.0.0.1:8080\"",
+    };
+    pub(crate) const TLS_CERT: Self = Self {
+        name: "tls_cert",
+        flag: "--tls-cert",
+        variable: "OFFHOOK_TLS_CERT",
+        form: Form::Path,
+        example: "\"fullchain.pem\"",
+    };
+    pub(crate) const TLS_KEY: Self = Self {
+        name: "tls_key",
+        flag: "--tls-key",
+        variable: "OFFHOOK_TLS_KEY",
+        form: Form::Path,
+        example: "\"privkey.pem\"",
+    };
+    pub(crate) const BEHIND_TLS_PROXY: Self = Self {
+        name: "behind_tls_proxy",
+        flag: "--behind-tls-proxy",
+        variable: "OFFHOOK_BEHIND_TLS_PROXY",
+        form: Form::Switch,
+        example: "true",
+    };
+    pub(crate) const DOMAINS: Self = Self {
+        name: "domains",
+        flag: "--domain",
+        variable: "OFFHOOK_DOMAIN",
+        form: Form::List,
+        example: "[\"calls.example.com\"]",
+    };
+    pub(crate) const NO_ANSWER_S: Self = Self {
+        name: "no_answer_s",
+        flag: "--no-answer",
+        variable: "OFFHOOK_NO_ANSWER",
+        form: Form::Number,
+        example: "60",
+    };
+}
+
+/// The flags of `offhook serve`, as they were typed.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct ServeFlags {
+    /// Listen on this address and port [env: OFFHOOK_LISTEN] [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) listen: Option<String>,
+    /// Serve TLS with this certificate chain (PEM) [env: OFFHOOK_TLS_CERT]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tls_cert: Option<String>,
+    /// The private key of that certificate (PEM) [env: OFFHOOK_TLS_KEY]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tls_key: Option<String>,
+    /// A proxy in front of this server speaks TLS [env: OFFHOOK_BEHIND_TLS_PROXY]
+    #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(crate) behind_tls_proxy: Option<String>,
+    /// A SIP domain of our own, also given several times [env: OFFHOOK_DOMAIN, a comma list]
+    #[arg(long = "domain", value_name = "DOMAIN", value_delimiter = ',')]
+    pub(crate) domains: Vec<String>,
+    /// How long a called client may ring [env: OFFHOOK_NO_ANSWER] [default: 60]
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) no_answer: Option<String>,
+}
+
+impl ServeFlags {
+    /// These flags, and those of `weaker` that were not given here.
+    pub(crate) fn or(self, weaker: Self) -> Self {
+        Self {
+            listen: self.listen.or(weaker.listen),
+            tls_cert: self.tls_cert.or(weaker.tls_cert),
+            tls_key: self.tls_key.or(weaker.tls_key),
+            behind_tls_proxy: self.behind_tls_proxy.or(weaker.behind_tls_proxy),
+            domains: if self.domains.is_empty() {
+                weaker.domains
+            } else {
+                self.domains
+            },
+            no_answer: self.no_answer.or(weaker.no_answer),
+        }
+    }
+
+    /// The name of the first flag that was given.
+    pub(crate) fn first_given(&self) -> Option<&'static str> {
+        KEYS.iter()
+            .find(|key| self.text(key).is_some())
+            .map(|key| key.flag)
+    }
+
+    /// What was typed for this key; a list joined by commas.
+    pub(crate) fn text(&self, key: &Key) -> Option<String> {
+        match key.name {
+            "listen" => self.listen.clone(),
+            "tls_cert" => self.tls_cert.clone(),
+            "tls_key" => self.tls_key.clone(),
+            "behind_tls_proxy" => self.behind_tls_proxy.clone(),
+            "domains" if !self.domains.is_empty() => Some(self.domains.join(",")),
+            "no_answer_s" => self.no_answer.clone(),
+            // `--data` stands beside these flags: every command has it.
+            _ => None,
+        }
+    }
+}

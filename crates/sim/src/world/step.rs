@@ -1,0 +1,405 @@
+//! One step: the next entry of the agenda, everything that it brings about, then the checks.
+
+use model::ConnectionId;
+
+use super::{Client, Event, Sleeper, World};
+use crate::browser::Happening;
+use crate::check::Reading;
+use crate::clock::{MILLI, Rank, SECOND};
+use crate::faults::Cut;
+use crate::ladder::Column;
+use crate::net::{Payload, Way};
+use crate::server::Out;
+
+/// What a step was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stepped {
+    /// Something happened.
+    Yes,
+    /// A cue is due.
+    Cue(u64),
+    /// Nothing is left to happen, or the run went wrong.
+    No,
+}
+
+impl World {
+    /// Takes the next entry.
+    pub fn step(&mut self) -> Stepped {
+        loop {
+            if self.fault.is_some() {
+                return Stepped::No;
+            }
+            let Some((at, event)) = self.agenda.pop() else {
+                return Stepped::No;
+            };
+            if let Event::Wake(who) = event
+                && self.armed.get(&who).is_none_or(|(_, armed)| *armed != at)
+            {
+                continue;
+            }
+            self.clock.advance(at);
+            self.steps += 1;
+            if let Event::Cue(number) = event {
+                return Stepped::Cue(number);
+            }
+            self.perform(event);
+            return Stepped::Yes;
+        }
+    }
+
+    fn perform(&mut self, event: Event) {
+        match event {
+            Event::Wake(who) => self.wake(who),
+            Event::Connect(connection) => self.connect(connection),
+            Event::Opened(connection) => self.tell_client(connection, Happening::Opened),
+            Event::Refused(connection) => self.drop_client_end(connection, Happening::Refused),
+            Event::ToServer(connection, payload) => self.at_server(connection, payload),
+            Event::ToClient(connection, payload) => self.at_client(connection, payload),
+            Event::ServerNotices(connection) => self.server_loses(connection),
+            Event::ClientNotices(connection) => {
+                self.drop_client_end(connection, Happening::Lost);
+            }
+            Event::Written(node, boot, record) => {
+                if self.servers[node].boot == boot {
+                    self.servers[node].book.records.insert(record.id, *record);
+                }
+            }
+            Event::Vanish(node, boot) => {
+                if self.servers[node].boot == boot {
+                    self.kill(node);
+                }
+            }
+            Event::Start(node) => {
+                if !self.servers[node].is_up {
+                    self.start_server(node);
+                }
+            }
+            Event::Cue(_) => {}
+        }
+    }
+
+    fn wake(&mut self, who: Sleeper) {
+        self.armed.remove(&who);
+        let now = self.now();
+        match who {
+            Sleeper::Client(client) => self.tell(client, Happening::Timeout),
+            Sleeper::Shard(node, shard) => {
+                self.servers[node].wake_shard(now, shard);
+                self.settle(node);
+            }
+            Sleeper::Flow(connection) => {
+                let Some(node) = self.net.link(connection).map(|link| link.node) else {
+                    return;
+                };
+                self.servers[node].wake_flow(now, connection);
+                self.settle(node);
+                self.arm_flow(node, connection);
+            }
+        }
+    }
+
+    fn connect(&mut self, connection: ConnectionId) {
+        let now = self.now();
+        let Some(link) = self.net.link_mut(connection) else {
+            return;
+        };
+        if !link.carrying || !link.client_up {
+            return;
+        }
+        let node = link.node;
+        let is_open = self.servers[node].is_up && !self.stopping[node];
+        let answer = if is_open {
+            link.server_up = true;
+            link.boot = self.servers[node].boot;
+            self.servers[node].accept(now, connection);
+            self.arm_flow(node, connection);
+            Event::Opened(connection)
+        } else {
+            Event::Refused(connection)
+        };
+        let at = self.net.arrival(connection, Way::Down, self.micros());
+        self.agenda.at(at, Rank::Usual, answer);
+    }
+
+    fn at_server(&mut self, connection: ConnectionId, payload: Payload) {
+        let (now, micros) = (self.now(), self.micros());
+        let Some(link) = self.net.link(connection).cloned() else {
+            return;
+        };
+        let ends = (Column::Client(link.client), Column::Server(link.node));
+        let mut arrives = link.carrying && link.server_up;
+        if let Payload::Text(frame) = &payload {
+            if arrives && let Some(cut) = self.faults.boundary(&mut self.fate) {
+                self.cut_connection(connection, cut);
+                arrives = false;
+            }
+            self.trace
+                .message(micros, ends, connection, frame, !arrives);
+        }
+        if !arrives {
+            return;
+        }
+        match payload {
+            Payload::Text(frame) => {
+                let reading = Reading {
+                    connection,
+                    from_browser: matches!(self.clients[link.client], Client::Browser(_)),
+                    frame,
+                };
+                self.read(link.node, reading);
+            }
+            Payload::Pong => self.servers[link.node].pong(now, connection),
+            Payload::Ping => {}
+            Payload::Close => self.server_loses(connection),
+        }
+        self.arm_flow(link.node, connection);
+    }
+
+    fn read(&mut self, node: usize, reading: Reading) {
+        let now = self.now();
+        let mut checker = std::mem::take(&mut self.checkers[node]);
+        checker.reads(&self.scene(node), reading.clone());
+        self.checkers[node] = checker;
+        self.servers[node].frame(now, reading.connection, &reading.frame);
+        self.settle(node);
+    }
+
+    pub(super) fn server_loses(&mut self, connection: ConnectionId) {
+        if let Some(node) = self.lose(connection) {
+            self.settle(node);
+        }
+    }
+
+    /// The server's end is gone.
+    fn lose(&mut self, connection: ConnectionId) -> Option<usize> {
+        let now = self.now();
+        let link = self.net.link_mut(connection)?;
+        if !std::mem::replace(&mut link.server_up, false) {
+            return None;
+        }
+        let node = link.node;
+        self.trace.note(
+            self.clock.micros(),
+            Column::Server(node),
+            &format!("#{} is gone", connection.0),
+        );
+        self.checkers[node].loses(connection);
+        self.servers[node].lost(now, connection);
+        Some(node)
+    }
+
+    /// Performs what a server does until it does nothing more, then checks.
+    pub(super) fn settle(&mut self, node: usize) {
+        while let Some(out) = self.servers[node].poll_out() {
+            self.put_out(node, out);
+        }
+        for shard in 0..self.servers[node].shard_count() {
+            let due = self.servers[node].shard_timeout(shard);
+            let late = self.faults.lateness(&mut self.fate);
+            self.arm(Sleeper::Shard(node, shard), due, late);
+        }
+        self.check(node);
+    }
+
+    fn put_out(&mut self, node: usize, out: Out) {
+        match out {
+            Out::Text {
+                connection,
+                message,
+            } => {
+                if self
+                    .net
+                    .link(connection)
+                    .is_some_and(|link| link.server_up)
+                {
+                    let mut checker = std::mem::take(&mut self.checkers[node]);
+                    checker.sends(&self.scene(node), connection, &message);
+                    self.checkers[node] = checker;
+                    self.send_down(node, connection, message);
+                }
+            }
+            Out::Ping(connection) => self.down(connection, Payload::Ping),
+            Out::Close {
+                connection,
+                why,
+                at_once,
+            } => {
+                let note = format!("#{} closed: {}", connection.0, why.reason);
+                self.trace
+                    .note(self.clock.micros(), Column::Server(node), &note);
+                self.down(connection, Payload::Close);
+                if at_once {
+                    self.lose(connection);
+                } else {
+                    // The session ends when its client has answered, or does not; until then it still reads.
+                    let after = self.fate.between(0, SECOND);
+                    self.agenda.at(
+                        self.micros() + after,
+                        Rank::Usual,
+                        Event::ServerNotices(connection),
+                    );
+                }
+            }
+            Out::Record(record) => {
+                self.checkers[node].records(&record);
+                let after = self.faults.record_delay(&mut self.fate);
+                let at = (self.micros() + after).max(self.written_at[node]);
+                self.written_at[node] = at;
+                let boot = self.servers[node].boot;
+                self.agenda
+                    .at(at, Rank::Wake, Event::Written(node, boot, record));
+            }
+        }
+    }
+
+    fn send_down(&mut self, node: usize, connection: ConnectionId, message: Vec<u8>) {
+        if let Some(cut) = self.faults.boundary(&mut self.fate) {
+            self.cut_connection(connection, cut);
+        }
+        let carries = self
+            .net
+            .link(connection)
+            .is_some_and(|link| link.carrying && link.client_up);
+        if !carries && self.servers[node].stall(connection) {
+            self.lose(connection);
+            return;
+        }
+        self.down(connection, Payload::Text(message));
+    }
+
+    fn down(&mut self, connection: ConnectionId, payload: Payload) {
+        let at = self.net.arrival(connection, Way::Down, self.micros());
+        self.agenda
+            .at(at, Rank::Usual, Event::ToClient(connection, payload));
+    }
+
+    fn at_client(&mut self, connection: ConnectionId, payload: Payload) {
+        let micros = self.micros();
+        let Some(link) = self.net.link(connection).cloned() else {
+            return;
+        };
+        let ends = (Column::Server(link.node), Column::Client(link.client));
+        let mut arrives = link.carrying && link.client_up;
+        if let Payload::Text(frame) = &payload {
+            if arrives && let Some(cut) = self.faults.boundary(&mut self.fate) {
+                self.cut_connection(connection, cut);
+                arrives = false;
+            }
+            self.trace
+                .message(micros, ends, connection, frame, !arrives);
+        }
+        if !arrives {
+            return;
+        }
+        match payload {
+            Payload::Text(frame) => self.tell_client(connection, Happening::Frame(&frame)),
+            Payload::Ping => {
+                let at = self.net.arrival(connection, Way::Up, micros);
+                self.agenda
+                    .at(at, Rank::Usual, Event::ToServer(connection, Payload::Pong));
+            }
+            Payload::Pong => {}
+            Payload::Close => {
+                let at = self.net.arrival(connection, Way::Up, micros);
+                self.agenda.at(
+                    at,
+                    Rank::Usual,
+                    Event::ToServer(connection, Payload::Close),
+                );
+                self.drop_client_end(connection, Happening::Lost);
+            }
+        }
+    }
+
+    fn tell_client(&mut self, connection: ConnectionId, what: Happening<'_>) {
+        let Some(client) = self.net.link(connection).map(|link| link.client) else {
+            return;
+        };
+        if self.sockets[client] == Some(connection) {
+            self.tell(client, what);
+        }
+    }
+
+    pub(super) fn tell(&mut self, client: usize, what: Happening<'_>) {
+        let now = self.micros();
+        if let Client::Hostile(hostile) = &mut self.clients[client] {
+            hostile.overhear(&self.rumours);
+        }
+        self.clients[client].handle(now, what);
+        self.serve(client);
+    }
+
+    fn drop_client_end(&mut self, connection: ConnectionId, what: Happening<'_>) {
+        let Some(link) = self.net.link_mut(connection) else {
+            return;
+        };
+        link.client_up = false;
+        let client = link.client;
+        if self.sockets[client] == Some(connection) {
+            self.sockets[client] = None;
+            self.tell(client, what);
+        }
+    }
+
+    pub(super) fn arm_flow(&mut self, node: usize, connection: ConnectionId) {
+        let due = self.servers[node].flow_timeout(connection);
+        self.arm(Sleeper::Flow(connection), due, 0);
+    }
+
+    /// The process is gone: its connections break.
+    pub(super) fn kill(&mut self, node: usize) {
+        self.trace
+            .note(self.clock.micros(), Column::Server(node), "is gone");
+        self.servers[node].vanish();
+        self.checkers[node].vanishes();
+        for connection in self.net.at_server(node) {
+            if let Some(link) = self.net.link_mut(connection) {
+                link.server_up = false;
+            }
+            self.cut_connection(
+                connection,
+                Cut {
+                    client_after: 5 * MILLI,
+                    server_after: None,
+                },
+            );
+        }
+    }
+
+    fn check(&mut self, node: usize) {
+        let mut checker = std::mem::take(&mut self.checkers[node]);
+        let scene = self.scene(node);
+        let mut result = checker
+            .settles(&scene)
+            .and_then(|()| self.servers[node].check(scene.now));
+        if result.is_ok() && checker.reference.take_changed() {
+            result = self.compare(node, &mut checker);
+        }
+        self.checkers[node] = checker;
+        if let Err(sentence) = result {
+            self.fail(sentence);
+        }
+    }
+
+    /// The server's list of registered clients and the reference's must be the same.
+    fn compare(&self, node: usize, checker: &mut crate::check::Checker) -> Result<(), String> {
+        let slack = self.faults.late_wake + 2 * MILLI;
+        for account in 0..self.authority.accounts() {
+            let (wanted, open) = checker
+                .reference
+                .registered(account, self.micros(), slack);
+            let found: Vec<_> = self.servers[node]
+                .clients(account, self.now())
+                .into_iter()
+                .map(|found| (found.client.to_string(), found.last_modified, found.expires))
+                .filter(|(client, _, _)| !open.contains(client))
+                .collect();
+            if found != wanted {
+                return Err(format!(
+                    "account {account} has {found:?} registered and should have {wanted:?}"
+                ));
+            }
+        }
+        Ok(())
+    }
+}

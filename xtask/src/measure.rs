@@ -1,0 +1,637 @@
+//! `cargo xtask measure`: figures of the whole server that no benchmark of a crate shows. `measure idle` says what a
+//! plain connection with a registered client costs the process while it is idle.
+//!
+//! Builds and runs the release server on a folder of its own. The server is told that a proxy stands before it, so that
+//! each client can have an address of its own. Counts what the process holds, not the socket buffers of the system.
+
+use std::fmt::Write as _;
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::step::{cargo, output_of, run as step, succeed};
+use crate::workspace;
+
+const DEFAULT_CONNECTIONS: usize = 10_000;
+/// Most connections from one source address to one port: the range of ephemeral ports.
+const CONNECTIONS_MAX: usize = 25_000;
+/// Open files beside the connections.
+const OTHER_FILES: usize = 256;
+/// Set for the process that runs again with more open files.
+const RAISED: &str = "OFFHOOK_MEASURE_RAISED";
+/// What an idle connection may cost.
+const TARGET_BYTES: u64 = 16 * 1024;
+/// Pings that each client answers before it counts as idle: by then nothing is kept for its REGISTER any more.
+const PINGS: u32 = 2;
+/// How long to wait for anything before giving up.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Runs the measurement that is named.
+pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
+    match arguments.split_first() {
+        Some((what, rest)) if what == "idle" => idle(connections_of(rest)?, arguments),
+        Some((other, _)) => Err(format!(
+            "there is no measurement `{other}`; there is: idle [--connections N]"
+        )),
+        None => Err("measure wants to know what: idle [--connections N]".to_owned()),
+    }
+}
+
+fn connections_of(arguments: &[String]) -> Result<usize, String> {
+    let number = match arguments {
+        [] => return Ok(DEFAULT_CONNECTIONS),
+        [flag, number] if flag == "--connections" => number.parse().ok(),
+        other => {
+            return Err(format!(
+                "measure idle knows only `--connections N`, not `{}`",
+                other.join(" ")
+            ));
+        }
+    };
+    number
+        .filter(|number| (1..=CONNECTIONS_MAX).contains(number))
+        .ok_or_else(|| format!("`--connections` wants a number from 1 to {CONNECTIONS_MAX}"))
+}
+
+fn idle(connections: usize, arguments: &[String]) -> Result<(), String> {
+    let files = connections + OTHER_FILES;
+    if open_files()? < files {
+        return run_with(files, arguments);
+    }
+    let root = workspace::root();
+    step("build", || {
+        succeed(
+            cargo()
+                .args(["build", "--release", "-p", "offhook"])
+                .current_dir(&root),
+        )
+    })?;
+    let program = workspace::target_folder(&root)?.join("release/offhook");
+    let folder = Folder::new()?;
+    let account = Account::create(&program, &folder.0)?;
+    let server = Server::start(&program, &folder.0)?;
+    let mut tokens = Vec::new();
+    step("tokens", || {
+        tokens = account.tokens(server.address, connections)?;
+        Ok(())
+    })?;
+    let before = server.memory()?;
+    let mut clients = Vec::new();
+    step("connect and register", || {
+        for (number, token) in tokens.iter().enumerate() {
+            clients.push(Client::register(server.address, &account, number, token)?);
+        }
+        account.await_registered(server.address, connections)
+    })?;
+    let registered = server.memory()?;
+    step("answer pings", || answer_pings(&mut clients))?;
+    account.await_registered(server.address, connections)?;
+    let at_rest = server.memory()?;
+    println!("{}", report(connections, &[before, registered, at_rest]));
+    Ok(())
+}
+
+/// Bytes that the server holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Memory {
+    resident: u64,
+    /// Pages shared with others count in part.
+    proportional: u64,
+}
+
+fn report(connections: usize, [before, registered, idle]: &[Memory; 3]) -> String {
+    let mut text = format!("\n{connections} plain connections, a registered client on each\n\n");
+    let mut line = |name: &str, memory: &Memory, per_connection: String| {
+        let (resident, proportional) = (memory.resident / 1024, memory.proportional / 1024);
+        // Writing to a String cannot fail.
+        let _ = writeln!(
+            text,
+            "{name:<24}{resident:>9} KiB RSS{proportional:>9} KiB PSS{per_connection}"
+        );
+    };
+    let each = |memory: &Memory| {
+        memory.proportional.saturating_sub(before.proportional) / connections as u64
+    };
+    line("before", before, String::new());
+    for (name, memory) in [("just registered", registered), ("idle", idle)] {
+        let each = each(memory);
+        line(name, memory, format!("{each:>9} bytes a connection"));
+    }
+    let verdict = if each(idle) <= TARGET_BYTES {
+        "within"
+    } else {
+        "ABOVE"
+    };
+    let _ = write!(text, "\nThat is {verdict} the target of {TARGET_BYTES} bytes.");
+    text
+}
+
+/// The limit of open files of this process, which is also the most that the server can raise its own to.
+fn open_files() -> Result<usize, String> {
+    let limits = read(Path::new("/proc/self/limits"))?;
+    let line = limits
+        .lines()
+        .find(|line| line.starts_with("Max open files"));
+    match line.and_then(|line| line.split_whitespace().nth(3)) {
+        Some("unlimited") => Ok(usize::MAX),
+        Some(number) => number
+            .parse()
+            .map_err(|_| format!("`{number}` is no limit of open files")),
+        None => Err("/proc/self/limits names no limit of open files".to_owned()),
+    }
+}
+
+/// Runs this task again in a shell that may open more files.
+fn run_with(files: usize, arguments: &[String]) -> Result<(), String> {
+    let refused = format!(
+        "this needs {files} open files, more than the system lets this user have; \
+         ask for fewer with --connections N"
+    );
+    if std::env::var_os(RAISED).is_some() {
+        return Err(refused);
+    }
+    println!("raising the limit of open files to {files}");
+    let own = std::env::current_exe().map_err(|error| format!("cannot find xtask: {error}"))?;
+    let status = Command::new("sh")
+        .args(["-c", "ulimit -n \"$0\" && exec \"$@\"", &files.to_string()])
+        .arg(own)
+        .arg("measure")
+        .args(arguments)
+        .env(RAISED, "1")
+        .status()
+        .map_err(|error| format!("`sh` could not be started: {error}"))?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(refused)
+    }
+}
+
+/// A folder for one run.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Result<Self, String> {
+        let path = std::env::temp_dir().join(format!("offhook-measure-{}", std::process::id()));
+        std::fs::create_dir_all(&path)
+            .map_err(|error| format!("{} cannot be made: {error}", path.display()))?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // What is left lies in the folder for temporary files.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// The server under measurement; it ends with this.
+struct Server {
+    process: Child,
+    address: SocketAddr,
+    /// Kept open, so that the server can go on writing.
+    _output: BufReader<ChildStdout>,
+}
+
+impl Server {
+    fn start(program: &Path, folder: &Path) -> Result<Self, String> {
+        let mut process = Command::new(program)
+            .args(["serve", "--listen", "127.0.0.1:0", "--behind-tls-proxy"])
+            .arg("--data")
+            .arg(folder)
+            .env("OFFHOOK_LOG", "warn")
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(|error| format!("{} could not be started: {error}", program.display()))?;
+        let output = process.stdout.take().expect("it was piped");
+        let mut output = BufReader::new(output);
+        let mut line = String::new();
+        loop {
+            line.clear();
+            match output.read_line(&mut line) {
+                Ok(0) => return Err("the server ended before it served".to_owned()),
+                Ok(_) => {}
+                Err(error) => return Err(format!("the server cannot be read: {error}")),
+            }
+            let Some(address) = line.trim().strip_prefix("offhook serves http://") else {
+                continue;
+            };
+            let address = address
+                .parse()
+                .map_err(|_| format!("`{address}` is no address"))?;
+            return Ok(Self {
+                process,
+                address,
+                _output: output,
+            });
+        }
+    }
+
+    fn memory(&self) -> Result<Memory, String> {
+        let process = PathBuf::from(format!("/proc/{}", self.process.id()));
+        let kilobytes = |file: &str, row: &str| {
+            let path = process.join(file);
+            let text = read(&path)?;
+            text.lines()
+                .find_map(|line| line.strip_prefix(row)?.split_whitespace().next())
+                .and_then(|number| number.parse::<u64>().ok())
+                .map(|number| number * 1024)
+                .ok_or_else(|| format!("{} has no row `{row}`", path.display()))
+        };
+        Ok(Memory {
+            resident: kilobytes("status", "VmRSS:")?,
+            proportional: kilobytes("smaps_rollup", "Pss:")?,
+        })
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// The account whose clients register.
+struct Account {
+    authorization: String,
+    domain: String,
+}
+
+impl Account {
+    fn create(program: &Path, folder: &Path) -> Result<Self, String> {
+        let text = output_of(
+            Command::new(program)
+                .args(["account", "create", "--json", "--type", "production"])
+                .args(["--cloud-id", "1-2-0", "--username", "idle@example.com"])
+                .arg("--data")
+                .arg(folder),
+        )?;
+        let created: Value = serde_json::from_str(&text)
+            .map_err(|error| format!("`account create` wrote no JSON: {error}"))?;
+        let field = |name: &str| {
+            created[name]
+                .as_str()
+                .ok_or_else(|| format!("`account create` names no {name}"))
+        };
+        let login = format!(
+            "{}/{}:{}",
+            field("cloud_id")?,
+            field("username")?,
+            field("api_key")?
+        );
+        Ok(Self {
+            authorization: format!("Basic {}", base64(login.as_bytes())),
+            domain: format!(
+                "{}.webrtc-{}.aculabcloud.net",
+                field("webrtc_access_key")?,
+                field("cloud_id")?
+            ),
+        })
+    }
+
+    fn tokens(&self, server: SocketAddr, count: usize) -> Result<Vec<String>, String> {
+        let mut http = BufReader::new(connect(server)?);
+        (0..count)
+            .map(|number| {
+                let path = format!("/webrtc_generate_token?client_id=c{number}&ttl=86400");
+                let answer = self.get(&mut http, &path)?;
+                answer["token"]
+                    .as_str()
+                    .map(str::to_owned)
+                    .ok_or_else(|| format!("no token came: {answer}"))
+            })
+            .collect()
+    }
+
+    /// Waits until the list of registered clients has so many.
+    fn await_registered(&self, server: SocketAddr, count: usize) -> Result<(), String> {
+        let mut http = BufReader::new(connect(server)?);
+        let begun = Instant::now();
+        loop {
+            let list = self.get(&mut http, "/webrtc_registered_clients")?;
+            let length = list.as_array().map_or(0, Vec::len);
+            if length == count {
+                return Ok(());
+            }
+            if begun.elapsed() > PATIENCE {
+                return Err(format!("{length} clients are registered, not {count}"));
+            }
+        }
+    }
+
+    fn get(&self, http: &mut BufReader<TcpStream>, path: &str) -> Result<Value, String> {
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: {}\r\n\r\n",
+            self.authorization
+        );
+        let broken = |error| format!("the web service cannot be reached: {error}");
+        http.get_mut()
+            .write_all(request.as_bytes())
+            .map_err(broken)?;
+        let head = read_head(http).map_err(broken)?;
+        let length = head
+            .to_ascii_lowercase()
+            .lines()
+            .find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok())
+            .ok_or_else(|| format!("an answer has no Content-Length: {head}"))?;
+        let mut body = vec![0; length];
+        http.read_exact(&mut body).map_err(broken)?;
+        serde_json::from_slice(&body).map_err(|error| format!("an answer is no JSON: {error}"))
+    }
+}
+
+/// A client that has registered on a connection of its own.
+struct Client {
+    stream: TcpStream,
+    number: usize,
+    unread: Vec<u8>,
+    pings: u32,
+}
+
+impl Client {
+    /// What a browser's client does: upgrades, registers, asks for TURN credentials; and reads each answer.
+    fn register(
+        server: SocketAddr,
+        account: &Account,
+        number: usize,
+        token: &str,
+    ) -> Result<Self, String> {
+        let mut client = Self {
+            stream: connect(server)?,
+            number,
+            unread: Vec::new(),
+            pings: 0,
+        };
+        client
+            .upgrade()
+            .map_err(|error| format!("connection {number} was not upgraded: {error}"))?;
+        client.ask(&register(&account.domain, number, token))?;
+        client.ask(&options(&account.domain, number))?;
+        Ok(client)
+    }
+
+    fn upgrade(&mut self) -> std::io::Result<()> {
+        let bits = u32::try_from(self.number).expect("there are fewer than 25,001");
+        let address = Ipv4Addr::from_bits(Ipv4Addr::new(10, 0, 0, 0).to_bits() + bits);
+        let request = format!(
+            "GET /sipproxy HTTP/1.1\r\nHost: webrtc-1-2-0.aculabcloud.net\r\nConnection: Upgrade\r\n\
+             Upgrade: websocket\r\nOrigin: https://app.example.com\r\nX-Forwarded-For: {address}\r\n\
+             User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko)\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+             Sec-WebSocket-Protocol: sip\r\n\r\n"
+        );
+        self.stream.write_all(request.as_bytes())?;
+        let mut reader = BufReader::new(&self.stream);
+        let head = read_head(&mut reader)?;
+        if !head.starts_with("HTTP/1.1 101 ") {
+            return Err(std::io::Error::other(head));
+        }
+        // The server speaks first only when it pings.
+        debug_assert!(reader.buffer().is_empty());
+        Ok(())
+    }
+
+    /// Sends a request and wants a 200.
+    fn ask(&mut self, message: &str) -> Result<(), String> {
+        let number = self.number;
+        let broken = |error| format!("connection {number} broke: {error}");
+        self.stream
+            .write_all(&frame(TEXT, message.as_bytes()))
+            .map_err(broken)?;
+        loop {
+            if let Some((opcode, payload)) = self.take_frame() {
+                match opcode {
+                    TEXT if payload.starts_with(b"SIP/2.0 200 ") => return Ok(()),
+                    PING => self.pong(&payload).map_err(broken)?,
+                    _ => return Err(self.unexpected(&payload)),
+                }
+            } else if self.read().map_err(broken)? == 0 {
+                return Err(format!("connection {number} was closed"));
+            }
+        }
+    }
+
+    /// Answers the pings that have come, and waits for none.
+    fn answer(&mut self) -> Result<(), String> {
+        let number = self.number;
+        let broken = |error| format!("connection {number} broke: {error}");
+        match self.read() {
+            Ok(0) => return Err(format!("connection {number} was closed")),
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(error) => return Err(broken(error)),
+        }
+        while let Some((opcode, payload)) = self.take_frame() {
+            if opcode != PING {
+                return Err(self.unexpected(&payload));
+            }
+            self.pings += 1;
+            self.pong(&payload).map_err(broken)?;
+        }
+        Ok(())
+    }
+
+    fn unexpected(&self, payload: &[u8]) -> String {
+        let text = String::from_utf8_lossy(payload);
+        format!("connection {} was told: {text}", self.number)
+    }
+
+    fn pong(&mut self, payload: &[u8]) -> std::io::Result<()> {
+        self.stream.write_all(&frame(PONG, payload))
+    }
+
+    fn read(&mut self) -> std::io::Result<usize> {
+        let mut bytes = [0; 4096];
+        let length = self.stream.read(&mut bytes)?;
+        self.unread.extend_from_slice(&bytes[..length]);
+        Ok(length)
+    }
+
+    /// The next whole frame: its opcode and its payload (RFC 6455 §5.2; what a server sends is not masked).
+    fn take_frame(&mut self) -> Option<(u8, Vec<u8>)> {
+        let (first, second) = (*self.unread.first()?, *self.unread.get(1)?);
+        let (start, length) = match second {
+            126 => {
+                let length = self.unread.get(2..4)?;
+                (4, usize::from(length[0]) << 8 | usize::from(length[1]))
+            }
+            length => (2, usize::from(length)),
+        };
+        let payload = self.unread.get(start..start + length)?.to_vec();
+        self.unread.drain(..start + length);
+        Some((first & 0x0f, payload))
+    }
+}
+
+/// Keeps every connection alive until each has answered its pings.
+fn answer_pings(clients: &mut [Client]) -> Result<(), String> {
+    let begun = Instant::now();
+    for client in &*clients {
+        client
+            .stream
+            .set_nonblocking(true)
+            .map_err(|error| format!("a connection cannot be polled: {error}"))?;
+    }
+    while clients.iter().any(|client| client.pings < PINGS) {
+        for client in &mut *clients {
+            client.answer()?;
+        }
+        if begun.elapsed() > PATIENCE {
+            return Err("some connections were not pinged".to_owned());
+        }
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    Ok(())
+}
+
+fn register(domain: &str, number: usize, token: &str) -> String {
+    format!(
+        "REGISTER sip:{domain} SIP/2.0\r\n\
+         Via: SIP/2.0/WSS agent{number:07}.invalid;branch=z9hG4bK9{number:06}\r\n\
+         To: <sip:c{number}@{domain}>\r\n\
+         From: <sip:c{number}@{domain}>;tag=o1{number:08}\r\n\
+         CSeq: 2 REGISTER\r\n\
+         Call-ID: 3oohli0a8{number:011}\r\n\
+         Max-Forwards: 70\r\n\
+         Authorization: Bearer {token}\r\n\
+         Contact: <sip:qa{number:06}@agent{number:07}.invalid;transport=ws>;expires=600\r\n\
+         Allow: ACK,CANCEL,INVITE,MESSAGE,BYE,OPTIONS,INFO,NOTIFY,REFER\r\n\
+         Supported: outbound, path, gruu\r\n\
+         User-Agent: AculabCloudClient\r\n\
+         Content-Length: 0\r\n\r\n"
+    )
+}
+
+fn options(domain: &str, number: usize) -> String {
+    let (_, host) = domain.split_once('.').unwrap_or(("", domain));
+    format!(
+        "OPTIONS sip:{host} SIP/2.0\r\n\
+         Via: SIP/2.0/WSS agent{number:07}.invalid;branch=z9hG4bK4{number:06}\r\n\
+         To: <sip:{host}>\r\n\
+         From: <sip:c{number}@{domain}>;tag=3c{number:08}\r\n\
+         CSeq: 1 OPTIONS\r\n\
+         Call-ID: 3oohllpqb{number:011}\r\n\
+         Max-Forwards: 70\r\n\
+         X-AculabTurnRequest: 1\r\n\
+         Supported: outbound\r\n\
+         User-Agent: AculabCloudClient\r\n\
+         Content-Length: 0\r\n\r\n"
+    )
+}
+
+const TEXT: u8 = 1;
+const PING: u8 = 9;
+const PONG: u8 = 10;
+
+/// A whole frame of a client: masked, with a key that changes nothing (RFC 6455 §5.3).
+fn frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
+    let mut frame = vec![0x80 | opcode];
+    match u8::try_from(payload.len()) {
+        Ok(length) if length < 126 => frame.push(0x80 | length),
+        Ok(_) | Err(_) => {
+            let length = u16::try_from(payload.len()).expect("our messages are shorter");
+            frame.push(0x80 | 126);
+            frame.extend_from_slice(&length.to_be_bytes());
+        }
+    }
+    frame.extend_from_slice(&[0; 4]);
+    frame.extend_from_slice(payload);
+    frame
+}
+
+fn connect(server: SocketAddr) -> Result<TcpStream, String> {
+    let failed = |error| format!("{server} cannot be reached: {error}");
+    let stream = TcpStream::connect(server).map_err(failed)?;
+    stream.set_read_timeout(Some(PATIENCE)).map_err(failed)?;
+    Ok(stream)
+}
+
+/// Reads to the empty line.
+fn read_head(reader: &mut impl BufRead) -> std::io::Result<String> {
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        if reader.read_line(&mut head)? == 0 {
+            return Err(ErrorKind::UnexpectedEof.into());
+        }
+    }
+    Ok(head)
+}
+
+fn read(path: &Path) -> Result<String, String> {
+    std::fs::read_to_string(path)
+        .map_err(|error| format!("{} cannot be read: {error}", path.display()))
+}
+
+/// RFC 4648 §4.
+fn base64(bytes: &[u8]) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::new();
+    for group in bytes.chunks(3) {
+        let bits = (0..3).fold(0, |bits, at| {
+            bits << 8 | usize::from(group.get(at).copied().unwrap_or(0))
+        });
+        for at in 0..4 {
+            text.push(if at <= group.len() {
+                char::from(LETTERS[bits >> (18 - 6 * at) & 63])
+            } else {
+                '='
+            });
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_number_of_connections_is_read_or_refused() {
+        let words = |words: &[&str]| words.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(connections_of(&[]), Ok(DEFAULT_CONNECTIONS));
+        assert_eq!(connections_of(&words(&["--connections", "7"])), Ok(7));
+        for wrong in [
+            &["--connections", "0"][..],
+            &["--connections", "x"],
+            &["7"],
+        ] {
+            assert!(connections_of(&words(wrong)).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn base64_pads_to_groups_of_four() {
+        for (plain, encoded) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foobar", "Zm9vYmFy")] {
+            assert_eq!(base64(plain.as_bytes()), encoded);
+        }
+    }
+
+    #[test]
+    fn frames_have_short_and_long_lengths() {
+        assert_eq!(frame(TEXT, b"hi"), [0x81, 0x82, 0, 0, 0, 0, b'h', b'i']);
+        let long = frame(PONG, &[7; 300]);
+        assert_eq!(long[..8], [0x8a, 0xfe, 1, 44, 0, 0, 0, 0]);
+        assert_eq!(long.len(), 308);
+    }
+
+    #[test]
+    fn the_report_divides_what_was_added() {
+        let memory = |kib: u64| Memory {
+            resident: kib * 1024,
+            proportional: kib * 1024,
+        };
+        let within = report(10, &[memory(100), memory(300), memory(260)]);
+        assert!(within.contains("20480 bytes a connection"), "{within}");
+        assert!(within.contains("16384 bytes a connection"), "{within}");
+        assert!(within.contains("within the target"), "{within}");
+        let above = report(10, &[memory(100), memory(300), memory(261)]);
+        assert!(above.contains("ABOVE the target"), "{above}");
+    }
+}
