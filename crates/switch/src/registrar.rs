@@ -78,7 +78,9 @@ impl Shard {
     fn registrant(&self, account: AccountId, request: &Request<'_>) -> Result<ClientId, Refusal> {
         let (from, to) = (request.headers.from(), request.headers.to());
         if !matches!(to.uri.scheme, "sip" | "sips") {
-            return Err(refusal::malformed_header("the To address of a REGISTER must be a SIP URI"));
+            return Err(refusal::malformed_header(
+                "the To address of a REGISTER must be a SIP URI",
+            ));
         }
         let is_own = |host| self.account_of_host(host) == Some(account);
         if !is_own(to.uri.host) || !is_own(request.target().host) {

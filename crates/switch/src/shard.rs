@@ -168,7 +168,9 @@ impl Shard {
                     self.on_request(now, connection, account, request, message);
                 }
             }
-            Message::Response(response) => self.on_response(now, connection, response, message),
+            Message::Response(response) => {
+                self.on_response(now, connection, account, response, message);
+            }
         }
     }
 
@@ -294,6 +296,7 @@ impl Shard {
         &mut self,
         now: Now,
         connection: ConnectionId,
+        account: AccountId,
         response: &Response<'_>,
         message: &Message<'_>,
     ) {
@@ -305,13 +308,19 @@ impl Shard {
         let Some((tagged, ours)) = from.tag().and_then(read_tag) else {
             return;
         };
-        let is_ours = tagged == key
-            && self
-                .calls
-                .get(&key)
-                .is_some_and(|call| call.leg(ours).connection == connection);
-        if is_ours {
+        let Some(call) = self.calls.get(&key).filter(|_| tagged == key) else {
+            return;
+        };
+        let leg = call.leg(ours);
+        if from.tag() != Some(leg.local_tag.as_str()) {
+            return;
+        }
+        if leg.connection == connection {
             self.drive(now, key, |call, act| call.on_message(ours, message, act));
+        } else if call.record().account == account && (200..300).contains(&response.status) {
+            self.drive(now, key, |call, act| {
+                call.on_stray_answer(ours, connection, response, act);
+            });
         }
     }
 
@@ -365,14 +374,6 @@ impl Shard {
         }
         for key in lost.calls {
             self.drive(now, key, |call, act| call.on_lost(connection, act));
-            let is_alone = self.calls.get(&key).is_some_and(|call| {
-                call.connections()
-                    .iter()
-                    .all(|connection| !self.connections.contains_key(connection))
-            });
-            if is_alone {
-                self.forget_call(key);
-            }
         }
     }
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-pub struct Ask<'a> {
+pub(crate) struct Ask<'a> {
     method: &'a str,
     target: &'a str,
     headers: Vec<String>,
@@ -18,17 +18,17 @@ pub struct Ask<'a> {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
-    pub status: u16,
-    pub headers: Vec<(String, String)>,
-    pub body: String,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: String,
 }
 
-pub fn get(target: &str) -> Ask<'_> {
+pub(crate) fn get(target: &str) -> Ask<'_> {
     ask("GET", target)
 }
 
-pub fn ask<'a>(method: &'a str, target: &'a str) -> Ask<'a> {
+pub(crate) fn ask<'a>(method: &'a str, target: &'a str) -> Ask<'a> {
     Ask {
         method,
         target,
@@ -39,39 +39,39 @@ pub fn ask<'a>(method: &'a str, target: &'a str) -> Ask<'a> {
 }
 
 /// A POST of a body of this type.
-pub fn post<'a>(target: &'a str, content_type: &str, body: impl Into<Vec<u8>>) -> Ask<'a> {
+pub(crate) fn post<'a>(target: &'a str, content_type: &str, body: impl Into<Vec<u8>>) -> Ask<'a> {
     let mut ask = ask("POST", target).header("Content-Type", content_type);
     ask.body = body.into();
     ask
 }
 
-pub fn form<'a>(target: &'a str, body: &str) -> Ask<'a> {
+pub(crate) fn form<'a>(target: &'a str, body: &str) -> Ask<'a> {
     post(target, "application/x-www-form-urlencoded", body)
 }
 
 impl Ask<'_> {
-    pub fn header(mut self, name: &str, value: &str) -> Self {
+    pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push(format!("{name}: {value}\r\n"));
         self
     }
 
     /// Says that the body is so long, whatever is sent.
-    pub fn announcing(mut self, length: usize) -> Self {
+    pub(crate) fn announcing(mut self, length: usize) -> Self {
         self.announced = Some(length);
         self
     }
 
-    pub fn login(self, login: &str, key: &str) -> Self {
+    pub(crate) fn login(self, login: &str, key: &str) -> Self {
         let credentials = STANDARD.encode(format!("{login}:{key}"));
         self.header("Authorization", &format!("Basic {credentials}"))
     }
 
-    pub async fn send(self, address: SocketAddr) -> Answer {
+    pub(crate) async fn send(self, address: SocketAddr) -> Answer {
         self.send_over(TcpStream::connect(address).await.unwrap())
             .await
     }
 
-    pub async fn send_over(self, mut stream: impl AsyncRead + AsyncWrite + Unpin) -> Answer {
+    pub(crate) async fn send_over(self, mut stream: impl AsyncRead + AsyncWrite + Unpin) -> Answer {
         let mut request = format!(
             "{} {} HTTP/1.1\r\nHost: ws.example.com\r\n",
             self.method, self.target
@@ -124,19 +124,19 @@ impl Answer {
         }
     }
 
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers
             .iter()
             .find(|(known, _)| known == name)
             .map(|(_, value)| value.as_str())
     }
 
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("not JSON: {self:?}"))
     }
 
     /// The code of an error, after checking the shape of the whole.
-    pub fn error_code(&self) -> String {
+    pub(crate) fn error_code(&self) -> String {
         let json = self.json();
         let (error, request) = (&json["error"], &json["request"]);
         assert_eq!(
@@ -163,13 +163,13 @@ impl Answer {
         code.to_owned()
     }
 
-    pub fn error_text(&self) -> String {
+    pub(crate) fn error_text(&self) -> String {
         self.json()["error"]["text"].as_str().unwrap().to_owned()
     }
 }
 
 /// `YYYY-MM-DD_hh:mm:ss`.
-pub fn assert_datetime(text: &str) {
+pub(crate) fn assert_datetime(text: &str) {
     let shape: String = text
         .chars()
         .map(|c| if c.is_ascii_digit() { '0' } else { c })

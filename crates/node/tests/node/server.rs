@@ -14,24 +14,24 @@ use tokio::task::JoinHandle;
 
 use crate::http::{Answer, Ask};
 
-pub struct Server {
-    pub address: SocketAddr,
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
     stop: oneshot::Sender<()>,
     served: JoinHandle<Result<(), ServeError>>,
 }
 
 /// A folder with a store and one account in it.
-pub struct Site {
-    pub dir: TempDir,
-    pub account: Created,
+pub(crate) struct Site {
+    pub(crate) dir: TempDir,
+    pub(crate) account: Created,
 }
 
 impl Site {
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         Self::with(Algorithm::EdDsa).await
     }
 
-    pub async fn with(algorithm: Algorithm) -> Self {
+    pub(crate) async fn with(algorithm: Algorithm) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let store = open(dir.path()).await;
         let account = add_account(&store, "bob@example.com", algorithm).await;
@@ -39,7 +39,7 @@ impl Site {
         Self { dir, account }
     }
 
-    pub fn config(&self) -> Config {
+    pub(crate) fn config(&self) -> Config {
         Config {
             data: self.dir.path().to_owned(),
             listen: "127.0.0.1:0".parse().unwrap(),
@@ -48,15 +48,15 @@ impl Site {
         }
     }
 
-    pub async fn serve(&self) -> Server {
+    pub(crate) async fn serve(&self) -> Server {
         Server::start(self.config()).await
     }
 
-    pub async fn open_store(&self) -> Store {
+    pub(crate) async fn open_store(&self) -> Store {
         open(self.dir.path()).await
     }
 
-    pub async fn account_id(&self) -> AccountId {
+    pub(crate) async fn account_id(&self) -> AccountId {
         let store = self.open_store().await;
         let id = store
             .find_account(&self.account.login)
@@ -67,7 +67,7 @@ impl Site {
         id
     }
 
-    pub async fn limit_tokens(&self, limit: u64) {
+    pub(crate) async fn limit_tokens(&self, limit: u64) {
         let id = self.account_id().await;
         let store = self.open_store().await;
         let token_limit = Some(Some(TokenLimit::Monthly(limit)));
@@ -85,7 +85,7 @@ impl Site {
     }
 
     /// The request with this account's login.
-    pub fn log_in<'a>(&self, ask: Ask<'a>) -> Ask<'a> {
+    pub(crate) fn log_in<'a>(&self, ask: Ask<'a>) -> Ask<'a> {
         ask.login(
             &self.account.login.to_string(),
             self.account.api_key.expose(),
@@ -93,7 +93,7 @@ impl Site {
     }
 
     /// A token for a client that may do everything.
-    pub async fn token(&self, server: &Server, client: &str) -> String {
+    pub(crate) async fn token(&self, server: &Server, client: &str) -> String {
         let target = format!("/webrtc_generate_token?client_id={client}&call_client=*");
         let answer = server.send(self.log_in(crate::http::get(&target))).await;
         assert_eq!(answer.status, 200, "{answer:?}");
@@ -102,11 +102,11 @@ impl Site {
 }
 
 impl Server {
-    pub async fn start(config: Config) -> Self {
+    pub(crate) async fn start(config: Config) -> Self {
         Self::try_start(config).await.unwrap()
     }
 
-    pub async fn try_start(config: Config) -> Result<Self, ServeError> {
+    pub(crate) async fn try_start(config: Config) -> Result<Self, ServeError> {
         let store = open(&config.data).await;
         let (stop, stopped) = oneshot::channel::<()>();
         let (ready, is_ready) = oneshot::channel();
@@ -122,22 +122,22 @@ impl Server {
         }
     }
 
-    pub async fn send(&self, ask: Ask<'_>) -> Answer {
+    pub(crate) async fn send(&self, ask: Ask<'_>) -> Answer {
         ask.send(self.address).await
     }
 
     /// Stops it in good order.
-    pub async fn stop(self) {
+    pub(crate) async fn stop(self) {
         drop(self.stop);
         self.served.await.unwrap().unwrap();
     }
 }
 
-pub async fn open(dir: &Path) -> Store {
+pub(crate) async fn open(dir: &Path) -> Store {
     open_store(dir).await.unwrap()
 }
 
-pub async fn add_account(store: &Store, username: &str, algorithm: Algorithm) -> Created {
+pub(crate) async fn add_account(store: &Store, username: &str, algorithm: Algorithm) -> Created {
     let wanted = NewAccount {
         cloud_id: CloudId::parse("1-2-0").unwrap(),
         username: Username::parse(username).unwrap(),
@@ -150,7 +150,7 @@ pub async fn add_account(store: &Store, username: &str, algorithm: Algorithm) ->
 }
 
 /// Waits for a condition, not for ever.
-pub async fn until(condition: impl AsyncFn() -> bool) {
+pub(crate) async fn until(condition: impl AsyncFn() -> bool) {
     let waiting = async {
         while !condition().await {
             tokio::task::yield_now().await;

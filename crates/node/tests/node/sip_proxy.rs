@@ -15,8 +15,8 @@ use crate::http::{Ask, get};
 use crate::server::{Server, Site, until};
 
 /// One client of the account, on a connection of its own.
-pub struct Client<S> {
-    pub socket: WebSocketStream<S>,
+pub(crate) struct Client<S> {
+    pub(crate) socket: WebSocketStream<S>,
     name: String,
     domain: String,
     cseq: u32,
@@ -26,7 +26,7 @@ const SDP: &str =
     "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\n";
 
 impl Client<TcpStream> {
-    pub async fn connect(site: &Site, server: &Server, name: &str) -> Self {
+    pub(crate) async fn connect(site: &Site, server: &Server, name: &str) -> Self {
         let stream = TcpStream::connect(server.address).await.unwrap();
         Self::over(stream, "ws", site, server.address, name)
             .await
@@ -35,7 +35,7 @@ impl Client<TcpStream> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
-    pub async fn over(
+    pub(crate) async fn over(
         stream: S,
         scheme: &str,
         site: &Site,
@@ -77,12 +77,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         )
     }
 
-    pub async fn say(&mut self, text: String) {
+    pub(crate) async fn say(&mut self, text: String) {
         self.socket.send(Message::text(text)).await.unwrap();
     }
 
     /// The next SIP message.
-    pub async fn hear(&mut self) -> String {
+    pub(crate) async fn hear(&mut self) -> String {
         loop {
             match self
                 .socket
@@ -98,7 +98,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         }
     }
 
-    pub async fn register(&mut self, token: &str) -> String {
+    pub(crate) async fn register(&mut self, token: &str) -> String {
         let (uri, to) = (format!("sip:{}", self.domain), self.address_of(&self.name));
         let contact = format!(
             "<sip:contact@{}.invalid;transport=ws>;expires=600",
@@ -110,7 +110,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         self.hear().await
     }
 
-    pub async fn options(&mut self) -> String {
+    pub(crate) async fn options(&mut self) -> String {
         let options = self.request(
             "OPTIONS",
             "sip:webrtc-1-2-0.aculabcloud.net",
@@ -122,7 +122,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         self.hear().await
     }
 
-    pub async fn invite(&mut self, token: &str, callee: &str) {
+    pub(crate) async fn invite(&mut self, token: &str, callee: &str) {
         self.invite_with(token, callee, SDP).await;
     }
 
@@ -137,7 +137,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     }
 
     /// Reads to the end; the server's reason, if it gave one.
-    pub async fn ended(&mut self) -> Option<CloseFrame> {
+    pub(crate) async fn ended(&mut self) -> Option<CloseFrame> {
         let mut reason = None;
         while let Some(Ok(message)) = self.socket.next().await {
             if let Message::Close(frame) = message {

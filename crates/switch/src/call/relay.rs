@@ -201,6 +201,7 @@ impl Call {
     fn on_invite_response(&mut self, at: usize, response: &Response<'_>, act: &mut Act<'_>) {
         let exchange = &self.exchanges[at];
         let towards = self.leg(exchange.asker.other());
+        let connection = towards.connection;
         if response.status >= 300 {
             exchange.ack_refusal(towards, &self.call_id, response, act);
         }
@@ -227,11 +228,11 @@ impl Call {
                         act.send(towards.connection, ack);
                     }
                 } else {
-                    self.hang_up_fork(at, response, act);
+                    self.hang_up_fork(at, connection, response, act);
                 }
             }
             (Progress::Abandoned | Progress::Closed, 200..300) => {
-                self.hang_up_fork(at, response, act);
+                self.hang_up_fork(at, connection, response, act);
                 self.close(at);
             }
             (Progress::Abandoned, 300..) => self.close(at),

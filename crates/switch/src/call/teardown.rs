@@ -8,7 +8,7 @@ use sip::{MessageWriter, Request, Response};
 use super::exchange::Progress;
 use super::leg::{self, Hop, Leg, Side};
 use super::{Act, Call, Phase, pass};
-use crate::effect::Counter;
+use crate::effect::{Counter, Effect};
 use crate::refusal::{self, Refusal, quoted};
 
 /// How a call ends.
@@ -203,57 +203,74 @@ impl Call {
         act.record(&self.record);
     }
 
-    /// ACK and BYE for a 2xx that nobody wants: a fork, or an answer that crossed a CANCEL.
-    pub(super) fn hang_up_fork(&mut self, at: usize, response: &Response<'_>, act: &mut Act<'_>) {
+    /// A 2xx that came on another connection than its leg's: a client whose connection was lost before
+    /// our ACK repeats its answer on the next one. It proves itself by branch and tag.
+    pub(crate) fn on_stray_answer(
+        &mut self,
+        side: Side,
+        connection: ConnectionId,
+        response: &Response<'_>,
+        act: &mut Act<'_>,
+    ) {
+        let branch = response.headers.via().branch();
+        let meant = self.exchanges.iter().position(|exchange| {
+            exchange.asker == side.other()
+                && exchange.is_invite()
+                && Some(exchange.branch.as_str()) == branch
+        });
+        if let Some(at) = meant
+            && self.is_over()
+        {
+            self.hang_up_fork(at, connection, response, act);
+        }
+    }
+
+    /// ACK and BYE for a 2xx that nobody wants: a fork, an answer that crossed a CANCEL, or one that
+    /// comes after the end.
+    pub(super) fn hang_up_fork(
+        &mut self,
+        at: usize,
+        connection: ConnectionId,
+        response: &Response<'_>,
+        act: &mut Act<'_>,
+    ) {
         let exchange = &self.exchanges[at];
         let towards = self.leg(exchange.asker.other());
         let tag = response.headers.to().tag();
-        let target = response
-            .headers
-            .contacts()
-            .ok()
-            .and_then(|contacts| match contacts.first() {
-                Some(sip::Contact::Address(address)) => Some(address.uri_text),
-                Some(sip::Contact::Star) | None => None,
-            });
-        let fork = Leg {
-            connection: towards.connection,
-            client: towards.client.clone(),
-            domain: towards.domain.clone(),
-            local_tag: towards.local_tag.clone(),
-            remote_tag: tag.map(Into::into),
-            local: towards.local.clone(),
-            remote: towards.remote.clone(),
-            target: target.map_or_else(|| towards.target.clone(), Into::into),
-            cseq: exchange.cseq + 1,
-            remote_cseq: 0,
-        };
-        let branch = leg::mint_branch(self.key, act.random);
-        let hop = Hop {
-            call_id: &self.call_id,
-            branch: &branch,
-            max_forwards: 70,
-            target: None,
-        };
-        act.send(
-            fork.connection,
-            fork.request("ACK", exchange.cseq, &hop).finish(),
-        );
         let is_own_dialog = !exchange.is_initial && tag == towards.remote_tag.as_deref();
-        if is_own_dialog {
-            // A late answer inside the dialog: the dialog's own BYE is on its way.
-            return;
-        }
-        let branch = leg::mint_branch(self.key, act.random);
-        let hop = Hop {
-            call_id: &self.call_id,
-            branch: &branch,
-            max_forwards: 70,
-            target: None,
+        let fork = fork(towards, response);
+        let mut send = |method: &str, cseq: u32, reason: Option<&str>| {
+            let branch = leg::mint_branch(self.key, act.random);
+            let hop = Hop {
+                call_id: &self.call_id,
+                branch: &branch,
+                max_forwards: 70,
+                target: None,
+            };
+            let mut writer = fork.request(method, cseq, &hop);
+            if let Some(reason) = reason {
+                writer.header("Reason", reason);
+            }
+            act.effects.push_back(Effect::Send {
+                connection,
+                message: writer.finish(),
+            });
         };
-        let mut bye = fork.request("BYE", fork.cseq, &hop);
-        bye.header("Reason", "SIP;cause=487;text=\"Request Terminated\"");
-        act.send(fork.connection, bye.finish());
+        send("ACK", exchange.cseq, None);
+        // A late answer inside the dialog: the dialog's own BYE is on its way.
+        if !is_own_dialog {
+            let reason = match &self.record.outcome {
+                Some(outcome) if outcome.status >= 300 => {
+                    format!(
+                        "SIP;cause={};text={}",
+                        outcome.status,
+                        quoted(&outcome.reason)
+                    )
+                }
+                Some(_) | None => "SIP;cause=487;text=\"Request Terminated\"".to_owned(),
+            };
+            send("BYE", fork.cseq.max(exchange.cseq) + 1, Some(&reason));
+        }
     }
 
     /// The final answer to whoever asked, while the other side's is still open.
@@ -308,6 +325,27 @@ impl Call {
         self.exchanges
             .iter()
             .position(|exchange| exchange.is_initial && exchange.is_waiting())
+    }
+}
+
+/// The dialog that a 2xx opens beside the leg's own (RFC 3261 §13.2.2.4).
+fn fork(leg: &Leg, response: &Response<'_>) -> Leg {
+    let contacts = response.headers.contacts().unwrap_or_default();
+    let target = match contacts.first() {
+        Some(sip::Contact::Address(address)) => address.uri_text.into(),
+        Some(sip::Contact::Star) | None => leg.target.clone(),
+    };
+    Leg {
+        connection: leg.connection,
+        client: leg.client.clone(),
+        domain: leg.domain.clone(),
+        local_tag: leg.local_tag.clone(),
+        remote_tag: response.headers.to().tag().map(Into::into),
+        local: leg.local.clone(),
+        remote: leg.remote.clone(),
+        target,
+        cseq: leg.cseq,
+        remote_cseq: 0,
     }
 }
 
