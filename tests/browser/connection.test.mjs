@@ -105,6 +105,17 @@ scenario("the callee's socket is killed before the ACK reaches it: both are told
   assert.equal(await incoming.ended(), 'FAILED');
 });
 
+scenario("the caller's socket is killed before the 200 reaches it: both are told", async (scene) => {
+  const { alice, bob } = await scene.pair();
+  const outgoing = await alice.call(bob);
+  const incoming = await bob.incoming();
+  const lost = scene.proxy.swallow(/SIP\/2.0 200 [^]*CSeq: \d+ INVITE/i);
+  await incoming.answer();
+  await lost;
+  await isTold(scene, incoming, 'bob');
+  assert.equal(await outgoing.ended(), 'FAILED');
+});
+
 scenario("the callee's page crashes in a call: the caller is told within 5 s", async (scene) => {
   const { bob, outgoing } = await scene.connected();
   await bob.crash();
@@ -135,6 +146,19 @@ scenario("the caller's socket is killed while it rings: the callee rings no more
   await scene.proxy.cut(alice.id);
   await incoming.ended(TOLD_WITHIN_MS);
   await scene.trace.until('bob', 'receives', /^CANCEL /);
+});
+
+scenario("the caller's socket is killed while it rings: its app is told, and it can call again", async (scene) => {
+  const { alice, bob } = await scene.pair();
+  const outgoing = await alice.call(bob);
+  await bob.incoming();
+  await outgoing.until('ringing');
+  await scene.proxy.cut(alice.id);
+  // The SDK waits for the answer to its INVITE for ever, on whatever socket, and refuses further calls until it comes.
+  assert.equal(await outgoing.ended(), 'FAILED');
+  const again = await alice.call(bob);
+  await (await bob.incoming()).reject(486);
+  assert.equal(await again.ended(), 'BUSY');
 });
 
 scenario('a REGISTER whose answer is lost with its socket: registered all the same', async (scene) => {

@@ -86,8 +86,12 @@ pub const REGISTRATION_MIN_S: u32 = 60;
 pub const REGISTRATION_DEFAULT_S: u32 = 600;
 /// Instances of one client at a time; the one that registered longest ago gives way.
 pub const BINDINGS_PER_CLIENT: usize = 10;
-/// Answers to REGISTER that may have got lost with their connection, for each shard.
-pub const ORPHANED_REGISTERS: usize = 10_000;
+/// User agents whose last answers may have got lost with their connection, for each shard.
+pub const ORPHANS: usize = 10_000;
+/// Such answers for one user agent.
+pub const ORPHANS_PER_USER_AGENT: usize = 4;
+/// How long the answer to a lost caller's INVITE is kept: its app hangs until it comes.
+pub const ORPHANED_INVITE_TIME: Duration = Duration::from_secs(600);
 
 /// A token with less left does not register: existing clients refresh 3 s before the end, and one that
 /// is given less refreshes in a loop.

@@ -82,11 +82,10 @@ pub fn load(files: &TlsFiles) -> Result<CertifiedKey, CertificateFault> {
         CertificateFault::Unfit {
             cert: files.cert.clone(),
             key: files.key.clone(),
-            why: match error {
-                rustls::Error::InconsistentKeys(_) => {
-                    "the key is that of another certificate".to_owned()
-                }
-                other => other.to_string(),
+            why: if matches!(error, rustls::Error::InconsistentKeys(_)) {
+                "the key is that of another certificate".to_owned()
+            } else {
+                error.to_string()
             },
         }
     })
@@ -104,9 +103,11 @@ fn read<T>(
         Err(source) => return Err(CertificateFault::Unreadable { what, path, source }),
     };
     parse(&pem).map_err(|error| {
-        let detail = match error {
-            PemError::NoItemsFound => String::new(),
-            other => format!(": {other}"),
+        let is_empty = matches!(error, PemError::NoItemsFound);
+        let detail = if is_empty {
+            String::new()
+        } else {
+            format!(": {error}")
         };
         CertificateFault::Empty {
             what,

@@ -57,14 +57,16 @@ pub enum ControlFault {
 
 /// Asks the server that runs on `data`.
 pub async fn ask(data: &Path, question: Value) -> Result<Value, ControlFault> {
-    let unreachable = |source: io::Error| match source.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
-            ControlFault::NoServer(data.to_owned())
+    let unreachable = |source: io::Error| {
+        let data = data.to_owned();
+        if matches!(
+            source.kind(),
+            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
+        ) {
+            ControlFault::NoServer(data)
+        } else {
+            ControlFault::Unreachable { data, source }
         }
-        _ => ControlFault::Unreachable {
-            data: data.to_owned(),
-            source,
-        },
     };
     let conversation = async {
         let (path, _folder) = socket_path(data)?;

@@ -99,3 +99,68 @@ impl RecordWriter {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use model::{AccountId, ClientId, UnixTime};
+    use store::RecordQuery;
+
+    use super::*;
+    use crate::provision::{demo_account, open_store};
+
+    fn record(id: u128, account: AccountId) -> CallRecord {
+        let client = |name| ClientId::parse(name).unwrap();
+        CallRecord {
+            id: RecordId(id),
+            account,
+            caller: client("ann"),
+            callee: client("bob"),
+            call_id: "call".to_owned(),
+            started: UnixTime::from_secs(1),
+            ringing: None,
+            answered: None,
+            outcome: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn what_the_store_refuses_waits_and_the_newest_is_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = open_store(dir.path()).await.unwrap();
+        let demo = demo_account(&store, UnixTime::from_secs(1))
+            .await
+            .unwrap()
+            .unwrap();
+        let account = store.find_account(&demo.login).await.unwrap().unwrap();
+        store.close().await;
+
+        let writer = RecordWriter::default();
+        writer.keep(record(1, account));
+        assert!(!writer.write(&store).await, "the store is closed");
+        let ringing = CallRecord {
+            ringing: Some(UnixTime::from_secs(2)),
+            ..record(1, account)
+        };
+        writer.keep(ringing.clone());
+        writer.keep(record(2, account));
+
+        let store = open_store(dir.path()).await.unwrap();
+        assert!(writer.write(&store).await);
+        let mut kept = store.records(RecordQuery::default()).await.unwrap();
+        kept.sort_by_key(|record| record.id);
+        assert_eq!(kept, [ringing, record(2, account)]);
+        store.close().await;
+    }
+
+    #[test]
+    fn what_waits_is_bounded() {
+        let writer = RecordWriter::default();
+        for id in 0..RECORDS_WAITING as u128 + 2 {
+            writer.keep(record(id, AccountId(1)));
+        }
+        assert_eq!(writer.dropped(), 2);
+        // A call whose record waits already goes on being recorded.
+        writer.keep(record(0, AccountId(1)));
+        assert_eq!(writer.dropped(), 2);
+    }
+}

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use store::{Store, StoreError};
 use switch::Snapshot;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
@@ -35,6 +35,10 @@ const LOCK_FILE: &str = "server.lock";
 const DRAIN_TIME: Duration = Duration::from_secs(2);
 /// How long the store may take for what is left to write.
 const SAVE_TIME: Duration = Duration::from_secs(2);
+/// Connections that wait to be accepted: all clients of a restarted server come back within a second.
+const BACKLOG: u32 = 4_096;
+/// A bug that comes back at once must not fill the log.
+const REVIVE_AFTER: Duration = Duration::from_secs(1);
 /// How often failed logins that lie back are forgotten.
 const FORGET_EVERY: Duration = Duration::from_secs(60);
 
@@ -192,13 +196,15 @@ impl Node {
         let mut attendants = JoinSet::new();
         for shard in 0..shards {
             let signalling = Arc::clone(&signalling);
-            attendants.spawn(async move { signalling.keep_time(shard).await });
+            attendants.spawn(revived(move || {
+                let signalling = Arc::clone(&signalling);
+                async move { signalling.keep_time(shard).await }
+            }));
         }
-        attendants.spawn(directory_watch::run(
-            Arc::clone(&signalling),
-            store.clone(),
-            version,
-        ));
+        let (watching, kept) = (Arc::clone(&signalling), store.clone());
+        attendants.spawn(revived(move || {
+            directory_watch::run(Arc::clone(&watching), kept.clone(), version)
+        }));
         attendants.spawn(forget_failures(Arc::clone(&services)));
         if let Some(certificate) = certificate {
             attendants.spawn(certificate.watch());
@@ -246,9 +252,36 @@ impl Node {
 
 async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServeError> {
     let fault = |source| ServeError::Listen { address, source };
-    let listener = TcpListener::bind(address).await.map_err(fault)?;
+    let open = || {
+        let socket = if address.is_ipv4() {
+            TcpSocket::new_v4()
+        } else {
+            TcpSocket::new_v6()
+        }?;
+        // A restart must not wait for the last connections of before.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    let listener = open().map_err(fault)?;
     let bound = listener.local_addr().map_err(fault)?;
     Ok((listener, bound))
+}
+
+/// Runs a task that never ends, again and again: a bug in it is logged, and does not end what it attends to.
+async fn revived<F: Future<Output = ()> + Send + 'static>(task: impl Fn() -> F) {
+    loop {
+        // Aborted when this is dropped.
+        let mut running = JoinSet::new();
+        running.spawn(task());
+        match running.join_next().await {
+            Some(Err(error)) if error.is_panic() => {
+                tracing::error!(%error, "a task of the server ended by a bug and is started again");
+                tokio::time::sleep(REVIVE_AFTER).await;
+            }
+            Some(_) | None => return,
+        }
+    }
 }
 
 async fn forget_failures(services: Arc<Services>) {

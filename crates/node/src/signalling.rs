@@ -197,6 +197,14 @@ impl Signalling {
         }
     }
 
+    /// Tells the shard that a connection is gone, unless it knows.
+    fn lose(&self, shard: usize, connection: ConnectionId) {
+        let mut owned = lock(&self.shards[shard].owned);
+        if owned.outboxes.remove(&connection).is_some() {
+            self.step(shard, &mut owned, Input::Lost { connection });
+        }
+    }
+
     fn give(&self, shard: usize, input: Input<'_>) {
         self.step(shard, &mut lock(&self.shards[shard].owned), input);
     }
@@ -273,12 +281,12 @@ impl Drop for Session {
         let Some(shard) = self.shard else {
             return;
         };
-        let mut owned = lock(&self.signalling.shards[shard].owned);
-        if owned.outboxes.remove(&self.connection).is_some() {
-            let lost = Input::Lost {
-                connection: self.connection,
-            };
-            self.signalling.step(shard, &mut owned, lost);
+        if !std::thread::panicking() {
+            self.signalling.lose(shard, self.connection);
+        } else if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            // A bug has just ended this task. If telling the shard meets another one, it must not end the process.
+            let (signalling, connection) = (Arc::clone(&self.signalling), self.connection);
+            runtime.spawn(async move { signalling.lose(shard, connection) });
         }
     }
 }

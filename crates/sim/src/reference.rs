@@ -231,7 +231,9 @@ impl Reference {
         if status != 200 {
             let must_work = reading.from_browser
                 && binds
-                && registers.is_some()
+                && registers.is_some_and(|issued| {
+                    issued.expires.since(scene.now.unix) >= limits::REGISTRATION_TOKEN_REST
+                })
                 && asked.expires_s >= u64::from(limits::REGISTRATION_MIN_S);
             return if must_work {
                 Err(format!("a good REGISTER of {} was answered {status}", asked.client))

@@ -129,6 +129,8 @@ counters! {
     TokenVerified => "tokens_verified",
     /// An answer to an orphaned REGISTER was repeated on a new connection.
     RegisterRescued => "registers_rescued",
+    /// A caller that came back was told that its call has ended.
+    InviteRescued => "invites_rescued",
     /// A call was routed to a client.
     CallRouted => "calls_routed",
     /// A call was answered.

@@ -24,7 +24,7 @@ impl Shard {
         self.connections.is_empty()
             && self.location.is_empty()
             && self.calls.is_empty()
-            && self.orphans.len() == 0
+            && self.orphans.is_empty()
             && self.timers.len() == 0
             && self.per_account.is_empty()
     }

@@ -1,77 +1,78 @@
-//! Answers to REGISTER that may have got lost together with their connection.
+//! Final answers that may have got lost together with their connection.
 //!
-//! A stock client whose connection dies while its REGISTER is unanswered never registers again by
-//! itself, but does accept the answer to that old request on its next connection (it matches by
-//! branch) and then registers afresh. So the answer is kept for as long as the client waits for it
-//! (timer F), by the client's Via sent-by, which is unique for each user agent. Never kept longer.
+//! Stock clients wait for an answer on whatever connection they have, and match it by its branch:
+//! - one whose connection dies while its REGISTER is unanswered never registers again by itself,
+//!   but does so afresh as soon as the old answer comes on its next connection;
+//! - one whose connection dies while it calls never tells its app that the call has ended, and
+//!   makes no other, until the old INVITE is answered.
+//!
+//! So such answers are kept by the client's Via sent-by, which is unique for each user agent, and
+//! handed out as that user agent comes back. Each is kept for a bounded time, and so are all.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use model::{AccountId, ConnectionId, Instant, limits};
+use model::{AccountId, Instant, limits};
+use sip::{Method, Request};
 
+/// What the answer is to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Question {
+    Register,
+    Invite,
+}
+
+/// An answer that may have got lost.
 #[derive(Debug)]
-struct Orphan {
-    account: AccountId,
-    connection: ConnectionId,
-    /// The From address: the same sent-by from another client is another user agent.
-    from: Box<str>,
-    answer: Vec<u8>,
-    until: Instant,
+pub(crate) struct Orphan {
+    pub(crate) question: Question,
+    pub(crate) account: AccountId,
+    /// User of the From address: the same sent-by from another client is another user agent.
+    pub(crate) client: Box<str>,
+    pub(crate) answer: Vec<u8>,
+    pub(crate) until: Instant,
 }
 
 #[derive(Debug, Default)]
 pub(crate) struct Orphans {
-    by_sent_by: BTreeMap<Box<str>, Orphan>,
+    by_sent_by: BTreeMap<Box<str>, Vec<Orphan>>,
     by_end: BTreeSet<(Instant, Box<str>)>,
 }
 
 impl Orphans {
-    /// Keeps an answer.
-    pub(crate) fn keep(
-        &mut self,
-        now: Instant,
-        account: AccountId,
-        connection: ConnectionId,
-        request: &sip::Request<'_>,
-        answer: &[u8],
-    ) {
-        let sent_by = request.headers.via().sent_by;
-        self.forget(sent_by);
-        if self.by_end.len() == limits::ORPHANED_REGISTERS
-            && let Some((_, first)) = self.by_end.pop_first()
+    /// Keeps an answer; one to REGISTER replaces the one before.
+    pub(crate) fn keep(&mut self, sent_by: &str, orphan: Orphan) {
+        if self.by_end.len() >= limits::ORPHANS
+            && let Some((_, first)) = self.by_end.first().cloned()
         {
-            self.by_sent_by.remove(&first);
+            self.forget(&first);
         }
-        let until = now + limits::TRANSACTION_TIME;
-        let orphan = Orphan {
-            account,
-            connection,
-            from: request.headers.from().uri_text.into(),
-            answer: answer.to_vec(),
-            until,
-        };
-        self.by_end.insert((until, sent_by.into()));
-        self.by_sent_by.insert(sent_by.into(), orphan);
+        let mut kept = self.forget(sent_by);
+        if orphan.question == Question::Register {
+            kept.retain(|other| other.question != Question::Register);
+        }
+        if kept.len() == limits::ORPHANS_PER_USER_AGENT {
+            kept.remove(0);
+        }
+        kept.push(orphan);
+        self.put(sent_by, kept);
     }
 
-    /// The first request of a connection has come: hands out the answer that its user agent may
-    /// still wait for. A user agent that registers by itself waits for none.
-    pub(crate) fn claim(
-        &mut self,
-        account: AccountId,
-        connection: ConnectionId,
-        request: &sip::Request<'_>,
-    ) -> Option<Vec<u8>> {
+    /// The first request of a connection has come: hands out what its user agent may still wait for.
+    /// One that registers by itself does not wait for an answer to REGISTER.
+    pub(crate) fn claim(&mut self, account: AccountId, request: &Request<'_>) -> Vec<Orphan> {
         let sent_by = request.headers.via().sent_by;
-        let orphan = self.by_sent_by.get(sent_by)?;
-        if orphan.account != account
-            || orphan.connection == connection
-            || *orphan.from != *request.headers.from().uri_text
-        {
-            return None;
+        if !self.by_sent_by.contains_key(sent_by) {
+            return Vec::new();
         }
-        let orphan = self.forget(sent_by)?;
-        (request.method != sip::Method::Register).then_some(orphan.answer)
+        let client = request.headers.from().uri.user_decoded();
+        let is_theirs = |orphan: &Orphan| orphan.account == account && *orphan.client == *client;
+        let (mut theirs, others): (Vec<_>, Vec<_>) =
+            self.forget(sent_by).into_iter().partition(is_theirs);
+        self.put(sent_by, others);
+        if request.method == Method::Register {
+            theirs.retain(|orphan| orphan.question != Question::Register);
+        }
+        theirs
     }
 
     /// When the first of them may go.
@@ -80,21 +81,34 @@ impl Orphans {
     }
 
     pub(crate) fn forget_ended(&mut self, now: Instant) {
-        while let Some((until, _)) = self.by_end.first()
-            && *until <= now
-            && let Some((_, sent_by)) = self.by_end.pop_first()
+        while let Some((until, sent_by)) = self.by_end.first().cloned()
+            && until <= now
         {
-            self.by_sent_by.remove(&sent_by);
+            let mut kept = self.forget(&sent_by);
+            kept.retain(|orphan| now < orphan.until);
+            self.put(&sent_by, kept);
         }
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.by_sent_by.len()
+    pub(crate) fn is_empty(&self) -> bool {
+        self.by_sent_by.is_empty()
     }
 
-    fn forget(&mut self, sent_by: &str) -> Option<Orphan> {
-        let (sent_by, orphan) = self.by_sent_by.remove_entry(sent_by)?;
-        self.by_end.remove(&(orphan.until, sent_by));
-        Some(orphan)
+    fn put(&mut self, sent_by: &str, orphans: Vec<Orphan>) {
+        if orphans.is_empty() {
+            return;
+        }
+        for orphan in &orphans {
+            self.by_end.insert((orphan.until, sent_by.into()));
+        }
+        self.by_sent_by.insert(sent_by.into(), orphans);
+    }
+
+    fn forget(&mut self, sent_by: &str) -> Vec<Orphan> {
+        let orphans = self.by_sent_by.remove(sent_by).unwrap_or_default();
+        for orphan in &orphans {
+            self.by_end.remove(&(orphan.until, sent_by.into()));
+        }
+        orphans
     }
 }

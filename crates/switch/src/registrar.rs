@@ -13,6 +13,7 @@ use crate::admission;
 use crate::call::Act;
 use crate::effect::Counter;
 use crate::location::{Binding, ExpiryShift};
+use crate::orphan::{Orphan, Question};
 use crate::refusal::{self, Refusal};
 use crate::shard::Shard;
 use crate::timer::Due;
@@ -31,11 +32,14 @@ impl Shard {
             Ok(answer) => answer,
             Err(refusal) => refusal.answer(request, &self.plain_tag()),
         };
-        let before = self.orphans.first_end();
-        self.orphans
-            .keep(now.mono, account, connection, request, &answer);
-        self.timers
-            .shift(Due::Orphan, before, self.orphans.first_end());
+        let orphan = Orphan {
+            question: Question::Register,
+            account,
+            client: request.headers.from().uri.user_decoded().into(),
+            answer: answer.clone(),
+            until: now.mono + limits::TRANSACTION_TIME,
+        };
+        self.keep_orphan(request.headers.via().sent_by, orphan);
         self.act(now).send(connection, answer);
     }
 

@@ -15,7 +15,7 @@ use crate::effect::{Closing, Counter, Effect};
 use crate::input::{Input, Snapshot};
 use crate::location::Location;
 use crate::options;
-use crate::orphan::Orphans;
+use crate::orphan::{Orphan, Orphans, Question};
 use crate::random::Random;
 use crate::refusal::{self, Refusal};
 use crate::table::Keyed;
@@ -200,13 +200,16 @@ impl Shard {
         self.connections.insert(connection, fresh);
 
         let before = self.orphans.first_end();
-        let rescued = self.orphans.claim(account, connection, request);
+        let orphans = self.orphans.claim(account, request);
         self.timers
             .shift(Due::Orphan, before, self.orphans.first_end());
-        if let Some(answer) = rescued {
-            let mut act = self.act(now);
-            act.count(Counter::RegisterRescued);
-            act.send(connection, answer);
+        let mut act = self.act(now);
+        for orphan in orphans {
+            act.count(match orphan.question {
+                Question::Register => Counter::RegisterRescued,
+                Question::Invite => Counter::InviteRescued,
+            });
+            act.send(connection, orphan.answer);
         }
         true
     }
@@ -373,8 +376,22 @@ impl Shard {
             self.shift_client(lost.account, client, shift);
         }
         for key in lost.calls {
+            let unheard = self
+                .calls
+                .get(&key)
+                .and_then(|call| call.unheard(connection, now));
+            if let Some((sent_by, orphan)) = unheard {
+                self.keep_orphan(&sent_by, orphan);
+            }
             self.drive(now, key, |call, act| call.on_lost(connection, act));
         }
+    }
+
+    pub(crate) fn keep_orphan(&mut self, sent_by: &str, orphan: Orphan) {
+        let before = self.orphans.first_end();
+        self.orphans.keep(sent_by, orphan);
+        self.timers
+            .shift(Due::Orphan, before, self.orphans.first_end());
     }
 
     fn on_snapshot(&mut self, now: Now, snapshot: Arc<Snapshot>) {

@@ -52,7 +52,10 @@ impl Services {
     fn client_address(&self, peer: &Peer, headers: &HeaderMap) -> IpAddr {
         let forwarded = || {
             let last = headers.get_all("x-forwarded-for").iter().next_back()?;
-            last.to_str().ok()?.rsplit(',').next()?.trim().parse().ok()
+            let last = last.to_str().ok()?.rsplit(',').next()?.trim();
+            // Some proxies write the port as well.
+            let with_port = || last.parse::<SocketAddr>().map(|address| address.ip());
+            last.parse().or_else(|_| with_port()).ok()
         };
         let address = if self.behind_tls_proxy {
             forwarded()

@@ -60,21 +60,16 @@ fn place(services: &Services, peer: &Peer, address: IpAddr) -> Result<Arc<Place>
 }
 
 fn refusal(why: &WebSocketUpgradeRejection) -> Fault {
-    use WebSocketUpgradeRejection as Why;
-
-    let upgrade_required = || {
-        let text = "This path is for WebSocket clients with the subprotocol 'sip'";
-        Fault::http(StatusCode::UPGRADE_REQUIRED, text)
-            .with(UPGRADE, HeaderValue::from_static("websocket"))
-            .with(CONNECTION, HeaderValue::from_static("Upgrade"))
-            .with(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"))
-    };
-    match why {
-        Why::WebSocketKeyHeaderMissing(_) => Fault::http(
+    if matches!(why, WebSocketUpgradeRejection::WebSocketKeyHeaderMissing(_)) {
+        return Fault::http(
             StatusCode::BAD_REQUEST,
             "The header Sec-WebSocket-Key is missing",
-        ),
-        // No upgrade was asked for, or to something else, or in an older form.
-        _ => upgrade_required(),
+        );
     }
+    // No upgrade was asked for, or to something else, or in an older form.
+    let text = "This path is for WebSocket clients with the subprotocol 'sip'";
+    Fault::http(StatusCode::UPGRADE_REQUIRED, text)
+        .with(UPGRADE, HeaderValue::from_static("websocket"))
+        .with(CONNECTION, HeaderValue::from_static("Upgrade"))
+        .with(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"))
 }

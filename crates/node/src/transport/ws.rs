@@ -192,20 +192,20 @@ impl Conversation {
 
     /// What to do about a frame that could not be read.
     fn broken(&self, error: Error) -> Ending {
-        let Ok(error) = error.into_inner().downcast::<tungstenite::Error>() else {
-            return Ending::Lost;
-        };
-        match *error {
-            tungstenite::Error::Capacity(_) => {
-                self.count(Some(Counter::TooLarge));
-                Ending::Close(Closing::TOO_LARGE)
-            }
-            tungstenite::Error::Utf8(_) => Ending::Close(NOT_UTF8),
-            tungstenite::Error::Protocol(
-                tungstenite::error::ProtocolError::ResetWithoutClosingHandshake,
-            ) => Ending::Lost,
-            tungstenite::Error::Protocol(_) => Ending::Close(BROKEN_FRAME),
-            _ => Ending::Lost,
+        use tungstenite::Error as Broken;
+        use tungstenite::error::ProtocolError::ResetWithoutClosingHandshake;
+
+        let error = error.into_inner().downcast().map(|error| *error);
+        if matches!(error, Ok(Broken::Capacity(_))) {
+            self.count(Some(Counter::TooLarge));
+            Ending::Close(Closing::TOO_LARGE)
+        } else if matches!(error, Ok(Broken::Utf8(_))) {
+            Ending::Close(NOT_UTF8)
+        } else if matches!(&error, Ok(Broken::Protocol(what)) if *what != ResetWithoutClosingHandshake)
+        {
+            Ending::Close(BROKEN_FRAME)
+        } else {
+            Ending::Lost
         }
     }
 

@@ -110,6 +110,7 @@ async fn behind_a_proxy_the_address_is_the_one_it_appended() {
         );
     }
     assert_eq!(fail(&server, Some("192.0.2.7")).await.status, 429);
+    assert_eq!(fail(&server, Some("192.0.2.7:49152")).await.status, 429);
     assert_eq!(fail(&server, Some("192.0.2.8")).await.status, 401);
     assert_eq!(
         fail(&server, Some("192.0.2.7, 192.0.2.9")).await.status,

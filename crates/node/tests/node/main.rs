@@ -1,5 +1,7 @@
 //! The node as its clients and its operator meet it: real sockets, a real store, no stand-ins.
 
+#![allow(clippy::unwrap_used, reason = "a test that meets the unexpected ends")]
+
 mod control;
 mod http;
 mod login;

@@ -84,17 +84,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     /// The next SIP message.
     pub(crate) async fn hear(&mut self) -> String {
         loop {
-            match self
-                .socket
-                .next()
-                .await
-                .expect("the connection is open")
-                .unwrap()
-            {
-                Message::Text(text) => return text.as_str().to_owned(),
-                Message::Ping(_) => {}
-                other => panic!("not a message: {other:?}"),
+            let frame = self.socket.next().await.expect("the connection is open");
+            let frame = frame.unwrap();
+            if let Message::Text(text) = frame {
+                return text.as_str().to_owned();
             }
+            assert!(frame.is_ping(), "not a message: {frame:?}");
         }
     }
 
@@ -134,6 +129,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         );
         let invite = self.request("INVITE", &uri, &uri, &extra, sdp);
         self.say(invite).await;
+    }
+
+    /// Says that it rings: only now may the call be cancelled (RFC 3261 §9.1).
+    pub(crate) async fn ring(&mut self, invite: &str) {
+        let repeated = ["Via: ", "From: ", "Call-ID: ", "CSeq: "];
+        let rows = invite
+            .lines()
+            .filter(|row| repeated.iter().any(|name| row.starts_with(name)));
+        let mut ringing = "SIP/2.0 180 Ringing\r\n".to_owned();
+        ringing.extend(rows.flat_map(|row| [row, "\r\n"]));
+        let to = invite.lines().find(|row| row.starts_with("To: ")).unwrap();
+        ringing.push_str(&format!("{to};tag=callee\r\nContent-Length: 0\r\n\r\n"));
+        self.say(ringing).await;
     }
 
     /// Reads to the end; the server's reason, if it gave one.
@@ -333,6 +341,9 @@ async fn a_call_is_routed_between_two_connections_and_a_lost_one_ends_it() {
         "a token is nobody else's: {invite}"
     );
 
+    bob.ring(&invite).await;
+    // Trying, perhaps, and the ringing of the other side.
+    while !ann.hear().await.starts_with("SIP/2.0 180") {}
     drop(ann);
     let cancel = bob.hear().await;
     assert!(cancel.starts_with("CANCEL "), "{cancel}");
@@ -351,6 +362,28 @@ async fn a_call_is_routed_between_two_connections_and_a_lost_one_ends_it() {
     );
     assert!(record.outcome.is_some(), "{record:?}");
     store.close().await;
+}
+
+#[tokio::test]
+async fn a_callee_that_does_not_answer_stops_ringing_when_the_time_has_come() {
+    let site = Site::new().await;
+    let mut config = site.config();
+    config.no_answer_s = 1;
+    let server = Server::start(config).await;
+    let (ann_token, bob_token) = (
+        site.token(&server, "ann").await,
+        site.token(&server, "bob").await,
+    );
+    let mut bob = Client::connect(&site, &server, "bob").await;
+    assert!(bob.register(&bob_token).await.starts_with("SIP/2.0 200"));
+    let mut ann = Client::connect(&site, &server, "ann").await;
+    ann.invite(&ann_token, "bob").await;
+    let invite = bob.hear().await;
+    bob.ring(&invite).await;
+    let cancel = bob.hear().await;
+    assert!(cancel.starts_with("CANCEL "), "{cancel}");
+    while !ann.hear().await.starts_with("SIP/2.0 480") {}
+    server.stop().await;
 }
 
 #[tokio::test]

@@ -18,7 +18,10 @@ async fn calls_are_ended_and_connections_closed_with_1001() {
     bob.register(&bob_token).await;
     let mut ann = Client::connect(&site, &server, "ann").await;
     ann.invite(&ann_token, "bob").await;
-    assert!(bob.hear().await.starts_with("INVITE "));
+    let invite = bob.hear().await;
+    assert!(invite.starts_with("INVITE "), "{invite}");
+    bob.ring(&invite).await;
+    while !ann.hear().await.starts_with("SIP/2.0 180") {}
     // One that has not said who it is.
     let mut stranger = Client::connect(&site, &server, "stranger").await;
 

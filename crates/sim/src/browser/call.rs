@@ -152,16 +152,29 @@ impl Browser {
         }
     }
 
-    /// The socket is gone: the SDK ends every call with FAILED and can send nothing.
+    /// The socket is gone: the SDK ends every call with FAILED and can send nothing. A callee whose 200 has had no ACK
+    /// yet goes on repeating it on the next socket, and leaves when the ACK comes or 32 s have passed.
     pub(super) fn lose_call(&mut self, at: usize) {
-        if !self.calls[at].is_gone() {
-            let cause = self.calls[at].cause.unwrap_or("FAILED");
-            self.calls[at].state = CallState::Gone;
-            self.calls[at].unacknowledged = None;
-            self.calls[at].reinvite = None;
-            let call = self.calls[at].key;
-            self.tell(Heard::Disconnected { call, cause });
+        let call = &mut self.calls[at];
+        if call.is_gone() {
+            return;
         }
+        call.reinvite = None;
+        call.cause.get_or_insert("FAILED");
+        let waits_for_ack = call.has_dialog()
+            && call
+                .unacknowledged
+                .as_ref()
+                .is_some_and(|open| open.branch == call.invite_branch);
+        if waits_for_ack {
+            call.state = CallState::Leaving;
+            call.bye_after_ack.get_or_insert_default();
+            return;
+        }
+        call.unacknowledged = None;
+        call.state = CallState::Gone;
+        let (call, cause) = (call.key, call.cause.unwrap_or("FAILED"));
+        self.tell(Heard::Disconnected { call, cause });
     }
 
     pub(super) fn end_call(&mut self, at: usize, cause: &'static str) {

@@ -23,6 +23,8 @@ struct Asked {
 pub(super) struct Answers {
     connections: BTreeMap<ConnectionId, BTreeMap<Key, Asked>>,
     rubbish: BTreeMap<ConnectionId, u32>,
+    /// Answers to REGISTER: one that got lost with its connection may be repeated once on the next.
+    registers: BTreeMap<Key, (ConnectionId, String)>,
     deadlines: BTreeSet<(u64, ConnectionId, Key)>,
 }
 
@@ -71,6 +73,12 @@ impl Answers {
             .get_mut(&connection)
             .and_then(|asked| asked.get_mut(&key));
         let Some(asked) = asked else {
+            if let Some((first, heads)) = self.registers.remove(&key)
+                && first != connection
+                && heads == identity(response)
+            {
+                return Ok(());
+            }
             let rubbish = self.rubbish.entry(connection).or_default();
             if *rubbish > 0 {
                 *rubbish -= 1;
@@ -88,6 +96,10 @@ impl Answers {
             return Ok(());
         }
         asked.finals += 1;
+        if response.headers.cseq().method == Method::Register {
+            self.registers
+                .insert(key.clone(), (connection, identity(response)));
+        }
         let entry = (asked.deadline, connection, key);
         self.deadlines.remove(&entry);
         if asked.finals > asked.copies {
@@ -116,4 +128,16 @@ impl Answers {
             Some(_) | None => Ok(()),
         }
     }
+}
+
+/// What a repeated answer must have in common with the first.
+fn identity(response: &sip::Response<'_>) -> String {
+    let headers = &response.headers;
+    format!(
+        "{} {} {} {}",
+        response.status,
+        headers.from().uri_text,
+        headers.call_id(),
+        headers.cseq().number
+    )
 }

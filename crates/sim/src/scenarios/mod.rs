@@ -1,1 +1,95 @@
-//! Named scenarios.
+//! Named scenarios: what must happen in one situation, exactly. Each is a test, and each can be drawn as a ladder.
+//!
+//! A feature begins here. A scenario asserts outcomes that a client or an operator can see; the checks of the world run
+//! beside it after every step, and at the end nothing may be left.
+
+mod cancel;
+mod connection;
+mod dialog;
+mod hangup;
+mod instance;
+mod limit;
+mod loss;
+mod odd;
+mod operator;
+mod permission;
+mod registration;
+mod setup;
+mod stage;
+mod sweep;
+mod token;
+
+pub use stage::Stage;
+
+/// A situation and what must come of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Scenario {
+    /// Its name on the command line.
+    pub name: &'static str,
+    /// One sentence.
+    pub story: &'static str,
+    /// Plays it; panics where something else happens.
+    pub play: fn(&mut Stage),
+}
+
+/// Every scenario, by theme.
+pub fn all() -> Vec<Scenario> {
+    [
+        registration::ALL,
+        token::ALL,
+        instance::ALL,
+        connection::ALL,
+        permission::ALL,
+        setup::ALL,
+        cancel::ALL,
+        hangup::ALL,
+        dialog::ALL,
+        loss::ALL,
+        odd::ALL,
+        limit::ALL,
+        operator::ALL,
+        sweep::ALL,
+    ]
+    .concat()
+}
+
+/// The scenario of a name.
+pub fn find(name: &str) -> Option<Scenario> {
+    all().into_iter().find(|scenario| scenario.name == name)
+}
+
+/// Names scenarios and makes each a test.
+macro_rules! scenarios {
+    ($($name:ident: $story:literal,)+) => {
+        pub(super) const ALL: &[crate::scenarios::Scenario] = &[
+            $(crate::scenarios::Scenario { name: stringify!($name), story: $story, play: $name },)+
+        ];
+
+        #[cfg(test)]
+        mod tests {
+            $(
+                #[test]
+                fn $name() {
+                    let mut stage = crate::scenarios::Stage::new();
+                    super::$name(&mut stage);
+                    stage.ends();
+                }
+            )+
+        }
+    };
+}
+pub(crate) use scenarios;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_scenarios_have_one_name() {
+        let names: Vec<_> = all().iter().map(|scenario| scenario.name).collect();
+        let mut unique = names.clone();
+        unique.sort_unstable();
+        unique.dedup();
+        assert_eq!(unique.len(), names.len());
+    }
+}

@@ -47,7 +47,10 @@ pub(crate) struct Exchange {
     pub(crate) branch: String,
     pub(crate) cseq: u32,
     pub(crate) target: Box<str>,
+    /// Whether the other side has answered anything yet.
     pub(crate) provisional: bool,
+    /// Whether the asker has acknowledged its final answer.
+    pub(crate) is_heard: bool,
     pub(crate) cancelling: Cancelling,
     pub(crate) progress: Progress,
     pub(crate) deadline: Instant,
@@ -73,6 +76,7 @@ impl Exchange {
             cseq: towards.cseq,
             target: towards.target.clone(),
             provisional: false,
+            is_heard: false,
             cancelling: Cancelling::No,
             progress: Progress::Waiting,
             deadline,

@@ -78,6 +78,8 @@ pub(crate) struct Call {
     call_id: Box<str>,
     caller: Leg,
     callee: Leg,
+    /// The caller's Via sent-by, which it keeps when it comes back on another connection.
+    caller_sent_by: Box<str>,
     phase: Phase,
     exchanges: Vec<Exchange>,
     record: CallRecord,

@@ -122,12 +122,15 @@ impl Call {
     /// The ACK of a 2xx goes end to end; one of a refusal ends here (RFC 3261 §13.2.2.4, §17.1.1.3).
     fn on_ack(&mut self, side: Side, request: &Request<'_>, act: &mut Act<'_>) {
         let number = request.headers.cseq().number;
-        let accepted = self.exchanges.iter().position(|exchange| {
-            exchange.asker == side
-                && exchange.asker_cseq == number
-                && matches!(exchange.progress, Progress::Accepted { ack: None, .. })
+        let answered = self.exchanges.iter().position(|exchange| {
+            exchange.asker == side && exchange.asker_cseq == number && exchange.is_invite()
         });
-        if let Some(at) = accepted {
+        let Some(at) = answered else { return };
+        self.exchanges[at].is_heard = true;
+        if matches!(
+            self.exchanges[at].progress,
+            Progress::Accepted { ack: None, .. }
+        ) {
             self.send_ack(at, Some(request), act);
         }
     }

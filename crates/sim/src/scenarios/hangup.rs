@@ -1,0 +1,3 @@
+//! To be told.
+
+pub(super) const ALL: &[crate::scenarios::Scenario] = &[];
