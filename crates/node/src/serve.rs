@@ -132,8 +132,17 @@ struct Node {
     finish: watch::Sender<bool>,
 }
 
-impl Node {
-    async fn start(config: &Config, store: Store) -> Result<Self, ServeError> {
+/// What is there before the doors open.
+struct Core {
+    signalling: Arc<Signalling>,
+    records: Arc<RecordWriter>,
+    quota: Arc<QuotaKeeper>,
+    /// The version of the directory that was loaded.
+    version: u64,
+}
+
+impl Core {
+    async fn load(config: &Config, store: &Store) -> Result<Self, ServeError> {
         let now = Clock::unix();
         let dangling = store
             .end_dangling_records(now, "the server was killed during the call")
@@ -141,22 +150,59 @@ impl Node {
         if dangling > 0 {
             tracing::warn!(
                 calls = dangling,
-                "the server was killed before; the calls of that time are marked as ended"
+                "the server was killed before; its calls are marked as ended"
             );
         }
-        let (published, version) =
-            directory_watch::load(&store, config.settings(), Arc::new(Snapshot::default())).await?;
+        let nothing = Arc::new(Snapshot::default());
+        let (published, version) = directory_watch::load(store, config.settings(), nothing).await?;
         let records = Arc::new(RecordWriter::default());
-        let quota = Arc::new(QuotaKeeper::load(&store, now).await?);
-        let shards = config.shard_count();
+        let quota = Arc::new(QuotaKeeper::load(store, now).await?);
         let counters = Arc::new(Counters::default());
-        let signalling = Arc::new(Signalling::new(
-            shards,
+        let signalling = Signalling::new(
+            config.shard_count(),
             published,
             Arc::clone(&records),
             counters,
-        ));
+        );
+        Ok(Self {
+            signalling: Arc::new(signalling),
+            records,
+            quota,
+            version,
+        })
+    }
 
+    /// The tasks that write what must be kept; they end when `finish` turns true and all is written.
+    fn keepers(&self, store: &Store, finish: &watch::Receiver<bool>) -> Vec<JoinHandle<()>> {
+        let (records, quota) = (Arc::clone(&self.records), Arc::clone(&self.quota));
+        vec![
+            tokio::spawn(records.run(store.clone(), finish.clone())),
+            tokio::spawn(quota.run(store.clone(), finish.clone())),
+        ]
+    }
+
+    /// The tasks that wake the shards and look for changes of accounts.
+    fn attendants(&self, store: &Store) -> JoinSet<()> {
+        let mut attendants = JoinSet::new();
+        for shard in 0..self.signalling.shard_count() {
+            let signalling = Arc::clone(&self.signalling);
+            attendants.spawn(revived(move || {
+                let signalling = Arc::clone(&signalling);
+                async move { signalling.keep_time(shard).await }
+            }));
+        }
+        let (signalling, store, version) =
+            (Arc::clone(&self.signalling), store.clone(), self.version);
+        attendants.spawn(revived(move || {
+            directory_watch::run(Arc::clone(&signalling), store.clone(), version)
+        }));
+        attendants
+    }
+}
+
+impl Node {
+    async fn start(config: &Config, store: Store) -> Result<Self, ServeError> {
+        let core = Core::load(config, &store).await?;
         let certificate = config
             .tls
             .as_ref()
@@ -164,7 +210,7 @@ impl Node {
             .transpose()?
             .map(Arc::new);
         let tls = certificate.clone().map(TlsAcceptor::new).transpose()?;
-        let (tcp, address) = listen(config.listen).await?;
+        let (tcp, address) = listen(config.listen)?;
         let control = ControlSocket::bind(&config.data).map_err(|source| ServeError::Control {
             data: config.data.clone(),
             source,
@@ -173,8 +219,8 @@ impl Node {
         let stopping = watch::Sender::new(false);
         let capacity = Arc::new(Capacity::new(config.bounds, stopping.clone()));
         let services = Arc::new(Services {
-            signalling: Arc::clone(&signalling),
-            quota: Arc::clone(&quota),
+            signalling: Arc::clone(&core.signalling),
+            quota: Arc::clone(&core.quota),
             failures: LoginFailures::default(),
             pepper: store.pepper().await?,
             capacity: Arc::clone(&capacity),
@@ -182,29 +228,15 @@ impl Node {
             bounds: config.bounds,
         });
         let answerer = Answerer {
-            signalling: Arc::clone(&signalling),
+            signalling: Arc::clone(&core.signalling),
             capacity,
-            records: Arc::clone(&records),
+            records: Arc::clone(&core.records),
             listen: address,
         };
 
         let (finish, finished) = watch::channel(false);
-        let keepers = vec![
-            tokio::spawn(records.run(store.clone(), finished.clone())),
-            tokio::spawn(quota.run(store.clone(), finished)),
-        ];
-        let mut attendants = JoinSet::new();
-        for shard in 0..shards {
-            let signalling = Arc::clone(&signalling);
-            attendants.spawn(revived(move || {
-                let signalling = Arc::clone(&signalling);
-                async move { signalling.keep_time(shard).await }
-            }));
-        }
-        let (watching, kept) = (Arc::clone(&signalling), store.clone());
-        attendants.spawn(revived(move || {
-            directory_watch::run(Arc::clone(&watching), kept.clone(), version)
-        }));
+        let keepers = core.keepers(&store, &finished);
+        let mut attendants = core.attendants(&store);
         attendants.spawn(forget_failures(Arc::clone(&services)));
         if let Some(certificate) = certificate {
             attendants.spawn(certificate.watch());
@@ -212,6 +244,7 @@ impl Node {
         let mut doors = JoinSet::new();
         doors.spawn(async move { match accept(Listener { tcp, tls, services }).await {} });
         doors.spawn(control.run(Arc::new(answerer)));
+        let signalling = core.signalling;
         Ok(Self {
             address,
             signalling,
@@ -250,7 +283,7 @@ impl Node {
     }
 }
 
-async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServeError> {
+fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServeError> {
     let fault = |source| ServeError::Listen { address, source };
     let open = || {
         let socket = if address.is_ipv4() {

@@ -152,15 +152,20 @@ impl Browser {
         }
     }
 
-    /// The socket is gone: the SDK ends every call with FAILED and can send nothing. A callee whose 200 has had no ACK
-    /// yet goes on repeating it on the next socket, and leaves when the ACK comes or 32 s have passed.
+    /// The socket is gone: the SDK ends every call with FAILED and can send nothing.
+    ///
+    /// Two calls outlive the socket in SIP.js. A callee whose 200 has had no ACK yet repeats it on the next socket, and
+    /// leaves when the ACK comes or 32 s have passed. A caller whose INVITE has had no final answer waits for one on
+    /// whatever socket, and its app may place no other call meanwhile.
     pub(super) fn lose_call(&mut self, at: usize) {
         let call = &mut self.calls[at];
         if call.is_gone() {
             return;
         }
         call.reinvite = None;
-        call.cause.get_or_insert("FAILED");
+        if call.state != CallState::Held {
+            call.cause.get_or_insert("FAILED");
+        }
         let waits_for_ack = call.has_dialog()
             && call
                 .unacknowledged
@@ -171,9 +176,14 @@ impl Browser {
             call.bye_after_ack.get_or_insert_default();
             return;
         }
+        if matches!(call.state, CallState::Calling | CallState::Cancelled) {
+            call.cancel_waits = !call.heard;
+            call.state = CallState::Cancelled;
+            return;
+        }
         call.unacknowledged = None;
         call.state = CallState::Gone;
-        let (call, cause) = (call.key, call.cause.unwrap_or("FAILED"));
+        let (call, cause) = (call.key, call.cause.unwrap_or("NOANSWER"));
         self.tell(Heard::Disconnected { call, cause });
     }
 

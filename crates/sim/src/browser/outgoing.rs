@@ -127,7 +127,7 @@ impl Browser {
 
     pub(super) fn cancel(&mut self, at: usize) {
         self.calls[at].state = CallState::Cancelled;
-        self.calls[at].cause = Some("NOANSWER");
+        self.calls[at].cause.get_or_insert("NOANSWER");
         if self.calls[at].heard {
             self.send_cancel(at);
         } else {

@@ -17,6 +17,7 @@ struct Asked {
     copies: u32,
     finals: u32,
     deadline: u64,
+    call_id: String,
 }
 
 #[derive(Debug, Default)]
@@ -25,6 +26,8 @@ pub(super) struct Answers {
     rubbish: BTreeMap<ConnectionId, u32>,
     /// Answers to REGISTER: one that got lost with its connection may be repeated once on the next.
     registers: BTreeMap<Key, (ConnectionId, String)>,
+    /// INVITEs whose connection is gone: they may still be ended, once, on the next.
+    invites: BTreeMap<Key, String>,
     deadlines: BTreeSet<(u64, ConnectionId, Key)>,
 }
 
@@ -47,6 +50,7 @@ impl Answers {
             copies: 0,
             finals: 0,
             deadline: now + patience,
+            call_id: request.headers.call_id().to_owned(),
         });
         asked.copies += 1;
         if asked.copies == 1 {
@@ -76,6 +80,12 @@ impl Answers {
             if let Some((first, heads)) = self.registers.remove(&key)
                 && first != connection
                 && heads == identity(response)
+            {
+                return Ok(());
+            }
+            if status == 487
+                && let Some(call_id) = self.invites.remove(&key)
+                && call_id == response.headers.call_id()
             {
                 return Ok(());
             }
@@ -115,6 +125,9 @@ impl Answers {
     pub(super) fn forget(&mut self, connection: ConnectionId) {
         self.rubbish.remove(&connection);
         for (key, asked) in self.connections.remove(&connection).unwrap_or_default() {
+            if key.1 == "INVITE" {
+                self.invites.insert(key.clone(), asked.call_id);
+            }
             self.deadlines.remove(&(asked.deadline, connection, key));
         }
     }

@@ -8,6 +8,7 @@ use super::{Stage, scenarios};
 use crate::authority::{Wish, domain};
 use crate::browser::{Answering, Heard};
 use crate::clock::{MILLI, SECOND};
+use crate::net::Latency;
 use crate::raw::{row, tag};
 
 scenarios! {
@@ -279,6 +280,13 @@ fn two_at_once(stage: &mut Stage) {
 }
 
 fn caller_registers_too(stage: &mut Stage) {
+    stage.restart(&crate::world::Plan {
+        latency: Latency {
+            base: 200 * MILLI,
+            ..Latency::STEADY
+        },
+        ..crate::world::Plan::default()
+    });
     let (alice, bob) = (stage.registered("alice"), stage.registered("bob"));
     stage.call(alice, "bob");
     stage.call(bob, "alice");
