@@ -62,6 +62,7 @@ scenario('both hang up at once', async (scene) => {
   await Promise.all([outgoing.hangUp(), incoming.hangUp()]);
   assert.deepEqual(await Promise.all([outgoing.ended(), incoming.ended()]), ['NORMAL', 'NORMAL']);
   // Nothing of the call is left in the way of the next one.
+  await alice.idle();
   const again = await alice.call(bob);
   await (await bob.incoming()).reject(486);
   assert.equal(await again.ended(), 'BUSY');
@@ -114,6 +115,7 @@ scenario('the caller hangs up right after calling, and can call again', async (s
   const { alice, bob } = await scene.pair();
   const outgoing = await alice.callAndHangUp(bob);
   assert.equal(await outgoing.ended(), 'NOANSWER');
+  await alice.idle();
   const again = await alice.call(bob);
   await (await bob.incoming()).reject(486);
   assert.equal(await again.ended(), 'BUSY');
@@ -128,6 +130,7 @@ scenario('the caller cancels before any answer: NOANSWER, and nothing rings on',
   assert.match(final.header('CSeq'), /INVITE$/);
   // The callee may have heard of the call or not; if it has, it is over for it too.
   for (const { call } of bob.told('incoming')) await bob.until('disconnected', (event) => event.call === call);
+  await alice.idle();
   const again = await alice.call(bob);
   await (await bob.incoming()).reject(486);
   assert.equal(await again.ended(), 'BUSY');
@@ -142,7 +145,9 @@ scenario('a client that is not registered calls twice, with a socket for each ca
     await Promise.all([outgoing.until('connected'), incoming.until('connected')]);
     await outgoing.hangUp();
     assert.deepEqual(await Promise.all([outgoing.ended(), incoming.ended()]), ['NORMAL', 'NORMAL']);
+    await alice.idle();
   }
+  assert.equal(scene.trace.messages('alice', 'opens', /sipproxy$/).length, 2);
 });
 
 scenario('X- headers pass both ways, repeated ones included', async (scene) => {

@@ -156,6 +156,7 @@ scenario("the caller's socket is killed while it rings: its app is told, and it 
   await scene.proxy.cut(alice.id);
   // The SDK waits for the answer to its INVITE for ever, on whatever socket, and refuses further calls until it comes.
   assert.equal(await outgoing.ended(), 'FAILED');
+  await alice.idle();
   const again = await alice.call(bob);
   await (await bob.incoming()).reject(486);
   assert.equal(await again.ended(), 'BUSY');

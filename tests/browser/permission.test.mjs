@@ -28,6 +28,7 @@ scenario('one permission of several is enough, and a lone star is every client',
     const outgoing = await alice.call(bob, { token: await alice.token({ callClient }) });
     await (await bob.incoming()).reject(486);
     assert.equal(await outgoing.ended(), 'BUSY');
+    await alice.idle();
   }
 });
 

@@ -113,6 +113,7 @@ scenario('a token that runs out while registered: INVALIDTOKEN, and no storm bef
 
 scenario('a second tab takes over, and the first gets the calls again when it goes', async (scene) => {
   const alice = await scene.client('alice');
+  await alice.register();
   const first = await scene.client('bob', { tab: '(1)' });
   await first.register();
   const second = await scene.client('bob', { tab: '(2)' });

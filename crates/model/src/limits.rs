@@ -47,6 +47,11 @@ pub const LOGIN_FAILURES_BURST: u32 = 20;
 /// Login failures a minute from one address after that.
 pub const LOGIN_FAILURES_MINUTELY: u32 = 12;
 
+/// Addresses that are remembered at a time; past it new failures are not, since a key has 128 bits to guess.
+pub const LOGIN_FAILURE_ADDRESSES: usize = 100_000;
+/// Head of a request, and what hyper buffers of a body at a time: a token's permissions fit in a query.
+pub const HTTP_HEAD_BYTES: usize = 64 * 1024;
+
 // Connections.
 
 /// One SIP message; a video INVITE is about 8 KiB.
@@ -75,6 +80,15 @@ pub const OUTBOX_MESSAGES: usize = 256;
 pub const PING_INTERVAL: Duration = Duration::from_secs(25);
 /// Pings without an answer before a connection counts as lost.
 pub const PINGS_UNANSWERED: u8 = 2;
+
+/// A socket that takes nothing for so long is lost.
+pub const WRITE_TIME: Duration = Duration::from_secs(30);
+/// How long the two sides may take to say goodbye (RFC 6455 §7.1.1).
+pub const FAREWELL_TIME: Duration = Duration::from_secs(1);
+/// Connections beyond the bound that are still accepted, so that they can be told why they are refused.
+pub const ROOM_FOR_REFUSALS: usize = 4_096;
+/// The same for one address.
+pub const ROOM_FOR_REFUSALS_PER_ADDRESS: usize = 64;
 
 // Registration.
 
@@ -115,3 +129,10 @@ pub const EXCHANGES_PER_CALL: usize = 32;
 pub const CALLS: usize = 200_000;
 /// A call that nobody ended: two days.
 pub const CALL_TIME: Duration = Duration::from_secs(2 * 86_400);
+
+// Records.
+
+/// Records that may wait for the store.
+pub const RECORDS_WAITING: usize = 10_000;
+/// How long the record of an ended call is kept: a year and a day.
+pub const RECORD_AGE: Duration = Duration::from_secs(366 * 86_400);

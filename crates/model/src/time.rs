@@ -63,6 +63,11 @@ impl UnixTime {
         self.0 / 1000
     }
 
+    /// So long before this; the epoch at the earliest.
+    pub fn before(self, by: Duration) -> Self {
+        Self(self.0.saturating_sub(u64::try_from(by.as_millis()).unwrap_or(u64::MAX)))
+    }
+
     /// How far this lies after `earlier`; zero if it does not.
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))

@@ -7,14 +7,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use model::{CallRecord, RecordId};
+use model::{CallRecord, RecordId, limits};
 use store::Store;
 use tokio::sync::{Notify, watch};
 
 use crate::shutdown::raised;
 
-/// Records that may wait for the store.
-const RECORDS_WAITING: usize = 10_000;
 /// How soon a store that refused is asked again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -35,7 +33,9 @@ impl RecordWriter {
     /// Keeps a record; never waits.
     pub(crate) fn keep(&self, record: CallRecord) {
         let mut waiting = self.lock();
-        if waiting.records.len() >= RECORDS_WAITING && !waiting.records.contains_key(&record.id) {
+        if waiting.records.len() >= limits::RECORDS_WAITING
+            && !waiting.records.contains_key(&record.id)
+        {
             waiting.dropped += 1;
             let dropped = waiting.dropped;
             drop(waiting);
@@ -43,7 +43,8 @@ impl RecordWriter {
             if dropped.is_power_of_two() {
                 tracing::error!(
                     dropped,
-                    "call records are lost: the store takes none and {RECORDS_WAITING} wait"
+                    "call records are lost: the store takes none and {} wait",
+                    limits::RECORDS_WAITING
                 );
             }
             return;
@@ -155,7 +156,7 @@ mod tests {
     #[test]
     fn what_waits_is_bounded() {
         let writer = RecordWriter::default();
-        for id in 0..RECORDS_WAITING as u128 + 2 {
+        for id in 0..limits::RECORDS_WAITING as u128 + 2 {
             writer.keep(record(id, AccountId(1)));
         }
         assert_eq!(writer.dropped(), 2);

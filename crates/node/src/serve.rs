@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use model::limits;
 use store::{Store, StoreError};
 use switch::Snapshot;
 use tokio::net::{TcpListener, TcpSocket};
@@ -41,6 +42,9 @@ const BACKLOG: u32 = 4_096;
 const REVIVE_AFTER: Duration = Duration::from_secs(1);
 /// How often failed logins that lie back are forgotten.
 const FORGET_EVERY: Duration = Duration::from_secs(60);
+
+/// How often old call records are deleted.
+const FORGET_RECORDS_EVERY: Duration = Duration::from_secs(86_400);
 
 /// Why a node does not serve.
 #[derive(Debug, thiserror::Error)]
@@ -238,6 +242,7 @@ impl Node {
         let keepers = core.keepers(&store, &finished);
         let mut attendants = core.attendants(&store);
         attendants.spawn(forget_failures(Arc::clone(&services)));
+        attendants.spawn(forget_records(store.clone()));
         if let Some(certificate) = certificate {
             attendants.spawn(certificate.watch());
         }
@@ -321,6 +326,19 @@ async fn forget_failures(services: Arc<Services>) {
     loop {
         tokio::time::sleep(FORGET_EVERY).await;
         services.failures.forget(services.signalling.now().mono);
+    }
+}
+
+/// At the start and then once a day.
+async fn forget_records(store: Store) {
+    loop {
+        let before = Clock::unix().before(limits::RECORD_AGE);
+        match store.forget_records(before).await {
+            Ok(0) => {}
+            Ok(forgotten) => tracing::info!(forgotten, "old call records were deleted"),
+            Err(error) => tracing::warn!(%error, "old call records could not be deleted"),
+        }
+        tokio::time::sleep(FORGET_RECORDS_EVERY).await;
     }
 }
 

@@ -178,4 +178,11 @@ impl Store {
             Self::Sqlite(sqlite) => sqlite.end_dangling_records(now, reason).await,
         }
     }
+
+    /// Deletes the records of ended calls that began before `before`. Says how many.
+    pub async fn forget_records(&self, before: UnixTime) -> Result<u64, StoreError> {
+        match self {
+            Self::Sqlite(sqlite) => sqlite.forget_records(before).await,
+        }
+    }
 }

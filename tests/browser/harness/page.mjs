@@ -80,6 +80,14 @@ export class Client {
     return this.#ended(await this.#phone('callAndCancel', other.id, token));
   }
 
+  /**
+   * Waits until the socket of a client that is not registered is closed after its last call. The SDK closes it by and by,
+   * and would take the socket of a call that begins meanwhile down with it.
+   */
+  idle() {
+    return this.#trace.untilClosed(this.name);
+  }
+
   /** The next call that comes in. */
   async incoming() {
     const event = await this.until('incoming');

@@ -42,6 +42,12 @@ export class SipTrace {
     return this.messages(name, kind, beginning);
   }
 
+  /** Waits until every socket that `name` has opened is closed. */
+  async untilClosed(name) {
+    const count = (wanted) => this.#entries.all.filter((entry) => entry.name === name && entry.kind === wanted).length;
+    await this.#entries.first(`the sockets of ${name} are closed`, () => count('opens') === count('closed'));
+  }
+
   /** The whole story, for people. */
   toString() {
     return this.#entries.all.map(story).join('\n');

@@ -66,8 +66,6 @@ pub(crate) struct LoginFailures {
     forgotten_at: Mutex<HashMap<IpAddr, Instant>>,
 }
 
-/// Addresses that are remembered at a time; past it new failures are not, since a key has 128 bits to guess.
-const ADDRESSES: usize = 100_000;
 /// What one failure costs.
 const INTERVAL: Duration = Duration::from_millis(60_000 / limits::LOGIN_FAILURES_MINUTELY as u64);
 
@@ -84,7 +82,9 @@ impl LoginFailures {
 
     fn add(&self, address: IpAddr, now: Instant) {
         let mut forgotten_at = self.lock();
-        if forgotten_at.len() >= ADDRESSES && !forgotten_at.contains_key(&address) {
+        if forgotten_at.len() >= limits::LOGIN_FAILURE_ADDRESSES
+            && !forgotten_at.contains_key(&address)
+        {
             return;
         }
         let entry = forgotten_at.entry(address).or_insert(now);

@@ -9,14 +9,10 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use model::limits;
 use tokio::sync::watch;
 
 use crate::config::Bounds;
-
-/// Connections beyond the bound that are still accepted, so that they can be told why they are refused.
-const ROOM_FOR_REFUSALS: usize = 4_096;
-/// The same for one address.
-const ROOM_FOR_REFUSALS_PER_ADDRESS: usize = 64;
 
 /// Which bound was reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,11 +61,11 @@ impl Capacity {
             address: None,
             stopping: self.stopping.subscribe(),
         };
-        if taken >= self.bounds.connections + ROOM_FOR_REFUSALS {
+        if taken >= self.bounds.connections + limits::ROOM_FOR_REFUSALS {
             return Err(Full::Node);
         }
         match address {
-            Some(address) => place.with_address(address, ROOM_FOR_REFUSALS_PER_ADDRESS),
+            Some(address) => place.with_address(address, limits::ROOM_FOR_REFUSALS_PER_ADDRESS),
             None => Ok(place),
         }
     }
@@ -204,12 +200,12 @@ mod tests {
     fn there_is_an_end_even_to_refusals() {
         let capacity = capacity(0, 0);
         let address = IpAddr::from([192, 0, 2, 1]);
-        let places: Vec<_> = (0..ROOM_FOR_REFUSALS_PER_ADDRESS)
+        let places: Vec<_> = (0..limits::ROOM_FOR_REFUSALS_PER_ADDRESS)
             .map(|_| capacity.accept(Some(address)).unwrap())
             .collect();
         assert_eq!(capacity.accept(Some(address)).unwrap_err(), Full::Address);
         drop(places);
-        let places: Vec<_> = (0..ROOM_FOR_REFUSALS)
+        let places: Vec<_> = (0..limits::ROOM_FOR_REFUSALS)
             .map(|_| capacity.accept(None).unwrap())
             .collect();
         assert_eq!(capacity.accept(None).unwrap_err(), Full::Node);

@@ -13,6 +13,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use model::limits;
 use switch::Counter;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
@@ -21,8 +22,6 @@ use super::tls::TlsAcceptor;
 use crate::http::{self, Peer, Services, network};
 use crate::shutdown::raised;
 
-/// Head of a request, and what hyper buffers of a body at a time: a token's permissions fit in a query.
-const HEAD_BYTES: usize = 64 * 1024;
 /// How long to wait when the system has no more files or memory for connections.
 const PAUSE_WHEN_EXHAUSTED: Duration = Duration::from_millis(100);
 
@@ -110,7 +109,7 @@ where
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(head_time)
-        .max_buf_size(HEAD_BYTES);
+        .max_buf_size(limits::HTTP_HEAD_BYTES);
     let mut connection = pin!(
         http.serve_connection(TokioIo::new(stream), service)
             .with_upgrades()

@@ -5,7 +5,6 @@
 
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Error;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
@@ -24,10 +23,6 @@ use crate::signalling::{Session, Signalling};
 const BUFFER_BYTES: usize = 4096;
 /// One byte more than a message may have, so that the edge sees that it is too large.
 const FRAME_BYTES: usize = limits::MESSAGE_BYTES + 1;
-/// A socket that takes nothing for so long is lost.
-const WRITE_TIME: Duration = Duration::from_secs(30);
-/// How long the two sides may take to say goodbye (RFC 6455 §7.1.1).
-const FAREWELL_TIME: Duration = Duration::from_secs(1);
 
 /// An upgrade to a WebSocket with our bounds.
 pub(crate) fn bounded(upgrade: WebSocketUpgrade) -> WebSocketUpgrade {
@@ -70,7 +65,7 @@ pub(crate) async fn run(socket: WebSocket, signalling: Arc<Signalling>, place: A
     drop(session);
     drop(signalling);
     // The farewell may take a moment, and nobody need wait for it.
-    let _ = tokio::time::timeout(FAREWELL_TIME, farewell(socket, ending)).await;
+    let _ = tokio::time::timeout(limits::FAREWELL_TIME, farewell(socket, ending)).await;
     drop(place);
 }
 
@@ -236,7 +231,7 @@ async fn unhindered<T>(
         biased;
         written = write => written.map_err(|_| Ending::Lost),
         () = outbox.overflowed() => Err(Ending::Close(Closing::SLOW_READER)),
-        () = tokio::time::sleep(WRITE_TIME) => Err(Ending::Lost),
+        () = tokio::time::sleep(limits::WRITE_TIME) => Err(Ending::Lost),
     }
 }
 

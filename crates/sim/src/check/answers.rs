@@ -62,6 +62,17 @@ impl Answers {
         *self.rubbish.entry(connection).or_default() += 1;
     }
 
+    /// Something that cannot be read was sent: only an answer to rubbish may be so. Says whether it may.
+    pub(super) fn sent_unreadable(&mut self, connection: ConnectionId) -> bool {
+        match self.rubbish.get_mut(&connection) {
+            Some(rubbish) if *rubbish > 0 => {
+                *rubbish -= 1;
+                true
+            }
+            Some(_) | None => false,
+        }
+    }
+
     pub(super) fn sent(
         &mut self,
         connection: ConnectionId,
@@ -89,9 +100,7 @@ impl Answers {
             {
                 return Ok(());
             }
-            let rubbish = self.rubbish.entry(connection).or_default();
-            if *rubbish > 0 {
-                *rubbish -= 1;
+            if self.sent_unreadable(connection) {
                 return Ok(());
             }
             return Err(format!(

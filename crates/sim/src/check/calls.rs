@@ -317,6 +317,11 @@ impl Calls {
     }
 
     fn check_duty(&mut self, duty: &Duty) -> Result<(), String> {
+        let call = &mut self.calls[duty.at];
+        if call.is_recorded_over {
+            // Whatever was said to a lost side is not to be seen.
+            call.phase = Phase::Over;
+        }
         let call = &self.calls[duty.at];
         let call_id = call.call_id.clone();
         if call.phase != Phase::Over {

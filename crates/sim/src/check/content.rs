@@ -23,7 +23,12 @@ pub(super) struct Content {
 
 impl Content {
     pub(super) fn read(&mut self, message: &Message<'_>) {
-        self.reading = Some(Item::of(message));
+        let mut item = Item::of(message);
+        // What concerns the hop to the callee alone becomes 500 (RFC 3261 §16.7).
+        if matches!(item.kind.as_str(), "401 INVITE" | "407 INVITE" | "503 INVITE") {
+            "500 INVITE".clone_into(&mut item.kind);
+        }
+        self.reading = Some(item);
     }
 
     pub(super) fn sent(&mut self, message: &Message<'_>) -> Result<(), String> {

@@ -82,7 +82,10 @@ impl Checker {
         let parsed = match sip::parse(message) {
             Ok(parsed) => parsed,
             Err(malformed) => {
-                self.blame(Err(format!("the server sent no SIP: {malformed}")));
+                let text = String::from_utf8_lossy(message);
+                let what = format!("the server sent no SIP ({malformed}): {text:?}");
+                let result = self.judge_unreadable(connection, what);
+                self.blame(result);
                 return;
             }
         };
@@ -167,6 +170,12 @@ impl Checker {
             self.reference.answered(scene, reading, response)?;
         }
         Ok(())
+    }
+
+    /// An answer to a request that breaks the syntax repeats rows that break it.
+    fn judge_unreadable(&mut self, connection: ConnectionId, what: String) -> Result<(), String> {
+        let status = self.answers.sent_unreadable(connection);
+        if status { Ok(()) } else { Err(what) }
     }
 
     fn blame(&mut self, result: Result<(), String>) {

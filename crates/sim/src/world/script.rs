@@ -212,13 +212,13 @@ impl World {
         self.app(client, |browser, _| browser.reload());
     }
 
-    /// Ends a run: everybody leaves, eleven minutes pass (answers that may have got lost are kept for ten), and nothing
-    /// may be left.
+    /// Ends a run: everybody leaves, a quarter of an hour passes, and nothing may be left. (A half-open connection is
+    /// found within two minutes; answers that may have got lost with it are kept for ten.)
     pub fn conclude(&mut self) {
         self.faults.loss_per_mille = 0;
         self.faults.loss_at = None;
         self.everybody_leaves();
-        self.run_for(Duration::from_secs(660));
+        self.run_for(Duration::from_secs(900));
         for node in 0..self.servers.len() {
             if self.fault.is_some() {
                 return;

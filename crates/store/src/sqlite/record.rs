@@ -9,6 +9,7 @@ use crate::{RecordQuery, StoreError};
 
 const READ: &str = "read call records";
 const SAVE: &str = "save call records";
+const FORGET: &str = "delete old call records";
 const END: &str = "end the records of an earlier run";
 /// Rows in one statement: SQLite takes 32,766 values, a record has twelve.
 const ROWS: usize = 500;
@@ -63,6 +64,19 @@ impl Sqlite {
             .await
             .map_err(self.failed(READ))?;
         rows.iter().map(|row| self.record(row)).collect()
+    }
+
+    pub(crate) async fn forget_records(&self, before: UnixTime) -> Result<u64, StoreError> {
+        let mut transaction = self.begin(FORGET).await?;
+        let forgotten =
+            sqlx::query("DELETE FROM records WHERE started_ms < ? AND ended_ms IS NOT NULL")
+                .bind(value::millis(before))
+                .execute(&mut *transaction)
+                .await
+                .map_err(self.failed(FORGET))?
+                .rows_affected();
+        transaction.commit().await.map_err(self.failed(FORGET))?;
+        Ok(forgotten)
     }
 
     pub(crate) async fn end_dangling_records(

@@ -190,3 +190,20 @@ async fn a_call_never_ends_before_it_was_answered() {
         Some(NOW + HOUR)
     );
 }
+
+#[tokio::test]
+async fn old_calls_are_forgotten_and_those_that_go_on_are_not() {
+    let (_dir, store) = sample::fresh().await;
+    let id = store.create_account(sample::account("ann")).await.unwrap();
+    let calls: Vec<_> = (0..3).map(|minute| sample::call(id, minute)).collect();
+    let (old, recent) = (sample::hung_up(&calls[0]), sample::hung_up(&calls[2]));
+    store
+        .save_records(&[old, calls[1].clone(), recent.clone()])
+        .await
+        .unwrap();
+    assert_eq!(store.forget_records(recent.started).await.unwrap(), 1);
+    assert_eq!(
+        store.records(RecordQuery::default()).await.unwrap(),
+        [recent, calls[1].clone()]
+    );
+}

@@ -1,0 +1,164 @@
+//! The command of the simulator: runs seeds and scenarios, draws ladders.
+//!
+//! The only place that looks at a real clock: a soak lasts as long as it is told to.
+
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command line talks"
+)]
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use sim::scenarios::{self, Stage};
+use sim::soak;
+
+const USAGE: &str = "\
+usage: cargo run -p sim -- run --seed N [--steps N] [--ladder]
+       cargo run -p sim -- soak --seconds N [--from-seed N] [--steps N]
+       cargo run -p sim -- scenario NAME [--ladder]
+       cargo run -p sim -- list";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let result = match arguments.first().map(String::as_str) {
+        Some("run") => Options::read(&arguments[1..]).and_then(run),
+        Some("soak") => Options::read(&arguments[1..]).and_then(|options| soak(&options)),
+        Some("scenario") => match arguments.get(1) {
+            Some(name) => Options::read(&arguments[2..]).and_then(|options| scenario(name, &options)),
+            None => Err("a scenario needs its name; `list` shows them".to_owned()),
+        },
+        Some("list") => {
+            for scenario in scenarios::all() {
+                println!("{:<36} {}", scenario.name, scenario.story);
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        Some(_) | None => Err(USAGE.to_owned()),
+    };
+    result.unwrap_or_else(|sentence| {
+        eprintln!("{sentence}");
+        ExitCode::from(2)
+    })
+}
+
+struct Options {
+    seed: u64,
+    steps: u64,
+    seconds: u64,
+    ladder: bool,
+}
+
+impl Options {
+    fn read(arguments: &[String]) -> Result<Self, String> {
+        let mut options = Self {
+            seed: 0,
+            steps: soak::USUAL_STEPS,
+            seconds: 60,
+            ladder: false,
+        };
+        let mut rest = arguments.iter();
+        while let Some(name) = rest.next() {
+            let mut number = || {
+                let value = rest.next().map(|value| value.parse());
+                value
+                    .and_then(Result::ok)
+                    .ok_or_else(|| format!("{name} must be followed by a number"))
+            };
+            match name.as_str() {
+                "--seed" | "--from-seed" => options.seed = number()?,
+                "--steps" => options.steps = number()?,
+                "--seconds" => options.seconds = number()?,
+                "--ladder" => options.ladder = true,
+                _ => return Err(format!("unknown option {name}\n{USAGE}")),
+            }
+        }
+        Ok(options)
+    }
+}
+
+fn run(options: Options) -> Result<ExitCode, String> {
+    let outcome = soak::run(options.seed, options.steps, options.ladder);
+    if let Some(ladder) = &outcome.ladder {
+        print!("{ladder}");
+    }
+    println!(
+        "seed {}: {} steps, {} calls, digest {:016x}",
+        options.seed, outcome.steps, outcome.calls, outcome.digest
+    );
+    match outcome.fault {
+        Some(fault) => {
+            println!("{fault}");
+            Ok(ExitCode::FAILURE)
+        }
+        None => Ok(ExitCode::SUCCESS),
+    }
+}
+
+/// Two threads, each with every second seed: a seed is one run on whichever thread.
+fn soak(options: &Options) -> Result<ExitCode, String> {
+    let end = Instant::now() + Duration::from_secs(options.seconds);
+    let tally = |lane: u64| {
+        let mut tally = Tally::default();
+        let mut seed = options.seed + lane;
+        while Instant::now() < end && tally.fault.is_none() {
+            let outcome = soak::run(seed, options.steps, false);
+            tally.seeds += 1;
+            tally.steps += outcome.steps;
+            tally.calls += outcome.calls;
+            tally.fault = outcome.fault.map(|fault| (seed, fault.to_string()));
+            seed += LANES;
+        }
+        tally
+    };
+    const LANES: u64 = 2;
+    let tallies = std::thread::scope(|scope| {
+        let lanes: Vec<_> = (0..LANES)
+            .map(|lane| scope.spawn(move || tally(lane)))
+            .collect();
+        lanes
+            .into_iter()
+            .map(|lane| lane.join().map_err(|_| "a run has panicked".to_owned()))
+            .collect::<Result<Vec<_>, _>>()
+    })?;
+    let sum = |what: fn(&Tally) -> u64| tallies.iter().map(what).sum::<u64>();
+    println!(
+        "{} seeds from {}, {} steps, {} calls",
+        sum(|t| t.seeds),
+        options.seed,
+        sum(|t| t.steps),
+        sum(|t| t.calls as u64)
+    );
+    let failed = tallies.iter().filter_map(|tally| tally.fault.as_ref()).min();
+    match failed {
+        Some((seed, sentence)) => {
+            println!("seed {seed}: {sentence}");
+            println!("cargo run -p sim -- run --seed {seed} --steps {} --ladder", options.steps);
+            Ok(ExitCode::FAILURE)
+        }
+        None => Ok(ExitCode::SUCCESS),
+    }
+}
+
+#[derive(Default)]
+struct Tally {
+    seeds: u64,
+    steps: u64,
+    calls: usize,
+    fault: Option<(u64, String)>,
+}
+
+fn scenario(name: &str, options: &Options) -> Result<ExitCode, String> {
+    let scenario = scenarios::find(name)
+        .ok_or_else(|| format!("there is no scenario {name}; `list` shows them"))?;
+    let mut stage = Stage::new();
+    // A scenario that fails panics with its ladder; the process then ends with a failure.
+    (scenario.play)(&mut stage);
+    stage.ends();
+    if options.ladder {
+        print!("{}", stage.world.ladder());
+    }
+    println!("{name}: {}", scenario.story);
+    Ok(ExitCode::SUCCESS)
+}
