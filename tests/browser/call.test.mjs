@@ -115,6 +115,7 @@ scenario('the caller hangs up right after calling, and can call again', async (s
   const { alice, bob } = await scene.pair();
   const outgoing = await alice.callAndHangUp(bob);
   assert.equal(await outgoing.ended(), 'NOANSWER');
+  await scene.trace.until('alice', 'opens', /sipproxy$/);
   await alice.idle();
   const again = await alice.call(bob);
   await (await bob.incoming()).reject(486);

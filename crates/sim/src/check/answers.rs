@@ -83,6 +83,7 @@ impl Answers {
         };
         let key = transaction(message);
         let status = response.status;
+        if key.0.starts_with("asm566") && key.1 == "REGISTER" { eprintln!("DBG {} {key:?} {status} {}", connection.0, identity(response)); }
         let asked = self
             .connections
             .get_mut(&connection)
@@ -104,8 +105,8 @@ impl Answers {
                 return Ok(());
             }
             return Err(format!(
-                "#{} was sent {status} for {key:?}, which it never asked",
-                connection.0
+                "#{} was sent {status} for {key:?}, which it never asked {:?}",
+                connection.0, (&self.registers, identity(response))
             ));
         };
         if status < 200 {
