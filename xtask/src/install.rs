@@ -88,14 +88,9 @@ fn apt_install(packages: &[&str]) -> Result<(), String> {
         ));
     }
     let apt_get = || {
-        let mut command = if is_root {
-            Command::new("apt-get")
-        } else {
-            let mut sudo = Command::new("sudo");
-            sudo.arg("apt-get");
-            sudo
-        };
-        command.env("DEBIAN_FRONTEND", "noninteractive");
+        let mut command = Command::new(if is_root { "env" } else { "sudo" });
+        // Both take the variable as a word; sudo would not pass on ours.
+        command.args(["DEBIAN_FRONTEND=noninteractive", "apt-get"]);
         command
     };
     succeed(apt_get().arg("update"))?;

@@ -126,7 +126,10 @@ fn report(connections: usize, [before, registered, idle]: &[Memory; 3]) -> Strin
     } else {
         "ABOVE"
     };
-    let _ = write!(text, "\nThat is {verdict} the target of {TARGET_BYTES} bytes.");
+    let _ = write!(
+        text,
+        "\nThat is {verdict} the target of {TARGET_BYTES} bytes."
+    );
     text
 }
 
@@ -597,18 +600,19 @@ mod tests {
         let words = |words: &[&str]| words.iter().map(ToString::to_string).collect::<Vec<_>>();
         assert_eq!(connections_of(&[]), Ok(DEFAULT_CONNECTIONS));
         assert_eq!(connections_of(&words(&["--connections", "7"])), Ok(7));
-        for wrong in [
-            &["--connections", "0"][..],
-            &["--connections", "x"],
-            &["7"],
-        ] {
+        for wrong in [&["--connections", "0"][..], &["--connections", "x"], &["7"]] {
             assert!(connections_of(&words(wrong)).is_err(), "{wrong:?}");
         }
     }
 
     #[test]
     fn base64_pads_to_groups_of_four() {
-        for (plain, encoded) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foobar", "Zm9vYmFy")] {
+        for (plain, encoded) in [
+            ("", ""),
+            ("f", "Zg=="),
+            ("fo", "Zm8="),
+            ("foobar", "Zm9vYmFy"),
+        ] {
             assert_eq!(base64(plain.as_bytes()), encoded);
         }
     }

@@ -65,7 +65,10 @@ impl UnixTime {
 
     /// So long before this; the epoch at the earliest.
     pub fn before(self, by: Duration) -> Self {
-        Self(self.0.saturating_sub(u64::try_from(by.as_millis()).unwrap_or(u64::MAX)))
+        Self(
+            self.0
+                .saturating_sub(u64::try_from(by.as_millis()).unwrap_or(u64::MAX)),
+        )
     }
 
     /// How far this lies after `earlier`; zero if it does not.

@@ -228,9 +228,11 @@ impl Authority {
     /// What servers are to be told now, for them and for their judge.
     pub fn publish(&mut self) -> (Arc<Snapshot>, View) {
         let directory = Directory::new(self.holders.iter().map(|holder| holder.account.clone()));
-        let (snapshot, unusable) =
-            Snapshot::new(directory, self.settings.clone(), &self.snapshot);
-        assert!(unusable.is_empty(), "keys of a world can be read: {unusable:?}");
+        let (snapshot, unusable) = Snapshot::new(directory, self.settings.clone(), &self.snapshot);
+        assert!(
+            unusable.is_empty(),
+            "keys of a world can be read: {unusable:?}"
+        );
         self.snapshot = Arc::new(snapshot);
         let accounts = self
             .holders

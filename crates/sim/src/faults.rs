@@ -95,6 +95,14 @@ impl Faults {
         }
     }
 
+    /// One loss, at this boundary.
+    pub fn loss_at(boundary: u64, cut: Cut) -> Self {
+        Self {
+            loss_at: Some((boundary, cut)),
+            ..Self::none()
+        }
+    }
+
     /// A message is at a boundary: is its connection lost here?
     pub fn boundary(&mut self, random: &mut Random) -> Option<Cut> {
         let at = self.boundaries;

@@ -168,11 +168,17 @@ impl Hostile {
         let from = row(&text, "From").unwrap_or_default().to_owned();
         let mut to = row(&text, "To").unwrap_or_default().to_owned();
         if tag(&text, "To").is_none() {
-            let guess = format!("{}{:x}-{:016x}", ["a", "b"][usize::from(self.random.happens(500))],
-                self.random.below(9), self.random.bits());
+            let guess = format!(
+                "{}{:x}-{:016x}",
+                ["a", "b"][usize::from(self.random.happens(500))],
+                self.random.below(9),
+                self.random.bits()
+            );
             to = format!("{to};tag={guess}");
         }
-        let methods = ["BYE", "INFO", "INVITE", "CANCEL", "UPDATE", "MESSAGE", "ACK"];
+        let methods = [
+            "BYE", "INFO", "INVITE", "CANCEL", "UPDATE", "MESSAGE", "ACK",
+        ];
         let method = self.random.pick(&methods).copied().unwrap_or("BYE");
         let cseq = u32::try_from(self.random.between(1, 9)).unwrap_or(1);
         let (from, to) = if self.random.happens(300) {
@@ -214,7 +220,11 @@ impl Hostile {
         let (domain, token) = (self.domain(), self.token());
         let address = format!("<sip:mallory@{domain}>");
         let from = format!("{address};tag=h{}", self.number);
-        let expires = self.random.pick(&[600, 60, 5, 100_000, 61]).copied().unwrap_or(60);
+        let expires = self
+            .random
+            .pick(&[600, 60, 5, 100_000, 61])
+            .copied()
+            .unwrap_or(60);
         let host = self.random.below(12);
         let contact = format!("<sip:mallory@h{host}.invalid;transport=ws>;expires={expires}");
         let draft = self
@@ -316,7 +326,15 @@ impl Hostile {
         let domain = self.domain();
         let address = format!("<sip:mallory@{domain}>");
         let from = format!("{address};tag=o{}", self.number);
-        let methods = ["SUBSCRIBE", "NOTIFY", "FOO", "PRACK", "REFER", "CANCEL", "OPTIONS"];
+        let methods = [
+            "SUBSCRIBE",
+            "NOTIFY",
+            "FOO",
+            "PRACK",
+            "REFER",
+            "CANCEL",
+            "OPTIONS",
+        ];
         let method = self.random.pick(&methods).copied().unwrap_or("FOO");
         let uri = self
             .random
@@ -348,7 +366,9 @@ impl Hostile {
         let is_invite = request.method == sip::Method::Invite;
         for _ in 0..self.random.below(5) {
             let statuses: &[u16] = if is_invite {
-                &[100, 180, 183, 199, 200, 200, 302, 401, 486, 487, 503, 603, 699]
+                &[
+                    100, 180, 183, 199, 200, 200, 302, 401, 486, 487, 503, 603, 699,
+                ]
             } else {
                 &[100, 200, 200, 481, 500, 603]
             };

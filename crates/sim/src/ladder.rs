@@ -155,7 +155,10 @@ fn bars(columns: usize) -> Vec<char> {
 
 fn arrow(columns: usize, from: usize, to: usize, label: &str, is_lost: bool) -> String {
     let mut row = bars(columns);
-    let (left, right) = (from.min(to) * WIDTH + WIDTH / 2, from.max(to) * WIDTH + WIDTH / 2);
+    let (left, right) = (
+        from.min(to) * WIDTH + WIDTH / 2,
+        from.max(to) * WIDTH + WIDTH / 2,
+    );
     for cell in &mut row[left + 1..right] {
         *cell = '-';
     }
@@ -229,11 +232,20 @@ mod tests {
         let (alice, server) = (Column::Client(0), Column::Server(0));
         let invite = b"INVITE sip:bob@x SIP/2.0\r\nTo: <sip:bob@x>\r\n\r\n";
         trace.message(1_500_000, (alice, server), ConnectionId(3), invite, false);
-        trace.message(1_600_000, (server, Column::Client(1)), ConnectionId(4), invite, true);
+        trace.message(
+            1_600_000,
+            (server, Column::Client(1)),
+            ConnectionId(4),
+            invite,
+            true,
+        );
         let drawing = trace.draw(&["alice".to_owned(), "bob".to_owned()], 1);
         let lines: Vec<&str> = drawing.lines().collect();
         assert!(lines[1].starts_with("    1.500000"), "{drawing}");
-        assert!(lines[1].contains("|---------INVITE--------->|"), "{drawing}");
+        assert!(
+            lines[1].contains("|---------INVITE--------->|"),
+            "{drawing}"
+        );
         assert!(lines[2].contains("INVITE---------x|"), "{drawing}");
     }
 }

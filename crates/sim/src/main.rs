@@ -26,7 +26,9 @@ fn main() -> ExitCode {
         Some("run") => Options::read(&arguments[1..]).and_then(run),
         Some("soak") => Options::read(&arguments[1..]).and_then(|options| soak(&options)),
         Some("scenario") => match arguments.get(1) {
-            Some(name) => Options::read(&arguments[2..]).and_then(|options| scenario(name, &options)),
+            Some(name) => {
+                Options::read(&arguments[2..]).and_then(|options| scenario(name, &options))
+            }
             None => Err("a scenario needs its name; `list` shows them".to_owned()),
         },
         Some("list") => {
@@ -130,11 +132,17 @@ fn soak(options: &Options) -> Result<ExitCode, String> {
         sum(|t| t.steps),
         sum(|t| t.calls as u64)
     );
-    let failed = tallies.iter().filter_map(|tally| tally.fault.as_ref()).min();
+    let failed = tallies
+        .iter()
+        .filter_map(|tally| tally.fault.as_ref())
+        .min();
     match failed {
         Some((seed, sentence)) => {
             println!("seed {seed}: {sentence}");
-            println!("cargo run -p sim -- run --seed {seed} --steps {} --ladder", options.steps);
+            println!(
+                "cargo run -p sim -- run --seed {seed} --steps {} --ladder",
+                options.steps
+            );
             Ok(ExitCode::FAILURE)
         }
         None => Ok(ExitCode::SUCCESS),

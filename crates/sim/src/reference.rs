@@ -48,13 +48,14 @@ pub struct Reference {
 
 impl Reference {
     /// A server reads a message.
-    pub(crate) fn read(&mut self, reading: &Reading, message: &Message<'_>) {
+    pub(crate) fn read(&mut self, view: &View, reading: &Reading, message: &Message<'_>) {
         let Message::Request(request) = message else {
             return;
         };
         let from = request.headers.from();
         let account = account_of(from.uri.host);
-        if let Some(account) = account {
+        // A request of no active account is refused, and introduces nobody.
+        if let Some(account) = account.filter(|account| view.is_active(*account)) {
             self.accounts.entry(reading.connection).or_insert(account);
         }
         let method = match (request.method, request.headers.to().tag()) {
@@ -63,7 +64,9 @@ impl Reference {
             _ => return,
         };
         let text = String::from_utf8_lossy(&reading.frame);
-        let contact = row(&text, "Contact").or_else(|| row(&text, "m")).unwrap_or("");
+        let contact = row(&text, "Contact")
+            .or_else(|| row(&text, "m"))
+            .unwrap_or("");
         let (uri, params) = split_contact(contact);
         let seconds = params
             .split(';')
@@ -125,21 +128,27 @@ impl Reference {
             return Err(format!("{} rings in another account", asked.client));
         }
         if !issued.may_call(callee) {
-            return Err(format!("{} rings {callee} without permission", asked.client));
-        }
-        let bound = self
-            .clients
-            .get(&(issued.account, callee.clone()))
-            .and_then(|bound| bound.last())
-            .ok_or_else(|| format!("{callee} rings and is not registered"))?;
-        if bound.connection != connection {
             return Err(format!(
-                "{callee} rings on #{} and its newest instance is on #{}",
-                connection.0, bound.connection.0
+                "{} rings {callee} without permission",
+                asked.client
             ));
         }
-        if bound.ends + scene.late_wake < scene.now.mono.as_micros() {
-            return Err(format!("{callee} rings after its registration ended"));
+        // While the server may be late to notice an end, either instance is right.
+        let now = scene.now.mono.as_micros();
+        let newest = |at: u64| {
+            let bound = self.clients.get(&(issued.account, callee.clone()))?;
+            let live = bound.iter().rev().find(|bound| bound.ends > at)?;
+            Some(live.connection)
+        };
+        let right = [newest(now), newest(now.saturating_sub(scene.late_wake))];
+        if right == [None, None] {
+            return Err(format!("{callee} rings and is not registered"));
+        }
+        if !right.contains(&Some(connection)) {
+            return Err(format!(
+                "{callee} rings on #{} and its newest instance is on {right:?}",
+                connection.0
+            ));
         }
         Ok(())
     }
@@ -200,12 +209,6 @@ impl Reference {
         (certain, open)
     }
 
-    /// The connection of the newest instance of a client.
-    pub fn newest(&self, account: usize, client: &str) -> Option<ConnectionId> {
-        let bound = self.clients.get(&(account, client.to_owned()))?;
-        bound.last().map(|bound| bound.connection)
-    }
-
     fn retain(&mut self, keeps: impl Fn(&Bound) -> bool) {
         let before: usize = self.clients.values().map(Vec::len).sum();
         self.clients.retain(|_, bound| {
@@ -236,7 +239,10 @@ impl Reference {
                 })
                 && asked.expires_s >= u64::from(limits::REGISTRATION_MIN_S);
             return if must_work {
-                Err(format!("a good REGISTER of {} was answered {status}", asked.client))
+                Err(format!(
+                    "a good REGISTER of {} was answered {status}",
+                    asked.client
+                ))
             } else {
                 Ok(())
             };
@@ -250,7 +256,10 @@ impl Reference {
             return self.unbind(&key, reading.connection, asked, registers.is_some());
         }
         let Some(issued) = registers else {
-            return Err(format!("{} was registered without a good token", asked.client));
+            return Err(format!(
+                "{} was registered without a good token",
+                asked.client
+            ));
         };
         let wanted = asked.expires_s.min(u64::from(limits::REGISTRATION_MAX_S)) * 1000;
         let (now, end) = (scene.now.unix.as_millis(), issued.expires.as_millis());
@@ -268,7 +277,9 @@ impl Reference {
 
     fn bind(&mut self, key: (usize, String), bound: Bound) {
         let instances = self.clients.entry(key).or_default();
-        let known = instances.iter().position(|old| old.contact == bound.contact);
+        let known = instances
+            .iter()
+            .position(|old| old.contact == bound.contact);
         match known {
             Some(at) if instances[at].connection == bound.connection => instances[at] = bound,
             Some(at) => {
@@ -334,18 +345,21 @@ impl Reference {
         let is_bound = |account| {
             self.clients
                 .get(&(account, callee.clone()))
-                .and_then(|bound| bound.last())
-                .is_some_and(|bound| bound.ends > scene.now.mono.as_micros())
+                .into_iter()
+                .flatten()
+                .any(|bound| bound.ends > scene.now.mono.as_micros())
         };
         let deserved = match (status, issued) {
             (401, issued) => issued.is_none(),
             (403, Some(issued)) => {
                 !issued.may_call(callee) || account_of(host) != Some(issued.account)
             }
-            (403, None) => asked
-                .account
-                .is_none_or(|account| !scene.view.is_active(account))
-                || account_of(host) != asked.account,
+            (403, None) => {
+                asked
+                    .account
+                    .is_none_or(|account| !scene.view.is_active(account))
+                    || account_of(host) != asked.account
+            }
             (404, _) => account_of(host).is_none(),
             (480, Some(issued)) => !is_bound(issued.account),
             (503, _) => scene.is_stopping,

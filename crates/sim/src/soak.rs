@@ -36,7 +36,9 @@ pub fn run(seed: u64, steps: u64, keeps_trace: bool) -> Outcome {
     let mut random = Random::new(seed ^ 0x05ee_d0ff_4004_0002);
     let mut world = World::new(&plan(seed, &mut random, keeps_trace));
     let mut life = Life {
-        names: ["ann", "bob", "bobby", "cy", "team-a", "team-b"].map(str::to_owned).to_vec(),
+        names: ["ann", "bob", "bobby", "cy", "team-a", "team-b"]
+            .map(str::to_owned)
+            .to_vec(),
         pages: Vec::new(),
         pause: random.between(100 * MILLI, 4 * SECOND),
         random,

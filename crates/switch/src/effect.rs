@@ -62,6 +62,11 @@ impl Closing {
         code: 1008,
         reason: "the client does not read what is sent to it",
     };
+    /// Its user agent has another connection.
+    pub const REPLACED: Self = Self {
+        code: 1008,
+        reason: "the client has come back on another connection",
+    };
     /// Two pings went unanswered.
     pub const NO_PONG: Self = Self {
         code: 1001,

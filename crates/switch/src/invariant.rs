@@ -27,6 +27,7 @@ impl Shard {
             && self.orphans.is_empty()
             && self.timers.len() == 0
             && self.per_account.is_empty()
+            && self.user_agents.is_empty()
     }
 
     fn check_bindings(&self, now: Now) -> Result<(), String> {

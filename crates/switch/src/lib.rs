@@ -8,6 +8,7 @@
 
 mod admission;
 mod call;
+mod connection;
 mod domain;
 pub mod edge;
 mod effect;

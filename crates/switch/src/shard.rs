@@ -6,19 +6,20 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use model::{AccountId, ClientId, ConnectionId, Instant, Now, limits};
+use model::{AccountId, ConnectionId, Instant, Now};
 use sip::{Capabilities, Message, Method, Request, Response};
 
 use crate::call::{Act, Call, CallKey, End, read_branch, read_tag};
+use crate::connection::Connection;
 use crate::domain::Domain;
-use crate::effect::{Closing, Counter, Effect};
+use crate::effect::{Closing, Effect};
 use crate::input::{Input, Snapshot};
 use crate::location::Location;
 use crate::options;
-use crate::orphan::{Orphan, Orphans, Question};
+use crate::orphan::Orphans;
 use crate::random::Random;
 use crate::refusal::{self, Refusal};
-use crate::table::Keyed;
+use crate::table::{Keyed, Table};
 use crate::timer::{Due, Timers};
 use crate::token::Remembered;
 
@@ -39,29 +40,6 @@ const CAPABILITIES: Capabilities = Capabilities {
     schemes: &["sip", "sips"],
 };
 
-/// A connection that has told its account.
-#[derive(Debug)]
-pub(crate) struct Connection {
-    account: AccountId,
-    /// Clients that have registered here.
-    clients: Vec<ClientId>,
-    calls: Vec<CallKey>,
-}
-
-impl Connection {
-    pub(crate) fn note_client(&mut self, client: &ClientId) {
-        if !self.clients.contains(client) {
-            self.clients.push(client.clone());
-        }
-    }
-
-    pub(crate) fn note_call(&mut self, call: CallKey) {
-        if !self.calls.contains(&call) {
-            self.calls.push(call);
-        }
-    }
-}
-
 /// See the module.
 #[derive(Debug)]
 pub struct Shard {
@@ -69,6 +47,8 @@ pub struct Shard {
     pub(crate) random: Random,
     pub(crate) connections: BTreeMap<ConnectionId, Connection>,
     pub(crate) per_account: BTreeMap<AccountId, usize>,
+    /// The connection of each user agent, by its Via sent-by.
+    pub(crate) user_agents: Table<Box<str>, ConnectionId>,
     pub(crate) location: Location,
     pub(crate) orphans: Orphans,
     pub(crate) remembered: Remembered,
@@ -85,10 +65,10 @@ impl Shard {
         let mut random = Random::new(seed);
         Self {
             location: Location::new(Keyed::new(&mut random)),
-            random,
             snapshot,
             connections: BTreeMap::new(),
             per_account: BTreeMap::new(),
+            user_agents: Table::with_hasher(Keyed::new(&mut random)),
             orphans: Orphans::default(),
             remembered: Remembered::default(),
             calls: BTreeMap::new(),
@@ -96,6 +76,7 @@ impl Shard {
             timers: Timers::default(),
             effects: VecDeque::new(),
             stopping: false,
+            random,
         }
     }
 
@@ -109,7 +90,7 @@ impl Shard {
             } => {
                 self.on_message(now, connection, account, message);
             }
-            Input::Lost { connection } => self.on_lost(now, connection),
+            Input::Lost { connection } => self.on_connection_lost(now, connection),
             Input::Snapshot(snapshot) => self.on_snapshot(now, snapshot),
             Input::Timeout => self.on_timeout(now),
             Input::Stop => self.on_stop(now),
@@ -168,50 +149,11 @@ impl Shard {
                     self.on_request(now, connection, account, request, message);
                 }
             }
+            Message::Response(_) if self.is_dismissed(connection) => {}
             Message::Response(response) => {
                 self.on_response(now, connection, account, response, message);
             }
         }
-    }
-
-    /// Makes a connection known at its first request. Says whether it may go on.
-    fn introduce(
-        &mut self,
-        now: Now,
-        connection: ConnectionId,
-        account: AccountId,
-        request: &Request<'_>,
-    ) -> bool {
-        if self.connections.contains_key(&connection) {
-            return true;
-        }
-        let count = self.per_account.entry(account).or_default();
-        if *count >= limits::CONNECTIONS_PER_ACCOUNT {
-            self.act(now).count(Counter::AccountFull);
-            self.refuse(now, connection, request, &refusal::account_full());
-            return false;
-        }
-        *count += 1;
-        let fresh = Connection {
-            account,
-            clients: Vec::new(),
-            calls: Vec::new(),
-        };
-        self.connections.insert(connection, fresh);
-
-        let before = self.orphans.first_end();
-        let orphans = self.orphans.claim(account, request);
-        self.timers
-            .shift(Due::Orphan, before, self.orphans.first_end());
-        let mut act = self.act(now);
-        for orphan in orphans {
-            act.count(match orphan.question {
-                Question::Register => Counter::RegisterRescued,
-                Question::Invite => Counter::InviteRescued,
-            });
-            act.send(connection, orphan.answer);
-        }
-        true
     }
 
     fn on_request(
@@ -327,7 +269,7 @@ impl Shard {
         }
     }
 
-    fn refuse(
+    pub(crate) fn refuse(
         &mut self,
         now: Now,
         connection: ConnectionId,
@@ -343,7 +285,12 @@ impl Shard {
     }
 
     /// Lets a call act, then moves its timer to where it now belongs.
-    fn drive(&mut self, now: Now, key: CallKey, step: impl FnOnce(&mut Call, &mut Act<'_>)) {
+    pub(crate) fn drive(
+        &mut self,
+        now: Now,
+        key: CallKey,
+        step: impl FnOnce(&mut Call, &mut Act<'_>),
+    ) {
         let Some(call) = self.calls.get_mut(&key) else {
             return;
         };
@@ -356,42 +303,6 @@ impl Shard {
         step(call, &mut act);
         self.timers
             .shift(Due::Call(key), Some(before), Some(call.deadline()));
-    }
-
-    fn on_lost(&mut self, now: Now, connection: ConnectionId) {
-        let Some(lost) = self.connections.remove(&connection) else {
-            return;
-        };
-        if let Some(count) = self.per_account.get_mut(&lost.account) {
-            *count -= 1;
-            if *count == 0 {
-                self.per_account.remove(&lost.account);
-            }
-        }
-        // A client that has come back on another connection keeps its binding there.
-        for client in &lost.clients {
-            let shift = self.location.unbind(lost.account, client, |binding| {
-                binding.connection == connection
-            });
-            self.shift_client(lost.account, client, shift);
-        }
-        for key in lost.calls {
-            let unheard = self
-                .calls
-                .get(&key)
-                .and_then(|call| call.unheard(connection, now));
-            if let Some((sent_by, orphan)) = unheard {
-                self.keep_orphan(&sent_by, orphan);
-            }
-            self.drive(now, key, |call, act| call.on_lost(connection, act));
-        }
-    }
-
-    pub(crate) fn keep_orphan(&mut self, sent_by: &str, orphan: Orphan) {
-        let before = self.orphans.first_end();
-        self.orphans.keep(sent_by, orphan);
-        self.timers
-            .shift(Due::Orphan, before, self.orphans.first_end());
     }
 
     fn on_snapshot(&mut self, now: Now, snapshot: Arc<Snapshot>) {
@@ -410,30 +321,9 @@ impl Shard {
             .map(|(connection, _)| *connection)
             .collect();
         for connection in closed {
-            self.expel(now, connection);
+            let end = End::server(403, "the account was disabled");
+            self.dismiss(now, connection, Some(&end), Closing::ACCOUNT_DISABLED);
         }
-    }
-
-    /// Ends what a connection of a disabled account holds, and closes it.
-    fn expel(&mut self, now: Now, connection: ConnectionId) {
-        let Some(known) = self.connections.get_mut(&connection) else {
-            return;
-        };
-        let (account, clients) = (known.account, std::mem::take(&mut known.clients));
-        let calls = known.calls.clone();
-        for client in clients {
-            let shift = self
-                .location
-                .unbind(account, &client, |binding| binding.connection == connection);
-            self.shift_client(account, &client, shift);
-        }
-        for key in calls {
-            self.drive(now, key, |call, act| {
-                call.hang_up(End::server(403, "the account was disabled"), act);
-            });
-        }
-        let why = Closing::ACCOUNT_DISABLED;
-        self.effects.push_back(Effect::Close { connection, why });
     }
 
     fn on_stop(&mut self, now: Now) {

@@ -161,7 +161,12 @@ impl Browser {
         if let Ok([Contact::Address(address)]) = request.headers.contacts().as_deref() {
             call.target = address.uri_text.to_owned();
         }
-        let branch = request.headers.via().branch().unwrap_or_default().to_owned();
+        let branch = request
+            .headers
+            .via()
+            .branch()
+            .unwrap_or_default()
+            .to_owned();
         let (cseq, key) = (request.headers.cseq().number, call.key);
         let sdp = self.sdp();
         let mut writer = MessageWriter::reply(request, 200, "OK", None);
@@ -265,7 +270,10 @@ fn cause_in(reason: &str) -> Option<&'static str> {
     let behind = behind.trim_start().strip_prefix('=')?.trim_start();
     let (digits, behind) = behind.split_at_checked(3)?;
     let status = digits.parse().ok()?;
-    behind.trim_start().starts_with(';').then(|| cause_of(status))
+    behind
+        .trim_start()
+        .starts_with(';')
+        .then(|| cause_of(status))
 }
 
 #[cfg(test)]

@@ -174,8 +174,11 @@ impl Browser {
 
     /// Whether its app was told that it can be called.
     pub fn is_registered(&self) -> bool {
-        self.current
-            .is_some_and(|id| self.registerers.iter().any(|r| r.id == id && r.is_registered()))
+        self.current.is_some_and(|id| {
+            self.registerers
+                .iter()
+                .any(|r| r.id == id && r.is_registered())
+        })
     }
 
     /// Whether it wants to be called: it has a token that was not refused.
@@ -302,7 +305,11 @@ impl Browser {
     }
 
     fn branch(&mut self) -> String {
-        format!("z9hG4bK{}{:06}", self.random.below(10_000_000), self.made_next())
+        format!(
+            "z9hG4bK{}{:06}",
+            self.random.below(10_000_000),
+            self.made_next()
+        )
     }
 
     /// The SDK's branches are seven random digits; a number behind them keeps a long run free of accidents.

@@ -175,10 +175,8 @@ impl Browser {
     }
 
     fn on_accepted(&mut self, at: usize, response: &Response<'_>) {
-        if response.body.is_empty() {
-            self.complain("a 200 to INVITE has no session description");
-        }
-        if self.calls[at].state == CallState::Calling {
+        let has_answer = !response.body.is_empty();
+        if self.calls[at].state == CallState::Calling && has_answer {
             self.learn_dialog(at, response);
             self.calls[at].state = CallState::Established;
             self.send_ack(at, response, self.calls[at].invite_cseq);
@@ -186,11 +184,11 @@ impl Browser {
             self.tell(Heard::Connected(key));
             self.app_is_connected(key);
         } else {
-            // Cancelled, or a page that has gone on: acknowledge and leave (`ackAndBye`).
+            // Cancelled, or an answer without a session description: acknowledge and leave (`ackAndBye`).
             self.learn_dialog(at, response);
             self.send_ack(at, response, self.calls[at].invite_cseq);
             self.send_bye(at, "");
-            self.end_call(at, "NOANSWER");
+            self.end_call(at, "FAILED");
         }
     }
 
@@ -222,7 +220,9 @@ impl Browser {
         });
         sign(&mut writer, "outbound");
         let ack = writer.finish();
-        self.calls[at].acks.push((format!("{cseq} {to_tag}"), ack.clone()));
+        self.calls[at]
+            .acks
+            .push((format!("{cseq} {to_tag}"), ack.clone()));
         self.send(ack);
     }
 
@@ -232,7 +232,11 @@ impl Browser {
         let to = response.headers.get(sip::Name::To).unwrap_or_default();
         let branch = response.headers.via().branch().unwrap_or_default();
         let is_first = branch == call.invite_branch;
-        let uri = if is_first { &call.invite_uri } else { &call.target };
+        let uri = if is_first {
+            &call.invite_uri
+        } else {
+            &call.target
+        };
         let from = format!("{};tag={}", call.local, call.local_tag);
         let writer = self.head(&Head {
             method: "ACK",

@@ -212,7 +212,10 @@ impl Browser {
             }
             423 if !unbinds => {
                 let least = response.headers.get(Name::MinExpires);
-                match (least.and_then(|text| text.parse().ok()), self.registerer(id)) {
+                match (
+                    least.and_then(|text| text.parse().ok()),
+                    self.registerer(id),
+                ) {
                     (Some(least), Some(at)) => {
                         self.registerers[at].expires_s = least;
                         self.answered(id);
@@ -266,7 +269,10 @@ impl Browser {
         let Some(at) = self.registerer(id) else {
             return;
         };
-        let (refresh, end) = ((expires * SECOND).saturating_sub(3 * SECOND), expires * SECOND);
+        let (refresh, end) = (
+            (expires * SECOND).saturating_sub(3 * SECOND),
+            expires * SECOND,
+        );
         let registerer = &mut self.registerers[at];
         registerer.refresh_at = Some(self.now + refresh);
         registerer.ends_at = Some(self.now + end);
@@ -300,8 +306,8 @@ impl Browser {
         }
         registerer.force_notify = false;
         let ready = state == State::Registered;
-        let retry = retry
-            || (self.started && !self.token.is_empty() && self.socket != Socket::Open);
+        let retry =
+            retry || (self.started && !self.token.is_empty() && self.socket != Socket::Open);
         self.tell(Heard::IncomingState {
             ready,
             cause,

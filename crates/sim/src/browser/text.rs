@@ -78,7 +78,9 @@ impl Browser {
         if self.random.happens(300) {
             sdp.push_str("m=video 9 UDP/TLS/RTP/SAVPF 96\r\nc=IN IP4 192.0.2.2\r\na=mid:1\r\n");
             for line in 0..self.random.between(5, 60) {
-                sdp.push_str(&format!("a=extmap:{line} urn:ietf:params:rtp-hdrext:sdes:mid\r\n"));
+                sdp.push_str(&format!(
+                    "a=extmap:{line} urn:ietf:params:rtp-hdrext:sdes:mid\r\n"
+                ));
             }
         }
         sdp.into_bytes()

@@ -23,9 +23,11 @@ struct Asked {
 #[derive(Debug, Default)]
 pub(super) struct Answers {
     connections: BTreeMap<ConnectionId, BTreeMap<Key, Asked>>,
-    rubbish: BTreeMap<ConnectionId, u32>,
+    /// Connections that sent what breaks the syntax: its answer may have the Via of another request, so that these are
+    /// held to one final answer at least, and no longer to one at most.
+    rubbish: BTreeSet<ConnectionId>,
     /// Answers to REGISTER: one that got lost with its connection may be repeated once on the next.
-    registers: BTreeMap<Key, (ConnectionId, String)>,
+    registers: BTreeSet<(Key, String, ConnectionId)>,
     /// INVITEs whose connection is gone: they may still be ended, once, on the next.
     invites: BTreeMap<Key, String>,
     deadlines: BTreeSet<(u64, ConnectionId, Key)>,
@@ -59,18 +61,11 @@ impl Answers {
     }
 
     pub(super) fn read_rubbish(&mut self, connection: ConnectionId) {
-        *self.rubbish.entry(connection).or_default() += 1;
+        self.rubbish.insert(connection);
     }
 
-    /// Something that cannot be read was sent: only an answer to rubbish may be so. Says whether it may.
-    pub(super) fn sent_unreadable(&mut self, connection: ConnectionId) -> bool {
-        match self.rubbish.get_mut(&connection) {
-            Some(rubbish) if *rubbish > 0 => {
-                *rubbish -= 1;
-                true
-            }
-            Some(_) | None => false,
-        }
+    pub(super) fn sends_rubbish(&self, connection: ConnectionId) -> bool {
+        self.rubbish.contains(&connection)
     }
 
     pub(super) fn sent(
@@ -83,53 +78,65 @@ impl Answers {
         };
         let key = transaction(message);
         let status = response.status;
-        if key.0.starts_with("asm566") && key.1 == "REGISTER" { eprintln!("DBG {} {key:?} {status} {}", connection.0, identity(response)); }
+        let is_lenient = self.sends_rubbish(connection);
         let asked = self
             .connections
             .get_mut(&connection)
             .and_then(|asked| asked.get_mut(&key));
         let Some(asked) = asked else {
-            if let Some((first, heads)) = self.registers.remove(&key)
-                && first != connection
-                && heads == identity(response)
-            {
-                return Ok(());
-            }
-            if status == 487
-                && let Some(call_id) = self.invites.remove(&key)
-                && call_id == response.headers.call_id()
-            {
-                return Ok(());
-            }
-            if self.sent_unreadable(connection) {
-                return Ok(());
-            }
-            return Err(format!(
-                "#{} was sent {status} for {key:?}, which it never asked {:?}",
-                connection.0, (&self.registers, identity(response))
-            ));
+            return if self.is_rescue(connection, &key, response) || is_lenient {
+                Ok(())
+            } else {
+                Err(format!(
+                    "#{} was sent {status} for {key:?}, which it never asked",
+                    connection.0
+                ))
+            };
         };
-        if status < 200 {
-            if asked.finals >= asked.copies {
-                return Err(format!("{status} came after the final answer to {key:?}"));
-            }
-            return Ok(());
-        }
-        asked.finals += 1;
-        if response.headers.cseq().method == Method::Register {
-            self.registers
-                .insert(key.clone(), (connection, identity(response)));
-        }
-        let entry = (asked.deadline, connection, key);
-        self.deadlines.remove(&entry);
-        if asked.finals > asked.copies {
-            let key = entry.2;
+        let is_final = status >= 200;
+        asked.finals += u32::from(is_final);
+        let (finals, is_too_many) = match is_final {
+            true => (asked.finals, asked.finals > asked.copies),
+            false => (asked.finals, asked.finals >= asked.copies),
+        };
+        if is_too_many && !is_lenient {
             return Err(format!(
-                "#{} was sent {} final answers to {key:?}, the last one {status}",
-                connection.0, asked.finals
+                "#{} was sent {status} after {finals} final answers to {key:?}",
+                connection.0
             ));
+        }
+        if is_final {
+            let entry = (asked.deadline, connection, key);
+            self.deadlines.remove(&entry);
+            if response.headers.cseq().method == Method::Register {
+                self.registers
+                    .insert((entry.2, identity(response), connection));
+            }
         }
         Ok(())
+    }
+
+    /// An answer that got lost with its connection is given once more, on the user agent's next.
+    fn is_rescue(
+        &mut self,
+        connection: ConnectionId,
+        key: &Key,
+        response: &sip::Response<'_>,
+    ) -> bool {
+        let answer = identity(response);
+        let elsewhere = self
+            .registers
+            .iter()
+            .find(|(first, given, on)| first == key && *given == answer && *on != connection)
+            .cloned();
+        if let Some(elsewhere) = elsewhere {
+            return self.registers.remove(&elsewhere);
+        }
+        response.status == 487
+            && self
+                .invites
+                .remove(key)
+                .is_some_and(|call_id| call_id == response.headers.call_id())
     }
 
     pub(super) fn forget(&mut self, connection: ConnectionId) {

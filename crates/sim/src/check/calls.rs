@@ -56,9 +56,18 @@ struct Sent {
 
 #[derive(Debug, PartialEq, Eq)]
 enum What {
-    Bye { tag: String, reason: bool },
-    Cancel { branch: String, reason: bool },
-    Refusal { invite: (String, String), reason: bool },
+    Bye {
+        tag: String,
+        reason: bool,
+    },
+    Cancel {
+        branch: String,
+        reason: bool,
+    },
+    Refusal {
+        invite: (String, String),
+        reason: bool,
+    },
 }
 
 #[derive(Debug, Default)]
@@ -169,21 +178,20 @@ impl Calls {
                 self.sent.push(Sent { connection, what });
             }
             Message::Request(_) => {}
-            Message::Response(response) => match headers.cseq().method {
-                Method::Invite if response.status > 100 => {
+            Message::Response(response) => {
+                let method = headers.cseq().method;
+                if method == Method::Invite && response.status > 100 {
                     let invite = transaction(message);
                     self.invite_answered(connection, &invite, response);
                     if response.status >= 300 {
                         let what = What::Refusal { invite, reason };
                         self.sent.push(Sent { connection, what });
                     }
-                }
-                Method::Bye if response.status == 200 => {
+                } else if method == Method::Bye && response.status == 200 {
                     let tag = headers.to().tag().unwrap_or_default().to_owned();
                     self.over_by_tag(&tag, connection);
                 }
-                _ => {}
-            },
+            }
         }
     }
 
@@ -302,14 +310,21 @@ impl Calls {
         for &at in &self.live {
             let call = &self.calls[at];
             if call.record.is_none() {
-                return Err(format!("the call {} was routed without a record", call.call_id));
+                return Err(format!(
+                    "the call {} was routed without a record",
+                    call.call_id
+                ));
             }
             if (call.phase == Phase::Over) != call.is_recorded_over {
                 return Err(format!(
                     "the call {} is {:?}, but its record says {}",
                     call.call_id,
                     call.phase,
-                    if call.is_recorded_over { "over" } else { "not over" }
+                    if call.is_recorded_over {
+                        "over"
+                    } else {
+                        "not over"
+                    }
                 ));
             }
         }
@@ -325,7 +340,9 @@ impl Calls {
         let call = &self.calls[duty.at];
         let call_id = call.call_id.clone();
         if call.phase != Phase::Over {
-            return Err(format!("the call {call_id} goes on without one of its sides"));
+            return Err(format!(
+                "the call {call_id} goes on without one of its sides"
+            ));
         }
         let Some(to) = duty.to.filter(|to| !self.gone.contains(to)) else {
             return Ok(());

@@ -25,7 +25,10 @@ impl Content {
     pub(super) fn read(&mut self, message: &Message<'_>) {
         let mut item = Item::of(message);
         // What concerns the hop to the callee alone becomes 500 (RFC 3261 §16.7).
-        if matches!(item.kind.as_str(), "401 INVITE" | "407 INVITE" | "503 INVITE") {
+        if matches!(
+            item.kind.as_str(),
+            "401 INVITE" | "407 INVITE" | "503 INVITE"
+        ) {
             "500 INVITE".clone_into(&mut item.kind);
         }
         self.reading = Some(item);
@@ -45,7 +48,10 @@ impl Content {
             .filter(|read| read.kind == item.kind && read.call_id == item.call_id);
         let Some(read) = is_passed_on else {
             let is_ack = item.kind == "ACK";
-            let known = is_ack && self.acks.contains(&(item.call_id.clone(), item.body.clone()));
+            let known = is_ack
+                && self
+                    .acks
+                    .contains(&(item.call_id.clone(), item.body.clone()));
             return if known || (item.body.is_empty() && (is_ack || item.rows.is_empty())) {
                 Ok(())
             } else {
@@ -56,7 +62,10 @@ impl Content {
             };
         };
         if read.body != item.body {
-            return Err(format!("the body of a {} was changed on its way", item.kind));
+            return Err(format!(
+                "the body of a {} was changed on its way",
+                item.kind
+            ));
         }
         if read.rows != item.rows {
             return Err(format!(

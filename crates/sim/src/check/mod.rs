@@ -10,7 +10,7 @@ mod content;
 mod records;
 
 use model::{CallRecord, ConnectionId, Now};
-use sip::{Message, Method, Name};
+use sip::{Message, Method};
 
 use crate::authority::{Authority, View};
 use crate::reference::Reference;
@@ -67,7 +67,7 @@ impl Checker {
                 self.answers.read(micros, reading.connection, &message);
                 self.calls.read(reading.connection, &message);
                 self.content.read(&message);
-                self.reference.read(&reading, &message);
+                self.reference.read(scene.view, &reading, &message);
             }
             Err(_) => self.answers.read_rubbish(reading.connection),
         }
@@ -173,9 +173,12 @@ impl Checker {
     }
 
     /// An answer to a request that breaks the syntax repeats rows that break it.
-    fn judge_unreadable(&mut self, connection: ConnectionId, what: String) -> Result<(), String> {
-        let status = self.answers.sent_unreadable(connection);
-        if status { Ok(()) } else { Err(what) }
+    fn judge_unreadable(&self, connection: ConnectionId, what: String) -> Result<(), String> {
+        if self.answers.sends_rubbish(connection) {
+            Ok(())
+        } else {
+            Err(what)
+        }
     }
 
     fn blame(&mut self, result: Result<(), String>) {
@@ -198,12 +201,12 @@ pub(crate) fn extra_rows(message: &Message<'_>) -> Vec<(String, String)> {
     message
         .headers()
         .iter()
-        .filter_map(|row| match row.name {
-            Name::Other(name) if name.len() > 2 && name[..2].eq_ignore_ascii_case("x-") => {
-                Some((name.to_owned(), row.unfolded().into_owned()))
-            }
-            _ => None,
+        .filter(|row| {
+            let name = row.name.as_str();
+            name.get(..2)
+                .is_some_and(|start| start.eq_ignore_ascii_case("x-"))
         })
+        .map(|row| (row.name.to_string(), row.unfolded().into_owned()))
         .collect()
 }
 

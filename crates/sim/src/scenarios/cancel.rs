@@ -67,23 +67,44 @@ fn cancelled_while_ringing(stage: &mut Stage) {
     stage.seconds(3);
     stage.hang_up(alice, call);
     stage.seconds(1);
-    stage.claim(stage.cause(alice) == Some("NOANSWER"), "alice hears NOANSWER");
-    stage.claim(stage.cause(bob) == Some("NORMAL"), "bob's page rings no more");
+    stage.claim(
+        stage.cause(alice) == Some("NOANSWER"),
+        "alice hears NOANSWER",
+    );
+    stage.claim(
+        stage.cause(bob) == Some("NORMAL"),
+        "bob's page rings no more",
+    );
     stage.recorded(EndedBy::Caller, 487);
-    stage.claim(stage.browser(alice).is_stopped(), "alice's socket is closed");
+    stage.claim(
+        stage.browser(alice).is_stopped(),
+        "alice's socket is closed",
+    );
 }
 
 fn cancelled_before_180(stage: &mut Stage) {
     let (alice, bob, draft, invite) = ringing(stage);
     stage.sends(alice, as_cancel(&draft.finish()));
-    stage.claim(stage.inbox(alice).count("SIP/2.0 200") == 1, "the CANCEL has its 200");
-    stage.claim(stage.inbox(alice).count("SIP/2.0 487") == 1, "the INVITE has its 487");
-    stage.claim(stage.inbox(bob).count("CANCEL") == 0, "bob has said nothing: no CANCEL yet");
+    stage.claim(
+        stage.inbox(alice).count("SIP/2.0 200") == 1,
+        "the CANCEL has its 200",
+    );
+    stage.claim(
+        stage.inbox(alice).count("SIP/2.0 487") == 1,
+        "the INVITE has its 487",
+    );
+    stage.claim(
+        stage.inbox(bob).count("CANCEL") == 0,
+        "bob has said nothing: no CANCEL yet",
+    );
     stage.sends(bob, reply(&invite, "100 Trying", "b"));
     stage.claim(stage.inbox(bob).count("CANCEL") == 1, "now he gets it");
     stage.sends(bob, reply(&invite, "487 Request Terminated", "b"));
     stage.claim(stage.inbox(bob).count("ACK") == 1, "and the ACK of his 487");
-    stage.claim(stage.inbox(alice).count("SIP/2.0 487") == 1, "alice hears no more of it");
+    stage.claim(
+        stage.inbox(alice).count("SIP/2.0 487") == 1,
+        "alice hears no more of it",
+    );
     stage.recorded(EndedBy::Caller, 487);
 }
 
@@ -92,7 +113,9 @@ fn cancelled_before_the_invite(stage: &mut Stage) {
     let alice = stage.page("alice");
     let call = stage.call(alice, "bob");
     stage.until("alice gathers", |world| {
-        let state = world.browser(alice).and_then(|browser| browser.call_state(call));
+        let state = world
+            .browser(alice)
+            .and_then(|browser| browser.call_state(call));
         state == Some(CallState::Gathering)
     });
     stage.hang_up(alice, call);
@@ -111,8 +134,14 @@ fn cancel_crosses_the_answer(stage: &mut Stage) {
     stage.millis(1);
     stage.world.script(bob, |raw| raw.send(answer));
     stage.millis(500);
-    stage.claim(stage.inbox(alice).count("SIP/2.0 487") == 1, "alice has her 487");
-    stage.claim(stage.inbox(alice).count("SIP/2.0 200 OK") == 1, "and one 200, that of the CANCEL");
+    stage.claim(
+        stage.inbox(alice).count("SIP/2.0 487") == 1,
+        "alice has her 487",
+    );
+    stage.claim(
+        stage.inbox(alice).count("SIP/2.0 200 OK") == 1,
+        "and one 200, that of the CANCEL",
+    );
     stage.claim(stage.inbox(bob).count("ACK") == 1, "bob's 200 has its ACK");
     let bye = stage.inbox(bob).last("BYE").unwrap_or_default();
     stage.claim(tag(&bye, "To") == Some("b1"), "and a BYE in his dialog");
@@ -127,7 +156,10 @@ fn cancel_after_the_answer(stage: &mut Stage) {
     let (alice, bob, draft, invite) = ringing(stage);
     stage.sends(bob, accept(&invite, "b1"));
     stage.sends(alice, as_cancel(&draft.finish()));
-    stage.claim(stage.inbox(alice).count("SIP/2.0 200") == 2, "the INVITE and the CANCEL have a 200");
+    stage.claim(
+        stage.inbox(alice).count("SIP/2.0 200") == 2,
+        "the INVITE and the CANCEL have a 200",
+    );
     stage.claim(stage.inbox(bob).count("CANCEL") == 0, "bob is not troubled");
     stage.claim(stage.records()[0].outcome.is_none(), "the call goes on");
 }
@@ -145,16 +177,25 @@ fn cancel_from_another_connection(stage: &mut Stage) {
     stage.sends(bob, reply(&invite, "180 Ringing", "b1"));
     let stranger = stage.raw("stranger");
     stage.sends(stranger, as_cancel(&draft.finish()));
-    stage.claim(stage.inbox(stranger).count("SIP/2.0 481") == 1, "481 to the stranger");
+    stage.claim(
+        stage.inbox(stranger).count("SIP/2.0 481") == 1,
+        "481 to the stranger",
+    );
     stage.claim(stage.inbox(bob).count("CANCEL") == 0, "bob rings on");
-    stage.claim(stage.inbox(alice).count("SIP/2.0 487") == 0, "alice waits on");
+    stage.claim(
+        stage.inbox(alice).count("SIP/2.0 487") == 0,
+        "alice waits on",
+    );
 }
 
 fn forked_answer(stage: &mut Stage) {
     let (alice, bob, _, invite) = ringing(stage);
     stage.sends(bob, accept(&invite, "b1"));
     stage.sends(bob, accept(&invite, "b2"));
-    stage.claim(stage.inbox(alice).count("SIP/2.0 200") == 1, "alice has one 200");
+    stage.claim(
+        stage.inbox(alice).count("SIP/2.0 200") == 1,
+        "alice has one 200",
+    );
     let acks: Vec<_> = texts_to(stage, bob, "ACK");
     stage.claim(acks == ["b2"], "the fork has its ACK");
     stage.claim(texts_to(stage, bob, "BYE") == ["b2"], "and its BYE");
@@ -197,8 +238,14 @@ fn late_refusal(stage: &mut Stage) {
     let (alice, bob, _, invite) = ringing(stage);
     stage.sends(bob, accept(&invite, "b1"));
     stage.sends(bob, reply(&invite, "486 Busy Here", "b1"));
-    stage.claim(stage.inbox(bob).count("ACK") == 1, "the 486 is acknowledged");
-    stage.claim(stage.inbox(alice).count("SIP/2.0 486") == 0, "alice does not hear of it");
+    stage.claim(
+        stage.inbox(bob).count("ACK") == 1,
+        "the 486 is acknowledged",
+    );
+    stage.claim(
+        stage.inbox(alice).count("SIP/2.0 486") == 0,
+        "alice does not hear of it",
+    );
     stage.claim(stage.records()[0].outcome.is_none(), "the call goes on");
 }
 
@@ -217,8 +264,14 @@ fn early_bye(stage: &mut Stage) {
     .call_id(row(&text, "Call-ID").unwrap_or_default())
     .cseq(2);
     stage.sends(alice, bye.finish());
-    stage.claim(stage.inbox(alice).count("SIP/2.0 200") == 1, "the BYE has its 200");
-    stage.claim(stage.inbox(alice).count("SIP/2.0 487") == 1, "the INVITE has its 487");
+    stage.claim(
+        stage.inbox(alice).count("SIP/2.0 200") == 1,
+        "the BYE has its 200",
+    );
+    stage.claim(
+        stage.inbox(alice).count("SIP/2.0 487") == 1,
+        "the INVITE has its 487",
+    );
     stage.claim(stage.inbox(bob).count("CANCEL") == 1, "bob rings no more");
     stage.recorded(EndedBy::Caller, 487);
 }

@@ -28,9 +28,15 @@ fn ring(stage: &mut Stage, callee: &str) {
 
 fn newest_instance_wins(stage: &mut Stage) {
     let (old, new) = (stage.registered("bob"), stage.registered("bob"));
-    stage.claim(stage.clients() == ["bob"], "the list has one entry for a client");
+    stage.claim(
+        stage.clients() == ["bob"],
+        "the list has one entry for a client",
+    );
     ring(stage, "bob");
-    stage.claim((incoming(stage, old), incoming(stage, new)) == (0, 1), "the new page rings");
+    stage.claim(
+        (incoming(stage, old), incoming(stage, new)) == (0, 1),
+        "the new page rings",
+    );
 }
 
 fn falls_back(stage: &mut Stage) {
@@ -52,7 +58,10 @@ fn refresh_does_not_win(stage: &mut Stage) {
     let new = stage.registered("bob");
     stage.seconds(400);
     ring(stage, "bob");
-    stage.claim((incoming(stage, old), incoming(stage, new)) == (0, 1), "the new page rings");
+    stage.claim(
+        (incoming(stage, old), incoming(stage, new)) == (0, 1),
+        "the new page rings",
+    );
 }
 
 fn eleventh_instance(stage: &mut Stage) {
@@ -62,5 +71,8 @@ fn eleventh_instance(stage: &mut Stage) {
         stage.world.close_page(*page);
     }
     stage.seconds(1);
-    stage.claim(stage.clients().is_empty(), "the first of eleven had given way");
+    stage.claim(
+        stage.clients().is_empty(),
+        "the first of eleven had given way",
+    );
 }

@@ -1,3 +1,219 @@
-//! To be told.
+//! Bounds, and the standard answer at each (model/limits.rs).
 
-pub(super) const ALL: &[crate::scenarios::Scenario] = &[];
+use model::limits;
+use switch::Counter;
+
+use super::{Stage, scenarios};
+use crate::authority::{Wish, domain};
+use crate::browser::Heard;
+
+scenarios! {
+    message_too_large: "A message above 64 KiB: the connection is closed.",
+    largest_message: "A message of just 64 KiB passes.",
+    too_many_headers: "More than 96 header rows: 400.",
+    twenty_malformed: "The twentieth malformed message closes the connection.",
+    flood: "Beyond the pace: 503 with Retry-After; for REGISTER 403, which keeps the SDK's token no worse.",
+    pace_recovers: "After a pause the pace is free again.",
+    too_many_calls: "More calls on a connection than may be: 503.",
+    slow_reader: "A client that reads nothing while messages pile up is closed.",
+    too_many_exchanges: "More open requests in a call than may be: 503.",
+}
+
+fn options(stage: &mut Stage, padding: usize) -> Vec<u8> {
+    let home = domain(0);
+    let filler = "x".repeat(padding);
+    stage
+        .draft(
+            "OPTIONS",
+            "bob",
+            &format!("sip:{home}"),
+            &format!("<sip:{home}>"),
+        )
+        .row("X-Filler", &filler)
+        .finish()
+}
+
+fn message_too_large(stage: &mut Stage) {
+    let raw = stage.registered_raw("bob");
+    let large = options(stage, limits::MESSAGE_BYTES);
+    stage.sends(raw, large);
+    stage.claim(!stage.inbox(raw).is_open, "the connection is closed");
+    stage.claim(stage.clients().is_empty(), "and what it held is gone");
+    stage.claim(
+        stage.world.server(0).counted(Counter::TooLarge) == 1,
+        "counted",
+    );
+}
+
+fn largest_message(stage: &mut Stage) {
+    let raw = stage.raw("bob");
+    let room = limits::MESSAGE_BYTES - options(stage, 0).len();
+    // The number of the next draft is as long as that of the last.
+    let message = options(stage, room);
+    stage.claim(
+        message.len() == limits::MESSAGE_BYTES,
+        "exactly as long as may be",
+    );
+    stage.sends(raw, message);
+    stage.claim(stage.inbox(raw).count("SIP/2.0 200") == 1, "200");
+}
+
+fn too_many_headers(stage: &mut Stage) {
+    let raw = stage.raw("bob");
+    let home = domain(0);
+    let with_rows = |stage: &mut Stage, rows: usize| {
+        let uri = format!("sip:{home}");
+        let mut draft = stage.draft("OPTIONS", "bob", &uri, &format!("<{uri}>"));
+        // Seven rows of its own: Via, To, From, CSeq, Call-ID, Max-Forwards, Content-Length.
+        for _ in 7..rows {
+            draft = draft.row("X-Row", "1");
+        }
+        draft.finish()
+    };
+    let most = with_rows(stage, limits::HEADER_ROWS);
+    stage.sends(raw, most);
+    stage.claim(
+        stage.inbox(raw).count("SIP/2.0 200") == 1,
+        "96 rows are fine",
+    );
+    let more = with_rows(stage, limits::HEADER_ROWS + 1);
+    stage.sends(raw, more);
+    stage.claim(stage.inbox(raw).count("SIP/2.0 400") == 1, "97 are not");
+}
+
+fn twenty_malformed(stage: &mut Stage) {
+    let raw = stage.registered_raw("bob");
+    for _ in 1..limits::MALFORMED_MESSAGES {
+        stage.sends(raw, b"hello\r\n\r\n".to_vec());
+    }
+    stage.claim(stage.inbox(raw).is_open, "nineteen are borne");
+    stage.sends(raw, b"hello\r\n\r\n".to_vec());
+    stage.claim(!stage.inbox(raw).is_open, "the twentieth is not");
+}
+
+fn flood(stage: &mut Stage) {
+    let raw = stage.registered_raw("bob");
+    let burst = limits::MESSAGES_BURST;
+    for _ in 0..burst + 20 {
+        let message = options(stage, 0);
+        stage.world.script(raw, |raw| raw.send(message));
+    }
+    let token = stage.token(&Wish::all("bob"));
+    let contact = "<sip:bob@raw.invalid;transport=ws>;expires=600";
+    let register = stage.register("bob", Some(&token), contact).finish();
+    stage.sends(raw, register);
+    stage.claim(
+        stage.inbox(raw).count("SIP/2.0 503") >= 19,
+        "503 beyond the burst",
+    );
+    let refusal = stage.inbox(raw).last("SIP/2.0 503").unwrap_or_default();
+    stage.claim(
+        refusal.contains("\r\nRetry-After: 1\r\n"),
+        "with Retry-After",
+    );
+    stage.claim(
+        stage.inbox(raw).count("SIP/2.0 403") == 1,
+        "403 to REGISTER",
+    );
+    stage.claim(stage.inbox(raw).is_open, "the connection lives");
+    stage.claim(stage.clients() == ["bob"], "and so does the registration");
+    stage.claim(
+        stage.world.server(0).counted(Counter::TooManyMessages) >= 20,
+        "each was counted",
+    );
+}
+
+fn pace_recovers(stage: &mut Stage) {
+    let raw = stage.raw("bob");
+    for _ in 0..limits::MESSAGES_BURST + 10 {
+        let message = options(stage, 0);
+        stage.world.script(raw, |raw| raw.send(message));
+    }
+    stage.seconds(1);
+    stage.claim(stage.inbox(raw).count("SIP/2.0 503") > 0, "too fast");
+    let before = stage.inbox(raw).count("SIP/2.0 200");
+    for _ in 0..limits::MESSAGES_PER_SECOND - 5 {
+        let message = options(stage, 0);
+        stage.world.script(raw, |raw| raw.send(message));
+    }
+    stage.seconds(1);
+    let after = stage.inbox(raw).count("SIP/2.0 200");
+    stage.claim(
+        after - before == usize::try_from(limits::MESSAGES_PER_SECOND - 5).unwrap_or(0),
+        "a second later it is not",
+    );
+}
+
+fn too_many_calls(stage: &mut Stage) {
+    let bob = stage.registered("bob");
+    stage
+        .world
+        .app(bob, |browser, _| browser.habit.at_once = 1000);
+    let alice = stage.raw("alice");
+    let token = stage.token(&Wish::all("alice"));
+    for _ in 0..=limits::CALLS_PER_CONNECTION {
+        let invite = stage.invite("alice", "bob", &token).finish();
+        stage.sends(alice, invite);
+    }
+    stage.claim(
+        stage.inbox(alice).count("SIP/2.0 503") == 1,
+        "503 for the last",
+    );
+    let rings = stage.heard(bob, |heard| matches!(heard, Heard::Incoming { .. }));
+    stage.claim(rings == limits::CALLS_PER_CONNECTION, "the others ring");
+    stage.claim(
+        stage.world.server(0).counted(Counter::CallsFull) == 1,
+        "counted",
+    );
+}
+
+fn slow_reader(stage: &mut Stage) {
+    let bob = stage.registered_raw("bob");
+    let alice = stage.raw("alice");
+    stage.world.cut(
+        bob,
+        crate::faults::Cut {
+            client_after: 1_000_000_000,
+            server_after: None,
+        },
+    );
+    let token = stage.token(&Wish::all("alice"));
+    // Each call that is taken back sends him an INVITE that he does not read.
+    for _ in 0..limits::OUTBOX_MESSAGES + 10 {
+        if stage.clients().is_empty() {
+            break;
+        }
+        let draft = stage.invite("alice", "bob", &token);
+        let cancel = super::cancel::as_cancel(&draft.finish());
+        stage.world.script(alice, |raw| raw.send(draft.finish()));
+        stage.sends(alice, cancel);
+    }
+    stage.seconds(1);
+    stage.claim(stage.clients().is_empty(), "bob is gone");
+}
+
+fn too_many_exchanges(stage: &mut Stage) {
+    let bob = stage.registered_raw("bob");
+    let alice = stage.page("alice");
+    let out = stage.call(alice, "bob");
+    stage.seconds(1);
+    let invite = stage.inbox(bob).last("INVITE").unwrap_or_default();
+    stage.sends(bob, super::cancel::accept(&invite, "b1"));
+    for _ in 0..limits::EXCHANGES_PER_CALL {
+        stage.world.app(alice, |browser, now| {
+            browser.ask_in_dialog(now, out, "INFO", "x")
+        });
+        stage.millis(100);
+    }
+    stage.claim(
+        stage.world.ladder().matches("503 INFO").count() == 1,
+        "503 for the last",
+    );
+    stage.claim(stage.cause(alice).is_none(), "the call goes on");
+    stage.seconds(40);
+    let timeouts = stage.world.ladder().matches("408 INFO").count();
+    stage.claim(
+        timeouts == limits::EXCHANGES_PER_CALL - 1,
+        "the others end with 408",
+    );
+}

@@ -37,14 +37,24 @@ fn call_with(stage: &mut Stage, wish: &Wish, callee: &str) -> usize {
 
 fn not_registered(stage: &mut Stage) {
     let alice = call_with(stage, &Wish::all("alice"), "bob");
-    stage.claim(stage.cause(alice) == Some("UNOBTAINABLE"), "alice hears UNOBTAINABLE");
+    stage.claim(
+        stage.cause(alice) == Some("UNOBTAINABLE"),
+        "alice hears UNOBTAINABLE",
+    );
     stage.recorded(EndedBy::Server, 480);
-    stage.claim(stage.browser(alice).is_stopped(), "her socket is closed again");
+    stage.claim(
+        stage.browser(alice).is_stopped(),
+        "her socket is closed again",
+    );
 }
 
 fn no_permission(stage: &mut Stage) {
     let bob = stage.registered("bob");
-    let alice = call_with(stage, &Wish::all("alice").calling(&["carol", "bobby"]), "bob");
+    let alice = call_with(
+        stage,
+        &Wish::all("alice").calling(&["carol", "bobby"]),
+        "bob",
+    );
     stage.claim(stage.cause(alice) == Some("FAILED"), "alice hears FAILED");
     stage.claim(!rings(stage, bob), "bob does not ring");
     stage.recorded(EndedBy::Server, 403);
@@ -81,9 +91,15 @@ fn invite_with_bad_token(stage: &mut Stage) {
     let invite = stage.invite("alice", "bob", &foreign).finish();
     stage.sends(raw, invite);
     let answer = stage.inbox(raw).last("SIP/2.0 401").unwrap_or_default();
-    stage.claim(answer.contains("error=\"invalid_token\""), "401 says invalid_token");
+    stage.claim(
+        answer.contains("error=\"invalid_token\""),
+        "401 says invalid_token",
+    );
     stage.claim(!rings(stage, bob), "bob does not ring");
-    stage.claim(stage.records().is_empty(), "whoever shows no token leaves no record");
+    stage.claim(
+        stage.records().is_empty(),
+        "whoever shows no token leaves no record",
+    );
 }
 
 fn between_accounts(stage: &mut Stage) {
@@ -126,7 +142,10 @@ fn unknown_destination(stage: &mut Stage) {
             .finish();
         stage.sends(raw, invite);
     }
-    stage.claim(stage.inbox(raw).count("SIP/2.0 404") == 3, "404 three times");
+    stage.claim(
+        stage.inbox(raw).count("SIP/2.0 404") == 3,
+        "404 three times",
+    );
 }
 
 fn service_call(stage: &mut Stage) {
@@ -135,7 +154,10 @@ fn service_call(stage: &mut Stage) {
         .world
         .app(alice, |browser, now| browser.call_service(now, "pizza"));
     stage.seconds(2);
-    stage.claim(stage.cause(alice) == Some("UNOBTAINABLE"), "alice hears UNOBTAINABLE");
+    stage.claim(
+        stage.cause(alice) == Some("UNOBTAINABLE"),
+        "alice hears UNOBTAINABLE",
+    );
 }
 
 fn without_offer(stage: &mut Stage) {
@@ -154,10 +176,16 @@ fn without_offer(stage: &mut Stage) {
         .call_id("other")
         .body("text/plain", "hello");
     stage.sends(raw, bare.finish());
-    stage.claim(stage.inbox(raw).count("SIP/2.0 488") == 1, "488 without a body");
+    stage.claim(
+        stage.inbox(raw).count("SIP/2.0 488") == 1,
+        "488 without a body",
+    );
     stage.sends(raw, other.finish());
     let answer = stage.inbox(raw).last("SIP/2.0 415").unwrap_or_default();
-    stage.claim(row(&answer, "Accept") == Some("application/sdp"), "415 says what is taken");
+    stage.claim(
+        row(&answer, "Accept") == Some("application/sdp"),
+        "415 says what is taken",
+    );
     stage.claim(!rings(stage, bob), "bob does not ring");
 }
 
@@ -175,12 +203,16 @@ fn unknown_account(stage: &mut Stage) {
     let raw = stage.raw("nobody");
     for (method, number) in [("OPTIONS", 1), ("REGISTER", 2), ("INVITE", 3), ("BYE", 4)] {
         let from = "<sip:bob@key77.webrtc-1-2-0.aculabcloud.net>;tag=x";
-        let draft = crate::raw::Draft::new(method, "sip:a@b.invalid", from, "<sip:a@b.invalid>", number);
+        let draft =
+            crate::raw::Draft::new(method, "sip:a@b.invalid", from, "<sip:a@b.invalid>", number);
         stage.sends(raw, draft.finish());
     }
     stage.claim(stage.inbox(raw).count("SIP/2.0 403") == 4, "403 four times");
     stage.seconds(31);
-    stage.claim(!stage.inbox(raw).is_open, "who does not introduce itself is closed");
+    stage.claim(
+        !stage.inbox(raw).is_open,
+        "who does not introduce itself is closed",
+    );
 }
 
 fn second_account_on_a_connection(stage: &mut Stage) {
@@ -188,9 +220,15 @@ fn second_account_on_a_connection(stage: &mut Stage) {
     let token = stage.world.token(1, &Wish::all("bob"));
     let address = format!("<sip:bob@{}>", domain(1));
     let from = format!("{address};tag=x");
-    let register = crate::raw::Draft::new("REGISTER", &format!("sip:{}", domain(1)), &from, &address, 99)
-        .token(&token)
-        .row("Contact", "<sip:bob@raw.invalid;transport=ws>;expires=600");
+    let register = crate::raw::Draft::new(
+        "REGISTER",
+        &format!("sip:{}", domain(1)),
+        &from,
+        &address,
+        99,
+    )
+    .token(&token)
+    .row("Contact", "<sip:bob@raw.invalid;transport=ws>;expires=600");
     stage.sends(raw, register.finish());
     stage.claim(stage.inbox(raw).count("SIP/2.0 403") == 1, "403");
     let clients = stage.world.server(0).clients(1, stage.world.now());

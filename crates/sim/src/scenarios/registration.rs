@@ -79,7 +79,10 @@ fn deregistration(stage: &mut Stage) {
     );
     stage.seconds(1);
     stage.claim(stage.clients().is_empty(), "nobody is in the list");
-    stage.claim(stage.browser(bob).is_stopped(), "the page has closed its socket");
+    stage.claim(
+        stage.browser(bob).is_stopped(),
+        "the page has closed its socket",
+    );
 }
 
 fn deregistration_in_a_call(stage: &mut Stage) {
@@ -108,18 +111,30 @@ fn deregistration_by_another_connection(stage: &mut Stage) {
     let other = stage.raw("other");
     let without = stage.register("bob", None, &contact).finish();
     stage.sends(other, without);
-    stage.claim(stage.inbox(other).last("SIP/2.0 403").is_some(), "403 without a token");
+    stage.claim(
+        stage.inbox(other).last("SIP/2.0 403").is_some(),
+        "403 without a token",
+    );
     stage.claim(stage.clients() == ["bob"], "bob is still there");
 
-    let all = stage.register("bob", None, "*").row("Expires", "0").finish();
+    let all = stage
+        .register("bob", None, "*")
+        .row("Expires", "0")
+        .finish();
     stage.sends(other, all);
-    stage.claim(stage.inbox(other).count("SIP/2.0 403") == 2, "nor may it end all of them");
+    stage.claim(
+        stage.inbox(other).count("SIP/2.0 403") == 2,
+        "nor may it end all of them",
+    );
     stage.claim(stage.clients() == ["bob"], "bob is still there");
 
     let token = stage.token(&Wish::all("bob"));
     let with = stage.register("bob", Some(&token), &contact).finish();
     stage.sends(other, with);
-    stage.claim(stage.inbox(other).last("SIP/2.0 200").is_some(), "200 with a token");
+    stage.claim(
+        stage.inbox(other).last("SIP/2.0 200").is_some(),
+        "200 with a token",
+    );
     stage.claim(stage.clients().is_empty(), "bob is gone");
 }
 
@@ -127,9 +142,15 @@ fn deregistration_of_everything(stage: &mut Stage) {
     let bob = stage.registered_raw("bob");
     let bad = stage.register("bob", None, "*").finish();
     stage.sends(bob, bad);
-    stage.claim(stage.inbox(bob).last("SIP/2.0 400").is_some(), "400 without Expires: 0");
+    stage.claim(
+        stage.inbox(bob).last("SIP/2.0 400").is_some(),
+        "400 without Expires: 0",
+    );
     stage.claim(stage.clients() == ["bob"], "bob is still there");
-    let good = stage.register("bob", None, "*").row("Expires", "0").finish();
+    let good = stage
+        .register("bob", None, "*")
+        .row("Expires", "0")
+        .finish();
     stage.sends(bob, good);
     stage.claim(stage.clients().is_empty(), "bob is gone");
 }
@@ -146,7 +167,10 @@ fn registration_ends_with_its_token(stage: &mut Stage) {
         "the answer says when it ends",
     );
     stage.seconds(99);
-    stage.claim(stage.clients() == ["bob"], "bob is there while his token is good");
+    stage.claim(
+        stage.clients() == ["bob"],
+        "bob is there while his token is good",
+    );
     stage.seconds(1);
     stage.claim(stage.clients().is_empty(), "and not longer");
 
@@ -167,7 +191,10 @@ fn too_brief(stage: &mut Stage) {
     let register = stage.register("bob", Some(&token), contact).finish();
     stage.sends(raw, register);
     let answer = stage.inbox(raw).last("SIP/2.0 423").unwrap_or_default();
-    stage.claim(answer.contains("\r\nMin-Expires: 60\r\n"), "423 names the least");
+    stage.claim(
+        answer.contains("\r\nMin-Expires: 60\r\n"),
+        "423 names the least",
+    );
     stage.claim(stage.clients().is_empty(), "nothing was registered");
 }
 
@@ -176,11 +203,19 @@ fn old_cseq(stage: &mut Stage) {
     let token = stage.token(&Wish::all("bob"));
     let contact = "<sip:bob@raw.invalid;transport=ws>;expires=600";
     let draft = stage.register("bob", Some(&token), contact).cseq(7);
-    for (cseq, branch) in [(7, "z9hG4bKa"), (7, "z9hG4bKb"), (6, "z9hG4bKc"), (8, "z9hG4bKd")] {
+    for (cseq, branch) in [
+        (7, "z9hG4bKa"),
+        (7, "z9hG4bKb"),
+        (6, "z9hG4bKc"),
+        (8, "z9hG4bKd"),
+    ] {
         let register = draft.clone().cseq(cseq).branch(branch).finish();
         stage.sends(raw, register);
     }
-    stage.claim(stage.inbox(raw).count("SIP/2.0 200") == 3, "three are in order");
+    stage.claim(
+        stage.inbox(raw).count("SIP/2.0 200") == 3,
+        "three are in order",
+    );
     stage.claim(stage.inbox(raw).count("SIP/2.0 500") == 1, "one is not");
 }
 
@@ -200,12 +235,18 @@ fn list_shows_the_time_of_the_refresh(stage: &mut Stage) {
 
 fn silent_client_is_lost(stage: &mut Stage) {
     let bob = stage.registered("bob");
-    stage.world.cut(bob, Cut {
-        client_after: 600 * SECOND,
-        server_after: None,
-    });
+    stage.world.cut(
+        bob,
+        Cut {
+            client_after: 600 * SECOND,
+            server_after: None,
+        },
+    );
     stage.seconds(70);
-    stage.claim(stage.clients() == ["bob"], "two pings are out, none was missed twice");
+    stage.claim(
+        stage.clients() == ["bob"],
+        "two pings are out, none was missed twice",
+    );
     stage.seconds(40);
     stage.claim(stage.clients().is_empty(), "the connection is lost");
     stage.claim(

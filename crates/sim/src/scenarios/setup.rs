@@ -64,7 +64,10 @@ fn rejected(stage: &mut Stage, status: u16, cause: &str) {
     let alice = stage.page("alice");
     stage.call(alice, "bob");
     stage.seconds(3);
-    stage.claim(stage.cause(alice) == Some(cause), &format!("alice hears {cause}"));
+    stage.claim(
+        stage.cause(alice) == Some(cause),
+        &format!("alice hears {cause}"),
+    );
     stage.recorded(EndedBy::Callee, status);
 }
 
@@ -94,7 +97,10 @@ fn callee_says_503(stage: &mut Stage) {
     let invite = stage.invite("alice", "bob", &token).finish();
     stage.sends(raw, invite);
     stage.seconds(2);
-    stage.claim(stage.inbox(raw).count("SIP/2.0 500") == 1, "500 and not 503");
+    stage.claim(
+        stage.inbox(raw).count("SIP/2.0 500") == 1,
+        "500 and not 503",
+    );
     stage.recorded(EndedBy::Callee, 503);
 }
 
@@ -105,8 +111,14 @@ fn no_answer(stage: &mut Stage) {
     stage.seconds(59);
     stage.claim(stage.cause(alice).is_none(), "it rings for a minute");
     stage.seconds(2);
-    stage.claim(stage.cause(alice) == Some("UNOBTAINABLE"), "alice hears UNOBTAINABLE");
-    stage.claim(stage.cause(bob) == Some("NORMAL"), "bob's page rings no more");
+    stage.claim(
+        stage.cause(alice) == Some("UNOBTAINABLE"),
+        "alice hears UNOBTAINABLE",
+    );
+    stage.claim(
+        stage.cause(bob) == Some("NORMAL"),
+        "bob's page rings no more",
+    );
     stage.recorded(EndedBy::Server, 480);
 
     let carol = stage.registered_raw("carol");
@@ -114,7 +126,11 @@ fn no_answer(stage: &mut Stage) {
     let token = stage.token(&Wish::all("alice"));
     let invite = stage.invite("alice", "carol", &token).finish();
     stage.sends(alice, invite);
-    let ringing = reply(&stage.inbox(carol).last("INVITE").unwrap_or_default(), "180 Ringing", "c");
+    let ringing = reply(
+        &stage.inbox(carol).last("INVITE").unwrap_or_default(),
+        "180 Ringing",
+        "c",
+    );
     stage.sends(carol, ringing);
     stage.seconds(61);
     let cancel = stage.inbox(carol).last("CANCEL").unwrap_or_default();
@@ -156,18 +172,26 @@ fn no_answer_by_setting(stage: &mut Stage) {
     stage.seconds(6);
     stage.claim(stage.cause(alice).is_none(), "it rings");
     stage.seconds(2);
-    stage.claim(stage.cause(alice) == Some("UNOBTAINABLE"), "for seven seconds");
+    stage.claim(
+        stage.cause(alice) == Some("UNOBTAINABLE"),
+        "for seven seconds",
+    );
 }
 
 fn callee_is_silent(stage: &mut Stage) {
     let bob = stage.registered("bob");
-    stage.world.app(bob, |browser, _| browser.habit.is_dead = true);
+    stage
+        .world
+        .app(bob, |browser, _| browser.habit.is_dead = true);
     let alice = stage.page("alice");
     stage.call(alice, "bob");
     stage.seconds(31);
     stage.claim(stage.cause(alice).is_none(), "31 s pass");
     stage.seconds(2);
-    stage.claim(stage.cause(alice) == Some("UNOBTAINABLE"), "then alice hears UNOBTAINABLE");
+    stage.claim(
+        stage.cause(alice) == Some("UNOBTAINABLE"),
+        "then alice hears UNOBTAINABLE",
+    );
     stage.recorded(EndedBy::Server, 480);
 }
 
@@ -185,28 +209,41 @@ fn from_tells_client(stage: &mut Stage) {
         .body("application/sdp", super::stage::OFFER)
         .finish();
     stage.sends(raw, invite);
-    let told = stage.heard(bob, |heard| {
-        matches!(heard, Heard::Incoming { from, kind: "client", .. } if from == "alice")
-    });
+    let told = stage.heard(
+        bob,
+        |heard| matches!(heard, Heard::Incoming { from, kind: "client", .. } if from == "alice"),
+    );
     stage.claim(told == 1, "bob's app is told: alice, a client");
-    stage.claim(stage.inbox(raw).count("SIP/2.0 100") == 1, "the caller has its 100");
+    stage.claim(
+        stage.inbox(raw).count("SIP/2.0 100") == 1,
+        "the caller has its 100",
+    );
 }
 
 fn extra_headers(stage: &mut Stage) {
     let bob = stage.registered_raw("bob");
     let alice = stage.page("alice");
-    let rows = [("X-Order", "4711"), ("X-Order", "4712"), ("x-lower", "a, b"), ("X-Empty", "")];
+    let rows = [
+        ("X-Order", "4711"),
+        ("X-Order", "4712"),
+        ("x-lower", "a, b"),
+        ("X-Empty", ""),
+    ];
     stage.world.app(alice, |browser, _| {
-        browser.habit.headers = rows.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+        browser.habit.headers = rows
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .to_vec();
     });
     stage.call(alice, "bob");
     stage.seconds(1);
     let invite = stage.inbox(bob).last("INVITE").unwrap_or_default();
     stage.claim(
-        invite.contains("X-Order: 4711\r\nX-Order: 4712\r\n") && invite.contains("x-lower: a, b\r\n"),
+        invite.contains("X-Order: 4711\r\nX-Order: 4712\r\n")
+            && invite.contains("x-lower: a, b\r\n"),
         "they pass in the INVITE",
     );
-    let ringing = reply(&invite, "180 Ringing", "b1").replace("Content-Length", "X-Ring: 1\r\nX-Ring: 2\r\nContent-Length");
+    let ringing = reply(&invite, "180 Ringing", "b1")
+        .replace("Content-Length", "X-Ring: 1\r\nX-Ring: 2\r\nContent-Length");
     stage.sends(bob, ringing);
     let answer = reply(&invite, "200 OK", "b1").replace(
         "Content-Length: 0\r\n\r\n",
@@ -233,8 +270,14 @@ fn token_stays_here(stage: &mut Stage) {
     stage.seconds(1);
     let invite = stage.inbox(bob).last("INVITE").unwrap_or_default();
     stage.claim(!invite.is_empty(), "bob rings");
-    stage.claim(row(&invite, "Authorization").is_none(), "without alice's token");
-    stage.claim(row(&invite, "Record-Route").is_none(), "and without a route set");
+    stage.claim(
+        row(&invite, "Authorization").is_none(),
+        "without alice's token",
+    );
+    stage.claim(
+        row(&invite, "Record-Route").is_none(),
+        "and without a route set",
+    );
 }
 
 fn calls_itself(stage: &mut Stage) {
@@ -261,7 +304,10 @@ fn from_another_page_of_its_own(stage: &mut Stage) {
     stage.seconds(3);
     stage.hang_up(first, call);
     stage.seconds(1);
-    stage.claim(stage.cause(second) == Some("NORMAL"), "the other page talked");
+    stage.claim(
+        stage.cause(second) == Some("NORMAL"),
+        "the other page talked",
+    );
     stage.recorded(EndedBy::Caller, 200);
 }
 

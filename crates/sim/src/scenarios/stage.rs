@@ -171,7 +171,9 @@ impl Stage {
 
     /// A page.
     pub fn browser(&self, page: usize) -> &Browser {
-        self.world.browser(page).expect("scenarios know their pages")
+        self.world
+            .browser(page)
+            .expect("scenarios know their pages")
     }
 
     /// What a page's app was told of the end of its last call.
@@ -312,6 +314,8 @@ impl Default for Stage {
 }
 
 /// The offer of scripted clients.
-pub(super) const OFFER: &str = "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\n";
+pub(super) const OFFER: &str =
+    "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\n";
 /// Their answer.
-pub(super) const ANSWER: &str = "v=0\r\no=- 3 4 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\n";
+pub(super) const ANSWER: &str =
+    "v=0\r\no=- 3 4 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\n";

@@ -49,17 +49,27 @@ fn is_invalid(stage: &Stage, answer: &str, words: &str) {
 
 fn garbled_token(stage: &mut Stage) {
     let mut token = stage.token(&Wish::all("bob"));
-    let letter = if token.split_off(token.len() - 9).starts_with('A') { 'B' } else { 'A' };
+    let letter = if token.split_off(token.len() - 9).starts_with('A') {
+        'B'
+    } else {
+        'A'
+    };
     token.push(letter);
     token.push_str("AAAAAAAA");
     let bob = stage.page("bob");
     enable(stage, bob, &token);
     stage.claim(
-        stage.browser(bob).last_state().map(|(ready, cause, _)| (ready, cause))
+        stage
+            .browser(bob)
+            .last_state()
+            .map(|(ready, cause, _)| (ready, cause))
             == Some((false, "INVALIDTOKEN")),
         "the app hears INVALIDTOKEN",
     );
-    stage.claim(!stage.browser(bob).wants_calls(), "the SDK has dropped the token");
+    stage.claim(
+        !stage.browser(bob).wants_calls(),
+        "the SDK has dropped the token",
+    );
     let answer = answer_to(stage, "bob", Some(&token));
     is_invalid(stage, &answer, "signature");
     let answer = answer_to(stage, "bob", Some("rubbish"));
@@ -91,19 +101,28 @@ fn token_of_another_client(stage: &mut Stage) {
     let raw = stage.raw("raw");
     let invite = stage.invite("bob", "dave", &token).finish();
     stage.sends(raw, invite);
-    stage.claim(stage.inbox(raw).count("SIP/2.0 401") == 1, "nor can it call");
+    stage.claim(
+        stage.inbox(raw).count("SIP/2.0 401") == 1,
+        "nor can it call",
+    );
 }
 
 fn token_without_incoming(stage: &mut Stage) {
     let token = stage.token(&Wish::all("bob").outgoing_only());
     let answer = answer_to(stage, "bob", Some(&token));
     stage.claim(answer.starts_with("SIP/2.0 403 "), "403");
-    stage.claim(!answer.contains("invalid_token"), "the token itself is good");
+    stage.claim(
+        !answer.contains("invalid_token"),
+        "the token itself is good",
+    );
     stage.claim(stage.clients().is_empty(), "nobody is registered");
     let bob = stage.page("bob");
     enable(stage, bob, &token);
     stage.claim(
-        stage.browser(bob).last_state().map(|(ready, cause, _)| (ready, cause))
+        stage
+            .browser(bob)
+            .last_state()
+            .map(|(ready, cause, _)| (ready, cause))
             == Some((false, "FAILED")),
         "the app hears FAILED",
     );
@@ -138,10 +157,16 @@ fn token_of_a_rotated_key(stage: &mut Stage) {
     stage.world.publish();
     let bob = stage.page("bob");
     enable(stage, bob, &old);
-    stage.claim(stage.browser(bob).is_registered(), "the old key verifies on");
+    stage.claim(
+        stage.browser(bob).is_registered(),
+        "the old key verifies on",
+    );
     stage.seconds(100);
     let answer = answer_to(stage, "carol", Some(&old));
-    stage.claim(answer.starts_with("SIP/2.0 401 "), "and no longer than that");
+    stage.claim(
+        answer.starts_with("SIP/2.0 401 "),
+        "and no longer than that",
+    );
 }
 
 fn ending_token(stage: &mut Stage) {
@@ -157,5 +182,7 @@ fn verified_once(stage: &mut Stage) {
     let checks = stage.world.server(0).counted(Counter::TokenVerified);
     stage.claim(checks == 1, "one signature check in half an hour");
     stage.claim(stage.browser(bob).is_registered(), "and bob is registered");
-    stage.until("bob stays", |world| world.browser(bob).is_some_and(Browser::is_registered));
+    stage.until("bob stays", |world| {
+        world.browser(bob).is_some_and(Browser::is_registered)
+    });
 }

@@ -355,8 +355,7 @@ impl World {
         let connection = self.net.open(client, self.node_of(client));
         self.sockets[client] = Some(connection);
         let at = self.net.arrival(connection, Way::Up, self.micros());
-        self.agenda
-            .at(at, Rank::Usual, Event::Connect(connection));
+        self.agenda.at(at, Rank::Usual, Event::Connect(connection));
     }
 
     fn close(&mut self, client: usize) {
@@ -367,11 +366,8 @@ impl World {
             link.client_up = false;
         }
         let at = self.net.arrival(connection, Way::Up, self.micros());
-        self.agenda.at(
-            at,
-            Rank::Usual,
-            Event::ToServer(connection, Payload::Close),
-        );
+        self.agenda
+            .at(at, Rank::Usual, Event::ToServer(connection, Payload::Close));
     }
 
     fn send_up(&mut self, client: usize, frame: Vec<u8>) {

@@ -207,11 +207,7 @@ impl World {
                 connection,
                 message,
             } => {
-                if self
-                    .net
-                    .link(connection)
-                    .is_some_and(|link| link.server_up)
-                {
+                if self.net.link(connection).is_some_and(|link| link.server_up) {
                     let mut checker = std::mem::take(&mut self.checkers[node]);
                     checker.sends(&self.scene(node), connection, &message);
                     self.checkers[node] = checker;
@@ -301,11 +297,8 @@ impl World {
             Payload::Pong => {}
             Payload::Close => {
                 let at = self.net.arrival(connection, Way::Up, micros);
-                self.agenda.at(
-                    at,
-                    Rank::Usual,
-                    Event::ToServer(connection, Payload::Close),
-                );
+                self.agenda
+                    .at(at, Rank::Usual, Event::ToServer(connection, Payload::Close));
                 self.drop_client_end(connection, Happening::Lost);
             }
         }
@@ -385,9 +378,7 @@ impl World {
     fn compare(&self, node: usize, checker: &mut crate::check::Checker) -> Result<(), String> {
         let slack = self.faults.late_wake + 2 * MILLI;
         for account in 0..self.authority.accounts() {
-            let (wanted, open) = checker
-                .reference
-                .registered(account, self.micros(), slack);
+            let (wanted, open) = checker.reference.registered(account, self.micros(), slack);
             let found: Vec<_> = self.servers[node]
                 .clients(account, self.now())
                 .into_iter()

@@ -190,7 +190,6 @@ impl Call {
                 self.exchanges[at].deadline = act.now.mono + limits::TRANSACTION_TIME;
             }
             Progress::Accepted { ack: None, .. } => {
-                self.close(at);
                 self.hang_up(End::server(408, "the answer was never acknowledged"), act);
             }
             Progress::Accepted { ack: Some(_), .. } | Progress::Abandoned | Progress::Closed => {
