@@ -1,6 +1,7 @@
 //! The standard reason phrases (RFC 3261 §21 and the registry). A phrase is for people: nothing may be decided by it.
 
 /// The standard phrase of a status; for unknown ones that of its class.
+#[expect(clippy::too_many_lines, reason = "a table")]
 pub const fn reason(status: u16) -> &'static str {
     match status {
         100 => "Trying",

@@ -47,52 +47,13 @@ impl Shard {
         request: &Request<'_>,
         now: Now,
     ) -> Result<(), Refusal> {
-        if self.stopping {
-            return Err(refusal::stopping());
-        }
-        if self
-            .calls_of(connection)
-            .any(|call| call.is_merged(request))
-        {
-            return Err(refusal::merged());
-        }
-        let callee = self.destination(account, request)?;
-        let mut act = Act {
-            now,
-            random: &mut self.random,
-            effects: &mut self.effects,
-        };
-        let grant = admission::grant(
-            request,
-            account,
-            &self.snapshot,
-            &mut self.remembered,
-            &mut act,
-        )?;
-        let caller = grant.client.clone();
+        let (caller, callee) = self.admit(account, connection, request, now)?;
         let contacts = request.headers.contacts().unwrap_or_default();
         let [Contact::Address(contact)] = contacts.as_slice() else {
             return Err(refusal::malformed_header(
                 "an INVITE must name exactly one Contact",
             ));
         };
-        check_offer(request)?;
-        if request.headers.max_forwards() == Some(0) {
-            return Err(refusal::too_many_hops());
-        }
-        let open = self
-            .calls_of(connection)
-            .filter(|call| !call.is_over())
-            .count();
-        if open >= limits::CALLS_PER_CONNECTION || self.calls.len() >= limits::CALLS {
-            self.act(now).count(Counter::CallsFull);
-            return Err(refusal::calls_full());
-        }
-        if !grant.may_call(&callee) {
-            let refusal = refusal::not_permitted(&callee);
-            self.record_refused(account, caller, callee, request, &refusal, now);
-            return Err(refusal);
-        }
         let newest = self
             .location
             .instances(account, callee.as_str())
@@ -117,12 +78,7 @@ impl Shard {
             binding: &binding,
             no_answer: self.snapshot.settings.no_answer,
         };
-        let mut act = Act {
-            now,
-            random: &mut self.random,
-            effects: &mut self.effects,
-        };
-        let call = Call::place(&placing, &mut act);
+        let call = Call::place(&placing, &mut self.act(now));
         for connection in call.connections() {
             if let Some(connection) = self.connections.get_mut(&connection) {
                 connection.note_call(key);
@@ -132,6 +88,57 @@ impl Shard {
             .shift(Due::Call(key), None, Some(call.deadline()));
         self.calls.insert(key, call);
         Ok(())
+    }
+
+    /// Who calls whom, if they may.
+    fn admit(
+        &mut self,
+        account: AccountId,
+        connection: ConnectionId,
+        request: &Request<'_>,
+        now: Now,
+    ) -> Result<(ClientId, ClientId), Refusal> {
+        if self.stopping {
+            return Err(refusal::stopping());
+        }
+        if self
+            .calls_of(connection)
+            .any(|call| call.is_merged(request))
+        {
+            return Err(refusal::merged());
+        }
+        let callee = self.destination(account, request)?;
+        let mut act = Act {
+            now,
+            random: &mut self.random,
+            effects: &mut self.effects,
+        };
+        let grant = admission::grant(
+            request,
+            account,
+            &self.snapshot,
+            &mut self.remembered,
+            &mut act,
+        )?;
+        check_offer(request)?;
+        if request.headers.max_forwards() == Some(0) {
+            return Err(refusal::too_many_hops());
+        }
+        let open = self
+            .calls_of(connection)
+            .filter(|call| !call.is_over())
+            .count();
+        if open >= limits::CALLS_PER_CONNECTION || self.calls.len() >= limits::CALLS {
+            self.act(now).count(Counter::CallsFull);
+            return Err(refusal::calls_full());
+        }
+        let caller = grant.client.clone();
+        if !grant.may_call(&callee) {
+            let refusal = refusal::not_permitted(&callee);
+            self.record_refused(account, caller, callee, request, &refusal, now);
+            return Err(refusal);
+        }
+        Ok((caller, callee))
     }
 
     /// The client that the Request-URI names.
