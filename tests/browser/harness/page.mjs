@@ -11,7 +11,7 @@ export class Client {
   #seen = 0;
 
   /** Opens the page as the client `id` of `account`; `name` is how the trace calls it. */
-  static async open({ browser, address, server, account, id, name, trace }) {
+  static async open({ browser, address, server, account, id, name, trace, script }) {
     const client = new Client();
     Object.assign(client, { id, name });
     client.#server = server;
@@ -25,6 +25,7 @@ export class Client {
       if (message.type() === 'error') trace.note(name, 'console:', message.text());
     });
     await trace.attach(client.#page, name);
+    if (script) await client.#page.addInitScript(script);
     await client.#page.goto(address);
     await client.#phone('open', account.cloud_id, account.webrtc_access_key, id);
     return client;

@@ -12,11 +12,12 @@ const LONGEST_MS = 60_000;
 
 /**
  * Prepares a file's server and browser, and gives back `scenario(title, body)` to write its tests with.
- * With `throughProxy` the wire can be broken and the server can be started again; `settings` are words for `serve`.
+ * With `throughProxy` the wire can be broken and the server can be started again; `settings` are words for `serve`; a
+ * `plain` server speaks no TLS.
  */
-export function stage({ throughProxy = false, settings = [] } = {}) {
+export function stage({ throughProxy = false, settings = [], plain = false } = {}) {
   const props = { server: null, proxy: null, browser: null, site: null, account: null, otherAccount: null };
-  before(() => raise(props, throughProxy, settings), { timeout: LONGEST_MS });
+  before(() => raise(props, throughProxy, settings, plain), { timeout: LONGEST_MS });
   after(() => strike(props), { timeout: LONGEST_MS });
   let count = 0;
   return (title, body) =>
@@ -68,8 +69,8 @@ class Scene {
     return `${name}.${this.#count}`;
   }
 
-  /** Opens a client; `tab` tells two instances of the same client apart. */
-  async client(name, { tab = '', account = this.account } = {}) {
+  /** Opens a client; `tab` tells two instances of the same client apart, `script` runs before the page's own. */
+  async client(name, { tab = '', account = this.account, script } = {}) {
     const { browser, site, server } = this.#props;
     const client = await Client.open({
       browser,
@@ -79,6 +80,7 @@ class Scene {
       id: this.id(name),
       name: name + tab,
       trace: this.trace,
+      script,
     });
     this.#clients.push(client);
     return client;
@@ -116,8 +118,8 @@ class Scene {
   }
 }
 
-async function raise(props, throughProxy, settings) {
-  props.server = await Server.prepare(settings);
+async function raise(props, throughProxy, settings, plain) {
+  props.server = await Server.prepare(settings, { plain });
   props.account = await props.server.createAccount('a@b.c');
   props.otherAccount = await props.server.createAccount('other@b.c');
   await props.server.start();

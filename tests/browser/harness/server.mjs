@@ -1,6 +1,7 @@
 // The server under test: its store in a folder of its own, its accounts, its process, and its web services.
 import { execFile, spawn } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import http from 'node:http';
 import https from 'node:https';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -18,18 +19,23 @@ export class Server {
   #binary;
   #folder;
   #settings;
+  #plain;
   #process = null;
   #output = new Happenings();
   certificate;
   key;
   port;
 
-  /** Makes the folder and the certificate; nothing runs yet. `settings` are further words for `serve`. */
-  static async prepare(settings) {
+  /**
+   * Makes the folder and the certificate; nothing runs yet. `settings` are further words for `serve`; a `plain` server
+   * has no certificate.
+   */
+  static async prepare(settings, { plain = false } = {}) {
     const binary = process.env.OFFHOOK_BIN;
     if (!binary) throw new Error('OFFHOOK_BIN names no server; `cargo xtask test browser` sets it');
     const server = new Server();
     server.#settings = settings;
+    server.#plain = plain;
     server.#binary = path.resolve(binary);
     server.#folder = await mkdtemp(path.join(tmpdir(), 'offhook-browser-'));
     await server.#makeCertificate();
@@ -59,7 +65,7 @@ export class Server {
   /** Starts the process and waits until it says where it serves. */
   async start() {
     const words = ['serve', '--data', this.#data, '--listen', '127.0.0.1:0', ...this.#settings];
-    words.push('--tls-cert', this.#path('cert.pem'), '--tls-key', this.#path('key.pem'));
+    if (!this.#plain) words.push('--tls-cert', this.#path('cert.pem'), '--tls-key', this.#path('key.pem'));
     const from = this.#output.all.length;
     const child = spawn(this.#binary, words, { stdio: ['ignore', 'pipe', 'pipe'] });
     this.#process = child;
@@ -76,7 +82,7 @@ export class Server {
     const { happening } = await this.#output.first('the server says where it serves', settled, { from, ms: 20_000 });
     const ready = READY.exec(happening);
     if (!ready) throw new Error(`the server did not start:\n${this.lastOutput()}`);
-    if (ready[1] !== 'https') throw new Error(`the server was given a certificate and serves ${happening}`);
+    if (ready[1] !== (this.#plain ? 'http' : 'https')) throw new Error(`not what was asked for: ${happening}`);
     this.port = Number(ready[2]);
   }
 
@@ -136,7 +142,7 @@ export class Server {
     if (body !== undefined) headers['content-length'] = Buffer.byteLength(body);
     const where = { host: '127.0.0.1', port: this.port, path: target, method, headers, ca: this.certificate, agent: false };
     const answered = new Promise((resolve, reject) => {
-      const request = https.request(where, (response) => {
+      const request = (this.#plain ? http : https).request(where, (response) => {
         const chunks = [];
         response.on('data', (chunk) => chunks.push(chunk));
         response.on('error', reject);
