@@ -28,13 +28,18 @@ macro_rules! name {
         impl $type {
             #[doc = concat!("Takes a ", $what, ": ", $rule, ".")]
             pub fn parse(text: &str) -> Result<Self, InvalidName> {
-                let is_valid: fn(&str) -> bool = $is_valid;
-                if is_valid(text) {
+                if Self::is_valid(text) {
                     Ok(Self(text.into()))
                 } else {
                     let given = text.chars().take(64).collect();
                     Err(InvalidName { what: $what, given, rule: $rule })
                 }
+            }
+
+            /// Whether the text has that form.
+            pub fn is_valid(text: &str) -> bool {
+                let is_valid: fn(&str) -> bool = $is_valid;
+                is_valid(text)
             }
 
             /// The text of the name.

@@ -16,6 +16,7 @@ use crate::raw::{Draft, row, tag};
 #[derive(Debug)]
 pub struct Hostile {
     account: usize,
+    via_host: String,
     random: Random,
     wakes: Option<u64>,
     is_open: bool,
@@ -31,6 +32,7 @@ impl Hostile {
     pub fn new(now: u64, account: usize, mut random: Random) -> Self {
         Self {
             account,
+            via_host: format!("{}.invalid", random.word(12)),
             wakes: Some(now + random.below(5 * SECOND)),
             random,
             is_open: false,
@@ -200,7 +202,7 @@ impl Hostile {
     fn draft(&mut self, method: &str, uri: &str, from: &str, to: &str) -> Draft {
         self.number += 1;
         let number = self.random.below(1000) * 1_000_000 + self.number;
-        Draft::new(method, uri, from, to, number)
+        Draft::new(method, uri, from, to, number).via_host(&self.via_host)
     }
 
     fn token(&mut self) -> String {

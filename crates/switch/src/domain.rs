@@ -55,7 +55,7 @@ fn is_built_in(host: &str, prefix: &str, suffix: &str) -> bool {
     let (cloud, tail) = rest.split_at(middle);
     head.eq_ignore_ascii_case(prefix.as_bytes())
         && tail.eq_ignore_ascii_case(suffix.as_bytes())
-        && std::str::from_utf8(cloud).is_ok_and(|cloud| CloudId::parse(cloud).is_ok())
+        && std::str::from_utf8(cloud).is_ok_and(CloudId::is_valid)
 }
 
 #[cfg(test)]

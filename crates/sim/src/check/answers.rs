@@ -132,11 +132,16 @@ impl Answers {
         if let Some(elsewhere) = elsewhere {
             return self.registers.remove(&elsewhere);
         }
+        let is_ended = |call_id: &String| call_id == response.headers.call_id();
+        // The connection before may be given up in this very step.
+        let is_open = self
+            .connections
+            .iter()
+            .filter(|(on, _)| **on != connection)
+            .filter_map(|(_, asked)| asked.get(key))
+            .any(|asked| is_ended(&asked.call_id));
         response.status == 487
-            && self
-                .invites
-                .remove(key)
-                .is_some_and(|call_id| call_id == response.headers.call_id())
+            && (self.invites.remove(key).as_ref().is_some_and(is_ended) || is_open)
     }
 
     pub(super) fn forget(&mut self, connection: ConnectionId) {

@@ -32,6 +32,8 @@ struct Watched {
     /// The callee's own tag: that of the 2xx that was taken.
     callee_remote: Option<String>,
     phase: Phase,
+    /// What it was when this step began.
+    before: Phase,
     provisional: bool,
     /// The callee is to get a CANCEL as soon as it has said anything.
     owes_cancel: bool,
@@ -135,6 +137,7 @@ impl Calls {
             callee_tag: headers.from().tag().unwrap_or_default().to_owned(),
             callee_remote: None,
             phase: Phase::Ringing,
+            before: Phase::Ringing,
             provisional: false,
             owes_cancel: false,
             record: None,
@@ -260,7 +263,7 @@ impl Calls {
             self.duties.push(Duty {
                 at,
                 to: other.map(|(to, _)| to),
-                phase: call.phase,
+                phase: call.before,
                 is_callee: other.is_some_and(|(_, is_callee)| is_callee),
             });
         }
@@ -274,7 +277,7 @@ impl Calls {
                     self.duties.push(Duty {
                         at,
                         to: Some(to),
-                        phase: call.phase,
+                        phase: call.before,
                         is_callee,
                     });
                 }
@@ -289,6 +292,9 @@ impl Calls {
         self.owed.clear();
         self.gone.clear();
         self.fresh = None;
+        for &at in &self.live {
+            self.calls[at].before = self.calls[at].phase;
+        }
         let calls = &self.calls;
         self.live.retain(|&at| calls[at].phase != Phase::Over);
         result

@@ -9,8 +9,11 @@ mod calls;
 mod content;
 mod records;
 
+use std::collections::BTreeSet;
+
 use model::{CallRecord, ConnectionId, Now};
 use sip::{Message, Method};
+use switch::Closing;
 
 use crate::authority::{Authority, View};
 use crate::reference::Reference;
@@ -54,6 +57,8 @@ pub struct Checker {
     calls: Calls,
     content: Content,
     records: Records,
+    /// Connections that the server has given up and not lost yet: it owes them nothing.
+    dismissed: BTreeSet<ConnectionId>,
     reading: Option<Reading>,
     fault: Option<String>,
 }
@@ -61,6 +66,9 @@ pub struct Checker {
 impl Checker {
     /// A server begins to read a frame.
     pub fn reads(&mut self, scene: &Scene<'_>, reading: Reading) {
+        if self.dismissed.contains(&reading.connection) {
+            return;
+        }
         let micros = scene.now.mono.as_micros();
         match sip::parse(&reading.frame) {
             Ok(message) => {
@@ -89,8 +97,10 @@ impl Checker {
                 return;
             }
         };
-        let result = self.judge(scene, connection, &parsed);
-        self.blame(result);
+        if !self.dismissed.contains(&connection) {
+            let result = self.judge(scene, connection, &parsed);
+            self.blame(result);
+        }
     }
 
     /// It wants a record to be kept.
@@ -102,7 +112,21 @@ impl Checker {
 
     /// A connection is about to be lost for the server.
     pub fn loses(&mut self, connection: ConnectionId) {
-        self.calls.loses(connection);
+        if !self.dismissed.remove(&connection) {
+            self.calls.loses(connection);
+            self.reference.loses(connection);
+            self.answers.forget(connection);
+        }
+    }
+
+    /// The server closes a connection, and treats it as lost from now on.
+    pub fn dismisses(&mut self, connection: ConnectionId, why: Closing) {
+        if why == Closing::STOPPING || !self.dismissed.insert(connection) {
+            return;
+        }
+        if why == Closing::REPLACED {
+            self.calls.loses(connection);
+        }
         self.reference.loses(connection);
         self.answers.forget(connection);
     }
@@ -117,6 +141,7 @@ impl Checker {
         self.reference.clear();
         self.answers = Answers::default();
         self.calls = Calls::default();
+        self.dismissed.clear();
         self.records.cut_short();
         self.reading = None;
     }

@@ -227,6 +227,7 @@ impl World {
                 if at_once {
                     self.lose(connection);
                 } else {
+                    self.checkers[node].dismisses(connection, why);
                     // The session ends when its client has answered, or does not; until then it still reads.
                     let after = self.fate.between(0, SECOND);
                     self.agenda.at(
