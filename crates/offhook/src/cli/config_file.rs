@@ -125,7 +125,12 @@ fn text_of(form: Form, value: &DeValue<'_>, file: &Path) -> Option<String> {
 fn unknown(at: &str, name: &str) -> String {
     let mut near: Vec<_> = KEYS
         .iter()
-        .map(|key| (distance(&name.replace('-', "_"), key.name), key.name))
+        .map(|key| {
+            (
+                strsim::levenshtein(&name.replace('-', "_"), key.name),
+                key.name,
+            )
+        })
         .filter(|(distance, key)| *distance <= key.len() / 3 || is_part(name, key))
         .collect();
     near.sort_unstable();
@@ -147,22 +152,6 @@ fn unknown(at: &str, name: &str) -> String {
 /// Whether the known name begins with or contains what was written, such as `domain` for `domains`.
 fn is_part(given: &str, known: &str) -> bool {
     given.len() >= 3 && known.contains(given)
-}
-
-/// Levenshtein's distance: letters to insert, drop or change.
-fn distance(one: &str, other: &str) -> usize {
-    let other: Vec<char> = other.chars().collect();
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (at, letter) in one.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = at + 1;
-        for (column, known) in other.iter().enumerate() {
-            let changed = diagonal + usize::from(letter != *known);
-            diagonal = row[column + 1];
-            row[column + 1] = changed.min(row[column] + 1).min(diagonal + 1);
-        }
-    }
-    row[other.len()]
 }
 
 #[cfg(test)]
@@ -235,13 +224,5 @@ mod tests {
         };
         assert_eq!(text("data"), "/etc/offhook/d");
         assert_eq!(text("tls_cert"), "/c.pem");
-    }
-
-    #[test]
-    fn distances_count_letters() {
-        assert_eq!(distance("listen", "listen"), 0);
-        assert_eq!(distance("lisen", "listen"), 1);
-        assert_eq!(distance("", "abc"), 3);
-        assert_eq!(distance("kitten", "sitting"), 3);
     }
 }
