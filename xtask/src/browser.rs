@@ -1,58 +1,14 @@
-//! The black-box browser tests: the stock SDK in Chromium against the built server, run by node's own test runner.
+//! The black-box browser tests: the stock SDK in Chromium against the built server.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
-use crate::install;
-use crate::step::succeed;
-use crate::workspace;
+use crate::{install, scripts};
 
-/// Names the server to test when it is not the one that this workspace builds.
-const SERVER_VARIABLE: &str = "OFFHOOK_BIN";
-
-/// Whether the environment names a server, so that none need be built.
-pub(crate) fn has_server_of_its_own() -> bool {
-    std::env::var_os(SERVER_VARIABLE).is_some()
-}
-
-/// Installs the npm packages where they are missing and runs every `*.test.mjs`.
+/// Installs the npm packages where they are missing and runs the tests.
 pub(crate) fn run(root: &Path) -> Result<(), String> {
     let folder = root.join("tests").join("browser");
     install::npm_packages(&folder)?;
-    let server = match std::env::var_os(SERVER_VARIABLE) {
-        Some(path) => PathBuf::from(path),
-        None => workspace::target_folder(root)?
-            .join("debug")
-            .join("offhook"),
-    };
-    if !server.is_file() {
-        return Err(format!(
-            "{} is not there; build it with `cargo build`, or name another in {SERVER_VARIABLE}",
-            server.display()
-        ));
-    }
-    // Files by name: versions of node differ in what they make of a folder.
-    let tests = test_files(&folder)?;
-    // One file at a time: two browsers that encode video on two cores would slow each other into their time-outs.
-    succeed(
-        Command::new("node")
-            .args(["--test", "--test-concurrency=1", "--test-reporter=spec"])
-            .args(tests)
-            .env(SERVER_VARIABLE, server)
-            .current_dir(folder),
-    )
-}
-
-fn test_files(folder: &Path) -> Result<Vec<String>, String> {
-    let entries = std::fs::read_dir(folder)
-        .map_err(|error| format!("{} cannot be listed: {error}", folder.display()))?;
-    let mut names: Vec<String> = entries
-        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .filter(|name| name.ends_with(".test.mjs"))
-        .collect();
-    if names.is_empty() {
-        return Err(format!("{} holds no *.test.mjs", folder.display()));
-    }
-    names.sort();
-    Ok(names)
+    // One file at a time is a must here: two browsers that encode video on two cores would slow each other into their
+    // time-outs.
+    scripts::run(root, &folder)
 }

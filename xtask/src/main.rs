@@ -12,6 +12,8 @@ mod browser;
 mod fuzz;
 mod install;
 mod measure;
+mod scripts;
+mod sipp;
 mod step;
 mod test;
 mod tidy;
@@ -20,10 +22,10 @@ mod workspace;
 use std::process::ExitCode;
 
 const USAGE: &str = "\
-cargo xtask test [install] [lint] [unit] [sim] [browser]   all steps, or those that are named
-cargo xtask tidy                                           the rules of the house
-cargo xtask fuzz [--seconds N]                             every fuzz target, N seconds in all (default 60)
-cargo xtask measure idle [--connections N]                 memory of N idle registered clients (default 10000)";
+cargo xtask test [install] [lint] [unit] [sim] [browser] [sipp]   all steps, or those that are named
+cargo xtask tidy                                                  the rules of the house
+cargo xtask fuzz [--seconds N]                                    every fuzz target, N seconds in all (default 60)
+cargo xtask measure idle [--connections N]                        memory of N idle registered clients (default 10000)";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

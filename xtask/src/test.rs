@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::step::{cargo, run as step, succeed};
-use crate::{browser, install, tidy, workspace};
+use crate::{browser, install, scripts, sipp, tidy, workspace};
 
 const SIM_SECONDS: &str = "60";
 
@@ -25,6 +25,7 @@ pub(crate) fn run(names: &[String]) -> Result<(), String> {
             })?,
             Part::Sim => step("simulation", || simulate(&root))?,
             Part::Browser => step("browser tests", || browser::run(&root))?,
+            Part::Sipp => step("tests with SIPp", || sipp::run(&root))?,
         }
     }
     println!("every step passed");
@@ -39,22 +40,24 @@ enum Part {
     Unit,
     Sim,
     Browser,
+    Sipp,
 }
 
 impl Part {
-    const ALL: [(&str, Part); 6] = [
+    const ALL: [(&str, Part); 7] = [
         ("install", Part::Install),
         ("lint", Part::Lint),
         ("build", Part::Build),
         ("unit", Part::Unit),
         ("sim", Part::Sim),
         ("browser", Part::Browser),
+        ("sipp", Part::Sipp),
     ];
 
     fn needs_the_build(self) -> bool {
         match self {
             Part::Unit | Part::Sim => true,
-            Part::Browser => !browser::has_server_of_its_own(),
+            Part::Browser | Part::Sipp => !scripts::has_server_of_its_own(),
             Part::Install | Part::Lint | Part::Build => false,
         }
     }

@@ -9,6 +9,7 @@
 )]
 
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use sim::scenarios::{self, Stage};
@@ -98,28 +99,32 @@ fn run(options: Options) -> Result<ExitCode, String> {
     }
 }
 
-/// Two threads, each with every second seed: a seed is one run on whichever thread.
+/// Threads of a soak, each with its own seeds: a seed is one run on whichever thread.
+const LANES: u64 = 2;
+/// A run takes some milliseconds; one that takes so long hangs.
+const HANGS_AFTER: Duration = Duration::from_secs(30);
+
+/// What one thread of a soak is doing.
+struct Lane {
+    seed: AtomicU64,
+    is_done: AtomicBool,
+}
+
 fn soak(options: &Options) -> Result<ExitCode, String> {
     let end = Instant::now() + Duration::from_secs(options.seconds);
-    let tally = |lane: u64| {
-        let mut tally = Tally::default();
-        let mut seed = options.seed + lane;
-        while Instant::now() < end && tally.fault.is_none() {
-            let outcome = soak::run(seed, options.steps, false);
-            tally.seeds += 1;
-            tally.steps += outcome.steps;
-            tally.calls += outcome.calls;
-            tally.fault = outcome.fault.map(|fault| (seed, fault.to_string()));
-            seed += LANES;
-        }
-        tally
-    };
-    const LANES: u64 = 2;
+    let lanes: Vec<Lane> = (0..LANES)
+        .map(|lane| Lane {
+            seed: AtomicU64::new(options.seed + lane),
+            is_done: AtomicBool::new(false),
+        })
+        .collect();
     let tallies = std::thread::scope(|scope| {
-        let lanes: Vec<_> = (0..LANES)
-            .map(|lane| scope.spawn(move || tally(lane)))
+        let running: Vec<_> = lanes
+            .iter()
+            .map(|lane| scope.spawn(|| soak_lane(lane, options, end)))
             .collect();
-        lanes
+        watch(&lanes, options);
+        running
             .into_iter()
             .map(|lane| lane.join().map_err(|_| "a run has panicked".to_owned()))
             .collect::<Result<Vec<_>, _>>()
@@ -139,13 +144,62 @@ fn soak(options: &Options) -> Result<ExitCode, String> {
     match failed {
         Some((seed, sentence)) => {
             println!("seed {seed}: {sentence}");
-            println!(
-                "cargo run -p sim -- run --seed {seed} --steps {} --ladder",
-                options.steps
-            );
+            println!("{}", replay(*seed, options));
             Ok(ExitCode::FAILURE)
         }
         None => Ok(ExitCode::SUCCESS),
+    }
+}
+
+fn replay(seed: u64, options: &Options) -> String {
+    let steps = options.steps;
+    format!("cargo run -p sim -- run --seed {seed} --steps {steps} --ladder")
+}
+
+fn soak_lane(lane: &Lane, options: &Options, end: Instant) -> Tally {
+    let _done = Done(lane);
+    let mut tally = Tally::default();
+    let mut seed = lane.seed.load(Ordering::Relaxed);
+    while Instant::now() < end && tally.fault.is_none() {
+        lane.seed.store(seed, Ordering::Relaxed);
+        let outcome = soak::run(seed, options.steps, false);
+        tally.seeds += 1;
+        tally.steps += outcome.steps;
+        tally.calls += outcome.calls;
+        tally.fault = outcome.fault.map(|fault| (seed, fault.to_string()));
+        seed += LANES;
+    }
+    tally
+}
+
+/// Says so when a lane is done, also if it panicked.
+struct Done<'a>(&'a Lane);
+
+impl Drop for Done<'_> {
+    fn drop(&mut self) {
+        self.0.is_done.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Waits until every lane is done; ends the process if one is at the same seed for far too long.
+fn watch(lanes: &[Lane], options: &Options) {
+    let mut seen: Vec<(u64, Instant)> = lanes.iter().map(|_| (0, Instant::now())).collect();
+    while !lanes
+        .iter()
+        .all(|lane| lane.is_done.load(Ordering::Relaxed))
+    {
+        for (lane, seen) in lanes.iter().zip(&mut seen) {
+            let seed = lane.seed.load(Ordering::Relaxed);
+            if seed != seen.0 {
+                *seen = (seed, Instant::now());
+            }
+            if seen.1.elapsed() > HANGS_AFTER && !lane.is_done.load(Ordering::Relaxed) {
+                println!("seed {seed}: one step has not ended in {HANGS_AFTER:?}: it hangs");
+                println!("{}", replay(seed, options));
+                std::process::exit(1);
+            }
+        }
+        std::thread::park_timeout(Duration::from_millis(50));
     }
 }
 

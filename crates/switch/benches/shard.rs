@@ -217,61 +217,20 @@ struct Recording {
 
 impl Recording {
     fn call(mut self, stage: &mut Stage, number: usize, token: &str) -> Vec<Line> {
-        let [alice, bob] = CLIENTS;
-        let common = |method: &str, to: &str, number: usize, cseq: u32| {
-            let mut writer = MessageWriter::request(method, to);
-            writer
-                .header(
-                    "Via",
-                    format_args!(
-                        "SIP/2.0/WSS c1i9f7nav83n.invalid;branch=z9hG4bK{number:07}{cseq}"
-                    ),
-                )
-                .header(
-                    "From",
-                    format_args!("<sip:{alice}@{DOMAIN}>;tag=es4b7grgen"),
-                )
-                .header("CSeq", format_args!("{cseq} {method}"))
-                .header("Call-ID", format_args!("jlebilu6g9f0q{number:07}"))
-                .header("Max-Forwards", 70)
-                .header("User-Agent", "AculabCloudClient")
-                .header("Supported", "outbound");
-            writer
-        };
-        let contact = "<sip:v6s8j7cs@c1i9f7nav83n.invalid;transport=ws;ob>";
-        let allow = "ACK,CANCEL,INVITE,MESSAGE,BYE,OPTIONS,INFO,NOTIFY,REFER";
         let (_, sdp) = INVITE.split_once("\r\n\r\n").expect("it has a body");
-
-        let target = format!("sip:{bob}@{DOMAIN};transport=tcp");
-        let mut invite = common("INVITE", &target, number, 1);
+        let target = format!("sip:{}@{DOMAIN};transport=tcp", CLIENTS[BOB]);
+        let mut invite = of_alice("INVITE", &target, number, 1);
         invite
             .header("To", format_args!("<{target}>"))
             .header("Authorization", format_args!("Bearer {token}"))
-            .header("Contact", contact)
-            .header("Allow", allow)
+            .header(
+                "Contact",
+                "<sip:v6s8j7cs@c1i9f7nav83n.invalid;transport=ws;ob>",
+            )
+            .header("Allow", ALLOW)
             .header("Content-Type", "application/sdp");
         self.say(stage, ALICE, invite.finish_with(sdp.as_bytes()));
-
-        let Ok(Message::Request(asked)) = sip::parse(&self.heard[BOB]) else {
-            panic!("Bob was not called");
-        };
-        let answer = |status, reason| {
-            let mut writer = MessageWriter::reply(&asked, status, reason, Some("a1b2c3d4e5"));
-            writer
-                .header(
-                    "Contact",
-                    "<sip:qatn7kod@cgv9m8p04rhb.invalid;transport=ws>",
-                )
-                .header("Allow", allow)
-                .header("User-Agent", "AculabCloudClient");
-            writer
-        };
-        let trying = MessageWriter::reply(&asked, 100, "Trying", None).finish();
-        let ringing = answer(180, "Ringing").finish();
-        let mut answered = answer(200, "OK");
-        answered.header("Content-Type", "application/sdp");
-        let answered = answered.finish_with(sdp.as_bytes());
-        for said in [trying, ringing, answered] {
+        for said in answers_of_bob(&self.heard[BOB], sdp) {
             self.say(stage, BOB, said);
         }
 
@@ -286,7 +245,7 @@ impl Recording {
         };
         let peer = peer.uri_text.to_owned();
         for (method, cseq) in [("ACK", 1), ("BYE", 2)] {
-            let mut request = common(method, &peer, number, cseq);
+            let mut request = of_alice(method, &peer, number, cseq);
             request.header("To", &to);
             self.say(stage, ALICE, request.finish());
         }
@@ -313,6 +272,54 @@ impl Recording {
         });
         self.lines.push(Line { client, bytes });
     }
+}
+
+const ALLOW: &str = "ACK,CANCEL,INVITE,MESSAGE,BYE,OPTIONS,INFO,NOTIFY,REFER";
+
+fn of_alice(method: &str, target: &str, number: usize, cseq: u32) -> MessageWriter {
+    let mut writer = MessageWriter::request(method, target);
+    let branch = format_args!("z9hG4bK{number:07}{cseq}");
+    writer
+        .header(
+            "Via",
+            format_args!("SIP/2.0/WSS c1i9f7nav83n.invalid;branch={branch}"),
+        )
+        .header(
+            "From",
+            format_args!("<sip:{}@{DOMAIN}>;tag=es4b7grgen", CLIENTS[ALICE]),
+        )
+        .header("CSeq", format_args!("{cseq} {method}"))
+        .header("Call-ID", format_args!("jlebilu6g9f0q{number:07}"))
+        .header("Max-Forwards", 70)
+        .header("User-Agent", "AculabCloudClient")
+        .header("Supported", "outbound");
+    writer
+}
+
+/// 100, 180 and 200 to the INVITE that Bob was sent.
+fn answers_of_bob(heard: &[u8], sdp: &str) -> [Vec<u8>; 3] {
+    let Ok(Message::Request(asked)) = sip::parse(heard) else {
+        panic!("Bob was not called");
+    };
+    let answer = |status, reason| {
+        let mut writer = MessageWriter::reply(&asked, status, reason, Some("a1b2c3d4e5"));
+        writer
+            .header(
+                "Contact",
+                "<sip:qatn7kod@cgv9m8p04rhb.invalid;transport=ws>",
+            )
+            .header("Allow", ALLOW)
+            .header("User-Agent", "AculabCloudClient");
+        writer
+    };
+    let trying = MessageWriter::reply(&asked, 100, "Trying", None).finish();
+    let mut answered = answer(200, "OK");
+    answered.header("Content-Type", "application/sdp");
+    [
+        trying,
+        answer(180, "Ringing").finish(),
+        answered.finish_with(sdp.as_bytes()),
+    ]
 }
 
 fn messages(criterion: &mut Criterion) {

@@ -4,7 +4,7 @@
 //! still sends is ignored. Decides nothing about what is asked on a connection.
 
 use model::{AccountId, ClientId, ConnectionId, Now, limits};
-use sip::Request;
+use sip::{Method, Request};
 
 use crate::call::{CallKey, End};
 use crate::effect::{Closing, Counter, Effect};
@@ -82,7 +82,10 @@ impl Shard {
         }
         *count += 1;
         let user_agent = UserAgent::of(request);
-        self.replace_user_agent(now, connection, account, &user_agent);
+        // What a user agent begins with; a stray CANCEL or BYE proves nothing.
+        if matches!(request.method, Method::Options | Method::Register | Method::Invite) {
+            self.replace_user_agent(now, connection, account, &user_agent);
+        }
         let fresh = Connection {
             account,
             user_agent,

@@ -33,8 +33,10 @@ export class Agent {
     agent.#folder = await mkdtemp(path.join(tmpdir(), 'offhook-sipp-agent-'));
     agent.#bridge = await Bridge.listen(server.port);
     const words = [`127.0.0.1:${agent.#bridge.port}`, '-sf', path.join(SCENARIOS, `${scenario}.xml`)];
-    words.push('-t', 't1', '-i', '127.0.0.1', '-ci', '127.0.0.1', '-nostdin', '-nd', '-cid_str', callIds);
+    words.push('-t', 't1', '-i', '127.0.0.1', '-ci', '127.0.0.1', '-nostdin', '-cid_str', callIds);
     words.push('-m', times, '-l', oneAfterAnother ? 1 : times, '-r', oneAfterAnother ?? 1_000);
+    // Whatever a scenario does not expect fails it.
+    words.push('-default_behaviors', 'none,abortunexp');
     words.push('-recv_timeout', RECEIVE_MS, '-timeout', `${LONGEST_MS / 1_000}s`, '-timeout_error');
     words.push('-trace_err', '-error_file', agent.#path('errors'), '-trace_msg', '-message_file', agent.#path('messages'));
     for (const [word, value] of Object.entries({ sip_domain: server.domain, ...keys })) words.push('-key', word, value);

@@ -16,7 +16,7 @@ scenarios! {
     callee_lost_while_ringing: "The callee's connection is lost while it rings: 480 with a Reason to the caller.",
     caller_lost_in_call: "The caller's connection is lost in a call: BYE with a Reason to the callee at once.",
     callee_lost_in_call: "The callee's connection is lost in a call: BYE with a Reason to the caller at once.",
-    half_open_in_call: "A connection that dies silently in a call is found by pings, then the other side is told.",
+    half_open_in_call: "A connection that dies silently in a call is found when its page comes back: the other side is told.",
     both_lost: "Both connections are lost: the record still has one outcome.",
     lost_during_reinvite: "A connection is lost while a re-INVITE is open: the other side is told by BYE.",
     returns_and_is_called: "A page that lost its call comes back and can be called again.",
@@ -116,15 +116,31 @@ fn callee_lost_in_call(stage: &mut Stage) {
 }
 
 fn half_open_in_call(stage: &mut Stage) {
-    let (_, left) = in_call(stage, false, Cut::SILENT);
+    let nobody_notices = Cut {
+        client_after: 600 * SECOND,
+        server_after: None,
+    };
+    let (_, left) = in_call(stage, false, nobody_notices);
     stage.seconds(50);
     stage.claim(stage.cause(left).is_none(), "nobody can know yet");
     stage.seconds(60);
-    stage.claim(
-        stage.cause(left) == Some("FAILED"),
-        "two pings later alice is told",
-    );
+    let told = stage.cause(left) == Some("FAILED");
+    stage.claim(told, "two pings later alice is told");
     stage.recorded(EndedBy::Server, 503);
+}
+
+fn half_open_but_back(stage: &mut Stage) {
+    let (_, left) = in_call(stage, false, Cut::CLIENT);
+    stage.millis(900);
+    stage.claim(stage.cause(left).is_none(), "nobody can know yet");
+    stage.millis(300);
+    let told = stage.cause(left) == Some("FAILED");
+    stage.claim(told, "bob is back after a second, and alice is told");
+    stage.recorded(EndedBy::Server, 503);
+    stage.claim(stage.clients() == ["bob"], "bob is registered");
+    stage.seconds(120);
+    let stays = stage.clients() == ["bob"] && stage.records().len() == 1;
+    stage.claim(stays, "the late end of the old connection changes nothing");
 }
 
 fn both_lost(stage: &mut Stage) {

@@ -8,7 +8,7 @@ use crate::browser::Heard;
 use crate::raw::{Draft, row};
 
 scenarios! {
-    replayed_invite: "The same INVITE again on its connection is absorbed.",
+    replayed_invite: "The same INVITE again on its connection is absorbed; from another user agent it is another call.",
     merged_invite: "The same call under another branch: 482.",
     stolen_token_from_elsewhere: "A token shown by another client's address: 401, and its owner is not troubled.",
     in_dialog_without_a_call: "Requests with a To tag that names no call: 481; ACK: silence.",
@@ -38,8 +38,12 @@ fn replayed_invite(stage: &mut Stage) {
     let rings = stage.heard(bob, |heard| matches!(heard, Heard::Incoming { .. }));
     stage.claim(rings == 1, "bob rings once");
     stage.claim(stage.records().len() == 1, "it is one call");
+    // Under a name of its own: whoever shows alice's token and her user agent's name is alice.
     let thief = stage.raw("thief");
-    stage.sends(thief, invite);
+    stage.sends(
+        thief,
+        String::from_utf8_lossy(&invite).replace("raw1.invalid", "thief.invalid"),
+    );
     stage.claim(
         count(stage, thief, "486") == 1,
         "on another connection it is another call",

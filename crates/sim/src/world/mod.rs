@@ -166,6 +166,7 @@ pub struct World {
     pub random: Random,
     /// Steps taken.
     pub steps: u64,
+    steps_at_instant: u64,
     clock: Clock,
     agenda: Agenda<Event>,
     armed: BTreeMap<Sleeper, (u64, u64)>,
@@ -197,6 +198,7 @@ impl World {
             trace: Trace::new(plan.keeps_trace),
             random,
             steps: 0,
+            steps_at_instant: 0,
             clock: Clock::default(),
             agenda: Agenda::default(),
             armed: BTreeMap::new(),

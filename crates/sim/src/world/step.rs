@@ -37,13 +37,26 @@ impl World {
             {
                 continue;
             }
-            self.clock.advance(at);
-            self.steps += 1;
+            self.count_step(at);
             if let Event::Cue(number) = event {
                 return Stepped::Cue(number);
             }
             self.perform(event);
             return Stepped::Yes;
+        }
+    }
+
+    /// Time that never moves on is a fault of its own.
+    fn count_step(&mut self, at: u64) {
+        const MOST_AT_ONE_INSTANT: u64 = 100_000;
+        if at > self.micros() {
+            self.steps_at_instant = 0;
+        }
+        self.clock.advance(at);
+        self.steps += 1;
+        self.steps_at_instant += 1;
+        if self.steps_at_instant > MOST_AT_ONE_INSTANT {
+            self.fail("time stands still: somebody wants to be woken at once, again and again");
         }
     }
 
