@@ -3,7 +3,7 @@
 //! Much simpler than the switch, on purpose: lists instead of tables, the world's memory of what it issued instead of
 //! signatures. After every step both must agree.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use model::{ConnectionId, UnixTime, limits};
 use sip::{Message, Method, Response};
@@ -41,6 +41,9 @@ struct Asked {
 #[derive(Debug, Default)]
 pub struct Reference {
     clients: BTreeMap<(usize, String), Vec<Bound>>,
+    /// Clients with a binding that came back in the moment between its end and the server's notice of that: whether
+    /// it kept its place or is the newest is open.
+    open: BTreeSet<(usize, String)>,
     accounts: BTreeMap<ConnectionId, usize>,
     asked: Option<Asked>,
     has_changed: bool,
@@ -141,6 +144,9 @@ impl Reference {
             Some(live.connection)
         };
         let right = [newest(now), newest(now.saturating_sub(scene.late_wake))];
+        if self.open.contains(&(issued.account, callee.clone())) {
+            return Ok(());
+        }
         if right == [None, None] {
             return Err(format!("{callee} rings and is not registered"));
         }
@@ -200,7 +206,8 @@ impl Reference {
             if *owner != account {
                 continue;
             }
-            if bound.iter().any(|bound| bound.ends <= now + slack) {
+            let is_open = self.open.contains(&(*owner, client.clone()));
+            if is_open || bound.iter().any(|bound| bound.ends <= now + slack) {
                 open.push(client.clone());
             } else if let Some(newest) = bound.last() {
                 certain.push((client.clone(), newest.modified, newest.ends_unix));
@@ -215,6 +222,9 @@ impl Reference {
             bound.retain(&keeps);
             !bound.is_empty()
         });
+        let clients = &self.clients;
+        self.open
+            .retain(|key| clients.get(key).is_some_and(|bound| bound.len() > 1));
         let after: usize = self.clients.values().map(Vec::len).sum();
         self.has_changed |= before != after;
     }
@@ -271,12 +281,18 @@ impl Reference {
             ends_unix: UnixTime::from_millis(now + lasts),
             modified: scene.now.unix,
         };
-        self.bind(key, bound);
+        self.bind(key, bound, scene);
         Ok(())
     }
 
-    fn bind(&mut self, key: (usize, String), bound: Bound) {
-        let instances = self.clients.entry(key).or_default();
+    fn bind(&mut self, key: (usize, String), bound: Bound, scene: &Scene<'_>) {
+        let now = scene.now.mono.as_micros();
+        let instances = self.clients.entry(key.clone()).or_default();
+        instances.retain(|old| old.ends + scene.late_wake > now);
+        let is_ending = |old: &Bound| old.contact == bound.contact && old.ends <= now;
+        if instances.iter().any(is_ending) {
+            self.open.insert(key);
+        }
         let known = instances
             .iter()
             .position(|old| old.contact == bound.contact);

@@ -83,7 +83,10 @@ impl Shard {
         *count += 1;
         let user_agent = UserAgent::of(request);
         // What a user agent begins with; a stray CANCEL or BYE proves nothing.
-        if matches!(request.method, Method::Options | Method::Register | Method::Invite) {
+        if matches!(
+            request.method,
+            Method::Options | Method::Register | Method::Invite
+        ) {
             self.replace_user_agent(now, connection, account, &user_agent);
         }
         let fresh = Connection {

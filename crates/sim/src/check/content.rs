@@ -25,11 +25,10 @@ impl Content {
     pub(super) fn read(&mut self, message: &Message<'_>) {
         let mut item = Item::of(message);
         // What concerns the hop to the callee alone becomes 500 (RFC 3261 §16.7).
-        if matches!(
-            item.kind.as_str(),
-            "401 INVITE" | "407 INVITE" | "503 INVITE"
-        ) {
-            "500 INVITE".clone_into(&mut item.kind);
+        if let Some((status, method)) = item.kind.split_once(' ')
+            && matches!(status, "401" | "407" | "503")
+        {
+            item.kind = format!("500 {method}");
         }
         self.reading = Some(item);
     }

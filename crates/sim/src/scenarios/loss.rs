@@ -17,6 +17,7 @@ scenarios! {
     caller_lost_in_call: "The caller's connection is lost in a call: BYE with a Reason to the callee at once.",
     callee_lost_in_call: "The callee's connection is lost in a call: BYE with a Reason to the caller at once.",
     half_open_in_call: "A connection that dies silently in a call is found when its page comes back: the other side is told.",
+    half_open_but_back: "A connection that dies silently is known to be dead as soon as its user agent comes back.",
     both_lost: "Both connections are lost: the record still has one outcome.",
     lost_during_reinvite: "A connection is lost while a re-INVITE is open: the other side is told by BYE.",
     returns_and_is_called: "A page that lost its call comes back and can be called again.",

@@ -184,7 +184,7 @@ impl Call {
             self.on_invite_response(at, response, act);
         } else if response.status >= 200 {
             if self.exchanges[at].is_waiting() {
-                self.pass_response(at, response, response.status, act);
+                self.pass_response(at, response, act);
             }
             self.exchanges.swap_remove(at);
         }
@@ -214,14 +214,14 @@ impl Call {
             }
             (Progress::Waiting, 100) => {}
             (Progress::Waiting, 101..200) => {
-                self.pass_response(at, response, response.status, act);
+                self.pass_response(at, response, act);
             }
             (Progress::Waiting, 200..300) => {
                 self.refresh_target(self.exchanges[at].asker.other(), &response.headers);
                 self.accept(at, response, act);
             }
             (Progress::Waiting, _) => {
-                self.pass_response(at, response, response.status, act);
+                self.pass_response(at, response, act);
                 self.exchanges.swap_remove(at);
             }
             (Progress::Accepted { to_tag, ack }, 200..300) => {
@@ -245,7 +245,7 @@ impl Call {
 
     /// Passes a 2xx to an INVITE on; its ACK is awaited.
     pub(super) fn accept(&mut self, at: usize, response: &Response<'_>, act: &mut Act<'_>) {
-        self.pass_response(at, response, response.status, act);
+        self.pass_response(at, response, act);
         let to_tag = response.headers.to().tag().unwrap_or_default().into();
         let exchange = &mut self.exchanges[at];
         exchange.progress = Progress::Accepted { to_tag, ack: None };
@@ -253,15 +253,14 @@ impl Call {
     }
 
     /// Passes a response to the asker, under the dialog that the asker knows.
-    pub(super) fn pass_response(
-        &self,
-        at: usize,
-        response: &Response<'_>,
-        status: u16,
-        act: &mut Act<'_>,
-    ) {
+    pub(super) fn pass_response(&self, at: usize, response: &Response<'_>, act: &mut Act<'_>) {
         let exchange = &self.exchanges[at];
         let leg = self.leg(exchange.asker);
+        // RFC 3261 §16.7: what concerns the hop to the other side alone is not the asker's.
+        let status = match response.status {
+            401 | 407 | 503 => 500,
+            status => status,
+        };
         let reason = if status == response.status {
             response.reason
         } else {

@@ -94,7 +94,7 @@ impl Call {
                 if self.record.ringing.is_none() {
                     self.record.ringing = Some(act.now.unix);
                 }
-                self.pass_response(at, response, response.status, act);
+                self.pass_response(at, response, act);
             }
             200..300 => {
                 self.callee.remote_tag = response.headers.to().tag().map(Into::into);
@@ -108,12 +108,7 @@ impl Call {
                 act.record(&self.record);
             }
             _ => {
-                // RFC 3261 §16.7: what concerns the hop to the callee alone is not the caller's.
-                let status = match response.status {
-                    401 | 407 | 503 => 500,
-                    status => status,
-                };
-                self.pass_response(at, response, status, act);
+                self.pass_response(at, response, act);
                 self.close(at);
                 let reason = refusal_in_words(response);
                 self.finish(End::callee(response.status, reason), act);

@@ -189,6 +189,7 @@ impl Call {
                 self.exchanges[at].cancel(towards, &self.call_id, reason, act);
                 self.exchanges[at].deadline = act.now.mono + limits::TRANSACTION_TIME;
             }
+            Progress::Accepted { ack: None, .. } if self.is_over() => self.close(at),
             Progress::Accepted { ack: None, .. } => {
                 self.hang_up(End::server(408, "the answer was never acknowledged"), act);
             }
