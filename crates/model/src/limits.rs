@@ -58,6 +58,10 @@ pub const HTTP_HEAD_BYTES: usize = 64 * 1024;
 pub const MESSAGE_BYTES: usize = 64 * 1024;
 /// Header rows in one message; real ones have about 16.
 pub const HEADER_ROWS: usize = 96;
+/// A Call-ID: it stands in a call's record. Real ones have 20 to 60 bytes.
+pub const CALL_ID_BYTES: usize = 256;
+/// A Contact URI: it is kept for as long as its registration. Real ones have about 60 bytes.
+pub const CONTACT_BYTES: usize = 512;
 /// WebSocket connections of one node.
 pub const CONNECTIONS: usize = 200_000;
 /// WebSocket connections from one address: a large office behind one NAT.
@@ -102,6 +106,10 @@ pub const REGISTRATION_DEFAULT_S: u32 = 600;
 pub const BINDINGS_PER_CLIENT: usize = 10;
 /// User agents whose last answers may have got lost with their connection, for each shard.
 pub const ORPHANS: usize = 10_000;
+/// One such answer; ours have less than 1 KiB where the request had no rows of unusual length.
+pub const ORPHAN_BYTES: usize = 4 * 1024;
+/// A user agent's Via sent-by under `.invalid`; stock clients have 20 bytes.
+pub const USER_AGENT_BYTES: usize = 64;
 /// Such answers for one user agent.
 pub const ORPHANS_PER_USER_AGENT: usize = 4;
 /// How long the answer to a lost caller's INVITE is kept: its app hangs until it comes.
@@ -134,5 +142,7 @@ pub const CALL_TIME: Duration = Duration::from_secs(2 * 86_400);
 
 /// Records that may wait for the store.
 pub const RECORDS_WAITING: usize = 10_000;
+/// Records that are kept at most: about 2 GB. Past it the oldest go.
+pub const RECORDS: u64 = 10_000_000;
 /// How long the record of an ended call is kept: a year and a day.
 pub const RECORD_AGE: Duration = Duration::from_secs(366 * 86_400);

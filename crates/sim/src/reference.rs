@@ -263,7 +263,8 @@ impl Reference {
         self.has_changed = true;
         let key = (account, asked.client.clone());
         if !binds {
-            return self.unbind(&key, reading.connection, asked, registers.is_some());
+            let now = scene.now.mono.as_micros();
+            return self.unbind(&key, reading.connection, asked, registers.is_some(), now);
         }
         let Some(issued) = registers else {
             return Err(format!(
@@ -317,6 +318,7 @@ impl Reference {
         connection: ConnectionId,
         asked: &Asked,
         has_right: bool,
+        now: u64,
     ) -> Result<(), String> {
         let Some(contact) = &asked.contact else {
             return if has_right {
@@ -331,7 +333,7 @@ impl Reference {
         };
         let is_foreign = instances
             .iter()
-            .any(|bound| is_meant(bound) && bound.connection != connection);
+            .any(|bound| is_meant(bound) && bound.connection != connection && bound.ends > now);
         if is_foreign && !has_right {
             return Err(format!(
                 "#{} has ended a registration of {} that it does not hold",

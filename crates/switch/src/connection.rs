@@ -3,7 +3,9 @@
 //! A connection that is dismissed stays known until the shell says that it is gone, and whatever it
 //! still sends is ignored. Decides nothing about what is asked on a connection.
 
-use model::{AccountId, ClientId, ConnectionId, Now, limits};
+use std::sync::Arc;
+
+use model::{AccountId, ClientId, ConnectionId, Instant, Now, limits};
 use sip::{Method, Request};
 
 use crate::call::{CallKey, End};
@@ -17,34 +19,39 @@ use crate::timer::Due;
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) account: AccountId,
-    user_agent: UserAgent,
+    user_agent: Option<Arc<UserAgent>>,
+    /// Where the same user agent was before, as it says; believed when it has shown a token.
+    before: Option<ConnectionId>,
     /// Clients that have registered here.
     clients: Vec<ClientId>,
     pub(crate) calls: Vec<CallKey>,
     is_dismissed: bool,
 }
 
-/// Who is at the other end, by its first request.
-#[derive(Debug, PartialEq, Eq)]
-struct UserAgent {
-    /// Via sent-by.
+/// A user agent at the other end, by its first request.
+///
+/// RFC 7118 §5: a browser makes up a Via sent-by under `.invalid` and keeps it from connection to
+/// connection. An address instead says nothing, since several may share it.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct UserAgent {
+    account: AccountId,
     sent_by: Box<str>,
-    /// User of the From address.
-    client: Box<str>,
+    /// User of the From address: the same name from another client is another user agent.
+    client: ClientId,
 }
 
 impl UserAgent {
-    fn of(request: &Request<'_>) -> Self {
-        Self {
-            sent_by: request.headers.via().sent_by.into(),
-            client: request.headers.from().uri.user_decoded().into(),
+    fn of(account: AccountId, request: &Request<'_>) -> Option<Arc<Self>> {
+        let sent_by = request.headers.via().sent_by;
+        if !sent_by.ends_with(".invalid") || sent_by.len() > limits::USER_AGENT_BYTES {
+            return None;
         }
-    }
-
-    /// RFC 7118 §5: a browser makes up a name under `.invalid`, one for each user agent; an address
-    /// says nothing, since several may share it.
-    fn has_a_name(&self) -> bool {
-        self.sent_by.ends_with(".invalid")
+        let client = ClientId::parse(&request.headers.from().uri.user_decoded()).ok()?;
+        Some(Arc::new(Self {
+            account,
+            sent_by: sent_by.into(),
+            client,
+        }))
     }
 }
 
@@ -81,23 +88,22 @@ impl Shard {
             return false;
         }
         *count += 1;
-        let user_agent = UserAgent::of(request);
-        // What a user agent begins with; a stray CANCEL or BYE proves nothing.
-        if matches!(
-            request.method,
-            Method::Options | Method::Register | Method::Invite
-        ) {
-            self.replace_user_agent(now, connection, account, &user_agent);
+        let user_agent = UserAgent::of(account, request);
+        let before = user_agent
+            .as_ref()
+            .and_then(|user_agent| self.user_agents.insert(Arc::clone(user_agent), connection));
+        if let Some(user_agent) = &user_agent {
+            self.hand_out_orphans(now, connection, user_agent, request.method);
         }
         let fresh = Connection {
             account,
             user_agent,
+            before,
             clients: Vec::new(),
             calls: Vec::new(),
             is_dismissed: false,
         };
         self.connections.insert(connection, fresh);
-        self.hand_out_orphans(now, connection, account, request);
         true
     }
 
@@ -105,6 +111,23 @@ impl Shard {
         self.connections
             .get(&connection)
             .is_some_and(|known| known.is_dismissed)
+    }
+
+    /// A client has shown its token on a connection. A user agent has one connection: if it had
+    /// another before, that one is lost, however long the network takes to say so.
+    pub(crate) fn prove(&mut self, now: Now, connection: ConnectionId, client: &ClientId) {
+        let Some(known) = self.connections.get_mut(&connection) else {
+            return;
+        };
+        let is_own = known
+            .user_agent
+            .as_ref()
+            .is_some_and(|own| own.client == *client);
+        if let Some(before) = known.before.take_if(|_| is_own)
+            && !self.is_dismissed(before)
+        {
+            self.dismiss(now, before, None, Closing::REPLACED);
+        }
     }
 
     /// A connection is gone.
@@ -119,9 +142,10 @@ impl Shard {
                 self.per_account.remove(&lost.account);
             }
         }
-        let sent_by = &lost.user_agent.sent_by;
-        if self.user_agents.get(sent_by) == Some(&connection) {
-            self.user_agents.remove(sent_by);
+        if let Some(user_agent) = &lost.user_agent
+            && self.user_agents.get(user_agent) == Some(&connection)
+        {
+            self.user_agents.remove(user_agent);
         }
     }
 
@@ -140,34 +164,38 @@ impl Shard {
         }
     }
 
-    pub(crate) fn keep_orphan(&mut self, sent_by: &str, orphan: Orphan) {
-        let before = self.orphans.first_end();
-        self.orphans.keep(sent_by, orphan);
-        self.timers
-            .shift(Due::Orphan, before, self.orphans.first_end());
-    }
-
-    /// A user agent has one connection: one that comes on another has lost the one before, however
-    /// long the network takes to say so.
-    fn replace_user_agent(
+    /// Keeps an answer that may get lost, or has got lost, with its connection. A user agent that has
+    /// come back meanwhile gets it at once.
+    pub(crate) fn keep_orphan(
         &mut self,
         now: Now,
         connection: ConnectionId,
-        account: AccountId,
-        user_agent: &UserAgent,
+        question: Question,
+        answer: Vec<u8>,
+        until: Instant,
     ) {
-        if !user_agent.has_a_name() {
-            return;
-        }
-        let before = self
-            .user_agents
-            .insert(user_agent.sent_by.clone(), connection);
-        let Some(before) = before else { return };
-        let is_same = self.connections.get(&before).is_some_and(|known| {
-            known.account == account && known.user_agent == *user_agent && !known.is_dismissed
-        });
-        if is_same {
-            self.dismiss(now, before, None, Closing::REPLACED);
+        let user_agent = self
+            .connections
+            .get(&connection)
+            .and_then(|known| known.user_agent.clone());
+        let Some(user_agent) = user_agent else { return };
+        let newest = self.user_agents.get(&user_agent).copied();
+        match newest.filter(|newest| *newest != connection) {
+            Some(newest) => self.rescue(now, newest, question, answer),
+            None if answer.len() > limits::ORPHAN_BYTES => {}
+            None => {
+                let before = self.orphans.first_end();
+                self.orphans.keep(
+                    &user_agent,
+                    Orphan {
+                        question,
+                        answer,
+                        until,
+                    },
+                );
+                self.timers
+                    .shift(Due::Orphan, before, self.orphans.first_end());
+            }
         }
     }
 
@@ -192,9 +220,10 @@ impl Shard {
             let unheard = self
                 .calls
                 .get(&key)
-                .and_then(|call| call.unheard(connection, now));
-            if let Some((sent_by, orphan)) = unheard.filter(|_| end.is_none()) {
-                self.keep_orphan(&sent_by, orphan);
+                .and_then(|call| call.unheard(connection));
+            if let Some(answer) = unheard.filter(|_| end.is_none()) {
+                let until = now.mono + limits::ORPHANED_INVITE_TIME;
+                self.keep_orphan(now, connection, Question::Invite, answer, until);
             }
             self.drive(now, key, |call, act| match end {
                 Some(end) => call.hang_up(end.clone(), act),
@@ -203,25 +232,32 @@ impl Shard {
         }
     }
 
-    /// Answers that a user agent may still wait for.
+    /// Answers that a user agent may still wait for. One that registers by itself does not wait for
+    /// an answer to REGISTER.
     fn hand_out_orphans(
         &mut self,
         now: Now,
         connection: ConnectionId,
-        account: AccountId,
-        request: &Request<'_>,
+        user_agent: &Arc<UserAgent>,
+        method: Method<'_>,
     ) {
         let before = self.orphans.first_end();
-        let orphans = self.orphans.claim(account, request);
+        let orphans = self.orphans.take(user_agent);
         self.timers
             .shift(Due::Orphan, before, self.orphans.first_end());
-        let mut act = self.act(now);
         for orphan in orphans {
-            act.count(match orphan.question {
-                Question::Register => Counter::RegisterRescued,
-                Question::Invite => Counter::InviteRescued,
-            });
-            act.send(connection, orphan.answer);
+            if method != Method::Register || orphan.question != Question::Register {
+                self.rescue(now, connection, orphan.question, orphan.answer);
+            }
         }
+    }
+
+    fn rescue(&mut self, now: Now, connection: ConnectionId, question: Question, answer: Vec<u8>) {
+        let mut act = self.act(now);
+        act.count(match question {
+            Question::Register => Counter::RegisterRescued,
+            Question::Invite => Counter::InviteRescued,
+        });
+        act.send(connection, answer);
     }
 }

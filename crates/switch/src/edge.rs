@@ -146,6 +146,9 @@ impl Flow {
                 return reply(request, refusal, Counter::TooManyMessages);
             }
             sip::Message::Request(request) => {
+                if let Some(refusal) = refuse_form(request) {
+                    return reply(request, refusal, Counter::Malformed);
+                }
                 if let Some(verdict) = self.check(request, snapshot) {
                     return verdict;
                 }
@@ -249,6 +252,17 @@ impl Flow {
                 Counter::CallRefused,
             )),
         }
+    }
+}
+
+/// What every request must have beside the syntax, so that it can be kept track of.
+fn refuse_form(request: &sip::Request<'_>) -> Option<Vec<u8>> {
+    if request.headers.via().branch().is_none_or(str::is_empty) {
+        Some(refusal::no_branch(request))
+    } else if request.headers.call_id().len() > limits::CALL_ID_BYTES {
+        Some(refusal::long_call_id(request))
+    } else {
+        None
     }
 }
 

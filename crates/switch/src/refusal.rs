@@ -111,6 +111,16 @@ pub(crate) fn too_many_messages(request: &Request<'_>) -> Vec<u8> {
         .answer(request, STATELESS_TAG)
 }
 
+pub(crate) fn no_branch(request: &Request<'_>) -> Vec<u8> {
+    let text = "the topmost Via must have a branch (RFC 3261 section 8.1.1.7)";
+    Refusal::new(400, text).answer(request, STATELESS_TAG)
+}
+
+pub(crate) fn long_call_id(request: &Request<'_>) -> Vec<u8> {
+    let text = format!("a Call-ID may have {} bytes", limits::CALL_ID_BYTES);
+    Refusal::new(400, text).answer(request, STATELESS_TAG)
+}
+
 pub(crate) fn unknown_account(request: &Request<'_>) -> Vec<u8> {
     let text = "the host of the From address names no active account: \
                 it should be <WebRTC access key>.webrtc-<cloud id>.aculabcloud.net";
@@ -238,6 +248,13 @@ pub(crate) fn no_client_id() -> Refusal {
 
 pub(crate) fn one_contact() -> Refusal {
     Refusal::new(400, "a REGISTER must name exactly one Contact, a SIP URI")
+}
+
+pub(crate) fn long_contact() -> Refusal {
+    Refusal::new(
+        400,
+        format!("a Contact may have {} bytes", limits::CONTACT_BYTES),
+    )
 }
 
 pub(crate) fn wildcard_contact() -> Refusal {

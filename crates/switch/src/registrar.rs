@@ -13,7 +13,7 @@ use crate::admission;
 use crate::call::Act;
 use crate::effect::Counter;
 use crate::location::{Binding, ExpiryShift};
-use crate::orphan::{Orphan, Question};
+use crate::orphan::Question;
 use crate::refusal::{self, Refusal};
 use crate::shard::Shard;
 use crate::timer::Due;
@@ -32,15 +32,9 @@ impl Shard {
             Ok(answer) => answer,
             Err(refusal) => refusal.answer(request, &self.plain_tag()),
         };
-        let orphan = Orphan {
-            question: Question::Register,
-            account,
-            client: request.headers.from().uri.user_decoded().into(),
-            answer: answer.clone(),
-            until: now.mono + limits::TRANSACTION_TIME,
-        };
-        self.keep_orphan(request.headers.via().sent_by, orphan);
-        self.act(now).send(connection, answer);
+        let until = now.mono + limits::TRANSACTION_TIME;
+        self.act(now).send(connection, answer.clone());
+        self.keep_orphan(now, connection, Question::Register, answer, until);
     }
 
     fn register(
@@ -62,6 +56,7 @@ impl Shard {
             }
             Wish::Bind { contact, seconds } => {
                 let grant = self.incoming_grant(account, request, now)?;
+                self.prove(now, connection, &grant.client);
                 if seconds < limits::REGISTRATION_MIN_S {
                     return Err(refusal::too_brief());
                 }
@@ -284,6 +279,9 @@ impl<'a> Wish<'a> {
                     .or(expires)
                     .unwrap_or(limits::REGISTRATION_DEFAULT_S);
                 let contact = address.uri_text;
+                if contact.len() > limits::CONTACT_BYTES {
+                    return Err(refusal::long_contact());
+                }
                 if seconds == 0 {
                     Ok(Self::Unbind {
                         contact: Some(contact),

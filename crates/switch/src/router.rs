@@ -35,9 +35,8 @@ impl Shard {
     }
 
     fn has_seen_invite(&self, connection: ConnectionId, request: &Request<'_>) -> bool {
-        let branch = request.headers.via().branch().unwrap_or_default();
         self.calls_of(connection)
-            .any(|call| call.has_seen(connection, branch))
+            .any(|call| call.has_seen(connection, request))
     }
 
     fn place(
@@ -107,6 +106,11 @@ impl Shard {
         {
             return Err(refusal::merged());
         }
+        if request.headers.from().tag().is_none() {
+            return Err(refusal::malformed_header(
+                "the From address of an INVITE must have a tag",
+            ));
+        }
         let callee = self.destination(account, request)?;
         let mut act = Act {
             now,
@@ -120,6 +124,7 @@ impl Shard {
             &mut self.remembered,
             &mut act,
         )?;
+        self.prove(now, connection, &grant.client);
         check_offer(request)?;
         if request.headers.max_forwards() == Some(0) {
             return Err(refusal::too_many_hops());

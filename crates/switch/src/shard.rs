@@ -6,17 +6,17 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use model::{AccountId, ConnectionId, Instant, Now};
+use model::{AccountId, ConnectionId, Instant, Now, limits};
 use sip::{Capabilities, Message, Method, Request, Response};
 
 use crate::call::{Act, Call, CallKey, End, read_branch, read_tag};
-use crate::connection::Connection;
+use crate::connection::{Connection, UserAgent};
 use crate::domain::Domain;
 use crate::effect::{Closing, Effect};
 use crate::input::{Input, Snapshot};
 use crate::location::Location;
 use crate::options;
-use crate::orphan::Orphans;
+use crate::orphan::{Orphans, Question};
 use crate::random::Random;
 use crate::refusal::{self, Refusal};
 use crate::table::{Keyed, Table};
@@ -47,8 +47,8 @@ pub struct Shard {
     pub(crate) random: Random,
     pub(crate) connections: BTreeMap<ConnectionId, Connection>,
     pub(crate) per_account: BTreeMap<AccountId, usize>,
-    /// The connection of each user agent, by its Via sent-by.
-    pub(crate) user_agents: Table<Box<str>, ConnectionId>,
+    /// The newest connection of each user agent.
+    pub(crate) user_agents: Table<Arc<UserAgent>, ConnectionId>,
     pub(crate) location: Location,
     pub(crate) orphans: Orphans,
     pub(crate) remembered: Remembered,
@@ -220,13 +220,13 @@ impl Shard {
 
     /// A CANCEL has the branch of the request that it means (RFC 3261 §9.1).
     fn on_cancel(&mut self, now: Now, connection: ConnectionId, request: &Request<'_>) {
-        let branch = request.headers.via().branch().unwrap_or_default();
         let meant = self.connections.get(&connection).and_then(|known| {
-            known.calls.iter().copied().find(|key| {
+            let has_seen = |key: &CallKey| {
                 self.calls
                     .get(key)
-                    .is_some_and(|call| call.has_seen(connection, branch))
-            })
+                    .is_some_and(|call| call.has_seen(connection, request))
+            };
+            known.calls.iter().copied().find(has_seen)
         });
         match meant {
             Some(key) => self.drive(now, key, |call, act| {
@@ -370,12 +370,18 @@ impl Shard {
             random: &mut self.random,
             effects: &mut self.effects,
         };
-        if call.on_deadline(&mut act) {
-            self.forget_call(key);
-        } else {
+        if !call.on_deadline(&mut act) {
             self.timers
                 .shift(Due::Call(key), None, Some(call.deadline()));
+            return;
         }
+        // A caller that has not acknowledged its end by now may have lost its connection unnoticed.
+        let [caller, _] = call.connections();
+        if let Some(answer) = call.unheard(caller) {
+            let until = now.mono + limits::ORPHANED_INVITE_TIME;
+            self.keep_orphan(now, caller, Question::Invite, answer, until);
+        }
+        self.forget_call(key);
     }
 
     fn forget_call(&mut self, key: CallKey) {

@@ -87,6 +87,12 @@ impl Exchange {
         self.method == "INVITE"
     }
 
+    /// Whether a request is this one again, or its CANCEL: the same branch and number.
+    pub(crate) fn is_of(&self, request: &Request<'_>) -> bool {
+        request.headers.via().branch() == Some(&*self.asker_branch)
+            && request.headers.cseq().number == self.asker_cseq
+    }
+
     pub(crate) fn is_waiting(&self) -> bool {
         matches!(self.progress, Progress::Waiting)
     }

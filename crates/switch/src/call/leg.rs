@@ -113,6 +113,7 @@ impl Leg {
     pub(crate) fn owns(&self, connection: ConnectionId, request: &Request<'_>) -> bool {
         self.connection == connection
             && request.headers.to().tag() == Some(self.local_tag.as_str())
+            && self.remote_tag.is_some()
             && request.headers.from().tag() == self.remote_tag.as_deref()
     }
 }

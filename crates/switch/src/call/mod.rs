@@ -78,8 +78,6 @@ pub(crate) struct Call {
     call_id: Box<str>,
     caller: Leg,
     callee: Leg,
-    /// The caller's Via sent-by, which it keeps when it comes back on another connection.
-    caller_sent_by: Box<str>,
     phase: Phase,
     exchanges: Vec<Exchange>,
     record: CallRecord,
@@ -123,13 +121,14 @@ impl Call {
             .fold(until, Instant::min)
     }
 
-    /// Whether this INVITE is one that the call has seen (same branch on the same connection).
-    pub(crate) fn has_seen(&self, connection: ConnectionId, branch: &str) -> bool {
-        self.exchanges.iter().any(|exchange| {
-            exchange.is_invite()
-                && *exchange.asker_branch == *branch
-                && self.leg(exchange.asker).connection == connection
-        })
+    /// Whether this INVITE is one that the call has seen, or this CANCEL means one (RFC 3261 §17.2.3, §9.2).
+    pub(crate) fn has_seen(&self, connection: ConnectionId, request: &sip::Request<'_>) -> bool {
+        *self.call_id == *request.headers.call_id()
+            && self.exchanges.iter().any(|exchange| {
+                exchange.is_invite()
+                    && exchange.is_of(request)
+                    && self.leg(exchange.asker).connection == connection
+            })
     }
 
     /// Whether this INVITE came before under another branch (RFC 3261 §8.2.2.2).

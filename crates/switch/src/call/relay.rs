@@ -49,7 +49,7 @@ impl Call {
     ) {
         let number = request.headers.cseq().number;
         let is_repeated = self.exchanges.iter().any(|exchange| {
-            exchange.asker == side && exchange.asker_cseq == number && exchange.method == method
+            exchange.asker == side && exchange.method == method && exchange.is_of(request)
         });
         if is_repeated {
             return;
@@ -274,17 +274,16 @@ impl Call {
         act.send(leg.connection, writer.finish_with(response.body));
     }
 
-    /// A CANCEL of one side: `branch` is that of the INVITE it means.
+    /// A CANCEL of one side: it has the branch of the INVITE that it means.
     pub(crate) fn on_cancel(
         &mut self,
         connection: ConnectionId,
         request: &Request<'_>,
         act: &mut Act<'_>,
     ) {
-        let branch = request.headers.via().branch();
         let found = self.exchanges.iter().position(|exchange| {
             exchange.is_invite()
-                && Some(&*exchange.asker_branch) == branch
+                && exchange.is_of(request)
                 && self.leg(exchange.asker).connection == connection
         });
         let Some(at) = found else { return };

@@ -74,7 +74,6 @@ impl Call {
             call_id,
             caller,
             callee,
-            caller_sent_by: request.headers.via().sent_by.into(),
             phase,
             exchanges: vec![invite],
             record,
@@ -121,19 +120,24 @@ impl Call {
 fn refusal_in_words(response: &Response<'_>) -> String {
     let said = response.headers.reasons().find_map(|reason| reason.text());
     match said {
-        Some(text) => text.chars().take(200).collect(),
-        None => response.reason.chars().take(200).collect(),
+        Some(text) => printable(text),
+        None => printable(response.reason),
     }
+}
+
+/// What a stranger wrote, fit for a record and a terminal.
+fn printable(text: &str) -> String {
+    text.chars()
+        .take(200)
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
 }
 
 fn legs(placing: &Placing<'_>, act: &mut Act<'_>) -> (Leg, Leg) {
     let headers = &placing.request.headers;
     let (from, to) = (headers.from(), headers.to());
     let binding = placing.binding;
-    let display = from
-        .display
-        .map(|display| format!("{display} "))
-        .unwrap_or_default();
+    let display = from.display.map(quoted_display).unwrap_or_default();
     let caller = Leg {
         connection: placing.connection,
         client: placing.caller.clone(),
@@ -161,4 +165,9 @@ fn legs(placing: &Placing<'_>, act: &mut Act<'_>) -> (Leg, Leg) {
         remote_cseq: 0,
     };
     (caller, callee)
+}
+
+/// A display name as a quoted string (RFC 3261 §25.1), whichever form it came in; escapes are as they came.
+fn quoted_display(display: &str) -> String {
+    format!("\"{display}\" ")
 }
