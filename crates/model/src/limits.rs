@@ -131,6 +131,9 @@ pub const REINVITE_TIME: Duration = Duration::from_secs(60);
 pub const LINGER_TIME: Duration = Duration::from_secs(32);
 /// Calls at a time on one connection.
 pub const CALLS_PER_CONNECTION: usize = 50;
+/// Calls that ring at a time on one connection: what they carry must fit into its outbox, so that a flood of
+/// calls is the caller's loss and not the callee's.
+pub const CALLS_RINGING_PER_CONNECTION: usize = 10;
 /// Requests of a call that are open or have just been answered, both directions together.
 pub const EXCHANGES_PER_CALL: usize = 32;
 /// Calls of one shard, with those that linger.

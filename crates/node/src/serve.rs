@@ -44,7 +44,7 @@ const REVIVE_AFTER: Duration = Duration::from_secs(1);
 const FORGET_EVERY: Duration = Duration::from_secs(60);
 
 /// How often old call records are deleted.
-const FORGET_RECORDS_EVERY: Duration = Duration::from_secs(86_400);
+const FORGET_RECORDS_EVERY: Duration = Duration::from_secs(3_600);
 
 /// Why a node does not serve.
 #[derive(Debug, thiserror::Error)]
@@ -329,11 +329,11 @@ async fn forget_failures(services: Arc<Services>) {
     }
 }
 
-/// At the start and then once a day.
+/// At the start and then once an hour.
 async fn forget_records(store: Store) {
     loop {
         let before = Clock::unix().before(limits::RECORD_AGE);
-        match store.forget_records(before).await {
+        match store.forget_records(before, limits::RECORDS).await {
             Ok(0) => {}
             Ok(forgotten) => tracing::info!(forgotten, "old call records were deleted"),
             Err(error) => tracing::warn!(%error, "old call records could not be deleted"),

@@ -179,10 +179,10 @@ impl Store {
         }
     }
 
-    /// Deletes the records of ended calls that began before `before`. Says how many.
-    pub async fn forget_records(&self, before: UnixTime) -> Result<u64, StoreError> {
+    /// Deletes the records of ended calls that began before `before`, and the oldest beyond `keep`. Says how many.
+    pub async fn forget_records(&self, before: UnixTime, keep: u64) -> Result<u64, StoreError> {
         match self {
-            Self::Sqlite(sqlite) => sqlite.forget_records(before).await,
+            Self::Sqlite(sqlite) => sqlite.forget_records(before, keep).await,
         }
     }
 }

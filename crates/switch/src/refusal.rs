@@ -320,6 +320,10 @@ pub(crate) fn not_registered(callee: &ClientId) -> Refusal {
     Refusal::new(480, format!("{callee} is not registered"))
 }
 
+pub(crate) fn callee_busy(callee: &ClientId) -> Refusal {
+    Refusal::new(486, format!("{callee} has as many calls ringing as may be"))
+}
+
 pub(crate) fn merged() -> Refusal {
     Refusal::new(482, "this INVITE has come before on another way")
 }

@@ -64,6 +64,17 @@ impl Shard {
             return Err(refusal);
         };
 
+        let ringing = self
+            .calls_of(binding.connection)
+            .filter(|call| call.rings_at(&binding))
+            .count();
+        if ringing >= limits::CALLS_RINGING_PER_CONNECTION {
+            self.act(now).count(Counter::CallsFull);
+            let refusal = refusal::callee_busy(&callee);
+            self.record_refused(account, caller, callee, request, &refusal, now);
+            return Err(refusal);
+        }
+
         let key = CallKey(self.next_call);
         self.next_call += 1;
         let placing = Placing {

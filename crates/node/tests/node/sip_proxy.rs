@@ -435,18 +435,21 @@ async fn a_client_that_does_not_read_is_closed_and_its_registration_goes() {
 
     // Large calls for Bob, more than the system and his outbox hold; he never reads.
     let sdp = format!("{SDP}a=x:{}\r\n", "x".repeat(60_000));
-    let mut callers = Vec::new();
-    for _ in 0..4 {
+    let status = async || {
+        let question = serde_json::json!({ "ask": "status" });
+        node::control::ask(site.dir.path(), question).await.unwrap()
+    };
+    for _ in 0..8 {
         let mut ann = Client::connect(&site, &server, "ann").await;
-        for _ in 0..limits::CALLS_PER_CONNECTION {
+        for _ in 0..limits::CALLS_RINGING_PER_CONNECTION {
             ann.invite_with(&ann_token, "bob", &sdp).await;
         }
-        callers.push(ann);
+        // Her calls end with her connection, and make room for the next ones.
+        drop(ann);
+        until(async || status().await["calls"] == 0).await;
     }
     until(async || registered(&site, &server).await == "[]").await;
-    let status = node::control::ask(site.dir.path(), serde_json::json!({ "ask": "status" }))
-        .await
-        .unwrap();
+    let status = status().await;
     assert_eq!(
         status["counters"]["connections_closed_slow_reader"], 1,
         "{status}"

@@ -43,14 +43,14 @@ impl Table {
         }
     }
 
-    /// Adds a row; an empty cell is shown as a dash.
+    /// Adds a row; an empty cell is shown as a dash, and nothing in it can steer a terminal.
     pub(crate) fn row<const N: usize>(&mut self, cells: [String; N]) {
         debug_assert_eq!(N, self.headings.len(), "a row has a cell for each heading");
         let or_dash = |cell: String| {
             if cell.is_empty() {
                 "-".to_owned()
             } else {
-                cell
+                cell.replace(char::is_control, " ")
             }
         };
         self.rows.push(cells.map(or_dash).into());

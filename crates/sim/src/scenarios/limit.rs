@@ -15,6 +15,7 @@ scenarios! {
     flood: "Beyond the pace: 503 with Retry-After; for REGISTER 403, which keeps the SDK's token no worse.",
     pace_recovers: "After a pause the pace is free again.",
     too_many_calls: "More calls on a connection than may be: 503.",
+    too_many_calls_ring: "More calls ringing at one callee than may be: 486, and the callee is not drowned.",
     slow_reader: "A client that reads nothing while messages pile up is closed.",
     too_many_exchanges: "More open requests in a call than may be: 503.",
 }
@@ -145,25 +146,52 @@ fn pace_recovers(stage: &mut Stage) {
 }
 
 fn too_many_calls(stage: &mut Stage) {
-    let bob = stage.registered("bob");
-    stage
-        .world
-        .app(bob, |browser, _| browser.habit.at_once = 1000);
+    let callees = ["bob", "carol", "dave", "erin", "frank", "grace"];
+    let pages = callees.map(|callee| stage.registered(callee));
+    for page in pages {
+        stage
+            .world
+            .app(page, |browser, _| browser.habit.at_once = 1000);
+    }
     let alice = stage.raw("alice");
     let token = stage.token(&Wish::all("alice"));
-    for _ in 0..=limits::CALLS_PER_CONNECTION {
-        let invite = stage.invite("alice", "bob", &token).finish();
+    for number in 0..=limits::CALLS_PER_CONNECTION {
+        let callee = callees[number / limits::CALLS_RINGING_PER_CONNECTION];
+        let invite = stage.invite("alice", callee, &token).finish();
         stage.sends(alice, invite);
     }
     stage.claim(
         stage.inbox(alice).count("SIP/2.0 503") == 1,
         "503 for the last",
     );
-    let rings = stage.heard(bob, |heard| matches!(heard, Heard::Incoming { .. }));
+    let is_ring = |heard: &Heard| matches!(heard, Heard::Incoming { .. });
+    let rings: usize = pages.iter().map(|page| stage.heard(*page, is_ring)).sum();
     stage.claim(rings == limits::CALLS_PER_CONNECTION, "the others ring");
     stage.claim(
         stage.world.server(0).counted(Counter::CallsFull) == 1,
         "counted",
+    );
+}
+
+fn too_many_calls_ring(stage: &mut Stage) {
+    let bob = stage.registered("bob");
+    stage
+        .world
+        .app(bob, |browser, _| browser.habit.at_once = 1000);
+    let alice = stage.raw("alice");
+    let token = stage.token(&Wish::all("alice"));
+    for _ in 0..=limits::CALLS_RINGING_PER_CONNECTION {
+        let invite = stage.invite("alice", "bob", &token).finish();
+        stage.sends(alice, invite);
+    }
+    stage.claim(
+        stage.inbox(alice).count("SIP/2.0 486") == 1,
+        "486 for the last",
+    );
+    let rings = stage.heard(bob, |heard| matches!(heard, Heard::Incoming { .. }));
+    stage.claim(
+        rings == limits::CALLS_RINGING_PER_CONNECTION,
+        "the others ring",
     );
 }
 

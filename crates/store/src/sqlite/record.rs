@@ -66,15 +66,22 @@ impl Sqlite {
         rows.iter().map(|row| self.record(row)).collect()
     }
 
-    pub(crate) async fn forget_records(&self, before: UnixTime) -> Result<u64, StoreError> {
+    pub(crate) async fn forget_records(
+        &self,
+        before: UnixTime,
+        keep: u64,
+    ) -> Result<u64, StoreError> {
         let mut transaction = self.begin(FORGET).await?;
-        let forgotten =
-            sqlx::query("DELETE FROM records WHERE started_ms < ? AND ended_ms IS NOT NULL")
-                .bind(value::millis(before))
-                .execute(&mut *transaction)
-                .await
-                .map_err(self.failed(FORGET))?
-                .rows_affected();
+        let forgotten = sqlx::query(
+            "DELETE FROM records WHERE ended_ms IS NOT NULL AND started_ms < max(?, coalesce( \
+             (SELECT started_ms FROM records ORDER BY started_ms DESC, id DESC LIMIT 1 OFFSET ?), 0))",
+        )
+        .bind(value::millis(before))
+        .bind(i64::try_from(keep.saturating_sub(1)).unwrap_or(i64::MAX))
+        .execute(&mut *transaction)
+        .await
+        .map_err(self.failed(FORGET))?
+        .rows_affected();
         transaction.commit().await.map_err(self.failed(FORGET))?;
         Ok(forgotten)
     }

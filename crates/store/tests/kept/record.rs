@@ -201,9 +201,24 @@ async fn old_calls_are_forgotten_and_those_that_go_on_are_not() {
         .save_records(&[old, calls[1].clone(), recent.clone()])
         .await
         .unwrap();
-    assert_eq!(store.forget_records(recent.started).await.unwrap(), 1);
+    assert_eq!(store.forget_records(recent.started, 10).await.unwrap(), 1);
     assert_eq!(
         store.records(RecordQuery::default()).await.unwrap(),
         [recent, calls[1].clone()]
     );
+}
+
+#[tokio::test]
+async fn the_newest_calls_are_kept_and_no_more() {
+    let (_dir, store) = sample::fresh().await;
+    let id = store.create_account(sample::account("ann")).await.unwrap();
+    let calls: Vec<_> = (0..5)
+        .map(|minute| sample::hung_up(&sample::call(id, minute)))
+        .collect();
+    store.save_records(&calls).await.unwrap();
+    let long_ago = UnixTime::from_secs(1);
+    assert_eq!(store.forget_records(long_ago, 2).await.unwrap(), 3);
+    assert_eq!(store.forget_records(long_ago, 2).await.unwrap(), 0);
+    let left = store.records(RecordQuery::default()).await.unwrap();
+    assert_eq!(left, [calls[4].clone(), calls[3].clone()]);
 }

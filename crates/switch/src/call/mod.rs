@@ -21,6 +21,7 @@ pub(crate) use setup::Placing;
 pub(crate) use teardown::End;
 
 use crate::effect::{Counter, Effect};
+use crate::location::Binding;
 use crate::random::Random;
 
 /// A call's number in its shard.
@@ -90,6 +91,11 @@ impl Call {
 
     pub(crate) fn is_over(&self) -> bool {
         matches!(self.phase, Phase::Over { .. })
+    }
+
+    /// Whether its callee, on this binding's connection, has not answered yet.
+    pub(crate) fn rings_at(&self, binding: &Binding) -> bool {
+        matches!(self.phase, Phase::Setup { .. }) && self.callee.connection == binding.connection
     }
 
     /// The connections of caller and callee.
