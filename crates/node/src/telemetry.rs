@@ -13,7 +13,11 @@ pub const LOG_VARIABLE: &str = "OFFHOOK_LOG";
 
 /// Starts logging to standard error; a second call changes nothing.
 pub fn start_logging() {
-    let filter = EnvFilter::try_from_env(LOG_VARIABLE).unwrap_or_else(|_| EnvFilter::new("info"));
+    let wish = std::env::var(LOG_VARIABLE).unwrap_or_default();
+    let (filter, fault) = match EnvFilter::try_new(if wish.is_empty() { "info" } else { &wish }) {
+        Ok(filter) => (filter, None),
+        Err(fault) => (EnvFilter::new("info"), Some(fault)),
+    };
     let is_terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -23,6 +27,11 @@ pub fn start_logging() {
         .finish();
     // Fails only if there is a subscriber already, which then goes on.
     let _ = subscriber.try_init();
+    if let Some(fault) = fault {
+        tracing::warn!(
+            "{LOG_VARIABLE} is not understood ({fault}); it should be such as info or node=debug"
+        );
+    }
 }
 
 /// One number for each [`Counter`].

@@ -439,14 +439,23 @@ async fn a_client_that_does_not_read_is_closed_and_its_registration_goes() {
         let question = serde_json::json!({ "ask": "status" });
         node::control::ask(site.dir.path(), question).await.unwrap()
     };
-    for _ in 0..8 {
+    for _ in 0..24 {
         let mut ann = Client::connect(&site, &server, "ann").await;
         for _ in 0..limits::CALLS_RINGING_PER_CONNECTION {
             ann.invite_with(&ann_token, "bob", &sdp).await;
         }
+        let is_lost = async || status().await["census"]["registrations"] == 0;
+        until(async || {
+            is_lost().await
+                || status().await["census"]["calls"] == limits::CALLS_RINGING_PER_CONNECTION
+        })
+        .await;
+        if is_lost().await {
+            break;
+        }
         // Her calls end with her connection, and make room for the next ones.
         drop(ann);
-        until(async || status().await["calls"] == 0).await;
+        until(async || status().await["census"]["calls"] == 0).await;
     }
     until(async || registered(&site, &server).await == "[]").await;
     let status = status().await;

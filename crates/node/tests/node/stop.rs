@@ -73,7 +73,7 @@ async fn calls_that_a_killed_server_left_are_ended_at_the_next_start() {
         caller: client("ann"),
         callee: client("bob"),
         call_id: "call".to_owned(),
-        started: model::UnixTime::from_secs(1_700_000_000),
+        started: model::UnixTime::from_secs(1_900_000_000),
         ringing: None,
         answered: None,
         outcome: None,

@@ -24,7 +24,7 @@ pub(crate) struct RotateFlags {
     #[arg(value_parser = parse_login)]
     login: Option<Login>,
     /// Rotate the API access key
-    #[arg(long, required_unless_present = "signing", conflicts_with = "signing")]
+    #[arg(long, conflicts_with = "signing")]
     api: bool,
     /// Rotate the signing key; the old one verifies until its last token has expired
     #[arg(long)]
@@ -44,7 +44,10 @@ impl Command {
     pub(crate) async fn run(self, place: &Place) -> Result<(), Failure> {
         match self {
             Self::Rotate(flags) if flags.api => rotate_api_key(place, flags).await,
-            Self::Rotate(flags) => rotate_signing_key(place, flags).await,
+            Self::Rotate(flags) if flags.signing => rotate_signing_key(place, flags).await,
+            Self::Rotate(_) => Err(Failure::usage(
+                "say which key to rotate: --api or --signing",
+            )),
         }
     }
 }

@@ -208,6 +208,10 @@ impl Calls {
             return;
         };
         let call = &mut self.calls[at];
+        // A branch that is used twice names two requests (an attacker's doing).
+        if call.call_id != response.headers.call_id() {
+            return;
+        }
         if call.caller_tag.is_none()
             && let Some(tag) = response.headers.to().tag()
         {
