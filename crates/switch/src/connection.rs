@@ -20,8 +20,10 @@ use crate::timer::Due;
 pub(crate) struct Connection {
     pub(crate) account: AccountId,
     user_agent: Option<Arc<UserAgent>>,
-    /// Where the same user agent was before, as it says; believed when it has shown a token.
+    /// Where the same user agent was before, as it says; believed when it has shown its token.
     before: Option<ConnectionId>,
+    /// Whether it has.
+    is_proven: bool,
     /// Clients that have registered here.
     clients: Vec<ClientId>,
     pub(crate) calls: Vec<CallKey>,
@@ -99,6 +101,7 @@ impl Shard {
             account,
             user_agent,
             before,
+            is_proven: false,
             clients: Vec::new(),
             calls: Vec::new(),
             is_dismissed: false,
@@ -119,11 +122,15 @@ impl Shard {
         let Some(known) = self.connections.get_mut(&connection) else {
             return;
         };
-        let is_own = known
+        if known
             .user_agent
             .as_ref()
-            .is_some_and(|own| own.client == *client);
-        if let Some(before) = known.before.take_if(|_| is_own)
+            .is_none_or(|own| own.client != *client)
+        {
+            return;
+        }
+        known.is_proven = true;
+        if let Some(before) = known.before.take()
             && !self.is_dismissed(before)
         {
             self.dismiss(now, before, None, Closing::REPLACED);
@@ -164,8 +171,9 @@ impl Shard {
         }
     }
 
-    /// Keeps an answer that may get lost, or has got lost, with its connection. A user agent that has
-    /// come back meanwhile gets it at once.
+    /// Keeps an answer that may get lost, or has got lost, with its connection, if its user agent has
+    /// shown its token: nobody else can have answers sent to it. The end of a call is told at once to
+    /// one that has come back meanwhile.
     pub(crate) fn keep_orphan(
         &mut self,
         now: Now,
@@ -174,16 +182,19 @@ impl Shard {
         answer: Vec<u8>,
         until: Instant,
     ) {
-        let user_agent = self
+        let proven = self
             .connections
             .get(&connection)
-            .and_then(|known| known.user_agent.clone());
-        let Some(user_agent) = user_agent else { return };
+            .filter(|known| known.is_proven);
+        let Some(user_agent) = proven.and_then(|known| known.user_agent.clone()) else {
+            return;
+        };
         let newest = self.user_agents.get(&user_agent).copied();
-        match newest.filter(|newest| *newest != connection) {
-            Some(newest) => self.rescue(now, newest, question, answer),
-            None if answer.len() > limits::ORPHAN_BYTES => {}
-            None => {
+        match (newest.filter(|newest| *newest != connection), question) {
+            (Some(newest), Question::Invite) => self.rescue(now, newest, question, answer),
+            (Some(_), Question::Register) => {}
+            (None, _) if answer.len() > limits::ORPHAN_BYTES => {}
+            (None, _) => {
                 let before = self.orphans.first_end();
                 self.orphans.keep(
                     &user_agent,

@@ -78,13 +78,16 @@ impl Answers {
         };
         let key = transaction(message);
         let status = response.status;
-        let is_lenient = self.sends_rubbish(connection);
+        // Whoever repeats another's whole message, token included, gets what its sender would get: a rescued answer
+        // may come beside its own.
+        let is_rescue = self.is_rescue(connection, &key, response);
+        let is_lenient = is_rescue || self.is_repeated(connection, &key);
         let asked = self
             .connections
             .get_mut(&connection)
             .and_then(|asked| asked.get_mut(&key));
         let Some(asked) = asked else {
-            return if self.is_rescue(connection, &key, response) || is_lenient {
+            return if is_rescue || self.sends_rubbish(connection) {
                 Ok(())
             } else {
                 Err(format!(
@@ -117,31 +120,31 @@ impl Answers {
     }
 
     /// An answer that got lost with its connection is given once more, on the user agent's next.
-    fn is_rescue(
-        &mut self,
-        connection: ConnectionId,
-        key: &Key,
-        response: &sip::Response<'_>,
-    ) -> bool {
+    fn is_rescue(&self, connection: ConnectionId, key: &Key, response: &sip::Response<'_>) -> bool {
         let answer = identity(response);
-        let elsewhere = self
+        let is_known = self
             .registers
             .iter()
-            .find(|(first, given, on)| first == key && *given == answer && *on != connection)
-            .cloned();
-        if let Some(elsewhere) = elsewhere {
-            return self.registers.remove(&elsewhere);
-        }
-        let is_ended = |call_id: &String| call_id == response.headers.call_id();
-        // The connection before may be given up in this very step.
-        let is_open = self
-            .connections
+            .any(|(first, given, on)| first == key && *given == answer && *on != connection);
+        let call_id = response.headers.call_id();
+        let is_ended = self.invites.get(key).is_some_and(|lost| lost == call_id)
+            // The connection before may be given up in this very step.
+            || self.asked_elsewhere(connection, key).any(|asked| asked.call_id == call_id);
+        is_known || (key.1 == "INVITE" && response.status >= 300 && is_ended)
+    }
+
+    /// Whether the upper bound says nothing: a request that was asked on other connections too, or rubbish beside it.
+    fn is_repeated(&self, connection: ConnectionId, key: &Key) -> bool {
+        self.sends_rubbish(connection)
+            || self.invites.contains_key(key)
+            || self.asked_elsewhere(connection, key).next().is_some()
+    }
+
+    fn asked_elsewhere(&self, connection: ConnectionId, key: &Key) -> impl Iterator<Item = &Asked> {
+        self.connections
             .iter()
-            .filter(|(on, _)| **on != connection)
-            .filter_map(|(_, asked)| asked.get(key))
-            .any(|asked| is_ended(&asked.call_id));
-        response.status == 487
-            && (self.invites.remove(key).as_ref().is_some_and(is_ended) || is_open)
+            .filter(move |(on, _)| **on != connection)
+            .filter_map(move |(_, asked)| asked.get(key))
     }
 
     pub(super) fn forget(&mut self, connection: ConnectionId) {

@@ -101,6 +101,13 @@ impl Client {
             Self::Raw(_) | Self::Hostile(_) => None,
         }
     }
+
+    fn strange_responses(&self) -> u32 {
+        match self {
+            Self::Browser(browser) => browser.strange_responses,
+            Self::Raw(_) | Self::Hostile(_) => 0,
+        }
+    }
 }
 
 /// Who can ask to be woken.
@@ -341,6 +348,9 @@ impl World {
                 Deed::Close => self.close(client),
             }
         }
+        if self.clients[client].strange_responses() > 0 && !self.has_hostile() {
+            self.fail("a response came to a page whose Via is not the page's own alone");
+        }
         if let Some(complaint) = self.clients[client].complaint() {
             let complaint = complaint.clone();
             self.fail(complaint);
@@ -388,14 +398,16 @@ impl World {
         );
     }
 
+    fn has_hostile(&self) -> bool {
+        self.clients
+            .iter()
+            .any(|client| matches!(client, Client::Hostile(_)))
+    }
+
     /// Keeps a few messages of others for those who mean harm.
     fn hear(&mut self, frame: &[u8]) {
         const KEPT: usize = 24;
-        let is_wanted = self
-            .clients
-            .iter()
-            .any(|client| matches!(client, Client::Hostile(_)));
-        if is_wanted && frame.len() < 8192 {
+        if self.has_hostile() && frame.len() < 8192 {
             if self.rumours.len() < KEPT {
                 self.rumours.push(frame.to_vec());
             } else {
