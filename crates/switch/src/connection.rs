@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use model::{AccountId, ClientId, ConnectionId, Instant, Now, limits};
+use model::{AccountId, ClientId, ConnectionId, Now, limits};
 use sip::{Method, Request};
 
 use crate::call::{CallKey, End};
@@ -95,7 +95,7 @@ impl Shard {
             .as_ref()
             .and_then(|user_agent| self.user_agents.insert(Arc::clone(user_agent), connection));
         if let Some(user_agent) = &user_agent {
-            self.hand_out_orphans(now, connection, user_agent, request.method);
+            self.hand_out_orphans(now, connection, user_agent, request);
         }
         let fresh = Connection {
             account,
@@ -178,36 +178,40 @@ impl Shard {
         &mut self,
         now: Now,
         connection: ConnectionId,
-        question: Question,
-        answer: Vec<u8>,
-        until: Instant,
+        sent_by: &str,
+        orphan: Orphan,
     ) {
         let proven = self
             .connections
             .get(&connection)
             .filter(|known| known.is_proven);
-        let Some(user_agent) = proven.and_then(|known| known.user_agent.clone()) else {
-            return;
-        };
+        let user_agent = proven
+            .and_then(|known| known.user_agent.clone())
+            .filter(|user_agent| *user_agent.sent_by == *sent_by);
+        let Some(user_agent) = user_agent else { return };
         let newest = self.user_agents.get(&user_agent).copied();
-        match (newest.filter(|newest| *newest != connection), question) {
-            (Some(newest), Question::Invite) => self.rescue(now, newest, question, answer),
+        match (
+            newest.filter(|newest| *newest != connection),
+            orphan.question,
+        ) {
+            (Some(newest), Question::Invite) => self.rescue(now, newest, orphan),
             (Some(_), Question::Register) => {}
-            (None, _) if answer.len() > limits::ORPHAN_BYTES => {}
+            (None, _) if orphan.answer.len() > limits::ORPHAN_BYTES => {}
             (None, _) => {
                 let before = self.orphans.first_end();
-                self.orphans.keep(
-                    &user_agent,
-                    Orphan {
-                        question,
-                        answer,
-                        until,
-                    },
-                );
+                self.orphans.keep(&user_agent, orphan);
                 self.timers
                     .shift(Due::Orphan, before, self.orphans.first_end());
             }
         }
+    }
+
+    /// Whether this connection has registered `client`, or shown its token.
+    pub(crate) fn speaks_for(&self, connection: ConnectionId, client: &ClientId) -> bool {
+        self.connections.get(&connection).is_some_and(|known| {
+            let is_own = |own: &Arc<UserAgent>| known.is_proven && own.client == *client;
+            known.clients.contains(client) || known.user_agent.as_ref().is_some_and(is_own)
+        })
     }
 
     /// Ends what a connection holds: bindings and calls.
@@ -231,10 +235,9 @@ impl Shard {
             let unheard = self
                 .calls
                 .get(&key)
-                .and_then(|call| call.unheard(connection));
-            if let Some(answer) = unheard.filter(|_| end.is_none()) {
-                let until = now.mono + limits::ORPHANED_INVITE_TIME;
-                self.keep_orphan(now, connection, Question::Invite, answer, until);
+                .and_then(|call| call.unheard(connection, now));
+            if let Some((sent_by, orphan)) = unheard.filter(|_| end.is_none()) {
+                self.keep_orphan(now, connection, &sent_by, orphan);
             }
             self.drive(now, key, |call, act| match end {
                 Some(end) => call.hang_up(end.clone(), act),
@@ -250,25 +253,29 @@ impl Shard {
         now: Now,
         connection: ConnectionId,
         user_agent: &Arc<UserAgent>,
-        method: Method<'_>,
+        request: &Request<'_>,
     ) {
         let before = self.orphans.first_end();
         let orphans = self.orphans.take(user_agent);
         self.timers
             .shift(Due::Orphan, before, self.orphans.first_end());
         for orphan in orphans {
-            if method != Method::Register || orphan.question != Question::Register {
-                self.rescue(now, connection, orphan.question, orphan.answer);
+            let is_moot = match orphan.question {
+                Question::Register => request.method == Method::Register,
+                Question::Invite => request.headers.via().branch() == Some(&*orphan.branch),
+            };
+            if !is_moot {
+                self.rescue(now, connection, orphan);
             }
         }
     }
 
-    fn rescue(&mut self, now: Now, connection: ConnectionId, question: Question, answer: Vec<u8>) {
+    fn rescue(&mut self, now: Now, connection: ConnectionId, orphan: Orphan) {
         let mut act = self.act(now);
-        act.count(match question {
+        act.count(match orphan.question {
             Question::Register => Counter::RegisterRescued,
             Question::Invite => Counter::InviteRescued,
         });
-        act.send(connection, answer);
+        act.send(connection, orphan.answer);
     }
 }

@@ -27,6 +27,8 @@ pub(crate) enum Question {
 #[derive(Debug)]
 pub(crate) struct Orphan {
     pub(crate) question: Question,
+    /// Via branch of the request: the same request again gets an answer of its own.
+    pub(crate) branch: Box<str>,
     pub(crate) answer: Vec<u8>,
     pub(crate) until: Instant,
 }

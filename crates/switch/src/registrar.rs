@@ -13,7 +13,7 @@ use crate::admission;
 use crate::call::Act;
 use crate::effect::Counter;
 use crate::location::{Binding, ExpiryShift};
-use crate::orphan::Question;
+use crate::orphan::{Orphan, Question};
 use crate::refusal::{self, Refusal};
 use crate::shard::Shard;
 use crate::timer::Due;
@@ -32,9 +32,15 @@ impl Shard {
             Ok(answer) => answer,
             Err(refusal) => refusal.answer(request, &self.plain_tag()),
         };
-        let until = now.mono + limits::TRANSACTION_TIME;
         self.act(now).send(connection, answer.clone());
-        self.keep_orphan(now, connection, Question::Register, answer, until);
+        let via = request.headers.via();
+        let orphan = Orphan {
+            question: Question::Register,
+            branch: via.branch().unwrap_or_default().into(),
+            answer,
+            until: now.mono + limits::TRANSACTION_TIME,
+        };
+        self.keep_orphan(now, connection, via.sent_by, orphan);
     }
 
     fn register(
@@ -76,7 +82,7 @@ impl Shard {
     /// The client that registers: itself, in its own account's domain.
     fn registrant(&self, account: AccountId, request: &Request<'_>) -> Result<ClientId, Refusal> {
         let (from, to) = (request.headers.from(), request.headers.to());
-        if !matches!(to.uri.scheme, "sip" | "sips") {
+        if !is_sip(&to.uri) {
             return Err(refusal::malformed_header(
                 "the To address of a REGISTER must be a SIP URI",
             ));
@@ -180,7 +186,9 @@ impl Shard {
                     .iter()
                     .any(|binding| is_meant(binding) && binding.connection != connection)
             });
-        if is_foreign && self.incoming_grant(account, request, now).is_err() {
+        // One answer for a stranger, whether the client is registered or not.
+        let needs_token = is_foreign || !self.speaks_for(connection, client);
+        if needs_token && self.incoming_grant(account, request, now).is_err() {
             return Err(refusal::not_your_binding());
         }
         let shift = self.location.unbind(account, client, is_meant);
@@ -240,6 +248,13 @@ impl Shard {
     }
 }
 
+/// RFC 3261 §19.1: a scheme is written in any case.
+fn is_sip(uri: &sip::Uri<'_>) -> bool {
+    ["sip", "sips"]
+        .iter()
+        .any(|scheme| uri.scheme.eq_ignore_ascii_case(scheme))
+}
+
 fn list_contact(writer: &mut MessageWriter, binding: &Binding, now: model::Now) {
     // Rounded up: a client that refreshes in time never finds its binding gone.
     let seconds = binding.expires.since(now.mono).as_millis().div_ceil(1000);
@@ -286,7 +301,7 @@ impl<'a> Wish<'a> {
                     Ok(Self::Unbind {
                         contact: Some(contact),
                     })
-                } else if matches!(address.uri.scheme, "sip" | "sips") {
+                } else if is_sip(&address.uri) {
                     Ok(Self::Bind { contact, seconds })
                 } else {
                     Err(refusal::one_contact())

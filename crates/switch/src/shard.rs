@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use model::{AccountId, ConnectionId, Instant, Now, limits};
+use model::{AccountId, ConnectionId, Instant, Now};
 use sip::{Capabilities, Message, Method, Request, Response};
 
 use crate::call::{Act, Call, CallKey, End, read_branch, read_tag};
@@ -16,7 +16,7 @@ use crate::effect::{Closing, Effect};
 use crate::input::{Input, Snapshot};
 use crate::location::Location;
 use crate::options;
-use crate::orphan::{Orphans, Question};
+use crate::orphan::Orphans;
 use crate::random::Random;
 use crate::refusal::{self, Refusal};
 use crate::table::{Keyed, Table};
@@ -377,9 +377,8 @@ impl Shard {
         }
         // A caller that has not acknowledged its end by now may have lost its connection unnoticed.
         let [caller, _] = call.connections();
-        if let Some(answer) = call.unheard(caller) {
-            let until = now.mono + limits::ORPHANED_INVITE_TIME;
-            self.keep_orphan(now, caller, Question::Invite, answer, until);
+        if let Some((sent_by, orphan)) = call.unheard(caller, now) {
+            self.keep_orphan(now, caller, &sent_by, orphan);
         }
         self.forget_call(key);
     }

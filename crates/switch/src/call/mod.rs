@@ -79,6 +79,8 @@ pub(crate) struct Call {
     call_id: Box<str>,
     caller: Leg,
     callee: Leg,
+    /// Via sent-by of the INVITE.
+    caller_sent_by: Box<str>,
     phase: Phase,
     exchanges: Vec<Exchange>,
     record: CallRecord,

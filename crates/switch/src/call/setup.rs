@@ -74,6 +74,7 @@ impl Call {
             call_id,
             caller,
             callee,
+            caller_sent_by: request.headers.via().sent_by.into(),
             phase,
             exchanges: vec![invite],
             record,

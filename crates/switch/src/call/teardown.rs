@@ -2,13 +2,14 @@
 //!
 //! Whoever is left always gets a final answer to what it asked, and a Reason in plain words.
 
-use model::{CallOutcome, ConnectionId, EndedBy, limits};
+use model::{CallOutcome, ConnectionId, EndedBy, Now, limits};
 use sip::{MessageWriter, Request, Response};
 
 use super::exchange::Progress;
 use super::leg::{self, Hop, Leg, Side};
 use super::{Act, Call, Phase, pass};
 use crate::effect::{Counter, Effect};
+use crate::orphan::{Orphan, Question};
 use crate::refusal::{self, Refusal, quoted};
 
 /// How a call ends.
@@ -91,11 +92,20 @@ impl Call {
         self.finish(End::caller(487, "cancelled by the caller"), act);
     }
 
-    /// The final answer that a caller may never have heard because its connection was lost.
-    pub(crate) fn unheard(&self, connection: ConnectionId) -> Option<Vec<u8>> {
+    /// The final answer that a caller may never have heard because its connection was lost, and the
+    /// Via sent-by of its INVITE.
+    pub(crate) fn unheard(&self, connection: ConnectionId, now: Now) -> Option<(Box<str>, Orphan)> {
         let initial = self.exchanges.iter().find(|exchange| exchange.is_initial)?;
-        let is_unheard = !initial.is_heard && self.caller.connection == connection;
-        is_unheard.then(|| refusal::ended().answer_later(&initial.head, &self.caller.local_tag))
+        if initial.is_heard || self.caller.connection != connection {
+            return None;
+        }
+        let orphan = Orphan {
+            question: Question::Invite,
+            branch: initial.asker_branch.clone(),
+            answer: refusal::ended().answer_later(&initial.head, &self.caller.local_tag),
+            until: now.mono + limits::ORPHANED_INVITE_TIME,
+        };
+        Some((self.caller_sent_by.clone(), orphan))
     }
 
     /// A connection is gone: whoever is left is told.
