@@ -1,4 +1,4 @@
-//! How a server ends: by SIGTERM and SIGINT (Ctrl-C). The second one ends it at once.
+//! How a server ends: by SIGTERM, SIGINT (Ctrl-C) and SIGHUP (its terminal is closed). The second one ends it at once.
 
 use std::io;
 
@@ -14,15 +14,18 @@ pub(crate) async fn raised(flag: &mut watch::Receiver<bool>) {
 pub(crate) struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    hang_up: Signal,
 }
 
 impl Signals {
     pub(crate) fn watch() -> io::Result<Self> {
         let terminate = signal(SignalKind::terminate())?;
         let interrupt = signal(SignalKind::interrupt())?;
+        let hang_up = signal(SignalKind::hangup())?;
         Ok(Self {
             terminate,
             interrupt,
+            hang_up,
         })
     }
 
@@ -42,6 +45,7 @@ impl Signals {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",
+            _ = self.hang_up.recv() => "SIGHUP",
         }
     }
 }

@@ -250,9 +250,7 @@ impl Shard {
 
 /// RFC 3261 §19.1: a scheme is written in any case.
 fn is_sip(uri: &sip::Uri<'_>) -> bool {
-    ["sip", "sips"]
-        .iter()
-        .any(|scheme| uri.scheme.eq_ignore_ascii_case(scheme))
+    uri.has_scheme("sip") || uri.has_scheme("sips")
 }
 
 fn list_contact(writer: &mut MessageWriter, binding: &Binding, now: model::Now) {

@@ -60,6 +60,8 @@ pub struct Checker {
     /// Connections that the server has given up and not lost yet: it owes them nothing.
     dismissed: BTreeSet<ConnectionId>,
     reading: Option<Reading>,
+    /// Whether that frame breaks the syntax: its answer concerns no call, whatever rows it repeats.
+    reads_rubbish: bool,
     fault: Option<String>,
 }
 
@@ -77,7 +79,10 @@ impl Checker {
                 self.content.read(&message);
                 self.reference.read(scene.view, &reading, &message);
             }
-            Err(_) => self.answers.read_rubbish(reading.connection),
+            Err(_) => {
+                self.reads_rubbish = true;
+                self.answers.read_rubbish(reading.connection);
+            }
         }
         self.reading = Some(reading);
     }
@@ -150,6 +155,7 @@ impl Checker {
     pub fn settles(&mut self, scene: &Scene<'_>) -> Result<(), String> {
         let now = scene.now.mono.as_micros();
         self.reading = None;
+        self.reads_rubbish = false;
         self.content.settles();
         self.reference.settles();
         if let Some(fault) = self.fault.take() {
@@ -186,7 +192,7 @@ impl Checker {
                 .ok_or("an INVITE went out that answers to nothing")?;
             self.reference.permits_ring(scene, reading, connection)?;
             self.calls.rings(reading, connection, message)?;
-        } else {
+        } else if !self.reads_rubbish {
             self.calls.sent(connection, message);
         }
         if let (Message::Response(response), Some(reading)) = (message, &self.reading)
