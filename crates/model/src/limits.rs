@@ -74,6 +74,10 @@ pub const INTRODUCTION_TIME: Duration = Duration::from_secs(30);
 pub const MESSAGES_PER_SECOND: u32 = 20;
 /// Messages that it may send at once before that rate counts.
 pub const MESSAGES_BURST: u32 = 100;
+/// Messages beyond the pace that are refused before a connection is closed.
+pub const MESSAGES_BEYOND_PACE: u32 = 500;
+/// What a WebSocket may hold back for a socket that takes nothing; several of the largest messages.
+pub const WRITE_BUFFER_BYTES: usize = 256 * 1024;
 /// Messages that violate the syntax before a connection is closed.
 pub const MALFORMED_MESSAGES: u32 = 20;
 /// Bytes that wait for a slow reader before its connection is closed.

@@ -56,6 +56,10 @@ pub fn run(seed: u64, steps: u64, keeps_trace: bool) -> Outcome {
             }
         }
     }
+    if life.random.happens(200) {
+        // Long enough for everything that was asked to be answered.
+        world.run_for(Duration::from_secs(120));
+    }
     if world.fault().is_none() {
         world.conclude();
     }

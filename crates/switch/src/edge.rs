@@ -81,6 +81,7 @@ pub struct Flow {
     pinged: Instant,
     pings_unanswered: u8,
     malformed: u32,
+    beyond_pace: u32,
     pace: Pace,
 }
 
@@ -95,6 +96,7 @@ impl Flow {
             pinged: now.mono,
             pings_unanswered: 0,
             malformed: 0,
+            beyond_pace: 0,
             pace: Pace::new(now.mono),
         }
     }
@@ -140,6 +142,12 @@ impl Flow {
             Err(malformed) => return self.malformed(malformed),
         };
         let is_in_pace = self.pace.take(now.mono);
+        if self.is_flood(is_in_pace) {
+            return Verdict::Close {
+                why: Closing::FLOOD,
+                count: Counter::TooManyMessages,
+            };
+        }
         match &message {
             sip::Message::Request(request) if !is_in_pace => {
                 let refusal = refusal::too_many_messages(request);
@@ -169,6 +177,13 @@ impl Flow {
             // A response on a connection that never sent a request answers nothing of ours.
             None => Verdict::Ignore { count: None },
         }
+    }
+
+    /// A ping came in; it counts like a message. Says why to close the connection if there are too many.
+    pub fn ping(&mut self, now: Now) -> Option<Closing> {
+        self.alive(now);
+        let is_in_pace = self.pace.take(now.mono);
+        self.is_flood(is_in_pace).then_some(Closing::FLOOD)
     }
 
     /// A pong, or any other sign of life, came in.
@@ -206,6 +221,11 @@ impl Flow {
         self.pings_unanswered += 1;
         self.pinged = now.mono;
         Liveness::Ping
+    }
+
+    fn is_flood(&mut self, is_in_pace: bool) -> bool {
+        self.beyond_pace += u32::from(!is_in_pace);
+        self.beyond_pace > limits::MESSAGES_BEYOND_PACE
     }
 
     fn malformed<'a>(&mut self, malformed: sip::Malformed<'_>) -> Verdict<'a> {
@@ -321,5 +341,30 @@ impl Pace {
         }
         self.left -= 1000;
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use model::UnixTime;
+
+    use super::*;
+
+    fn at(secs: u64) -> Now {
+        Now {
+            mono: Instant::from_micros(secs * 1_000_000),
+            unix: UnixTime::from_secs(secs),
+        }
+    }
+
+    #[test]
+    fn a_flood_of_pings_is_closed_and_a_few_are_not() {
+        let mut flow = Flow::new(ConnectionId(1), at(0));
+        for second in 0..1_000 {
+            assert_eq!(flow.ping(at(second)), None);
+        }
+        let allowed = limits::MESSAGES_BURST + limits::MESSAGES_BEYOND_PACE;
+        let closed = (0..=allowed).find_map(|_| flow.ping(at(1_000)));
+        assert_eq!(closed, Some(Closing::FLOOD));
     }
 }

@@ -47,6 +47,11 @@ impl Closing {
         code: 1008,
         reason: "too many messages that break the syntax of SIP",
     };
+    /// A flood of messages or pings.
+    pub const FLOOD: Self = Self {
+        code: 1008,
+        reason: "far more messages or pings than a connection may send",
+    };
     /// Nothing was said that tells the account.
     pub const NO_INTRODUCTION: Self = Self {
         code: 1008,

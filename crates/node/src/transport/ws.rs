@@ -29,6 +29,7 @@ pub(crate) fn bounded(upgrade: WebSocketUpgrade) -> WebSocketUpgrade {
     upgrade
         .read_buffer_size(BUFFER_BYTES)
         .write_buffer_size(BUFFER_BYTES)
+        .max_write_buffer_size(limits::WRITE_BUFFER_BYTES)
         .max_message_size(FRAME_BYTES)
         .max_frame_size(FRAME_BYTES)
 }
@@ -99,7 +100,17 @@ impl Conversation {
         match frame {
             Some(Ok(Message::Text(text))) => self.frame(text.as_bytes()).await,
             Some(Ok(Message::Binary(bytes))) => self.frame(&bytes).await,
-            Some(Ok(Message::Ping(_) | Message::Pong(_))) => {
+            Some(Ok(Message::Ping(_))) => {
+                let now = self.session.signalling.now();
+                match self.flow.ping(now) {
+                    None => Ok(()),
+                    Some(why) => {
+                        self.count(Some(Counter::TooManyMessages));
+                        Err(Ending::Close(why))
+                    }
+                }
+            }
+            Some(Ok(Message::Pong(_))) => {
                 let now = self.session.signalling.now();
                 self.flow.alive(now);
                 Ok(())

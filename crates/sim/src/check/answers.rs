@@ -43,7 +43,7 @@ impl Answers {
         }
         let patience = match (request.method, request.headers.to().tag()) {
             (Method::Invite, None) => 110 * SECOND,
-            (Method::Invite, Some(_)) => 250 * SECOND,
+            (Method::Invite, Some(_)) => 80 * SECOND,
             _ => 45 * SECOND,
         };
         let key = transaction(message);

@@ -20,6 +20,7 @@ scenarios! {
     late_close: "The late close of the old connection does not undo the binding that has moved.",
     silent_connection_is_closed: "Who never says which account it belongs to is closed after 30 s.",
     caller_that_comes_back: "A caller whose socket is lost before a final answer is told on the next one.",
+    invite_again_on_the_next_connection: "The same INVITE again on the next connection has one final answer there.",
     callee_that_repeats_its_answer: "A callee whose socket is lost before the ACK gets ACK and BYE on the next one.",
     account_in_another_spelling: "Host names are taken in any case.",
 }
@@ -228,6 +229,26 @@ fn caller_that_comes_back(stage: &mut Stage) {
     stage.seconds(1);
     let rings = stage.heard(bob, |heard| matches!(heard, Heard::Incoming { .. }));
     stage.claim(rings == 2, "she can call again");
+}
+
+fn invite_again_on_the_next_connection(stage: &mut Stage) {
+    stage.registered("bob");
+    let alice = stage.raw("alice");
+    let token = stage.token(&Wish::all("alice"));
+    let invite = stage.invite("alice", "bob", &token).finish();
+    stage.sends(alice, invite.clone());
+    stage.world.cut(alice, Cut::BOTH);
+    stage.seconds(1);
+    let again = stage.raw("alice");
+    stage.sends(again, invite);
+    stage.seconds(70);
+    let finals: Vec<_> = stage
+        .inbox(again)
+        .texts()
+        .into_iter()
+        .filter(|text| text.starts_with("SIP/2.0 ") && !text.starts_with("SIP/2.0 1"))
+        .collect();
+    stage.claim(finals.len() == 1, "there is exactly one final answer");
 }
 
 fn callee_that_repeats_its_answer(stage: &mut Stage) {

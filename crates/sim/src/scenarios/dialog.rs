@@ -15,6 +15,7 @@ scenarios! {
     update: "UPDATE passes; the SDK's 405 comes back with its Allow.",
     refer: "REFER is refused by us: 405 with Allow.",
     reinvite_unanswered: "A re-INVITE to a page that hangs: 408 after a minute, and the call goes on.",
+    reinvite_open_at_the_end: "A re-INVITE that is open when the other side hangs up: 487.",
     many_reinvites: "Thirty re-INVITEs in twelve seconds, each answered.",
     out_of_order: "A request whose CSeq is not above the last: 500.",
     message: "MESSAGE passes and is answered 200.",
@@ -167,6 +168,28 @@ fn reinvite_unanswered(stage: &mut Stage) {
     stage.claim(
         stage.inbox(bob).count("BYE") == 0,
         "and does not end the call",
+    );
+}
+
+fn reinvite_open_at_the_end(stage: &mut Stage) {
+    let bob = stage.registered_raw("bob");
+    let alice = stage.page("alice");
+    let out = stage.call(alice, "bob");
+    stage.seconds(1);
+    let invite = stage.inbox(bob).last("INVITE").unwrap_or_default();
+    stage.sends(bob, super::cancel::accept(&invite, "b1"));
+    offer(stage, alice, out);
+    stage.seconds(1);
+    let bye = super::hangup::from_callee("BYE", &invite, 1);
+    stage.sends(bob, bye.finish());
+    let ladder = stage.world.ladder();
+    stage.claim(
+        ladder.matches("487 INVITE").count() == 1,
+        "the re-INVITE is answered 487",
+    );
+    stage.claim(
+        stage.cause(alice) == Some("NORMAL"),
+        "and alice hears NORMAL",
     );
 }
 

@@ -72,7 +72,7 @@ fn scripted_callee(stage: &mut Stage) -> (usize, usize, String) {
 }
 
 /// A request of a scripted callee inside its dialog.
-fn from_callee(method: &str, invite: &str, cseq: u32) -> Draft {
+pub(super) fn from_callee(method: &str, invite: &str, cseq: u32) -> Draft {
     let contact = row(invite, "Contact").unwrap_or_default();
     let uri = contact
         .trim_start_matches('<')
