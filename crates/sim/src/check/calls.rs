@@ -77,7 +77,8 @@ pub(super) struct Calls {
     calls: Vec<Watched>,
     by_tag: BTreeMap<String, usize>,
     by_branch: BTreeMap<String, usize>,
-    by_invite: BTreeMap<(ConnectionId, (String, String)), usize>,
+    /// By connection, transaction and Call-ID: a branch that is used twice names two requests (an attacker's doing).
+    by_invite: BTreeMap<(ConnectionId, (String, String), String), usize>,
     /// Calls that are not over, and those that ended in this step.
     live: Vec<usize>,
     sent: Vec<Sent>,
@@ -148,8 +149,8 @@ impl Calls {
         }
         self.by_tag.insert(call.callee_tag.clone(), at);
         self.by_branch.insert(call.branch.clone(), at);
-        self.by_invite
-            .insert((call.caller, call.invite.clone()), at);
+        let key = (call.caller, call.invite.clone(), call.call_id.clone());
+        self.by_invite.insert(key, at);
         self.live.push(at);
         self.fresh = Some(at);
         self.calls.push(call);
@@ -204,14 +205,12 @@ impl Calls {
         invite: &(String, String),
         response: &sip::Response<'_>,
     ) {
-        let Some(&at) = self.by_invite.get(&(connection, invite.clone())) else {
+        let call_id = response.headers.call_id().to_owned();
+        let key = (connection, invite.clone(), call_id);
+        let Some(&at) = self.by_invite.get(&key) else {
             return;
         };
         let call = &mut self.calls[at];
-        // A branch that is used twice names two requests (an attacker's doing).
-        if call.call_id != response.headers.call_id() {
-            return;
-        }
         if call.caller_tag.is_none()
             && let Some(tag) = response.headers.to().tag()
         {
