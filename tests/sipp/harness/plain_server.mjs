@@ -1,43 +1,26 @@
-// The server under test, without TLS, with a store of its own; accounts and tokens come from its command line.
-import { execFile, spawn } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
-import { promisify } from 'node:util';
-
-import { bounded, Happenings } from '../../browser/harness/bounded.mjs';
-import { CLOUD_ID } from '../../browser/harness/server.mjs';
-
-const run = promisify(execFile);
-
-const READY = /^offhook serves http:\/\/127\.0\.0\.1:([0-9]+)$/;
-const KEPT_LINES = 40;
-const PATIENCE_MS = 15_000;
+// The server under test, without TLS, as SIPp's bridge needs it: one account, its SIP domain, its clients' tokens.
+import { CLOUD_ID, Server } from '../../browser/harness/server.mjs';
 
 export class PlainServer {
-  #binary;
-  #folder;
+  #server;
   #account;
-  #process;
-  #output = new Happenings();
-  port;
 
   /** Makes a store with one account, starts the process and waits until it says where it serves. */
   static async start() {
-    const binary = process.env.OFFHOOK_BIN;
-    if (!binary) throw new Error('OFFHOOK_BIN names no server; `cargo xtask test sipp` sets it');
-    const server = new PlainServer();
-    server.#binary = path.resolve(binary);
-    server.#folder = await mkdtemp(path.join(tmpdir(), 'offhook-sipp-'));
+    const plain = new PlainServer();
+    plain.#server = await Server.prepare([], { plain: true });
     try {
-      const words = ['account', 'create', '--cloud-id', CLOUD_ID, '--username', 'a@b.c', '--type', 'production'];
-      server.#account = await server.#json(words);
-      await server.#serve();
+      plain.#account = await plain.#server.createAccount('a@b.c');
+      await plain.#server.start();
     } catch (error) {
-      await server.stop();
+      await plain.stop();
       throw error;
     }
-    return server;
+    return plain;
+  }
+
+  get port() {
+    return this.#server.port;
   }
 
   /** The SIP domain of the account, as existing clients build it. */
@@ -45,65 +28,17 @@ export class PlainServer {
     return `${this.#account.webrtc_access_key}.webrtc-${CLOUD_ID}.aculabcloud.net`;
   }
 
-  /** A token of the client, with further words for `token create`. */
-  async token(clientId, ...words) {
-    return (await this.#json(['token', 'create', '--client-id', clientId, ...words])).token;
+  /** A token of the client from the web service; `permissions` as `Server.token` takes them. */
+  token(clientId, permissions) {
+    return this.#server.token(this.#account, clientId, permissions);
   }
 
   lastOutput() {
-    return this.#output.all.slice(-KEPT_LINES).join('\n');
+    return this.#server.lastOutput();
   }
 
   /** Ends the process and removes its store. */
-  async stop() {
-    const child = this.#process;
-    try {
-      if (child?.pid && child.exitCode === null && child.signalCode === null) {
-        const gone = new Promise((resolve) => child.once('exit', resolve));
-        child.kill('SIGTERM');
-        await bounded(gone, 'the server ends', PATIENCE_MS);
-      }
-    } finally {
-      child?.kill('SIGKILL');
-      await rm(this.#folder, { recursive: true, force: true });
-    }
-  }
-
-  async #serve() {
-    const words = ['serve', '--data', this.#store, '--listen', '127.0.0.1:0'];
-    const child = spawn(this.#binary, words, { stdio: ['ignore', 'pipe', 'pipe'] });
-    this.#process = child;
-    const dieTogether = () => child.kill('SIGKILL');
-    process.once('exit', dieTogether);
-    child.once('exit', (code, signal) => {
-      process.removeListener('exit', dieTogether);
-      this.#output.add(`(ended: ${signal ?? code})`);
-    });
-    child.once('error', (error) => this.#output.add(`(ended: ${error.message})`));
-    for (const stream of [child.stdout, child.stderr]) this.#keepLines(stream);
-    const settled = (line) => READY.test(line) || line.startsWith('(ended');
-    const { happening } = await this.#output.first('the server says where it serves', settled, { ms: PATIENCE_MS });
-    const ready = READY.exec(happening);
-    if (!ready) throw new Error(`the server did not start:\n${this.lastOutput()}`);
-    this.port = Number(ready[1]);
-  }
-
-  #keepLines(stream) {
-    let rest = '';
-    stream.setEncoding('utf8');
-    stream.on('data', (text) => {
-      const lines = (rest + text).split('\n');
-      rest = lines.pop();
-      for (const line of lines) this.#output.add(line);
-    });
-  }
-
-  async #json(words) {
-    const { stdout } = await run(this.#binary, [...words, '--data', this.#store, '--json']);
-    return JSON.parse(stdout);
-  }
-
-  get #store() {
-    return path.join(this.#folder, 'store');
+  stop() {
+    return this.#server.discard();
   }
 }

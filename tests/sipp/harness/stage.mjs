@@ -41,8 +41,8 @@ class Stage {
     this.#number = number;
   }
 
-  token(clientId, ...words) {
-    return server.token(clientId, ...words);
+  token(clientId) {
+    return server.token(clientId);
   }
 
   /** Starts SIPp with the scenario `name`. */
@@ -54,7 +54,7 @@ class Stage {
 
   /** Alice, who may call bob. */
   async caller(name, options) {
-    const bearer = await server.token('alice', '--call-client', 'bob');
+    const bearer = await server.token('alice', { callClient: 'bob' });
     return this.agent(name, { own_id: 'alice', peer_id: 'bob', bearer }, options);
   }
 
