@@ -11,21 +11,29 @@ use crate::call::Act;
 use crate::effect::Counter;
 use crate::input::Snapshot;
 use crate::refusal::{self, Refusal};
+use crate::shard::Shard;
 use crate::token::{self, Grant, RejectedToken, Remembered};
 
-/// The grant that a request's token gives to the client of its From address.
-pub(crate) fn grant(
-    request: &Request<'_>,
-    account: AccountId,
-    snapshot: &Snapshot,
-    remembered: &mut Remembered,
-    act: &mut Act<'_>,
-) -> Result<Arc<Grant>, Refusal> {
-    let result = verified(request, account, snapshot, remembered, act);
-    if result.is_err() {
-        act.count(Counter::TokenRefused);
+impl Shard {
+    /// The grant that a request's token gives to the client of its From address.
+    pub(crate) fn grant(
+        &mut self,
+        account: AccountId,
+        request: &Request<'_>,
+        now: Now,
+    ) -> Result<Arc<Grant>, Refusal> {
+        let mut act = Act {
+            now,
+            random: &mut self.random,
+            effects: &mut self.effects,
+        };
+        let (snapshot, remembered) = (&self.snapshot, &mut self.remembered);
+        let result = verified(request, account, snapshot, remembered, &mut act);
+        if result.is_err() {
+            act.count(Counter::TokenRefused);
+        }
+        result
     }
-    result
 }
 
 fn verified(

@@ -9,8 +9,6 @@ use std::time::Duration;
 use model::{AccountId, ClientId, ConnectionId, limits};
 use sip::{Contact, Headers, MessageWriter, Request};
 
-use crate::admission;
-use crate::call::Act;
 use crate::effect::Counter;
 use crate::location::{Binding, ExpiryShift};
 use crate::orphan::{Orphan, Question};
@@ -105,18 +103,7 @@ impl Shard {
         request: &Request<'_>,
         now: model::Now,
     ) -> Result<std::sync::Arc<crate::token::Grant>, Refusal> {
-        let mut act = Act {
-            now,
-            random: &mut self.random,
-            effects: &mut self.effects,
-        };
-        let grant = admission::grant(
-            request,
-            account,
-            &self.snapshot,
-            &mut self.remembered,
-            &mut act,
-        )?;
+        let grant = self.grant(account, request, now)?;
         if grant.enable_incoming {
             Ok(grant)
         } else {

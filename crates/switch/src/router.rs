@@ -6,8 +6,7 @@
 use model::{AccountId, CallOutcome, CallRecord, ClientId, ConnectionId, EndedBy, Now, limits};
 use sip::{Contact, Method, Name, Request};
 
-use crate::admission;
-use crate::call::{Act, Call, CallKey, Placing};
+use crate::call::{Call, CallKey, Placing};
 use crate::domain::Domain;
 use crate::effect::Counter;
 use crate::refusal::{self, Refusal};
@@ -123,18 +122,7 @@ impl Shard {
             ));
         }
         let callee = self.destination(account, request)?;
-        let mut act = Act {
-            now,
-            random: &mut self.random,
-            effects: &mut self.effects,
-        };
-        let grant = admission::grant(
-            request,
-            account,
-            &self.snapshot,
-            &mut self.remembered,
-            &mut act,
-        )?;
+        let grant = self.grant(account, request, now)?;
         self.prove(now, connection, &grant.client);
         check_offer(request)?;
         if request.headers.max_forwards() == Some(0) {

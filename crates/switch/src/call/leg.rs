@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use model::{ClientId, ConnectionId};
+use model::ConnectionId;
 use sip::{MessageWriter, Request};
 
 use super::CallKey;
@@ -66,7 +66,6 @@ pub(crate) fn read_branch(branch: &str) -> Option<CallKey> {
 #[derive(Debug)]
 pub(crate) struct Leg {
     pub(crate) connection: ConnectionId,
-    pub(crate) client: ClientId,
     /// The account's SIP domain as this client writes it; stands in our Via and Contact.
     pub(crate) domain: Box<str>,
     pub(crate) local_tag: String,

@@ -141,7 +141,6 @@ fn legs(placing: &Placing<'_>, act: &mut Act<'_>) -> (Leg, Leg) {
     let display = from.display.map(quoted_display).unwrap_or_default();
     let caller = Leg {
         connection: placing.connection,
-        client: placing.caller.clone(),
         domain: from.uri.host.into(),
         local_tag: leg::mint_tag(placing.key, Side::Caller, act.random),
         remote_tag: from.tag().map(Into::into),
@@ -155,7 +154,6 @@ fn legs(placing: &Placing<'_>, act: &mut Act<'_>) -> (Leg, Leg) {
     // spelling that the callee registered with.
     let callee = Leg {
         connection: binding.connection,
-        client: placing.callee.clone(),
         domain: binding.domain.clone(),
         local_tag: leg::mint_tag(placing.key, Side::Callee, act.random),
         remote_tag: None,

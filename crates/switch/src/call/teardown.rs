@@ -354,7 +354,6 @@ fn fork(leg: &Leg, response: &Response<'_>) -> Leg {
     };
     Leg {
         connection: leg.connection,
-        client: leg.client.clone(),
         domain: leg.domain.clone(),
         local_tag: leg.local_tag.clone(),
         remote_tag: response.headers.to().tag().map(Into::into),
