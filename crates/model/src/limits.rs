@@ -98,6 +98,19 @@ pub const ROOM_FOR_REFUSALS: usize = 4_096;
 /// The same for one address.
 pub const ROOM_FOR_REFUSALS_PER_ADDRESS: usize = 64;
 
+// Resumable signalling.
+
+/// How long a session waits for its client after its socket was lost.
+pub const RESUME_WINDOW: Duration = Duration::from_secs(60);
+/// The longest that an operator may choose: until then the other side of a call looks at a frozen picture.
+pub const RESUME_WINDOW_MAX: Duration = Duration::from_secs(600);
+/// Messages that may come in before their sender is told so that it can forget them.
+pub const RESUME_UNTOLD_MESSAGES: u64 = 8;
+/// The same in bytes.
+pub const RESUME_UNTOLD_BYTES: usize = 32 * 1024;
+/// Places for kept messages that an idle session does not give back.
+pub const RESUME_PLACES_KEPT: usize = 8;
+
 // Registration.
 
 /// A registration's longest life: the SDK asks for 600 s.

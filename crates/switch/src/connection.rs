@@ -4,6 +4,7 @@
 //! still sends is ignored. Decides nothing about what is asked on a connection.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use model::{AccountId, ClientId, ConnectionId, Now, limits};
 use sip::{Method, Request};
@@ -67,6 +68,24 @@ impl Connection {
     pub(crate) fn note_call(&mut self, call: CallKey) {
         if !self.calls.contains(&call) {
             self.calls.push(call);
+        }
+    }
+}
+
+/// How a connection ends.
+#[derive(Clone, Copy)]
+enum Parting<'a> {
+    /// It was lost; its session, if it had one, waited for so long.
+    Lost { waited: Option<Duration> },
+    /// We end it, and its calls like this.
+    Ended(&'a End),
+}
+
+impl Parting<'_> {
+    fn is_loss(self) -> bool {
+        match self {
+            Self::Lost { .. } => true,
+            Self::Ended(_) => false,
         }
     }
 }
@@ -137,9 +156,14 @@ impl Shard {
         }
     }
 
-    /// A connection is gone.
-    pub(crate) fn on_connection_lost(&mut self, now: Now, connection: ConnectionId) {
-        self.release(now, connection, None);
+    /// A connection is gone; a session, after its client was `waited` for.
+    pub(crate) fn on_connection_lost(
+        &mut self,
+        now: Now,
+        connection: ConnectionId,
+        waited: Option<Duration>,
+    ) {
+        self.release(now, connection, Parting::Lost { waited });
         let Some(lost) = self.connections.remove(&connection) else {
             return;
         };
@@ -164,7 +188,8 @@ impl Shard {
         end: Option<&End>,
         why: Closing,
     ) {
-        self.release(now, connection, end);
+        let parting = end.map_or(Parting::Lost { waited: None }, Parting::Ended);
+        self.release(now, connection, parting);
         if let Some(known) = self.connections.get_mut(&connection) {
             known.is_dismissed = true;
             self.effects.push_back(Effect::Close { connection, why });
@@ -215,7 +240,7 @@ impl Shard {
     }
 
     /// Ends what a connection holds: bindings and calls.
-    fn release(&mut self, now: Now, connection: ConnectionId, end: Option<&End>) {
+    fn release(&mut self, now: Now, connection: ConnectionId, parting: Parting<'_>) {
         let Some(known) = self.connections.get_mut(&connection) else {
             return;
         };
@@ -236,12 +261,12 @@ impl Shard {
                 .calls
                 .get(&key)
                 .and_then(|call| call.unheard(connection, now));
-            if let Some((sent_by, orphan)) = unheard.filter(|_| end.is_none()) {
+            if let Some((sent_by, orphan)) = unheard.filter(|_| parting.is_loss()) {
                 self.keep_orphan(now, connection, &sent_by, orphan);
             }
-            self.drive(now, key, |call, act| match end {
-                Some(end) => call.hang_up(end.clone(), act),
-                None => call.on_lost(connection, act),
+            self.drive(now, key, |call, act| match parting {
+                Parting::Ended(end) => call.hang_up(end.clone(), act),
+                Parting::Lost { waited } => call.on_lost(connection, waited, act),
             });
         }
     }

@@ -71,11 +71,37 @@ pub fn shard_of(account: AccountId, shards: usize) -> usize {
     account.0 as usize % shards.max(1)
 }
 
+/// Which clients may speak on a connection.
+#[derive(Debug)]
+enum Owner {
+    /// Any of its account: a gateway may speak for many.
+    Account,
+    /// A resumable session's: the first that speaks, and none after it.
+    First,
+    /// That one.
+    Client(Box<str>),
+}
+
+impl Owner {
+    /// Whether `client` may speak; the first on a session takes it.
+    fn admits(&mut self, client: &str) -> bool {
+        match self {
+            Self::Account => true,
+            Self::First => {
+                *self = Self::Client(client.into());
+                true
+            }
+            Self::Client(owner) => **owner == *client,
+        }
+    }
+}
+
 /// One connection.
 #[derive(Debug)]
 pub struct Flow {
     connection: ConnectionId,
     account: Option<AccountId>,
+    owner: Owner,
     opened: Instant,
     heard: Instant,
     pinged: Instant,
@@ -91,6 +117,7 @@ impl Flow {
         Self {
             connection,
             account: None,
+            owner: Owner::Account,
             opened: now.mono,
             heard: now.mono,
             pinged: now.mono,
@@ -99,6 +126,21 @@ impl Flow {
             beyond_pace: 0,
             pace: Pace::new(now.mono),
         }
+    }
+
+    /// A connection that outlives its sockets (docs/resume.md): it belongs to one client for good.
+    pub fn resumable(connection: ConnectionId, now: Now) -> Self {
+        Self {
+            owner: Owner::First,
+            ..Self::new(connection, now)
+        }
+    }
+
+    /// The connection has a new socket: its clocks begin anew.
+    pub fn resumed(&mut self, now: Now) {
+        self.opened = now.mono;
+        self.pinged = now.mono;
+        self.alive(now);
     }
 
     /// Which connection this is.
@@ -254,19 +296,24 @@ impl Flow {
             .access_key()
             .and_then(|key| snapshot.directory.by_access_key(key))
             .filter(|account| !account.disabled);
-        match (account, self.account) {
-            // The shard must see a connection's first request, whatever it is.
-            (Some(account), None) => {
-                self.account = Some(account.id);
-                None
+        match account {
+            Some(account) if self.account.is_none_or(|bound| bound == account.id) => {
+                if !self.owner.admits(&from.uri.user_decoded()) {
+                    let refusal = refusal::second_client(request);
+                    return Some(reply(request, refusal, Counter::CallRefused));
+                }
+                match self.account.replace(account.id) {
+                    // The shard must see a connection's first request, whatever it is.
+                    None => None,
+                    Some(_) => answer_alone(request),
+                }
             }
-            (Some(account), Some(bound)) if account.id == bound => answer_alone(request),
-            (Some(_), Some(_)) => Some(reply(
+            Some(_) => Some(reply(
                 request,
                 refusal::second_account(request),
                 Counter::CallRefused,
             )),
-            (None, _) => Some(reply(
+            None => Some(reply(
                 request,
                 refusal::unknown_account(request),
                 Counter::CallRefused,
@@ -355,6 +402,15 @@ mod tests {
             mono: Instant::from_micros(secs * 1_000_000),
             unix: UnixTime::from_secs(secs),
         }
+    }
+
+    #[test]
+    fn a_session_that_said_nothing_gets_its_time_anew_with_a_new_socket() {
+        let mut flow = Flow::resumable(ConnectionId(1), at(0));
+        let later = 2 * limits::INTRODUCTION_TIME.as_secs();
+        flow.resumed(at(later));
+        assert_eq!(flow.timeout(at(later)), Liveness::Wait);
+        assert!(flow.poll_timeout() > at(later).mono);
     }
 
     #[test]

@@ -67,6 +67,21 @@ impl Closing {
         code: 1008,
         reason: "the client does not read what is sent to it",
     };
+    /// A frame that breaks the numbering of a session (RFC 6455 §7.4.1: a protocol error).
+    pub const BROKEN_SESSION: Self = Self {
+        code: 1002,
+        reason: "a frame breaks the protocol sip-resume",
+    };
+    /// A session that is not there any more was asked for.
+    pub const GONE: Self = Self {
+        code: 1008,
+        reason: "the session has ended; open a new one",
+    };
+    /// The client of a session did not come back in time.
+    pub const EXPIRED: Self = Self {
+        code: 1001,
+        reason: "the client did not come back in time",
+    };
     /// Its user agent has another connection.
     pub const REPLACED: Self = Self {
         code: 1008,
@@ -121,6 +136,14 @@ counters! {
     AddressFull => "upgrades_refused_address_full",
     /// A connection was refused: its account has all it may have.
     AccountFull => "connections_refused_account_full",
+    /// A session went on with a new socket.
+    SessionResumed => "sessions_resumed",
+    /// A session ended because its client did not come back in time.
+    SessionExpired => "sessions_expired",
+    /// A session ended with its socket: there was no room to wait for its client.
+    SessionNotKept => "sessions_not_kept",
+    /// A session was asked for that was not there (any more), or with a wrong credential.
+    ResumeRefused => "resumes_refused",
     /// A message was no SIP.
     Malformed => "messages_malformed",
     /// A frame was larger than a message may be.

@@ -24,6 +24,13 @@ pub enum Input<'a> {
         /// Which one.
         connection: ConnectionId,
     },
+    /// A session's client did not come back (docs/resume.md).
+    Expired {
+        /// Which one.
+        connection: ConnectionId,
+        /// For how long it was waited for.
+        waited: Duration,
+    },
     /// The directory or the keys have changed.
     Snapshot(Arc<Snapshot>),
     /// The instant of `poll_timeout` has come.
@@ -70,6 +77,8 @@ pub struct Settings {
     pub domains: Vec<String>,
     /// How long a callee may ring.
     pub no_answer: Duration,
+    /// How long a session waits for its client after its socket was lost; zero: no session is resumed.
+    pub resume_window: Duration,
 }
 
 impl Default for Settings {
@@ -77,6 +86,7 @@ impl Default for Settings {
         Self {
             domains: Vec::new(),
             no_answer: limits::NO_ANSWER_TIME,
+            resume_window: limits::RESUME_WINDOW,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The softswitch: registrations and calls of an account, as a pure machine.
 //!
 //! [`edge::Flow`] looks at what one connection sends, without shared state; [`Shard`] owns what
-//! connections share: bindings and calls. Inputs and both clocks come in as values, [`Effect`]s go
+//! connections share: bindings and calls. [`resume`] lets a connection outlive its socket. Inputs and both clocks come in as values, [`Effect`]s go
 //! out. [`token`] issues and checks what clients show.
 //!
 //! Never opens a socket, reads a clock, blocks or sees inside SDP. RFC 3261, 5626, 7118, 8898.
@@ -21,6 +21,7 @@ mod query;
 mod random;
 mod refusal;
 mod registrar;
+pub mod resume;
 mod router;
 mod shard;
 mod table;

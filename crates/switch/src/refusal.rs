@@ -132,6 +132,11 @@ pub(crate) fn second_account(request: &Request<'_>) -> Vec<u8> {
     Refusal::new(403, text).answer(request, STATELESS_TAG)
 }
 
+pub(crate) fn second_client(request: &Request<'_>) -> Vec<u8> {
+    let text = "this session belongs to another client; open one for each client";
+    Refusal::new(403, text).answer(request, STATELESS_TAG)
+}
+
 // Requests in general.
 
 pub(crate) fn screened(screened: sip::Screened) -> Refusal {

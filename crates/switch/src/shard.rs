@@ -90,7 +90,10 @@ impl Shard {
             } => {
                 self.on_message(now, connection, account, message);
             }
-            Input::Lost { connection } => self.on_connection_lost(now, connection),
+            Input::Lost { connection } => self.on_connection_lost(now, connection, None),
+            Input::Expired { connection, waited } => {
+                self.on_connection_lost(now, connection, Some(waited));
+            }
             Input::Snapshot(snapshot) => self.on_snapshot(now, snapshot),
             Input::Timeout => self.on_timeout(now),
             Input::Stop => self.on_stop(now),

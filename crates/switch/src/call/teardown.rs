@@ -2,6 +2,8 @@
 //!
 //! Whoever is left always gets a final answer to what it asked, and a Reason in plain words.
 
+use std::time::Duration;
+
 use model::{CallOutcome, ConnectionId, EndedBy, Now, limits};
 use sip::{MessageWriter, Request, Response};
 
@@ -109,16 +111,29 @@ impl Call {
     }
 
     /// A connection is gone: whoever is left is told.
-    pub(crate) fn on_lost(&mut self, connection: ConnectionId, act: &mut Act<'_>) {
+    pub(crate) fn on_lost(
+        &mut self,
+        connection: ConnectionId,
+        waited: Option<Duration>,
+        act: &mut Act<'_>,
+    ) {
         if self.is_over() {
             return;
         }
         act.count(Counter::CallLost);
-        if self.caller.connection == connection {
-            self.hang_up(End::server(503, "the caller's connection was lost"), act);
+        let whose = if self.caller.connection == connection {
+            "caller"
         } else {
-            self.hang_up(End::server(503, "the callee's connection was lost"), act);
-        }
+            "callee"
+        };
+        let reason = match waited {
+            None => format!("the {whose}'s connection was lost"),
+            Some(waited) => format!(
+                "the {whose}'s connection was lost and did not come back in {} s",
+                waited.as_secs()
+            ),
+        };
+        self.hang_up(End::server(503, reason), act);
     }
 
     /// Ends the call from our side, whatever its state. Sending to a lost connection does nothing.
