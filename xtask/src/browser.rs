@@ -1,4 +1,5 @@
-//! The black-box browser tests: the stock SDK in Chromium against the built server.
+//! The browser side: the library's own tests, and the black-box tests of stock SDK, library and softphone page in
+//! Chromium against the built server.
 
 use std::path::Path;
 
@@ -8,6 +9,7 @@ use crate::{install, scripts};
 pub(crate) fn run(root: &Path) -> Result<(), String> {
     let folder = root.join("tests").join("browser");
     install::npm_packages(&folder)?;
+    scripts::run(root, &root.join("sdk").join("js").join("test"))?;
     // One file at a time is a must here: two browsers that encode video on two cores would slow each other into their
     // time-outs.
     scripts::run(root, &folder)

@@ -7,9 +7,10 @@ use serde_json::Value;
 use crate::step::{cargo, output_of};
 
 /// Folders that hold what was built, fetched or found, not what was written.
-const NOT_SOURCE: [&str; 8] = [
+const NOT_SOURCE: [&str; 9] = [
     ".git",
     "target",
+    "dist",
     "node_modules",
     "offhook-data",
     "artifacts",

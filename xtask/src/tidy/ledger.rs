@@ -1,4 +1,5 @@
-//! docs/compat.md, the ledger of what clients rely on: each line of its tables names a test, and that test exists.
+//! docs/compat.md, the ledger of what clients rely on: each line of its tables names a test, and that test exists. So does
+//! each test that another page names in a table.
 //!
 //! A test is named in backquotes, in one of two ways: `crates/sip/src/parse.rs::name_of_the_function` (or, from a
 //! crate's name, `sip::parse::tests::name_of_the_function`), or `tests/browser/call.test.mjs: title of the test`.
@@ -10,16 +11,24 @@ const LEDGER: &str = "docs/compat.md";
 
 /// Looks up every test that the ledger names.
 pub(super) fn check(files: &[SourceFile]) -> Vec<Finding> {
-    let Some(ledger) = files.iter().find(|file| file.path == LEDGER) else {
+    if !files.iter().any(|file| file.path == LEDGER) {
         return vec![Finding::error(LEDGER, 0, "the ledger is missing")];
-    };
+    }
+    files
+        .iter()
+        .filter(|file| file.path.starts_with("docs/") && file.has_ending(&["md"]))
+        .flat_map(|page| check_page(page, files))
+        .collect()
+}
+
+fn check_page(page: &SourceFile, files: &[SourceFile]) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for (line, row) in rows(&ledger.text) {
+    for (line, row) in rows(&page.text) {
         let names: Vec<TestName<'_>> = backquoted(row)
             .into_iter()
             .filter_map(TestName::read)
             .collect();
-        if names.is_empty() {
+        if names.is_empty() && page.path == LEDGER {
             findings.push(Finding::error(
                 LEDGER,
                 line,
@@ -29,7 +38,7 @@ pub(super) fn check(files: &[SourceFile]) -> Vec<Finding> {
         for name in names {
             if !name.exists_in(files) {
                 findings.push(Finding::error(
-                    LEDGER,
+                    &page.path,
                     line,
                     format!("there is no test {name:?}"),
                 ));
@@ -72,7 +81,9 @@ impl<'a> TestName<'a> {
     /// Nothing for backquoted words that name no test, such as a header field.
     fn read(words: &'a str) -> Option<TestName<'a>> {
         if let Some((path, title)) = words.split_once(": ")
-            && (path.starts_with("tests/") || path.starts_with("crates/"))
+            && ["tests/", "crates/", "sdk/"]
+                .iter()
+                .any(|room| path.starts_with(room))
         {
             return Some(TestName::Titled { path, title });
         }
@@ -175,6 +186,21 @@ mod tests {
             faults("| busy | `tests/browser/calls.test.mjs: callee rejects` |"),
             [5]
         );
+    }
+
+    #[test]
+    fn tests_that_other_pages_name_must_exist_but_their_rows_need_none() {
+        let page = SourceFile {
+            path: "docs/sdk.md".to_owned(),
+            text: "| a | b |\n|---|---|\n| x | `y` |\n| x | `sdk/js/test/a.test.mjs: b` |\n"
+                .to_owned(),
+        };
+        let ledger = SourceFile {
+            path: LEDGER.to_owned(),
+            text: String::new(),
+        };
+        let lines: Vec<usize> = check(&[ledger, page]).iter().map(|f| f.line).collect();
+        assert_eq!(lines, [4]);
     }
 
     #[test]
