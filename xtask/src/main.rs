@@ -25,7 +25,7 @@ const USAGE: &str = "\
 cargo xtask test [install] [lint] [unit] [sim] [browser] [sipp]   all steps, or those that are named
 cargo xtask tidy                                                  the rules of the house
 cargo xtask fuzz [--seconds N]                                    every fuzz target, N seconds in all (default 60)
-cargo xtask measure idle [--connections N]                        memory of N idle registered clients (default 10000)";
+cargo xtask measure idle [--connections N] [--resumable]          memory of N idle registered clients (default 10000)";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

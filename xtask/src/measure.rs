@@ -36,31 +36,55 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// Runs the measurement that is named.
 pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
     match arguments.split_first() {
-        Some((what, rest)) if what == "idle" => idle(connections_of(rest)?, arguments),
+        Some((what, rest)) if what == "idle" => idle(&Wish::read(rest)?, arguments),
         Some((other, _)) => Err(format!(
-            "there is no measurement `{other}`; there is: idle [--connections N]"
+            "there is no measurement `{other}`; there is: idle {IDLE_FLAGS}"
         )),
-        None => Err("measure wants to know what: idle [--connections N]".to_owned()),
+        None => Err(format!("measure wants to know what: idle {IDLE_FLAGS}")),
     }
 }
 
-fn connections_of(arguments: &[String]) -> Result<usize, String> {
-    let number = match arguments {
-        [] => return Ok(DEFAULT_CONNECTIONS),
-        [flag, number] if flag == "--connections" => number.parse().ok(),
-        other => {
-            return Err(format!(
-                "measure idle knows only `--connections N`, not `{}`",
-                other.join(" ")
-            ));
-        }
-    };
-    number
-        .filter(|number| (1..=CONNECTIONS_MAX).contains(number))
-        .ok_or_else(|| format!("`--connections` wants a number from 1 to {CONNECTIONS_MAX}"))
+const IDLE_FLAGS: &str = "[--connections N] [--resumable]";
+
+/// What is to be measured.
+#[derive(Debug, PartialEq, Eq)]
+struct Wish {
+    connections: usize,
+    /// Whether the clients speak `sip-resume` (docs/resume.md).
+    resumable: bool,
 }
 
-fn idle(connections: usize, arguments: &[String]) -> Result<(), String> {
+impl Wish {
+    fn read(arguments: &[String]) -> Result<Self, String> {
+        let mut wish = Self {
+            connections: DEFAULT_CONNECTIONS,
+            resumable: false,
+        };
+        let mut words = arguments.iter().map(String::as_str);
+        while let Some(flag) = words.next() {
+            match flag {
+                "--resumable" => wish.resumable = true,
+                "--connections" => {
+                    let number = words.next().and_then(|number| number.parse().ok());
+                    wish.connections = number
+                        .filter(|number| (1..=CONNECTIONS_MAX).contains(number))
+                        .ok_or_else(|| {
+                            format!("`--connections` wants a number from 1 to {CONNECTIONS_MAX}")
+                        })?;
+                }
+                other => {
+                    return Err(format!(
+                        "measure idle knows only {IDLE_FLAGS}, not `{other}`"
+                    ));
+                }
+            }
+        }
+        Ok(wish)
+    }
+}
+
+fn idle(wish: &Wish, arguments: &[String]) -> Result<(), String> {
+    let connections = wish.connections;
     let files = connections + OTHER_FILES;
     if open_files()? < files {
         return run_with(files, arguments);
@@ -86,7 +110,13 @@ fn idle(connections: usize, arguments: &[String]) -> Result<(), String> {
     let mut clients = Vec::new();
     step("connect and register", || {
         for (number, token) in tokens.iter().enumerate() {
-            clients.push(Client::register(server.address, &account, number, token)?);
+            clients.push(Client::register(
+                server.address,
+                &account,
+                number,
+                token,
+                wish.resumable,
+            )?);
         }
         account.await_registered(server.address, connections)
     })?;
@@ -94,7 +124,7 @@ fn idle(connections: usize, arguments: &[String]) -> Result<(), String> {
     step("answer pings", || answer_pings(&mut clients))?;
     account.await_registered(server.address, connections)?;
     let at_rest = server.memory()?;
-    println!("{}", report(connections, &[before, registered, at_rest]));
+    println!("{}", report(wish, &[before, registered, at_rest]));
     Ok(())
 }
 
@@ -106,8 +136,10 @@ struct Memory {
     proportional: u64,
 }
 
-fn report(connections: usize, [before, registered, idle]: &[Memory; 3]) -> String {
-    let mut text = format!("\n{connections} plain connections, a registered client on each\n\n");
+fn report(wish: &Wish, [before, registered, idle]: &[Memory; 3]) -> String {
+    let connections = wish.connections;
+    let kind = if wish.resumable { "resumable" } else { "plain" };
+    let mut text = format!("\n{connections} {kind} connections, a registered client on each\n\n");
     let mut line = |name: &str, memory: &Memory, per_connection: String| {
         let (resident, proportional) = (memory.resident / 1024, memory.proportional / 1024);
         // Writing to a String cannot fail.
@@ -421,12 +453,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_number_of_connections_is_read_or_refused() {
-        let words = |words: &[&str]| words.iter().map(ToString::to_string).collect::<Vec<_>>();
-        assert_eq!(connections_of(&[]), Ok(DEFAULT_CONNECTIONS));
-        assert_eq!(connections_of(&words(&["--connections", "7"])), Ok(7));
-        for wrong in [&["--connections", "0"][..], &["--connections", "x"], &["7"]] {
-            assert!(connections_of(&words(wrong)).is_err(), "{wrong:?}");
+    fn flags_are_read_or_refused() {
+        let read =
+            |words: &[&str]| Wish::read(&words.iter().map(ToString::to_string).collect::<Vec<_>>());
+        let wish = |connections, resumable| {
+            Ok(Wish {
+                connections,
+                resumable,
+            })
+        };
+        assert_eq!(read(&[]), wish(DEFAULT_CONNECTIONS, false));
+        assert_eq!(read(&["--resumable", "--connections", "7"]), wish(7, true));
+        for wrong in [
+            &["--connections", "0"][..],
+            &["--connections", "x"],
+            &["--connections"],
+            &["7"],
+        ] {
+            assert!(read(wrong).is_err(), "{wrong:?}");
         }
     }
 
@@ -448,11 +492,15 @@ mod tests {
             resident: kib * 1024,
             proportional: kib * 1024,
         };
-        let within = report(10, &[memory(100), memory(300), memory(260)]);
+        let wish = Wish {
+            connections: 10,
+            resumable: true,
+        };
+        let within = report(&wish, &[memory(100), memory(300), memory(260)]);
         assert!(within.contains("20480 bytes a connection"), "{within}");
         assert!(within.contains("16384 bytes a connection"), "{within}");
         assert!(within.contains("within the target"), "{within}");
-        let above = report(10, &[memory(100), memory(300), memory(261)]);
+        let above = report(&wish, &[memory(100), memory(300), memory(261)]);
         assert!(above.contains("ABOVE the target"), "{above}");
     }
 }

@@ -10,6 +10,8 @@ use super::{Account, connect, read_head};
 pub(super) struct Client {
     pub(super) stream: TcpStream,
     number: usize,
+    /// How many messages went out, where they are numbered.
+    sent: Option<u64>,
     unread: Vec<u8>,
     /// Pings that it has answered while idle.
     pub(super) pings: u32,
@@ -22,16 +24,21 @@ impl Client {
         account: &Account,
         number: usize,
         token: &str,
+        resumable: bool,
     ) -> Result<Self, String> {
         let mut client = Self {
             stream: connect(server)?,
             number,
+            sent: resumable.then_some(0),
             unread: Vec::new(),
             pings: 0,
         };
         client
             .upgrade()
             .map_err(|error| format!("connection {number} was not upgraded: {error}"))?;
+        if resumable {
+            client.open()?;
+        }
         client.ask(&register(&account.domain, number, token))?;
         client.ask(&options(&account.domain, number))?;
         Ok(client)
@@ -40,12 +47,17 @@ impl Client {
     fn upgrade(&mut self) -> std::io::Result<()> {
         let bits = u32::try_from(self.number).expect("there are fewer than 25,001");
         let address = Ipv4Addr::from_bits(Ipv4Addr::new(10, 0, 0, 0).to_bits() + bits);
+        let protocol = if self.sent.is_some() {
+            "sip-resume"
+        } else {
+            "sip"
+        };
         let request = format!(
             "GET /sipproxy HTTP/1.1\r\nHost: webrtc-1-2-0.aculabcloud.net\r\nConnection: Upgrade\r\n\
              Upgrade: websocket\r\nOrigin: https://app.example.com\r\nX-Forwarded-For: {address}\r\n\
              User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko)\r\n\
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
-             Sec-WebSocket-Protocol: sip\r\n\r\n"
+             Sec-WebSocket-Protocol: {protocol}\r\n\r\n"
         );
         self.stream.write_all(request.as_bytes())?;
         let mut reader = BufReader::new(&self.stream);
@@ -58,17 +70,35 @@ impl Client {
         Ok(())
     }
 
+    /// Begins a session (docs/resume.md).
+    fn open(&mut self) -> Result<(), String> {
+        self.exchange("OPEN", |answer| answer.starts_with("SESSION "))
+    }
+
     /// Sends a request and wants a 200.
     fn ask(&mut self, message: &str) -> Result<(), String> {
+        let is_ok = |answer: &str| answer.contains("SIP/2.0 200 ");
+        match &mut self.sent {
+            None => self.exchange(message, is_ok),
+            Some(sent) => {
+                *sent += 1;
+                // Each request was answered before the next is sent.
+                let frame = format!("{sent} {}\r\n{message}", *sent - 1);
+                self.exchange(&frame, is_ok)
+            }
+        }
+    }
+
+    fn exchange(&mut self, text: &str, is_wanted: fn(&str) -> bool) -> Result<(), String> {
         let number = self.number;
         let broken = |error| format!("connection {number} broke: {error}");
         self.stream
-            .write_all(&frame(TEXT, message.as_bytes()))
+            .write_all(&frame(TEXT, text.as_bytes()))
             .map_err(broken)?;
         loop {
             if let Some((opcode, payload)) = self.take_frame() {
                 match opcode {
-                    TEXT if payload.starts_with(b"SIP/2.0 200 ") => return Ok(()),
+                    TEXT if is_wanted(&String::from_utf8_lossy(&payload)) => return Ok(()),
                     PING => self.pong(&payload).map_err(broken)?,
                     _ => return Err(self.unexpected(&payload)),
                 }
