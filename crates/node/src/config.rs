@@ -25,6 +25,12 @@ pub struct Config {
     pub domains: Vec<String>,
     /// How long a callee may ring, in seconds.
     pub no_answer_s: u64,
+    /// How long a session waits for its client after a lost socket, in seconds (docs/resume.md); 0: no session is resumed.
+    pub resume_s: u64,
+    /// Serve the softphone page at `/`.
+    pub softphone: bool,
+    /// Let everybody on this machine make clients of the demo account with one click; see [`Config::may_demo`].
+    pub demo: bool,
     /// How many shards; as many as there are cores unless given.
     pub shards: Option<usize>,
     /// Bounds that are the product's, not the operator's: tests narrow them.
@@ -41,6 +47,9 @@ impl Default for Config {
             behind_tls_proxy: false,
             domains: Vec::new(),
             no_answer_s: limits::NO_ANSWER_TIME.as_secs(),
+            resume_s: limits::RESUME_WINDOW.as_secs(),
+            softphone: true,
+            demo: true,
             shards: None,
             bounds: Bounds::default(),
         }
@@ -96,6 +105,12 @@ pub enum ConfigFault {
     /// Nobody could ever answer.
     #[error("a callee must be allowed to ring from 1 to {max} seconds, not {0} (--no-answer)", max = Self::NO_ANSWER_MAX_S)]
     NoAnswer(u64),
+    /// Nobody looks at a frozen picture for so long.
+    #[error(
+        "a session may wait from 0 to {max} seconds for its client, not {0} (--resume); 0 resumes none",
+        max = limits::RESUME_WINDOW_MAX.as_secs()
+    )]
+    Resume(u64),
     /// Not a host name.
     #[error(
         "the domain {0:?} is not a host name: give letters, digits, '-' and '.' alone, such as calls.example.com"
@@ -124,6 +139,9 @@ impl Config {
         if !(1..=ConfigFault::NO_ANSWER_MAX_S).contains(&self.no_answer_s) {
             return Err(ConfigFault::NoAnswer(self.no_answer_s));
         }
+        if self.resume_s > limits::RESUME_WINDOW_MAX.as_secs() {
+            return Err(ConfigFault::Resume(self.resume_s));
+        }
         if let Some(domain) = self.domains.iter().find(|domain| !is_host_name(domain)) {
             return Err(ConfigFault::Domain(domain.clone()));
         }
@@ -135,11 +153,18 @@ impl Config {
         }
     }
 
+    /// Whether demo mode may be in effect: only people of this machine reach the server, and no proxy hides who they are.
+    /// It is in effect if the demo account exists besides.
+    pub fn may_demo(&self) -> bool {
+        self.demo && !self.behind_tls_proxy && self.listen.ip().to_canonical().is_loopback()
+    }
+
     /// What the shards need to know of it.
     pub(crate) fn settings(&self) -> switch::Settings {
         switch::Settings {
             domains: self.domains.clone(),
             no_answer: Duration::from_secs(self.no_answer_s),
+            resume_window: Duration::from_secs(self.resume_s),
         }
     }
 
@@ -207,6 +232,24 @@ mod tests {
     }
 
     #[test]
+    fn demo_mode_is_for_this_machine_alone() {
+        assert!(listening("127.0.0.1:80").may_demo());
+        assert!(listening("[::1]:80").may_demo());
+        assert!(!listening("0.0.0.0:80").may_demo());
+        assert!(!listening("192.168.0.1:80").may_demo());
+        let local = || listening("127.0.0.1:80");
+        let behind_proxy = Config {
+            behind_tls_proxy: true,
+            ..local()
+        };
+        let switched_off = Config {
+            demo: false,
+            ..local()
+        };
+        assert!(!behind_proxy.may_demo() && !switched_off.may_demo());
+    }
+
+    #[test]
     fn values_out_of_range_are_refused() {
         let base = Config::default;
         assert!(
@@ -225,6 +268,10 @@ mod tests {
             .check()
             .is_err()
         );
+        for (resume_s, is_right) in [(0, true), (600, true), (601, false)] {
+            let config = Config { resume_s, ..base() };
+            assert_eq!(config.check().is_ok(), is_right, "{resume_s}");
+        }
         for domain in ["", "https://x", "a..b", "-a.b", "a b"] {
             assert!(
                 Config {

@@ -222,6 +222,7 @@ impl Answerer {
 
     fn status(&self) -> Value {
         let census = self.signalling.census();
+        let waiting = self.capacity.waiting();
         let counters: serde_json::Map<_, _> = self
             .signalling
             .counters
@@ -235,7 +236,8 @@ impl Answerer {
             "accounts": self.signalling.published().snapshot.directory.accounts().count(),
             "census": {
                 "sockets": self.capacity.taken(),
-                "websockets": self.signalling.session_count(),
+                "websockets": self.signalling.session_count().saturating_sub(waiting),
+                "sessions_waiting": waiting,
                 "connections": census.iter().map(|shard| shard.connections).sum::<usize>(),
                 "registrations": census.iter().map(|shard| shard.registrations).sum::<usize>(),
                 "calls": census.iter().map(|shard| shard.calls).sum::<usize>(),

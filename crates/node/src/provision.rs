@@ -162,16 +162,32 @@ pub async fn new_account(
     ))
 }
 
+/// The login of the demo account.
+pub fn demo_login() -> Login {
+    Login {
+        cloud_id: CloudId::parse(DEMO_CLOUD_ID)
+            .expect("the demo account's cloud id is well-formed"),
+        username: Username::parse(DEMO_USERNAME).expect("the demo account's name is well-formed"),
+    }
+}
+
+/// Whether the demo account is there and not disabled.
+pub async fn has_demo_account(store: &Store, now: UnixTime) -> Result<bool, StoreError> {
+    let (directory, _) = store.directory(now).await?;
+    let account = directory.by_login(&demo_login());
+    Ok(account.is_some_and(|account| !account.disabled))
+}
+
 /// Makes the demo account in a store that has no account yet; `None` if it has one.
 pub async fn demo_account(store: &Store, now: UnixTime) -> Result<Option<Created>, ProvisionError> {
     let (directory, _) = store.directory(now).await?;
     if directory.accounts().next().is_some() {
         return Ok(None);
     }
+    let Login { cloud_id, username } = demo_login();
     let demo = NewAccount {
-        cloud_id: CloudId::parse(DEMO_CLOUD_ID)
-            .expect("the demo account's cloud id is well-formed"),
-        username: Username::parse(DEMO_USERNAME).expect("the demo account's name is well-formed"),
+        cloud_id,
+        username,
         kind: AccountKind::Developer,
         algorithm: Algorithm::Rs256,
     };

@@ -228,7 +228,11 @@ impl Node {
             failures: LoginFailures::default(),
             pepper: store.pepper().await?,
             capacity: Arc::clone(&capacity),
+            handovers: Arc::default(),
             behind_tls_proxy: config.behind_tls_proxy,
+            is_tls: config.tls.is_some(),
+            has_softphone: config.softphone,
+            may_demo: config.may_demo(),
             bounds: config.bounds,
         });
         let answerer = Answerer {

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
 
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use bytes::Bytes;
@@ -141,6 +142,7 @@ impl Signalling {
             connection,
             outbox,
             shard: None,
+            expired: None,
         }
     }
 
@@ -197,11 +199,15 @@ impl Signalling {
         }
     }
 
-    /// Tells the shard that a connection is gone, unless it knows.
-    fn lose(&self, shard: usize, connection: ConnectionId) {
+    /// Tells the shard that a connection is gone, unless it knows; `expired` if its client was waited for.
+    fn lose(&self, shard: usize, connection: ConnectionId, expired: Option<Duration>) {
         let mut owned = lock(&self.shards[shard].owned);
         if owned.outboxes.remove(&connection).is_some() {
-            self.step(shard, &mut owned, Input::Lost { connection });
+            let input = match expired {
+                None => Input::Lost { connection },
+                Some(waited) => Input::Expired { connection, waited },
+            };
+            self.step(shard, &mut owned, input);
         }
     }
 
@@ -240,13 +246,15 @@ impl Signalling {
     }
 }
 
-/// One open WebSocket connection. Dropping it tells its shard that the connection is lost.
+/// One open WebSocket connection, or a session that goes from socket to socket. Dropping it tells its shard that the connection is lost.
 pub(crate) struct Session {
     pub(crate) signalling: Arc<Signalling>,
     pub(crate) connection: ConnectionId,
     pub(crate) outbox: Arc<Outbox>,
     /// The shard that owns it, once a message was delivered.
     shard: Option<usize>,
+    /// For how long its client was waited for in vain.
+    expired: Option<Duration>,
 }
 
 impl Session {
@@ -273,6 +281,13 @@ impl Session {
     }
 }
 
+impl Session {
+    /// Its client did not come back within this time: its shard will hear that instead of a loss.
+    pub(crate) fn expires(&mut self, waited: Duration) {
+        self.expired = Some(waited);
+    }
+}
+
 impl Drop for Session {
     fn drop(&mut self) {
         lock(&self.signalling.sessions)
@@ -281,12 +296,13 @@ impl Drop for Session {
         let Some(shard) = self.shard else {
             return;
         };
+        let (connection, expired) = (self.connection, self.expired);
         if !std::thread::panicking() {
-            self.signalling.lose(shard, self.connection);
+            self.signalling.lose(shard, connection, expired);
         } else if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             // A bug has just ended this task. If telling the shard meets another one, it must not end the process.
-            let (signalling, connection) = (Arc::clone(&self.signalling), self.connection);
-            runtime.spawn(async move { signalling.lose(shard, connection) });
+            let signalling = Arc::clone(&self.signalling);
+            runtime.spawn(async move { signalling.lose(shard, connection, expired) });
         }
     }
 }

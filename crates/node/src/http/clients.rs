@@ -2,6 +2,7 @@
 
 use axum::body::Body;
 use axum::http::{Request, Response};
+use model::Account;
 use serde::Serialize;
 
 use super::answer::{Fault, json};
@@ -29,6 +30,11 @@ pub(super) async fn answer(
     )?;
     // There are no parameters, but what cannot be read is refused here as everywhere.
     Parameters::read(request, services.bounds.head_time).await?;
+    Ok(listing(services, account))
+}
+
+/// The registered clients of an account.
+pub(super) fn listing(services: &Services, account: &Account) -> Response<Body> {
     let clients = services
         .signalling
         .clients(account.id)
@@ -38,5 +44,5 @@ pub(super) async fn answer(
             last_modified: client.last_modified.to_string(),
             expires: client.expires.to_string(),
         });
-    Ok(json(&clients.collect::<Vec<_>>()))
+    json(&clients.collect::<Vec<_>>())
 }

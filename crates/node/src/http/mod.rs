@@ -4,8 +4,12 @@
 //! `switch::token` and the shards, never here.
 
 mod answer;
+mod asset;
 mod clients;
+mod console;
 mod cors;
+mod demo;
+mod host;
 mod keys;
 mod login;
 mod page;
@@ -26,7 +30,7 @@ pub(crate) use route::answer;
 use crate::config::Bounds;
 use crate::quota_keeper::QuotaKeeper;
 use crate::signalling::Signalling;
-use crate::transport::{Capacity, Place};
+use crate::transport::{Capacity, Handovers, Place};
 
 /// What the services work with.
 pub(crate) struct Services {
@@ -35,7 +39,14 @@ pub(crate) struct Services {
     pub(crate) failures: LoginFailures,
     pub(crate) pepper: SecretBytes,
     pub(crate) capacity: Arc<Capacity>,
+    pub(crate) handovers: Arc<Handovers>,
     pub(crate) behind_tls_proxy: bool,
+    /// Whether this server ends TLS itself.
+    pub(crate) is_tls: bool,
+    /// Whether the softphone page is served.
+    pub(crate) has_softphone: bool,
+    /// See [`crate::Config::may_demo`].
+    pub(crate) may_demo: bool,
     pub(crate) bounds: Bounds,
 }
 

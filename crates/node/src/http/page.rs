@@ -1,16 +1,17 @@
-//! The few lines of plain text that a person with a browser finds.
+//! The few lines of plain text for a person who looks around: what is served, and what error codes mean.
 
 use axum::body::Body;
 use axum::http::Response;
 
 use super::answer::with_type;
 
-const HOME: &str = "\
+const SERVICES: &str = "\
 offhook is running.
 
 /webrtc_generate_token      gives a token to a WebRTC client (HTTP Basic; GET or POST)
 /webrtc_registered_clients  lists the clients that can be called (HTTP Basic; GET or POST)
 /sipproxy                   takes SIP over WebSocket, subprotocol sip (RFC 7118)
+/sdk/offhook.js             the browser library, an ES module (also offhook.classic.js, offhook.d.ts, resume-shim.js)
 /.well-known/jwks.json      the public keys of the tokens
 /docs/errors                what the error codes mean
 ";
@@ -23,6 +24,7 @@ Error codes of the web services
 0003      A parameter that may be given only once was given several times.
 HTTP 400  The request itself cannot be served as it is. The text says what would be right.
 HTTP 401  The login is wrong: user cloudID/username, password the account's API access key.
+HTTP 403  Demo mode is for the softphone page on this machine alone. The text says what is in the way.
 HTTP 404  There is nothing at this path.
 HTTP 405  This path does not take this method; the Allow header lists those it takes.
 HTTP 408  The body of the request did not come in time.
@@ -35,8 +37,8 @@ HTTP 500  The server has a problem of its own; its log says which.
 HTTP 503  The server is full. The Retry-After header says in how many seconds to try again.
 ";
 
-pub(super) fn home() -> Response<Body> {
-    with_type("text/plain; charset=utf-8", HOME)
+pub(super) fn services() -> Response<Body> {
+    with_type("text/plain; charset=utf-8", SERVICES)
 }
 
 pub(super) fn errors() -> Response<Body> {

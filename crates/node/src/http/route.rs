@@ -7,28 +7,49 @@ use axum::http::header::ALLOW;
 use axum::http::{HeaderValue, Method, Request, Response, StatusCode};
 
 use super::answer::{Asked, ERROR_PAGE, Fault};
-use super::{Peer, Services, clients, cors, keys, page, sip_proxy, token};
+use super::asset::{self, Asset};
+use super::{Peer, Services, clients, console, cors, demo, keys, page, sip_proxy, token};
+
+/// Where the listing of what is served is found.
+const SERVICES_PAGE: &str = "/docs/services";
 
 /// What is served.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 enum Route {
     GenerateToken,
     RegisteredClients,
     PublicKeys,
     SipProxy,
-    Home,
+    /// A file of the browser library.
+    Sdk(&'static Asset),
+    /// The softphone page, or one of its files.
+    Console(&'static Asset),
+    Settings,
+    DemoClient,
+    DemoClients,
+    Listing,
     Errors,
     Health,
 }
 
 impl Route {
-    fn find(path: &str) -> Option<Self> {
+    fn find(path: &str, has_softphone: bool) -> Option<Self> {
+        if let Some(asset) = asset::of_sdk(path) {
+            return Some(Self::Sdk(asset));
+        }
+        if let Some(asset) = asset::of_page(path).filter(|_| has_softphone) {
+            return Some(Self::Console(asset));
+        }
         Some(match path {
             "/webrtc_generate_token" => Self::GenerateToken,
             "/webrtc_registered_clients" => Self::RegisteredClients,
             "/.well-known/jwks.json" => Self::PublicKeys,
             "/sipproxy" => Self::SipProxy,
-            "/" => Self::Home,
+            "/console/settings.json" if has_softphone => Self::Settings,
+            "/demo/client" => Self::DemoClient,
+            "/demo/clients" => Self::DemoClients,
+            // At the root only where the page is not.
+            "/" | SERVICES_PAGE => Self::Listing,
             ERROR_PAGE => Self::Errors,
             "/healthz" => Self::Health,
             _ => return None,
@@ -40,8 +61,30 @@ impl Route {
         match self {
             Self::GenerateToken | Self::RegisteredClients => "GET, HEAD, POST, OPTIONS",
             Self::PublicKeys => "GET, HEAD, OPTIONS",
-            Self::Home | Self::Errors | Self::Health => "GET, HEAD",
+            Self::Sdk(_)
+            | Self::Console(_)
+            | Self::Settings
+            | Self::DemoClients
+            | Self::Listing
+            | Self::Errors
+            | Self::Health => "GET, HEAD",
+            Self::DemoClient => "POST",
             Self::SipProxy => "GET",
+        }
+    }
+
+    /// Whether pages of other origins may read the answers.
+    fn is_for_any_origin(self) -> bool {
+        match self {
+            Self::Console(_) | Self::Settings | Self::DemoClient | Self::DemoClients => false,
+            Self::GenerateToken
+            | Self::RegisteredClients
+            | Self::PublicKeys
+            | Self::SipProxy
+            | Self::Sdk(_)
+            | Self::Listing
+            | Self::Errors
+            | Self::Health => true,
         }
     }
 
@@ -62,22 +105,25 @@ pub(crate) async fn answer(
         path: request.uri().path().to_owned(),
         at: services.signalling.now().unix,
     };
-    let mut response = match dispatch(&services, &peer, &asked, request).await {
+    let route = Route::find(&asked.path, services.has_softphone);
+    let mut response = match dispatch(&services, &peer, route, request).await {
         Ok(response) => response,
         Err(fault) => fault.into_response(&asked, services.signalling.now().unix),
     };
-    cors::allow(response.headers_mut());
+    if route.is_none_or(Route::is_for_any_origin) {
+        cors::allow(response.headers_mut());
+    }
     response
 }
 
 async fn dispatch(
     services: &Arc<Services>,
     peer: &Peer,
-    asked: &Asked,
+    route: Option<Route>,
     request: Request<Body>,
 ) -> Result<Response<Body>, Fault> {
-    let Some(route) = Route::find(&asked.path) else {
-        let text = "There is nothing at this path; see / for what is served";
+    let Some(route) = route else {
+        let text = format!("There is nothing at this path; see {SERVICES_PAGE} for what is served");
         return Err(Fault::http(StatusCode::NOT_FOUND, text));
     };
     if !route.takes(request.method()) {
@@ -93,7 +139,12 @@ async fn dispatch(
         Route::RegisteredClients => clients::answer(services, peer, request).await,
         Route::PublicKeys => Ok(keys::answer(services)),
         Route::SipProxy => sip_proxy::answer(services, peer, request).await,
-        Route::Home => Ok(page::home()),
+        Route::Sdk(asset) => Ok(asset.answer(request.headers(), console::for_any_origin())),
+        Route::Console(asset) => Ok(console::answer(asset, &request)),
+        Route::Settings => Ok(console::settings(services, peer, &request)),
+        Route::DemoClient => demo::client(services, peer, request).await,
+        Route::DemoClients => demo::registered(services, peer, &request),
+        Route::Listing => Ok(page::services()),
         Route::Errors => Ok(page::errors()),
         Route::Health => Ok(page::health()),
     }

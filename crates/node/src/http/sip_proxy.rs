@@ -1,4 +1,4 @@
-//! `/sipproxy`: the door to SIP over WebSocket (RFC 7118, RFC 6455 §4.2).
+//! `/sipproxy`: the door to SIP over WebSocket (RFC 7118, RFC 6455 §4.2), plain or resumable (docs/resume.md).
 //!
 //! What must be refused is refused here, before the upgrade: clients come again after that.
 
@@ -11,11 +11,12 @@ use axum::extract::ws::{WebSocketUpgrade, rejection::WebSocketUpgradeRejection};
 use axum::http::header::{CONNECTION, SEC_WEBSOCKET_VERSION, UPGRADE};
 use axum::http::{HeaderValue, Request, Response, StatusCode};
 use switch::Counter;
+use switch::resume::SUBPROTOCOL;
 
 use super::answer::Fault;
 use super::{Peer, Services};
 use crate::signalling::random;
-use crate::transport::{Full, Place, ws};
+use crate::transport::{Full, Place, resumable, ws};
 
 pub(super) async fn answer(
     services: &Services,
@@ -26,18 +27,35 @@ pub(super) async fn answer(
     let upgrade = WebSocketUpgrade::from_request_parts(&mut parts, &())
         .await
         .map_err(|why| refusal(&why))?;
-    let upgrade = ws::bounded(upgrade.protocols(["sip"]));
-    if upgrade.selected_protocol().is_none() {
+    let window = services
+        .signalling
+        .published()
+        .snapshot
+        .settings
+        .resume_window;
+    // The first that the client offers as well; none where no session is kept.
+    let ours = if window.is_zero() {
+        &["sip"][..]
+    } else {
+        &[SUBPROTOCOL, "sip"]
+    };
+    let upgrade = ws::bounded(upgrade.protocols(ours.iter().copied()));
+    let Some(selected) = upgrade.selected_protocol() else {
         let text = "The WebSocket subprotocol must be 'sip': send Sec-WebSocket-Protocol: sip";
         return Err(Fault::http(StatusCode::BAD_REQUEST, text));
-    }
+    };
+    let is_resumable = selected == SUBPROTOCOL;
     let place = place(
         services,
         peer,
         services.client_address(peer, &parts.headers),
     )?;
     let signalling = Arc::clone(&services.signalling);
-    Ok(upgrade.on_upgrade(move |socket| ws::run(socket, signalling, place)))
+    if !is_resumable {
+        return Ok(upgrade.on_upgrade(move |socket| ws::run(socket, signalling, place)));
+    }
+    let handovers = Arc::clone(&services.handovers);
+    Ok(upgrade.on_upgrade(move |socket| resumable::enter(socket, place, signalling, handovers)))
 }
 
 /// A place among the connections, or why there is none.

@@ -2,8 +2,9 @@
 
 use axum::body::Body;
 use axum::http::{Request, Response, StatusCode};
-use switch::Counter;
+use model::Account;
 use switch::token::{AccountKeys, TokenRequest, issue};
+use switch::{Counter, Snapshot};
 
 use super::answer::{Fault, json};
 use super::parameters::Parameters;
@@ -20,6 +21,17 @@ pub(super) async fn answer(
     let account = login::check(services, peer, request.headers(), &snapshot.directory)?;
     let parameters = Parameters::read(request, services.bounds.head_time).await?;
     let wanted = TokenRequest::from_parameters(parameters.iter()).map_err(Fault::parameters)?;
+    let token = grant(services, snapshot, account, &wanted)?;
+    Ok(json(&serde_json::json!({ "token": token })))
+}
+
+/// Takes a token from the account's month, and signs it.
+pub(super) fn grant(
+    services: &Services,
+    snapshot: &Snapshot,
+    account: &Account,
+    wanted: &TokenRequest,
+) -> Result<String, Fault> {
     let key = snapshot
         .keys
         .account(account.id)
@@ -35,7 +47,7 @@ pub(super) async fn answer(
         Fault::http(StatusCode::TOO_MANY_REQUESTS, exceeded.to_string())
             .retry_after(exceeded.resets.since(now).as_secs() + 1)
     })?;
-    let token = issue(key, account, &wanted, random(), now);
+    let token = issue(key, account, wanted, random(), now);
     services.signalling.counters.add(Counter::TokenIssued);
-    Ok(json(&serde_json::json!({ "token": token })))
+    Ok(token)
 }

@@ -1,7 +1,8 @@
 //! How many connections there may be: in all, and from one address.
 //!
 //! A connection takes its place when it is accepted and gives it back when its last task ends. Behind a proxy its
-//! address is known, and counted, only with its request.
+//! address is known, and counted, only with its request. A session that waits for its client has no connection: it takes
+//! a place of another kind, of which there are as many.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -27,7 +28,15 @@ pub(crate) struct Capacity {
     bounds: Bounds,
     taken: AtomicUsize,
     by_address: Mutex<HashMap<IpAddr, usize>>,
+    waiting: Mutex<Waiting>,
     stopping: watch::Sender<bool>,
+}
+
+/// Sessions that wait for their clients.
+#[derive(Debug, Default)]
+struct Waiting {
+    taken: usize,
+    by_address: HashMap<IpAddr, usize>,
 }
 
 /// One of them; dropping it gives it back.
@@ -47,6 +56,7 @@ impl Capacity {
             bounds,
             taken: AtomicUsize::new(0),
             by_address: Mutex::default(),
+            waiting: Mutex::default(),
             stopping,
         }
     }
@@ -106,10 +116,27 @@ impl Capacity {
         self.taken.load(Ordering::Relaxed)
     }
 
+    /// Sessions that wait for their clients.
+    pub(crate) fn waiting(&self) -> usize {
+        lock(&self.waiting).taken
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
-        self.by_address
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        lock(&self.by_address)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Takes one from an address's number.
+fn leave(by_address: &mut HashMap<IpAddr, usize>, address: IpAddr) {
+    if let Entry::Occupied(mut count) = by_address.entry(address) {
+        *count.get_mut() -= 1;
+        if *count.get() == 0 {
+            count.remove();
+        }
     }
 }
 
@@ -117,6 +144,25 @@ impl Place {
     /// Turns true when the node stops.
     pub(crate) fn stopping(&self) -> watch::Receiver<bool> {
         self.stopping.clone()
+    }
+
+    /// A place to wait in for the session of a connection that is lost, if there is room.
+    pub(crate) fn wait(&self) -> Option<WaitingPlace> {
+        let bounds = self.capacity.bounds;
+        let address = self.address?;
+        let mut waiting = lock(&self.capacity.waiting);
+        let of_address = waiting.by_address.get(&address).copied().unwrap_or(0);
+        if waiting.taken >= bounds.connections || of_address >= bounds.connections_per_address {
+            return None;
+        }
+        waiting.taken += 1;
+        *waiting.by_address.entry(address).or_default() += 1;
+        drop(waiting);
+        Some(WaitingPlace {
+            capacity: Arc::clone(&self.capacity),
+            address,
+            _stopping: self.stopping(),
+        })
     }
 
     fn with_address(mut self, address: IpAddr, room: usize) -> Result<Self, Full> {
@@ -139,15 +185,26 @@ impl Drop for Place {
         if self.counts {
             self.capacity.taken.fetch_sub(1, Ordering::Relaxed);
         }
-        let Some(address) = self.address else {
-            return;
-        };
-        if let Entry::Occupied(mut count) = self.capacity.lock().entry(address) {
-            *count.get_mut() -= 1;
-            if *count.get() == 0 {
-                count.remove();
-            }
+        if let Some(address) = self.address {
+            leave(&mut self.capacity.lock(), address);
         }
+    }
+}
+
+/// Where a session waits for its client; dropping it gives it back.
+#[derive(Debug)]
+pub(crate) struct WaitingPlace {
+    capacity: Arc<Capacity>,
+    address: IpAddr,
+    /// The node waits until the last of these is dropped.
+    _stopping: watch::Receiver<bool>,
+}
+
+impl Drop for WaitingPlace {
+    fn drop(&mut self) {
+        let mut waiting = lock(&self.capacity.waiting);
+        waiting.taken -= 1;
+        leave(&mut waiting.by_address, self.address);
     }
 }
 
@@ -194,6 +251,32 @@ mod tests {
             assert_eq!(capacity.taken(), 0);
             assert!(capacity.lock().is_empty());
         }
+    }
+
+    #[test]
+    fn sessions_that_wait_have_the_bounds_of_connections_and_places_of_their_own() {
+        let (one, other) = (IpAddr::from([192, 0, 2, 1]), IpAddr::from([192, 0, 2, 2]));
+        let capacity = capacity(2, 1);
+        let accept = |address| {
+            let place = Arc::new(capacity.accept(Some(address)).unwrap());
+            capacity.upgrade(&place, address)
+        };
+        let lost = accept(one).unwrap();
+        let first = lost.wait().unwrap();
+        assert!(lost.wait().is_none(), "the address is full");
+        drop(lost);
+        // What waits takes no connection's place.
+        let again = accept(one).unwrap();
+        let elsewhere = accept(other).unwrap();
+        let second = elsewhere.wait().unwrap();
+        drop(elsewhere);
+        let third = accept(IpAddr::from([192, 0, 2, 3])).unwrap();
+        assert!(third.wait().is_none(), "the node is full");
+        assert_eq!(capacity.waiting(), 2);
+        drop((first, second));
+        assert!(again.wait().is_some());
+        assert_eq!(capacity.waiting(), 0);
+        assert!(lock(&capacity.waiting).by_address.is_empty());
     }
 
     #[test]

@@ -1,9 +1,12 @@
-//! Sockets: accepting them, TLS on them, SIP over WebSocket in them, and how many there may be.
+//! Sockets: accepting them, TLS on them, SIP over WebSocket in them, sessions that outlive them, and how many there may be.
 
 mod capacity;
+mod handover;
 mod listener;
+pub(crate) mod resumable;
 pub(crate) mod tls;
 pub(crate) mod ws;
 
 pub(crate) use capacity::{Capacity, Full, Place};
+pub(crate) use handover::Handovers;
 pub(crate) use listener::{Listener, accept};

@@ -18,11 +18,13 @@ use tokio::time::Sleep;
 use super::Place;
 use crate::outbox::{Outbox, Outgoing};
 use crate::signalling::{Session, Signalling};
+use crate::telemetry::Counters;
 
 /// Buffers of an idle connection; the usual 128 KiB would be most of its memory.
 const BUFFER_BYTES: usize = 4096;
-/// One byte more than a message may have, so that the edge sees that it is too large.
-const FRAME_BYTES: usize = limits::MESSAGE_BYTES + 1;
+/// One byte more than a message may have, so that the edge sees that it is too large; and room for the head that a
+/// resumable session puts before it: two numbers of 16 digits, a space and a line end.
+const FRAME_BYTES: usize = limits::MESSAGE_BYTES + 1 + 2 * 16 + 3;
 
 /// An upgrade to a WebSocket with our bounds.
 pub(crate) fn bounded(upgrade: WebSocketUpgrade) -> WebSocketUpgrade {
@@ -36,7 +38,7 @@ pub(crate) fn bounded(upgrade: WebSocketUpgrade) -> WebSocketUpgrade {
 
 /// How a connection ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Ending {
+pub(super) enum Ending {
     /// The peer said goodbye.
     Closed,
     /// It is gone, or takes nothing any more.
@@ -116,7 +118,7 @@ impl Conversation {
                 Ok(())
             }
             Some(Ok(Message::Close(_))) => Err(Ending::Closed),
-            Some(Err(error)) => Err(self.broken(error)),
+            Some(Err(error)) => Err(broken(error, &self.session.signalling.counters)),
             None => Err(Ending::Lost),
         }
     }
@@ -196,29 +198,29 @@ impl Conversation {
         }
     }
 
-    /// What to do about a frame that could not be read.
-    fn broken(&self, error: Error) -> Ending {
-        use tungstenite::Error as Broken;
-        use tungstenite::error::ProtocolError::ResetWithoutClosingHandshake;
-
-        let error = error.into_inner().downcast().map(|error| *error);
-        if matches!(error, Ok(Broken::Capacity(_))) {
-            self.count(Some(Counter::TooLarge));
-            Ending::Close(Closing::TOO_LARGE)
-        } else if matches!(error, Ok(Broken::Utf8(_))) {
-            Ending::Close(NOT_UTF8)
-        } else if matches!(&error, Ok(Broken::Protocol(what)) if *what != ResetWithoutClosingHandshake)
-        {
-            Ending::Close(BROKEN_FRAME)
-        } else {
-            Ending::Lost
-        }
-    }
-
     fn count(&self, counter: Option<Counter>) {
         if let Some(counter) = counter {
             self.session.signalling.counters.add(counter);
         }
+    }
+}
+
+/// What to do about a frame that could not be read.
+pub(super) fn broken(error: Error, counters: &Counters) -> Ending {
+    use tungstenite::Error as Broken;
+    use tungstenite::error::ProtocolError::ResetWithoutClosingHandshake;
+
+    let error = error.into_inner().downcast().map(|error| *error);
+    if matches!(error, Ok(Broken::Capacity(_))) {
+        counters.add(Counter::TooLarge);
+        Ending::Close(Closing::TOO_LARGE)
+    } else if matches!(error, Ok(Broken::Utf8(_))) {
+        Ending::Close(NOT_UTF8)
+    } else if matches!(&error, Ok(Broken::Protocol(what)) if *what != ResetWithoutClosingHandshake)
+    {
+        Ending::Close(BROKEN_FRAME)
+    } else {
+        Ending::Lost
     }
 }
 
@@ -255,7 +257,7 @@ fn to_frame(message: Vec<u8>) -> Message {
 }
 
 /// Says goodbye in the way that the ending asks for, and reads until the peer has heard it.
-async fn farewell(mut socket: WebSocket, ending: Ending) {
+pub(super) async fn farewell(mut socket: WebSocket, ending: Ending) {
     match ending {
         Ending::Lost => return,
         // Reading on sends the answer to the peer's goodbye.

@@ -72,17 +72,13 @@ impl Ask<'_> {
     }
 
     pub(crate) async fn send_over(self, mut stream: impl AsyncRead + AsyncWrite + Unpin) -> Answer {
-        let mut request = format!(
-            "{} {} HTTP/1.1\r\nHost: ws.example.com\r\n",
-            self.method, self.target
-        );
+        let mut request = format!("{} {} HTTP/1.1\r\n", self.method, self.target);
         request.extend(self.headers.iter().map(String::as_str));
-        if !self
-            .headers
-            .iter()
-            .any(|header| header.starts_with("Connection:"))
-        {
-            request.push_str("Connection: close\r\n");
+        for (name, value) in [("Host", "ws.example.com"), ("Connection", "close")] {
+            let is_given = |header: &String| header.starts_with(&format!("{name}:"));
+            if !self.headers.iter().any(is_given) {
+                request.push_str(&format!("{name}: {value}\r\n"));
+            }
         }
         if self.method == "POST" {
             let length = self.announced.unwrap_or(self.body.len());

@@ -2,12 +2,17 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that meets the unexpected ends")]
 
+mod console;
 mod control;
+mod demo;
 mod http;
 mod login;
 mod quota;
+mod resume;
+mod resume_end;
 mod server;
 mod sip_proxy;
 mod stop;
 mod tls;
 mod web_services;
+mod words;

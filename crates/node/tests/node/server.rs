@@ -156,7 +156,12 @@ pub(crate) async fn until(condition: impl AsyncFn() -> bool) {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), waiting)
+    in_time(waiting).await;
+}
+
+/// Waits for what must come, not for ever.
+pub(crate) async fn in_time<T>(awaited: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(20), awaited)
         .await
-        .expect("the condition comes true");
+        .expect("it comes in time")
 }

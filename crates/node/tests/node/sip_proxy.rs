@@ -12,18 +12,14 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use crate::http::{Ask, get};
-use crate::server::{Server, Site, until};
+use crate::server::{Server, Site, in_time, until};
+use crate::words::{SDP, Words, answer, ended};
 
 /// One client of the account, on a connection of its own.
 pub(crate) struct Client<S> {
     pub(crate) socket: WebSocketStream<S>,
-    name: String,
-    domain: String,
-    cseq: u32,
+    pub(crate) words: Words,
 }
-
-const SDP: &str =
-    "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\n";
 
 impl Client<TcpStream> {
     pub(crate) async fn connect(site: &Site, server: &Server, name: &str) -> Self {
@@ -50,31 +46,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
             .insert("Sec-WebSocket-Protocol", "sip".parse().unwrap());
         let (socket, answer) = tokio_tungstenite::client_async(request, stream).await?;
         assert_eq!(answer.headers()["Sec-WebSocket-Protocol"], "sip");
-        let domain = format!(
-            "{}.webrtc-1-2-0.aculabcloud.net",
-            site.account.webrtc_access_key
-        );
         Ok(Self {
             socket,
-            name: name.to_owned(),
-            domain,
-            cseq: 1,
+            words: Words::of(site, name),
         })
-    }
-
-    fn address_of(&self, name: &str) -> String {
-        format!("sip:{name}@{}", self.domain)
-    }
-
-    fn request(&mut self, method: &str, uri: &str, to: &str, extra: &str, body: &str) -> String {
-        self.cseq += 1;
-        let (name, cseq, from) = (&self.name, self.cseq, self.address_of(&self.name));
-        format!(
-            "{method} {uri} SIP/2.0\r\nVia: SIP/2.0/WSS {name}.invalid;branch=z9hG4bK{method}{cseq}\r\n\
-             Max-Forwards: 70\r\nTo: <{to}>\r\nFrom: <{from}>;tag={name}{cseq}\r\nCall-ID: {method}-{name}{cseq}\r\n\
-             CSeq: {cseq} {method}\r\n{extra}Content-Length: {}\r\n\r\n{body}",
-            body.len()
-        )
     }
 
     pub(crate) async fn say(&mut self, text: String) {
@@ -84,8 +59,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     /// The next SIP message.
     pub(crate) async fn hear(&mut self) -> String {
         loop {
-            let frame = self.socket.next().await.expect("the connection is open");
-            let frame = frame.unwrap();
+            let frame = in_time(self.socket.next()).await;
+            let frame = frame.expect("the connection is open").unwrap();
             if let Message::Text(text) = frame {
                 return text.as_str().to_owned();
             }
@@ -94,25 +69,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     }
 
     pub(crate) async fn register(&mut self, token: &str) -> String {
-        let (uri, to) = (format!("sip:{}", self.domain), self.address_of(&self.name));
-        let contact = format!(
-            "<sip:contact@{}.invalid;transport=ws>;expires=600",
-            self.name
-        );
-        let extra = format!("Authorization: Bearer {token}\r\nContact: {contact}\r\n");
-        let register = self.request("REGISTER", &uri, &to, &extra, "");
+        let register = self.words.register(token);
         self.say(register).await;
         self.hear().await
     }
 
     pub(crate) async fn options(&mut self) -> String {
-        let options = self.request(
-            "OPTIONS",
-            "sip:webrtc-1-2-0.aculabcloud.net",
-            "sip:webrtc-1-2-0.aculabcloud.net",
-            "",
-            "",
-        );
+        let options = self.words.options();
         self.say(options).await;
         self.hear().await
     }
@@ -122,37 +85,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     }
 
     async fn invite_with(&mut self, token: &str, callee: &str, sdp: &str) {
-        let uri = self.address_of(callee);
-        let contact = format!("<sip:contact@{}.invalid;transport=ws;ob>", self.name);
-        let extra = format!(
-            "Authorization: Bearer {token}\r\nContact: {contact}\r\nContent-Type: application/sdp\r\n"
-        );
-        let invite = self.request("INVITE", &uri, &uri, &extra, sdp);
+        let invite = self.words.invite(token, callee, sdp);
         self.say(invite).await;
     }
 
     /// Says that it rings: only now may the call be cancelled (RFC 3261 §9.1).
     pub(crate) async fn ring(&mut self, invite: &str) {
-        let repeated = ["Via: ", "From: ", "Call-ID: ", "CSeq: "];
-        let rows = invite
-            .lines()
-            .filter(|row| repeated.iter().any(|name| row.starts_with(name)));
-        let mut ringing = "SIP/2.0 180 Ringing\r\n".to_owned();
-        ringing.extend(rows.flat_map(|row| [row, "\r\n"]));
-        let to = invite.lines().find(|row| row.starts_with("To: ")).unwrap();
-        ringing.push_str(&format!("{to};tag=callee\r\nContent-Length: 0\r\n\r\n"));
-        self.say(ringing).await;
+        self.say(answer(invite, "180 Ringing", "", "")).await;
     }
 
     /// Reads to the end; the server's reason, if it gave one.
     pub(crate) async fn ended(&mut self) -> Option<CloseFrame> {
-        let mut reason = None;
-        while let Some(Ok(message)) = self.socket.next().await {
-            if let Message::Close(frame) = message {
-                reason = frame;
-            }
-        }
-        reason
+        ended(&mut self.socket).await
     }
 }
 
@@ -298,13 +242,7 @@ async fn binary_frames_and_keep_alives_are_taken() {
     let site = Site::new().await;
     let server = site.serve().await;
     let mut bob = Client::connect(&site, &server, "bob").await;
-    let options = bob.request(
-        "OPTIONS",
-        "sip:webrtc-1-2-0.aculabcloud.net",
-        "sip:webrtc-1-2-0.aculabcloud.net",
-        "",
-        "",
-    );
+    let options = bob.words.options();
     bob.socket
         .send(Message::binary(options.into_bytes()))
         .await

@@ -350,7 +350,7 @@ async fn people_and_probes_find_something() {
     let site = Site::new().await;
     let server = site.serve().await;
     for (target, word) in [
-        ("/", "offhook is running"),
+        ("/docs/services", "offhook is running"),
         ("/healthz", "ok"),
         ("/docs/errors", "0003"),
     ] {

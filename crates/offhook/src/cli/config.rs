@@ -158,6 +158,9 @@ pub(crate) struct Effective {
     behind_tls_proxy: Sourced<bool>,
     domains: Sourced<Vec<String>>,
     no_answer_s: Sourced<u64>,
+    resume_s: Sourced<u64>,
+    softphone: Sourced<bool>,
+    demo: Sourced<bool>,
 }
 
 impl Effective {
@@ -175,8 +178,15 @@ impl Effective {
             no_answer_s: layers.parse(
                 &Key::NO_ANSWER_S,
                 limits::NO_ANSWER_TIME.as_secs(),
-                parse_no_answer,
+                parse_seconds,
             )?,
+            resume_s: layers.parse(
+                &Key::RESUME_S,
+                limits::RESUME_WINDOW.as_secs(),
+                parse_seconds,
+            )?,
+            softphone: layers.parse(&Key::SOFTPHONE, true, parse_switch)?,
+            demo: layers.parse(&Key::DEMO, true, parse_switch)?,
         })
     }
 
@@ -202,6 +212,9 @@ impl Effective {
             behind_tls_proxy: self.behind_tls_proxy.value,
             domains: self.domains.value.clone(),
             no_answer_s: self.no_answer_s.value,
+            resume_s: self.resume_s.value,
+            softphone: self.softphone.value,
+            demo: self.demo.value,
             ..node::Config::default()
         };
         config.check().map_err(|fault| self.refused(fault))?;
@@ -217,6 +230,7 @@ impl Effective {
             ConfigFault::OpenWithoutTls(_) => &self.listen.source,
             ConfigFault::TlsTwice => &self.behind_tls_proxy.source,
             ConfigFault::NoAnswer(_) => &self.no_answer_s.source,
+            ConfigFault::Resume(_) => &self.resume_s.source,
             ConfigFault::Domain(_) => &self.domains.source,
             ConfigFault::Shards(_) => &Source::Default,
         };
@@ -264,6 +278,17 @@ impl Effective {
                 self.no_answer_s.value.to_string(),
                 &self.no_answer_s.source,
             ),
+            (
+                Key::RESUME_S,
+                self.resume_s.value.to_string(),
+                &self.resume_s.source,
+            ),
+            (
+                Key::SOFTPHONE,
+                self.softphone.value.to_string(),
+                &self.softphone.source,
+            ),
+            (Key::DEMO, self.demo.value.to_string(), &self.demo.source),
         ]
     }
 
@@ -277,6 +302,9 @@ impl Effective {
             "behind_tls_proxy": with(json!(self.behind_tls_proxy.value), &self.behind_tls_proxy.source),
             "domains": with(json!(self.domains.value), &self.domains.source),
             "no_answer_s": with(json!(self.no_answer_s.value), &self.no_answer_s.source),
+            "resume_s": with(json!(self.resume_s.value), &self.resume_s.source),
+            "softphone": with(json!(self.softphone.value), &self.softphone.source),
+            "demo": with(json!(self.demo.value), &self.demo.source),
         })
     }
 }
@@ -348,7 +376,7 @@ fn parse_domains(text: &str) -> Result<Vec<String>, String> {
         .collect())
 }
 
-fn parse_no_answer(text: &str) -> Result<u64, String> {
+fn parse_seconds(text: &str) -> Result<u64, String> {
     text.parse()
         .map_err(|_| "it must be a whole number of seconds".to_owned())
 }
@@ -446,6 +474,9 @@ mod tests {
             ("OFFHOOK_TLS_KEY", "k.pem", "--tls-cert FILE"),
             ("OFFHOOK_NO_ANSWER", "0", "from 1 to 3600"),
             ("OFFHOOK_NO_ANSWER", "soon", "whole number of seconds"),
+            ("OFFHOOK_RESUME", "601", "from 0 to 600"),
+            ("OFFHOOK_SOFTPHONE", "off", "true or false"),
+            ("OFFHOOK_DEMO", "on", "true or false"),
             ("OFFHOOK_BEHIND_TLS_PROXY", "maybe", "true or false"),
             ("OFFHOOK_DOMAIN", "https://example.com", "calls.example.com"),
             ("OFFHOOK_DOMAIN", "a..b", "calls.example.com"),

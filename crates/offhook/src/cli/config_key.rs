@@ -5,7 +5,7 @@
 use clap::Args;
 
 /// What can be configured by a file; flags and environment have the same words.
-pub(crate) const KEYS: [Key; 7] = [
+pub(crate) const KEYS: [Key; 10] = [
     Key::DATA,
     Key::LISTEN,
     Key::TLS_CERT,
@@ -13,6 +13,9 @@ pub(crate) const KEYS: [Key; 7] = [
     Key::BEHIND_TLS_PROXY,
     Key::DOMAINS,
     Key::NO_ANSWER_S,
+    Key::RESUME_S,
+    Key::SOFTPHONE,
+    Key::DEMO,
 ];
 
 /// One thing that can be configured, by its names.
@@ -95,6 +98,27 @@ impl Key {
         form: Form::Number,
         example: "60",
     };
+    pub(crate) const RESUME_S: Self = Self {
+        name: "resume_s",
+        flag: "--resume",
+        variable: "OFFHOOK_RESUME",
+        form: Form::Number,
+        example: "60",
+    };
+    pub(crate) const SOFTPHONE: Self = Self {
+        name: "softphone",
+        flag: "--softphone",
+        variable: "OFFHOOK_SOFTPHONE",
+        form: Form::Switch,
+        example: "false",
+    };
+    pub(crate) const DEMO: Self = Self {
+        name: "demo",
+        flag: "--demo",
+        variable: "OFFHOOK_DEMO",
+        form: Form::Switch,
+        example: "false",
+    };
 }
 
 /// The flags of `offhook serve`, as they were typed.
@@ -118,6 +142,15 @@ pub(crate) struct ServeFlags {
     /// How long a called client may ring [env: OFFHOOK_NO_ANSWER] [default: 60]
     #[arg(long, value_name = "SECONDS")]
     pub(crate) no_answer: Option<String>,
+    /// How long a lost client may come back to its calls; 0: not at all [env: OFFHOOK_RESUME] [default: 60]
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) resume: Option<String>,
+    /// Serve the softphone page at / [env: OFFHOOK_SOFTPHONE] [default: true]
+    #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(crate) softphone: Option<String>,
+    /// On loopback, give tokens of the demo account to whoever asks from this machine [env: OFFHOOK_DEMO] [default: true]
+    #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(crate) demo: Option<String>,
 }
 
 impl ServeFlags {
@@ -134,6 +167,9 @@ impl ServeFlags {
                 self.domains
             },
             no_answer: self.no_answer.or(weaker.no_answer),
+            resume: self.resume.or(weaker.resume),
+            softphone: self.softphone.or(weaker.softphone),
+            demo: self.demo.or(weaker.demo),
         }
     }
 
@@ -153,6 +189,9 @@ impl ServeFlags {
             "behind_tls_proxy" => self.behind_tls_proxy.clone(),
             "domains" if !self.domains.is_empty() => Some(self.domains.join(",")),
             "no_answer_s" => self.no_answer.clone(),
+            "resume_s" => self.resume.clone(),
+            "softphone" => self.softphone.clone(),
+            "demo" => self.demo.clone(),
             // `--data` stands beside these flags: every command has it.
             _ => None,
         }

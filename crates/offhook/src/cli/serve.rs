@@ -28,6 +28,8 @@ async fn serve(config: node::Config) -> Result<(), Failure> {
         let demo = Arc::clone(&demo);
         move || demo.lock().unwrap_or_else(PoisonError::into_inner).take()
     };
+    let has_demo =
+        config.softphone && config.may_demo() && provision::has_demo_account(&store, now()).await?;
     let scheme = if config.tls.is_some() {
         "https"
     } else {
@@ -39,8 +41,11 @@ async fn serve(config: node::Config) -> Result<(), Failure> {
             let demo = take_demo()
                 .map(|demo| demo_text(&demo, Some((scheme, bound))))
                 .unwrap_or_default();
+            let invitation = if has_demo { TWO_TABS } else { "" };
             // Without a reader there is nobody to tell; the server serves all the same.
-            let _ = print(format!("{demo}offhook serves {scheme}://{bound}"));
+            let _ = print(format!(
+                "{demo}{invitation}offhook serves {scheme}://{bound}"
+            ));
         }
     };
     let served = node::serve(config, store, ready).await;
@@ -49,6 +54,9 @@ async fn serve(config: node::Config) -> Result<(), Failure> {
     }
     Ok(served?)
 }
+
+/// Stands above the address.
+const TWO_TABS: &str = "Open this address in two browser tabs, make a demo client in each, and call one from the other:\n";
 
 /// What a newcomer needs first; ends with a line break.
 fn demo_text(demo: &Created, serving: Option<(&str, SocketAddr)>) -> String {

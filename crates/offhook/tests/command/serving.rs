@@ -8,6 +8,8 @@ use serde_json::Value;
 use crate::harness::{Folder, finish};
 
 const SERVE: &str = "serve --listen 127.0.0.1:0";
+/// What every start says where the page can make demo clients.
+const TWO_TABS: &str = "Open this address in two browser tabs, make a demo client in each, and call one from the other:\n";
 
 fn words_after<'a>(text: &'a str, label: &str) -> &'a str {
     let line = text.lines().find(|line| line.starts_with(label)).unwrap();
@@ -50,7 +52,7 @@ fn the_first_start_makes_a_demo_account_and_says_once_how_to_use_it() {
     let key = key.to_owned();
     assert!(server.stop().success());
     let again = folder.serve(SERVE);
-    assert_eq!(again.greeting, "");
+    assert_eq!(again.greeting, TWO_TABS);
     assert_eq!(again.token_status(&login, &key), 200);
 }
 
@@ -62,6 +64,21 @@ fn a_store_with_an_account_gets_no_demo() {
     assert_eq!(server.greeting, "");
     assert_eq!(server.token_status("1-2-0/a@b.c", &key), 200);
     assert_eq!(folder.json("account list").as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn two_tabs_are_spoken_of_only_where_they_find_something() {
+    let folder = Folder::new();
+    assert!(folder.serve(SERVE).greeting.ends_with(TWO_TABS));
+    for flag in ["--softphone=false", "--demo=false", "--behind-tls-proxy"] {
+        assert_eq!(
+            folder.serve(&format!("{SERVE} {flag}")).greeting,
+            "",
+            "{flag}"
+        );
+    }
+    folder.ok("account disable 1-2-0/demo@example.com");
+    assert_eq!(folder.serve(SERVE).greeting, "");
 }
 
 #[test]
@@ -137,7 +154,7 @@ fn two_servers_cannot_share_a_folder_and_a_killed_one_leaves_it_free() {
     // Killed, not asked to stop.
     drop(server);
     let next = folder.serve(SERVE);
-    assert_eq!(next.greeting, "");
+    assert_eq!(next.greeting, TWO_TABS);
     folder.ok("clients list");
 }
 

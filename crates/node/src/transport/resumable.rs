@@ -1,0 +1,450 @@
+//! Resumable signalling (docs/resume.md): one task for each session, which outlives the sockets of its client.
+//!
+//! Reads the first frame of a socket; then the session's own task carries messages both ways, numbered and kept by
+//! `switch::resume`, and waits for the next socket when one is lost. Its shard is told once, when the session ends. Never
+//! decides what a number or a credential is worth.
+
+use std::collections::VecDeque;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use axum::Error;
+use axum::extract::ws::{Message, Utf8Bytes, WebSocket};
+use bytes::Bytes;
+use futures_util::Sink;
+use model::limits;
+use switch::edge::{Flow, Liveness, Verdict};
+use switch::resume::{GONE, Incoming, Opening, Session as Numbers};
+use switch::{Closing, Counter};
+use tokio::time::{Instant, Sleep, sleep_until, timeout, timeout_at};
+
+use super::Place;
+use super::handover::{Arrival, Handovers, Ticket};
+use super::ws::{Ending, broken, farewell};
+use crate::outbox::Outgoing;
+use crate::shutdown::raised;
+use crate::signalling::{Session, Signalling};
+
+/// Serves a socket whose client speaks `sip-resume`: begins a session, or hands the socket to the one that it names.
+pub(crate) async fn enter(
+    mut socket: WebSocket,
+    place: Arc<Place>,
+    signalling: Arc<Signalling>,
+    handovers: Arc<Handovers>,
+) {
+    let mut stopping = place.stopping();
+    let first = tokio::select! {
+        biased;
+        () = raised(&mut stopping) => Err(Ending::Close(Closing::STOPPING)),
+        first = timeout(limits::INTRODUCTION_TIME, first_frame(&mut socket, &signalling)) => {
+            first.unwrap_or(Err(Ending::Close(Closing::NO_INTRODUCTION)))
+        }
+    };
+    let first = match first {
+        Ok(first) => first,
+        Err(ending) => return part(socket, ending).await,
+    };
+    match Opening::parse(&first) {
+        Ok(Opening::Open) => {
+            let line = Line::new(socket, place);
+            // In a task of its own: what it took to get here is not kept for as long.
+            tokio::spawn(Life::begin(&signalling, &handovers).run(line));
+        }
+        Ok(Opening::Resume {
+            credential,
+            received,
+        }) => {
+            if let Some(socket) = handovers.resume(credential, received, socket, place) {
+                signalling.counters.add(Counter::ResumeRefused);
+                drop(signalling);
+                refuse(socket).await;
+            }
+        }
+        Err(_) => part(socket, Ending::Close(Closing::BROKEN_SESSION)).await,
+    }
+}
+
+/// The first frame that is none of the WebSocket's own.
+async fn first_frame(socket: &mut WebSocket, signalling: &Signalling) -> Result<Bytes, Ending> {
+    loop {
+        match socket.recv().await {
+            Some(Ok(Message::Text(text))) => return Ok(text.into()),
+            Some(Ok(Message::Binary(bytes))) => return Ok(bytes),
+            Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+            Some(Ok(Message::Close(_))) => return Err(Ending::Closed),
+            Some(Err(error)) => return Err(broken(error, &signalling.counters)),
+            None => return Err(Ending::Lost),
+        }
+    }
+}
+
+/// Says that there is no such session.
+async fn refuse(mut socket: WebSocket) {
+    let gone = async {
+        let told = socket.send(Message::Text(Utf8Bytes::from_static(GONE)));
+        if told.await.is_ok() {
+            farewell(socket, Ending::Close(Closing::GONE)).await;
+        }
+    };
+    let _ = timeout(limits::FAREWELL_TIME, gone).await;
+}
+
+async fn part(socket: WebSocket, ending: Ending) {
+    let _ = timeout(limits::FAREWELL_TIME, farewell(socket, ending)).await;
+}
+
+/// A session, on whatever socket.
+struct Life {
+    session: Session,
+    flow: Flow,
+    numbers: Numbers,
+    ticket: Ticket,
+    /// Why it will be closed when its last messages are written.
+    closing: Option<Closing>,
+    /// What its next socket is told first.
+    welcome: Bytes,
+}
+
+/// How waiting for the client ended without it.
+enum Over {
+    Expired,
+    Ended(Ending),
+}
+
+impl Life {
+    fn begin(signalling: &Arc<Signalling>, handovers: &Arc<Handovers>) -> Box<Self> {
+        let session = signalling.open();
+        let window = signalling.published().snapshot.settings.resume_window;
+        let mut numbers = Numbers::new(window);
+        let (ticket, credential) = handovers.open(session.connection);
+        Box::new(Self {
+            flow: Flow::resumable(session.connection, signalling.now()),
+            welcome: numbers.welcome(&credential),
+            session,
+            numbers,
+            ticket,
+            closing: None,
+        })
+    }
+
+    /// From socket to socket, to its end.
+    async fn run(mut self: Box<Self>, mut line: Box<Line>) {
+        loop {
+            line.welcome(std::mem::take(&mut self.welcome), &self.numbers);
+            let arrival = match self.go_on(&mut line).await {
+                Ok(arrival) => arrival,
+                Err(ending @ (Ending::Closed | Ending::Close(_))) => {
+                    return self.end(Some(line), ending).await;
+                }
+                // What was to be written last cannot be.
+                Err(Ending::Lost) if self.closing.is_some() => {
+                    return self.end(None, Ending::Lost).await;
+                }
+                Err(Ending::Lost) => {
+                    let Some(_waiting) = line.place.wait() else {
+                        self.count(Counter::SessionNotKept);
+                        return self.end(None, Ending::Lost).await;
+                    };
+                    drop(line);
+                    match self.wait().await {
+                        Ok(arrival) => arrival,
+                        Err(Over::Ended(ending)) => return self.end(None, ending).await,
+                        Err(Over::Expired) => {
+                            self.count(Counter::SessionExpired);
+                            self.session.expires(self.numbers.window());
+                            return self.end(None, Ending::Lost).await;
+                        }
+                    }
+                }
+            };
+            // A socket that was there before is dropped here, whatever was on its way in it.
+            line = Line::new(arrival.socket, arrival.place);
+            if self.numbers.resumed(arrival.received).is_err() {
+                let ending = Ending::Close(Closing::BROKEN_SESSION);
+                return self.end(Some(line), ending).await;
+            }
+            self.welcome = self.numbers.welcome(&arrival.credential);
+            self.flow.resumed(self.session.signalling.now());
+            self.count(Counter::SessionResumed);
+        }
+    }
+
+    /// Carries messages until the client is there on another socket, or this one is lost, or the session ends.
+    async fn go_on(&mut self, line: &mut Line) -> Result<Box<Arrival>, Ending> {
+        let clock = self.session.signalling.clock;
+        let mut timer = pin!(sleep_until(clock.deadline(self.flow.poll_timeout())));
+        loop {
+            let is_written = line.is_written();
+            if is_written && let Some(why) = self.closing {
+                return Err(Ending::Close(why));
+            }
+            let step = tokio::select! {
+                biased;
+                arrival = self.ticket.arrival(), if self.closing.is_none() => {
+                    return Ok(arrival);
+                }
+                outgoing = self.session.outbox.next(), if self.closing.is_none() => {
+                    self.take(outgoing, line)
+                }
+                moved = line.go_on() => match moved {
+                    Ok(Moved::Out) => Ok(()),
+                    Ok(Moved::In(frame)) => self.read(frame, line),
+                    Err(ending) => Err(ending),
+                },
+                () = timer.as_mut(), if is_written => self.time(timer.as_mut(), line),
+            };
+            step?;
+        }
+    }
+
+    /// Keeps what comes for the client, until it is there or its time is over.
+    async fn wait(&mut self) -> Result<Box<Arrival>, Over> {
+        let signalling = Arc::clone(&self.session.signalling);
+        let now = signalling.now().mono;
+        self.numbers.lost(now);
+        let until = self.numbers.poll_timeout().unwrap_or(now);
+        let mut timer = pin!(sleep_until(signalling.clock.deadline(until)));
+        loop {
+            tokio::select! {
+                biased;
+                arrival = self.ticket.arrival() => return Ok(arrival),
+                outgoing = self.session.outbox.next() => match outgoing {
+                    Outgoing::Message(message) => {
+                        self.number(&message).map_err(Over::Ended)?;
+                    }
+                    Outgoing::Close(why) => return Err(Over::Ended(Ending::Close(why))),
+                },
+                () = timer.as_mut() => return Err(Over::Expired),
+            }
+        }
+    }
+
+    /// Nobody can come back any more, and its shard is told; then the client is, if it is there.
+    async fn end(self: Box<Self>, line: Option<Box<Line>>, ending: Ending) {
+        let Self {
+            session, ticket, ..
+        } = *self;
+        tracing::debug!(
+            connection = session.connection.0,
+            ?ending,
+            "a session ended"
+        );
+        drop(ticket);
+        drop(session);
+        if let Some(line) = line {
+            part(line.socket, ending).await;
+        }
+    }
+
+    fn read(&mut self, frame: Frame, line: &mut Line) -> Result<(), Ending> {
+        match frame {
+            Some(Ok(Message::Text(text))) => self.frame(text.as_bytes(), line),
+            Some(Ok(Message::Binary(bytes))) => self.frame(&bytes, line),
+            Some(Ok(Message::Ping(_))) => self.pace(),
+            Some(Ok(Message::Pong(_))) => {
+                self.flow.alive(self.session.signalling.now());
+                Ok(())
+            }
+            Some(Ok(Message::Close(_))) => Err(Ending::Closed),
+            Some(Err(error)) => Err(broken(error, &self.session.signalling.counters)),
+            None => Err(Ending::Lost),
+        }
+    }
+
+    fn frame(&mut self, frame: &[u8], line: &mut Line) -> Result<(), Ending> {
+        if self.numbers.confirms() {
+            self.ticket.confirm();
+        }
+        match self.numbers.incoming(frame) {
+            Ok(Incoming::Message(message)) => self.message(message, line)?,
+            Ok(Incoming::Nothing) => self.pace()?,
+            Ok(Incoming::Ping) => {
+                self.pace()?;
+                line.put(self.numbers.ack());
+            }
+            Err(_) => return Err(Ending::Close(Closing::BROKEN_SESSION)),
+        }
+        // An answer that is there already says how far this side is.
+        while self.closing.is_none()
+            && let Some(outgoing) = self.session.outbox.pop()
+        {
+            self.take(outgoing, line)?;
+        }
+        if let Some(ack) = self.numbers.due_ack() {
+            line.put(ack);
+        }
+        Ok(())
+    }
+
+    fn message(&mut self, message: &[u8], line: &mut Line) -> Result<(), Ending> {
+        let signalling = &self.session.signalling;
+        let published = signalling.published();
+        let shards = signalling.shard_count();
+        let verdict = self
+            .flow
+            .frame(signalling.now(), message, &published.snapshot, shards);
+        match verdict {
+            Verdict::Deliver {
+                shard,
+                account,
+                message,
+            } => self.session.deliver(shard, account, &message),
+            Verdict::Reply { message, count } => {
+                count.into_iter().for_each(|counter| self.count(counter));
+                line.put(self.number(&message)?);
+            }
+            Verdict::Ignore { count } => {
+                count.into_iter().for_each(|counter| self.count(counter));
+            }
+            Verdict::Close { why, count } => {
+                self.count(count);
+                return Err(Ending::Close(why));
+            }
+        }
+        Ok(())
+    }
+
+    /// What is no message counts towards the pace like a ping.
+    fn pace(&mut self) -> Result<(), Ending> {
+        match self.flow.ping(self.session.signalling.now()) {
+            None => Ok(()),
+            Some(why) => {
+                self.count(Counter::TooManyMessages);
+                Err(Ending::Close(why))
+            }
+        }
+    }
+
+    fn time(&mut self, timer: Pin<&mut Sleep>, line: &mut Line) -> Result<(), Ending> {
+        let signalling = &self.session.signalling;
+        match self.flow.timeout(signalling.now()) {
+            Liveness::Wait => {}
+            Liveness::Ping => line.put_message(Message::Ping(Bytes::new())),
+            Liveness::Close { why, count } => {
+                count.into_iter().for_each(|counter| self.count(counter));
+                return Err(if why == Closing::NO_PONG {
+                    Ending::Lost
+                } else {
+                    Ending::Close(why)
+                });
+            }
+        }
+        timer.reset(signalling.clock.deadline(self.flow.poll_timeout()));
+        Ok(())
+    }
+
+    /// From the outbox to the socket.
+    fn take(&mut self, outgoing: Outgoing, line: &mut Line) -> Result<(), Ending> {
+        match outgoing {
+            Outgoing::Message(message) => line.put(self.number(&message)?),
+            Outgoing::Close(why) => {
+                self.closing = Some(why);
+                self.ticket.withdraw();
+            }
+        }
+        Ok(())
+    }
+
+    fn number(&mut self, message: &[u8]) -> Result<Bytes, Ending> {
+        self.numbers.outgoing(message).map_err(|_| {
+            self.count(Counter::SlowReader);
+            Ending::Close(Closing::SLOW_READER)
+        })
+    }
+
+    fn count(&self, counter: Counter) {
+        self.session.signalling.counters.add(counter);
+    }
+}
+
+/// What a WebSocket reads.
+type Frame = Option<Result<Message, Error>>;
+
+/// What happened on a socket.
+enum Moved {
+    In(Frame),
+    Out,
+}
+
+/// One socket of a session, and what is on its way into it.
+struct Line {
+    socket: WebSocket,
+    place: Arc<Place>,
+    /// What the socket has not taken yet.
+    queue: VecDeque<Message>,
+    is_flushed: bool,
+    /// When it counts as lost if it takes nothing.
+    patience: Instant,
+}
+
+impl Line {
+    fn new(socket: WebSocket, place: Arc<Place>) -> Box<Self> {
+        Box::new(Self {
+            socket,
+            place,
+            queue: VecDeque::new(),
+            is_flushed: true,
+            patience: Instant::now(),
+        })
+    }
+
+    /// The first words, and everything that the client has not received.
+    fn welcome(&mut self, words: Bytes, numbers: &Numbers) {
+        self.put(words);
+        numbers.kept().for_each(|frame| self.put(frame.clone()));
+    }
+
+    /// A text frame; binary where a SIP body is not UTF-8 (RFC 7118 §4.2).
+    fn put(&mut self, frame: Bytes) {
+        self.put_message(match Utf8Bytes::try_from(frame.clone()) {
+            Ok(text) => Message::Text(text),
+            Err(_) => Message::Binary(frame),
+        });
+    }
+
+    fn put_message(&mut self, message: Message) {
+        if self.is_written() {
+            self.patience = Instant::now() + limits::WRITE_TIME;
+        }
+        self.is_flushed = false;
+        self.queue.push_back(message);
+    }
+
+    fn is_written(&self) -> bool {
+        self.queue.is_empty() && self.is_flushed
+    }
+
+    /// Writes one message, or flushes after the last, or reads; safe to drop at any time.
+    ///
+    /// Nothing is read before all is written: a client that takes nothing may ask for nothing more.
+    async fn go_on(&mut self) -> Result<Moved, Ending> {
+        if self.is_written() {
+            return Ok(Moved::In(self.socket.recv().await));
+        }
+        let patience = self.patience;
+        let writing = std::future::poll_fn(|context| self.poll_write(context));
+        match timeout_at(patience, writing).await {
+            Ok(Ok(())) => {
+                self.patience = Instant::now() + limits::WRITE_TIME;
+                Ok(Moved::Out)
+            }
+            Ok(Err(_)) | Err(_) => Err(Ending::Lost),
+        }
+    }
+
+    fn poll_write(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        let mut socket = Pin::new(&mut self.socket);
+        if self.queue.is_empty() {
+            ready!(socket.as_mut().poll_flush(context))?;
+            self.is_flushed = true;
+            self.queue.shrink_to(limits::RESUME_PLACES_KEPT);
+        } else {
+            ready!(socket.as_mut().poll_ready(context))?;
+            if let Some(message) = self.queue.pop_front() {
+                socket.start_send(message)?;
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
