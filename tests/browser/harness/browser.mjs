@@ -1,5 +1,5 @@
-// Debian's Chromium, headless, with fake microphone, camera and screen, and with the SDK's built-in host names led to us;
-// and the little site that gives it the page. No other name resolves.
+// Debian's Chromium, headless, with fake microphone, camera and screen; where it is told so, with the SDK's built-in host
+// names led to us, and no other name resolves. And the little site that gives it the pages.
 import { readFile } from 'node:fs/promises';
 import http from 'node:http';
 
@@ -12,11 +12,13 @@ const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium';
 
 export const WEB_SERVICES_HOST = `ws-${CLOUD_ID}.aculabcloud.net`;
 const SIGNALLING_HOST = `webrtc-${CLOUD_ID}.aculabcloud.net`;
+const FOLDER = new URL('../page/', import.meta.url);
 
-/** A browser whose SDK reaches 127.0.0.1:`port`. */
+/**
+ * A browser. With a port its SDK reaches 127.0.0.1:`port` by resolver rules, whatever the certificate; without one it is as
+ * a person's: it resolves what it resolves, and believes no certificate of ours.
+ */
 export async function launch(port) {
-  const rules = [WEB_SERVICES_HOST, SIGNALLING_HOST].map((host) => `MAP ${host} 127.0.0.1:${port}`);
-  rules.push('MAP * ~NOTFOUND', 'EXCLUDE localhost', 'EXCLUDE 127.0.0.1');
   return chromium.launch({
     executablePath: CHROMIUM,
     headless: true,
@@ -31,28 +33,46 @@ export async function launch(port) {
       '--use-fake-ui-for-media-stream',
       '--use-fake-device-for-media-stream',
       '--auto-accept-this-tab-capture',
-      '--ignore-certificate-errors',
-      `--host-resolver-rules=${rules.join(', ')}`,
+      ...(port === undefined ? [] : ledTo(port)),
     ],
   });
 }
 
-/** Serves the page on localhost, where a browser allows microphones without TLS. */
+function ledTo(port) {
+  const rules = [WEB_SERVICES_HOST, SIGNALLING_HOST].map((host) => `MAP ${host} 127.0.0.1:${port}`);
+  rules.push('MAP * ~NOTFOUND', 'EXCLUDE localhost', 'EXCLUDE 127.0.0.1');
+  return ['--ignore-certificate-errors', `--host-resolver-rules=${rules.join(', ')}`];
+}
+
+/** The pages by their paths: what they load, and whether the shim is loaded before it. */
+const PAGES = new Map([
+  ['/', { entry: 'stock.mjs' }],
+  ['/shim', { entry: 'stock.mjs', shim: true }],
+  ['/shim3', { entry: 'stock3.mjs', shim: true }],
+  ['/offhook', { entry: 'offhook.mjs' }],
+  ['/peer', { entry: 'peer.mjs' }],
+]);
+
+/**
+ * Serves the pages on localhost, where a browser allows microphones without TLS. `?server=` is the origin of the server
+ * whose library or shim a page loads.
+ */
 export async function servePage() {
-  const folder = new URL('../page/', import.meta.url);
-  const bundled = await build({
-    entryPoints: [new URL('client.mjs', folder).pathname],
-    bundle: true,
-    format: 'iife',
-    write: false,
-    logLevel: 'silent',
-  });
-  const files = new Map([
-    ['/', ['text/html; charset=utf-8', await readFile(new URL('index.html', folder))]],
-    ['/client.js', ['text/javascript; charset=utf-8', Buffer.from(bundled.outputFiles[0].contents)]],
-  ]);
-  const site = http.createServer((request, response) => {
-    const [type, content] = files.get(request.url) ?? [];
+  const template = await readFile(new URL('index.html', FOLDER), 'utf8');
+  const bundles = new Map();
+  const bundle = (entry) => {
+    if (!bundles.has(entry)) bundles.set(entry, bundled(entry));
+    return bundles.get(entry);
+  };
+  const answer = async (request) => {
+    const { pathname, searchParams } = new URL(request.url, 'http://localhost');
+    const page = PAGES.get(pathname);
+    if (page) return ['text/html; charset=utf-8', html(template, page, searchParams.get('server'))];
+    const entry = [...PAGES.values()].map((known) => known.entry).find((known) => pathname === `/${known}`);
+    return entry ? ['text/javascript', await bundle(entry)] : [];
+  };
+  const site = http.createServer(async (request, response) => {
+    const [type, content] = await answer(request);
     response.writeHead(content ? 200 : 404, type ? { 'content-type': type } : {});
     response.end(content);
   });
@@ -64,4 +84,21 @@ export async function servePage() {
       return new Promise((closed) => site.close(closed));
     },
   };
+}
+
+function html(template, { entry, shim }, server) {
+  const scripts = [`<script src="/${entry}"></script>`];
+  if (shim) scripts.unshift(`<script src="${new URL('/sdk/resume-shim.js', server)}"></script>`);
+  return template.replace('<!-- scripts -->', scripts.join('\n    '));
+}
+
+async function bundled(entry) {
+  const { outputFiles } = await build({
+    entryPoints: [new URL(entry, FOLDER).pathname],
+    bundle: true,
+    format: 'iife',
+    write: false,
+    logLevel: 'silent',
+  });
+  return Buffer.from(outputFiles[0].contents);
 }

@@ -1,5 +1,9 @@
 // One client: a browser context with one page, driven through `window.phone`, and what its app was told so far.
+import path from 'node:path';
+
 import { eventually, Happenings, PATIENCE_MS } from './bounded.mjs';
+
+const LOOKS_WITHOUT_MORE = 12;
 
 export class Client {
   #server;
@@ -11,24 +15,34 @@ export class Client {
   #seen = 0;
 
   /** Opens the page as the client `id` of `account`; `name` is how the trace calls it. */
-  static async open({ browser, address, server, account, id, name, trace, script }) {
+  static async open({ browser, address, server, account, id, name, trace, script, proxy, anyCertificate = true }) {
     const client = new Client();
-    Object.assign(client, { id, name });
+    Object.assign(client, { id, name, proxy });
     client.#server = server;
     client.#account = account;
     client.#trace = trace;
-    client.#context = await browser.newContext({ ignoreHTTPSErrors: true });
+    client.#context = await browser.newContext({ ignoreHTTPSErrors: anyCertificate });
     client.#page = await client.#context.newPage();
     await client.#page.exposeFunction('report', (event) => client.#told(event));
+    await client.#page.exposeFunction('freshToken', (options) => client.token(options));
     client.#page.on('pageerror', (error) => trace.note(name, 'page error:', String(error)));
     client.#page.on('console', (message) => {
       if (message.type() === 'error') trace.note(name, 'console:', message.text());
     });
     await trace.attach(client.#page, name);
+    if (process.env.OFFHOOK_SDK) await client.#page.route('**/sdk/*', copied);
     if (script) await client.#page.addInitScript(script);
     await client.#page.goto(address);
     await client.#phone('open', account.cloud_id, account.webrtc_access_key, id);
     return client;
+  }
+
+  /**
+   * Runs `act` in the page with the client, these words, and the phone that holds both; gives back what it gives back. It
+   * is sent there as text: nothing around it is known to it.
+   */
+  ask(act, ...words) {
+    return inPage(this.#page, act, null, words);
   }
 
   /** For what the wrapped client cannot do. */
@@ -89,6 +103,11 @@ export class Client {
     return this.#trace.untilClosed(this.name);
   }
 
+  /** The call of this number, for one that was made by `ask`. */
+  callOf(number) {
+    return this.#ended(number);
+  }
+
   /** The next call that comes in. */
   async incoming() {
     const event = await this.until('incoming');
@@ -102,6 +121,16 @@ export class Client {
     const { place, happening } = await this.#events.first(what, wanted, { from: this.#seen, ms });
     this.#seen = place + 1;
     return happening;
+  }
+
+  /** What the wire to this client has seen; see harness/sip_trace.mjs. */
+  traced(kind, beginning) {
+    return this.#trace.messages(this.name, kind, beginning);
+  }
+
+  /** Waits until the wire to this client has seen a message that begins as told and fits. */
+  untilTraced(kind, beginning, fits) {
+    return this.#trace.untilFits(this.name, kind, beginning, fits);
   }
 
   /** Every event of this kind so far. */
@@ -139,7 +168,9 @@ export class Client {
   }
 
   #ended(number) {
-    return new CallEnd(this, this.#events, (method, ...words) => this.#phone(method, number, ...words), number);
+    const phone = (method, ...words) => this.#phone(method, number, ...words);
+    const ask = (act, words) => inPage(this.#page, act, number, words);
+    return new CallEnd(this, this.#events, phone, ask, number);
   }
 }
 
@@ -148,14 +179,30 @@ class CallEnd {
   #client;
   #events;
   #phone;
+  #ask;
   #number;
   #seen = 0;
 
-  constructor(client, events, phone, number) {
+  constructor(client, events, phone, ask, number) {
     this.#client = client;
     this.#events = events;
     this.#phone = phone;
+    this.#ask = ask;
     this.#number = number;
+  }
+
+  get client() {
+    return this.#client;
+  }
+
+  /** As a client's `ask`, with the call in place of the client. */
+  ask(act, ...words) {
+    return this.#ask(act, words);
+  }
+
+  /** Every event of this kind that this call was told so far. */
+  told(type) {
+    return this.#events.all.filter((event) => event.type === type && event.call === this.#number);
   }
 
   answer(options) {
@@ -196,6 +243,13 @@ class CallEnd {
     return happening;
   }
 
+  /** Waits for an event of this call, wherever it stands among the others: for those whose order means nothing. */
+  async has(type, fits = () => true) {
+    const what = `${this.#client.name}'s call is told ${type}; its client was told ${JSON.stringify(this.#events.all)}`;
+    const wanted = (event) => event.type === type && event.call === this.#number && fits(event);
+    return (await this.#events.first(what, wanted)).happening;
+  }
+
   /** Waits until the call has ended and gives back the cause that the app was told. */
   async ended(ms) {
     return (await this.until('disconnected', undefined, ms)).cause;
@@ -217,4 +271,32 @@ class CallEnd {
     });
     await eventually(`${wish}: more than before`, async () => enough(await this.#phone('grown', before)));
   }
+
+  /** Waits until nothing more comes in: so many looks, one after the other, find the counters where they were. */
+  async receivesNoMore() {
+    let [last, same] = [-1, 0];
+    await eventually(`${this.#client.name} receives no more`, async () => {
+      const all = await this.#phone('inbound');
+      const now = all.reduce((sum, { packetsReceived }) => sum + packetsReceived, 0);
+      same = now === last ? same + 1 : 0;
+      last = now;
+      return same >= LOOKS_WITHOUT_MORE;
+    });
+  }
+}
+
+/** Answers with the file of the folder OFFHOOK_SDK: so a broken copy of the library shows what the tests find. */
+function copied(route) {
+  const name = path.basename(new URL(route.request().url()).pathname);
+  const headers = { 'access-control-allow-origin': '*', 'content-type': 'text/javascript; charset=utf-8' };
+  return route.fulfill({ path: path.join(process.env.OFFHOOK_SDK, name), headers });
+}
+
+function inPage(page, act, number, words) {
+  const run = ([source, place, given]) => {
+    const { phone } = window;
+    // The only text that is run here is that of the scenario.
+    return (0, eval)(`(${source})`)(place === null ? phone.client : phone.calls[place], ...given, phone);
+  };
+  return page.evaluate(run, [act.toString(), number, words]);
 }

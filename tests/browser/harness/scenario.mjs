@@ -6,22 +6,23 @@ import { launch, servePage } from './browser.mjs';
 import { Client } from './page.mjs';
 import { Proxy } from './proxy.mjs';
 import { Server } from './server.mjs';
+import { SipPeer } from './sip_peer.mjs';
 import { SipTrace } from './sip_trace.mjs';
 
 const LONGEST_MS = 60_000;
 
 /**
- * Prepares a file's server and browser, and gives back `scenario(title, body)` to write its tests with.
+ * Prepares a file's server and browser, and gives back `scenario(title, body, { timeout })` to write its tests with.
  * With `throughProxy` the wire can be broken and the server can be started again; `settings` are words for `serve`; a
- * `plain` server speaks no TLS.
+ * `plain` server speaks no TLS, and the browser then reaches it without any trick: with the shim, or with our own library.
  */
 export function stage({ throughProxy = false, settings = [], plain = false } = {}) {
-  const props = { server: null, proxy: null, browser: null, site: null, account: null, otherAccount: null };
+  const props = { server: null, proxy: null, browser: null, site: null, account: null, otherAccount: null, plain };
   before(() => raise(props, throughProxy, settings, plain), { timeout: LONGEST_MS });
   after(() => strike(props), { timeout: LONGEST_MS });
   let count = 0;
-  return (title, body) =>
-    test(title, { timeout: LONGEST_MS }, async () => {
+  return (title, body, { timeout = LONGEST_MS } = {}) =>
+    test(title, { timeout }, async () => {
       count += 1;
       const scene = new Scene(props, count);
       try {
@@ -41,6 +42,7 @@ class Scene {
   #props;
   #count;
   #clients = [];
+  #proxies = [];
   trace = new SipTrace();
 
   constructor(props, count) {
@@ -69,52 +71,89 @@ class Scene {
     return `${name}.${this.#count}`;
   }
 
-  /** Opens a client; `tab` tells two instances of the same client apart, `script` runs before the page's own. */
-  async client(name, { tab = '', account = this.account, script } = {}) {
-    const { browser, site, server } = this.#props;
+  /** Where the pages are. */
+  get site() {
+    return this.#props.site.address;
+  }
+
+  /**
+   * Opens a client; `tab` tells two instances of the same client apart, `script` runs before the page's own. `kind` names
+   * the page: '' for the stock SDK, 'shim' and 'shim3' for it behind the shim, 'offhook' for our library. With `ownProxy`
+   * the wire to this client alone can be broken.
+   */
+  async client(name, { tab = '', account = this.account, script, kind = '', ownProxy = false } = {}) {
+    const { browser, site, server, plain } = this.#props;
+    const proxy = ownProxy ? await this.#ownProxy() : this.proxy;
+    const origin = proxy?.origin ?? server.origin;
     const client = await Client.open({
       browser,
       server,
       account,
-      address: site.address,
+      address: kind ? `${site.address}${kind}?server=${encodeURIComponent(origin)}` : site.address,
       id: this.id(name),
       name: name + tab,
       trace: this.trace,
       script,
+      proxy,
+      anyCertificate: !plain,
     });
     this.#clients.push(client);
     return client;
   }
 
+  /** A registered client that is no SDK, and answers as it is told. */
+  async sipPeer() {
+    const { browser, site, server } = this.#props;
+    const where = { browser, server, address: site.address, trace: this.trace };
+    const peer = await SipPeer.register({ ...where, account: this.account, id: this.id('peer') });
+    this.#clients.push(peer);
+    return peer;
+  }
+
   /** A caller and a registered callee. */
-  async pair() {
-    const [alice, bob] = await Promise.all([this.client('alice'), this.client('bob')]);
+  async pair(caller, callee = caller) {
+    const [alice, bob] = await Promise.all([this.client('alice', caller), this.client('bob', callee)]);
     await bob.register();
     return { alice, bob };
   }
 
   /** A call between two clients that is up at both ends. */
-  async connected(options = {}, answer = options) {
-    const { alice, bob } = await this.pair();
+  async connected(options = {}, answer = options, caller = undefined, callee = caller) {
+    const pair = await this.pair(caller, callee);
+    return { ...pair, ...(await this.connect(pair, options, answer)) };
+  }
+
+  /** Alice calls bob, and the call is up at both ends. */
+  async connect({ alice, bob }, options = {}, answer = options) {
     const outgoing = await alice.call(bob, options);
     const incoming = await bob.incoming();
     await incoming.answer(answer);
     await Promise.all([outgoing.until('connected'), incoming.until('connected')]);
     // The SDK tells the callee's app so when it sends its 200; only with the ACK is the call up.
     await this.trace.until('bob', 'receives', /^ACK /);
-    return { alice, bob, outgoing, incoming };
+    return { outgoing, incoming };
   }
 
   /** Ends the server and starts it again with the same store, where clients find it. */
   async restart(signal) {
-    this.proxy.upstream = null;
+    const proxies = [...(this.proxy ? [this.proxy] : []), ...this.#proxies];
+    for (const proxy of proxies) proxy.upstream = null;
     await this.server.stop(signal);
     await this.server.start();
-    this.proxy.upstream = this.server.port;
+    for (const proxy of proxies) proxy.upstream = this.server.port;
   }
 
   async close() {
     await Promise.all(this.#clients.map((client) => client.close()));
+    await Promise.all(this.#proxies.map((proxy) => proxy.close()));
+  }
+
+  async #ownProxy() {
+    const { server, plain } = this.#props;
+    const proxy = await Proxy.listen(plain ? {} : server);
+    proxy.upstream = server.port;
+    this.#proxies.push(proxy);
+    return proxy;
   }
 }
 
@@ -124,11 +163,11 @@ async function raise(props, throughProxy, settings, plain) {
   props.otherAccount = await props.server.createAccount('other@b.c');
   await props.server.start();
   if (throughProxy) {
-    props.proxy = await Proxy.listen(props.server);
+    props.proxy = await Proxy.listen(plain ? {} : props.server);
     props.proxy.upstream = props.server.port;
   }
   props.site = await servePage();
-  props.browser = await launch(props.proxy?.port ?? props.server.port);
+  props.browser = await launch(plain ? undefined : (props.proxy?.port ?? props.server.port));
 }
 
 async function strike({ server, proxy, browser, site }) {

@@ -109,6 +109,11 @@ export class Server {
     }
   }
 
+  /** As a page names it. */
+  get origin() {
+    return `${this.#plain ? 'http' : 'https'}://127.0.0.1:${this.port}`;
+  }
+
   lastOutput() {
     return this.#output.all.slice(-KEPT_LINES).join('\n');
   }

@@ -14,8 +14,8 @@ export class SipTrace {
     session.on('Network.webSocketHandshakeResponseReceived', ({ response }) => {
       note('handshake', `${response.status} ${response.statusText}`);
     });
-    session.on('Network.webSocketFrameSent', ({ response }) => note('sends', response.payloadData));
-    session.on('Network.webSocketFrameReceived', ({ response }) => note('receives', response.payloadData));
+    session.on('Network.webSocketFrameSent', ({ response }) => note('sends', unnumbered(response.payloadData)));
+    session.on('Network.webSocketFrameReceived', ({ response }) => note('receives', unnumbered(response.payloadData)));
     session.on('Network.webSocketFrameError', ({ errorMessage }) => note('error', errorMessage));
     session.on('Network.webSocketClosed', () => note('closed', ''));
     await session.send('Network.enable');
@@ -42,6 +42,12 @@ export class SipTrace {
     return this.messages(name, kind, beginning);
   }
 
+  /** Waits until one of them fits. */
+  async untilFits(name, kind, beginning, fits) {
+    const isThere = () => this.messages(name, kind, beginning).some(fits);
+    await this.#entries.first(`${name} ${kind} a certain ${beginning}`, isThere);
+  }
+
   /** Waits until every socket that `name` has opened is closed. */
   async untilClosed(name) {
     const count = (wanted) => this.#entries.all.filter((entry) => entry.name === name && entry.kind === wanted).length;
@@ -52,6 +58,11 @@ export class SipTrace {
   toString() {
     return this.#entries.all.map(story).join('\n');
   }
+}
+
+/** The SIP message of a frame of resumable signalling; any other frame as it is. */
+function unnumbered(frame) {
+  return frame.replace(/^\d+ \d+\r\n/, '');
 }
 
 function story({ at, name, kind, text }) {

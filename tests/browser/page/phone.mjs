@@ -1,20 +1,41 @@
-// Runs in the page: wraps one AculabCloudClient of the unmodified SDK. Calls are named by number, since objects cannot
-// leave the page; whatever the SDK tells the app goes to `window.report` and stays in `window.events`.
-import { AculabCloudClient } from '@aculab-com/aculab-webrtc';
+// Runs in the page: wraps one AculabCloudClient, of whichever SDK. Calls are named by number, since objects cannot leave the
+// page; whatever the SDK tells the app goes to `window.report` and stays in `window.events`.
 
-const CAUSES_ONLY = 1;
+export const CAUSES_ONLY = 1;
 
-class Phone {
+/** Many calls share two cores with their encoders. */
+const SMALL = { width: 320, height: 240, frameRate: 15 };
+
+export class Phone {
+  #AculabCloudClient;
   #client;
   #calls = [];
   #shared = new Map();
 
+  constructor(AculabCloudClient) {
+    this.#AculabCloudClient = AculabCloudClient;
+    window.events = [];
+  }
+
+  get client() {
+    return this.#client;
+  }
+
+  get calls() {
+    return this.#calls;
+  }
+
   open(cloudId, accessKey, clientId) {
-    this.#client = new AculabCloudClient(cloudId, accessKey, clientId, CAUSES_ONLY);
+    this.use(new this.#AculabCloudClient(cloudId, accessKey, clientId, CAUSES_ONLY));
+  }
+
+  /** Takes this client for its own. */
+  use(client) {
+    this.#client = client;
     this.#client.onIncomingState = ({ ready, cause, retry }) => tell('state', { ready, cause, retry });
-    this.#client.onIncoming = ({ call, from, type, offeringVideo }) => {
-      const number = this.#adopt(call);
-      tell('incoming', { call: number, from, kind: type, offeringVideo });
+    this.#client.onIncoming = ({ call, from, type, ...offer }) => {
+      const number = this.adopt(call);
+      tell('incoming', { call: number, from, kind: type, ...offer });
       call.ringing();
     };
   }
@@ -28,25 +49,26 @@ class Phone {
   }
 
   async call(clientId, token, options) {
-    return this.#adopt(this.#client.callClient(clientId, token, await this.#sdkOptions(options)));
+    return this.adopt(this.#client.callClient(clientId, token, await this.sdkOptions(options)));
   }
 
   /** Calls and hangs up in the same turn of the event loop. */
   callAndHangUp(clientId, token) {
     const call = this.#client.callClient(clientId, token, { constraints: { audio: true, video: false } });
-    const number = this.#adopt(call);
+    const number = this.adopt(call);
     call.disconnect();
     return number;
   }
 
   /** Calls, and hangs up in the very moment in which the INVITE has left. */
   callAndCancel(clientId, token) {
-    const number = this.#adopt(this.#client.callClient(clientId, token, { constraints: { audio: true, video: false } }));
+    const number = this.adopt(this.#client.callClient(clientId, token, { constraints: { audio: true, video: false } }));
     const { send } = WebSocket.prototype;
     const call = this.#calls[number];
     WebSocket.prototype.send = function (message) {
       send.call(this, message);
-      if (!message.startsWith('INVITE ')) return;
+      // Resumable signalling puts two numbers before a message.
+      if (!/^(\d+ \d+\r\n)?INVITE /.test(message)) return;
       WebSocket.prototype.send = send;
       // The SDK first notes that it has sent its request.
       queueMicrotask(() => call.disconnect());
@@ -55,7 +77,7 @@ class Phone {
   }
 
   async answer(number, options) {
-    this.#calls[number].answer(await this.#sdkOptions(options));
+    this.#calls[number].answer(await this.sdkOptions(options));
   }
 
   reject(number, status) {
@@ -85,9 +107,13 @@ class Phone {
     this.#calls[number].removeStream(this.#shared.get(number));
   }
 
+  peerConnection(number) {
+    return this.#calls[number]._session?.sessionDescriptionHandler?.peerConnection;
+  }
+
   /** What came in so far, one entry for each RTP stream. */
   async inbound(number) {
-    const connection = this.#calls[number]._session?.sessionDescriptionHandler?.peerConnection;
+    const connection = this.peerConnection(number);
     if (!connection) return [];
     const entries = [];
     for (const report of (await connection.getStats()).values()) {
@@ -110,15 +136,16 @@ class Phone {
     return counts;
   }
 
-  async #sdkOptions({ audio = true, video = false, headers, keepStream = false } = {}) {
-    const options = { constraints: { audio, video } };
+  async sdkOptions({ audio = true, video = false, headers, keepStream = false } = {}) {
+    const options = { constraints: { audio, video: video === true ? SMALL : video } };
     if (headers) options.extraSipHeaders = headers;
     // Streams can be added later only to a call that was given its streams by the app.
     if (keepStream) options.localStreams = [await navigator.mediaDevices.getUserMedia(options.constraints)];
     return options;
   }
 
-  #adopt(call) {
+  /** Listens to what a call tells, and gives it its number. */
+  adopt(call) {
     const number = this.#calls.push(call) - 1;
     call.onRinging = () => tell('ringing', { call: number });
     call.onConnected = () => tell('connected', { call: number });
@@ -129,11 +156,8 @@ class Phone {
   }
 }
 
-function tell(type, more) {
+export function tell(type, more) {
   const event = { type, ...more };
   window.events.push(event);
   window.report(event);
 }
-
-window.events = [];
-window.phone = new Phone();
