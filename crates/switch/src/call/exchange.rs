@@ -22,7 +22,10 @@ pub(crate) enum Progress {
         ack: Option<Vec<u8>>,
     },
     /// Nothing is awaited; kept to absorb repetitions.
-    Closed,
+    Closed {
+        /// Whose 2xx was taken, if one was: it may be repeated for as long as its sender was without a connection.
+        to_tag: Option<Box<str>>,
+    },
 }
 
 /// Whether the other side is to give the request up.
@@ -110,6 +113,21 @@ impl Exchange {
             return;
         }
         self.cancelling = Cancelling::Wanted(reason);
+        self.send_cancel(towards, call_id, act);
+    }
+
+    /// Takes the request back from a side that has said nothing, because nobody waits for its answer any longer. A CANCEL
+    /// waits for a provisional response so that it cannot overtake its INVITE (RFC 3261 §9.1), and behind it on one
+    /// connection it cannot. The client of a session that waits gets both as it comes back, and rings for nobody.
+    pub(crate) fn withdraw(
+        &mut self,
+        towards: &Leg,
+        call_id: &str,
+        reason: &str,
+        act: &mut Act<'_>,
+    ) {
+        self.cancel(towards, call_id, reason.to_owned(), act);
+        self.provisional = true;
         self.send_cancel(towards, call_id, act);
     }
 

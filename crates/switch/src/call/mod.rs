@@ -124,7 +124,7 @@ impl Call {
         let (Phase::Setup { until } | Phase::Live { until } | Phase::Over { until }) = self.phase;
         self.exchanges
             .iter()
-            .filter(|exchange| !matches!(exchange.progress, Progress::Closed))
+            .filter(|exchange| !matches!(exchange.progress, Progress::Closed { .. }))
             .map(|exchange| exchange.deadline)
             .fold(until, Instant::min)
     }

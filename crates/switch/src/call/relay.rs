@@ -5,7 +5,7 @@
 use model::{ConnectionId, limits};
 use sip::{Contact, Headers, Message, MessageWriter, Method, Request, Response};
 
-use super::exchange::{Exchange, Progress};
+use super::exchange::{Cancelling, Exchange, Progress};
 use super::leg::{self, Hop, Side};
 use super::{Act, Call, Phase, pass};
 use crate::refusal;
@@ -202,6 +202,10 @@ impl Call {
     }
 
     fn on_invite_response(&mut self, at: usize, response: &Response<'_>, act: &mut Act<'_>) {
+        if response.status >= 200 {
+            // Nothing is left to take back.
+            self.exchanges[at].cancelling = Cancelling::No;
+        }
         let exchange = &self.exchanges[at];
         let towards = self.leg(exchange.asker.other());
         let connection = towards.connection;
@@ -234,12 +238,18 @@ impl Call {
                     self.hang_up_fork(at, connection, response, act);
                 }
             }
-            (Progress::Abandoned | Progress::Closed, 200..300) => {
+            (
+                Progress::Closed {
+                    to_tag: Some(taken),
+                },
+                200..300,
+            ) if response.headers.to().tag() == Some(taken) => {}
+            (Progress::Abandoned | Progress::Closed { .. }, 200..300) => {
                 self.hang_up_fork(at, connection, response, act);
                 self.close(at);
             }
             (Progress::Abandoned, 300..) => self.close(at),
-            (Progress::Accepted { .. } | Progress::Abandoned | Progress::Closed, _) => {}
+            (Progress::Accepted { .. } | Progress::Abandoned | Progress::Closed { .. }, _) => {}
         }
     }
 
@@ -322,6 +332,12 @@ impl Call {
     }
 
     pub(super) fn close(&mut self, at: usize) {
-        self.exchanges[at].progress = Progress::Closed;
+        let progress = &mut self.exchanges[at].progress;
+        let to_tag = match std::mem::replace(progress, Progress::Abandoned) {
+            Progress::Accepted { to_tag, .. } => Some(to_tag),
+            Progress::Closed { to_tag } => to_tag,
+            Progress::Waiting | Progress::Abandoned => None,
+        };
+        *progress = Progress::Closed { to_tag };
     }
 }

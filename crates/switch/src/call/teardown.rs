@@ -7,7 +7,7 @@ use std::time::Duration;
 use model::{CallOutcome, ConnectionId, EndedBy, Now, limits};
 use sip::{MessageWriter, Request, Response};
 
-use super::exchange::Progress;
+use super::exchange::{Cancelling, Progress};
 use super::leg::{self, Hop, Leg, Side};
 use super::{Act, Call, Phase, pass};
 use crate::effect::{Counter, Effect};
@@ -162,7 +162,10 @@ impl Call {
     pub(crate) fn on_deadline(&mut self, act: &mut Act<'_>) -> bool {
         let now = act.now.mono;
         match self.phase {
-            Phase::Over { until } if until <= now => return true,
+            Phase::Over { until } if until <= now => {
+                self.withdraw_unheard(act);
+                return true;
+            }
             Phase::Setup { until } if until <= now => {
                 self.hang_up(End::server(480, "the callee did not answer in time"), act);
             }
@@ -172,7 +175,7 @@ impl Call {
             Phase::Over { .. } | Phase::Setup { .. } | Phase::Live { .. } => {}
         }
         while let Some(at) = self.exchanges.iter().position(|exchange| {
-            exchange.deadline <= now && !matches!(exchange.progress, Progress::Closed)
+            exchange.deadline <= now && !matches!(exchange.progress, Progress::Closed { .. })
         }) {
             self.on_exchange_deadline(at, act);
         }
@@ -184,6 +187,8 @@ impl Call {
         let is_initial = exchange.is_initial;
         match &exchange.progress {
             Progress::Waiting if is_initial => {
+                let reason = "SIP;cause=487;text=\"no answer came in time\"";
+                self.exchanges[at].withdraw(&self.callee, &self.call_id, reason, act);
                 self.close(at);
                 self.refuse_asker_head(
                     at,
@@ -207,13 +212,28 @@ impl Call {
             Progress::Accepted { ack: None, .. } => {
                 self.hang_up(End::server(408, "the answer was never acknowledged"), act);
             }
-            Progress::Accepted { ack: Some(_), .. } | Progress::Abandoned | Progress::Closed => {
+            Progress::Accepted { ack: Some(_), .. }
+            | Progress::Abandoned
+            | Progress::Closed { .. } => {
                 // The INVITE that set the call up stays, to know its repetitions.
                 if is_initial {
                     self.close(at);
                 } else {
                     self.exchanges.swap_remove(at);
                 }
+            }
+        }
+    }
+
+    /// A CANCEL that waited for a sign of life goes out before the call is forgotten: after it nobody could send it.
+    fn withdraw_unheard(&mut self, act: &mut Act<'_>) {
+        for exchange in &mut self.exchanges {
+            let towards = match exchange.asker {
+                Side::Caller => &self.callee,
+                Side::Callee => &self.caller,
+            };
+            if matches!(exchange.cancelling, Cancelling::Wanted(_)) {
+                exchange.withdraw(towards, &self.call_id, "", act);
             }
         }
     }
