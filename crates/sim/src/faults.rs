@@ -69,6 +69,17 @@ impl Cut {
     }
 }
 
+/// A loss at a boundary.
+#[derive(Clone, Copy, Debug)]
+pub struct Loss {
+    /// How the ends notice.
+    pub cut: Cut,
+    /// Whether everybody's connection is lost at the same time.
+    pub is_for_all: bool,
+    /// For how long whoever has lost its connection cannot connect, in microseconds.
+    pub away: u64,
+}
+
 /// What goes wrong in a run.
 #[derive(Clone, Debug)]
 pub struct Faults {
@@ -76,6 +87,12 @@ pub struct Faults {
     pub loss_per_mille: u32,
     /// Lose the connection at this boundary, counted from 0.
     pub loss_at: Option<(u64, Cut)>,
+    /// Lose it once more, at this boundary counted from the one before.
+    pub then: Option<(u64, Cut)>,
+    /// With the connection at `loss_at`, lose every other as well.
+    pub loses_all: bool,
+    /// For how long whoever loses its connection there cannot connect, in microseconds.
+    pub away: u64,
     /// How late a machine may be woken, in microseconds.
     pub late_wake: u64,
     /// How long a call record may wait to be written, in microseconds.
@@ -89,6 +106,9 @@ impl Faults {
         Self {
             loss_per_mille: 0,
             loss_at: None,
+            then: None,
+            loses_all: false,
+            away: 0,
             late_wake: 0,
             slow_record: 0,
             boundaries: 0,
@@ -103,16 +123,54 @@ impl Faults {
         }
     }
 
+    /// The same for everybody at once.
+    pub fn for_all(mut self, loses_all: bool) -> Self {
+        self.loses_all = loses_all;
+        self
+    }
+
+    /// Whoever is struck cannot connect for so many microseconds.
+    pub fn away(mut self, away: u64) -> Self {
+        self.away = away;
+        self
+    }
+
+    /// And once more, so many boundaries later.
+    pub fn then(mut self, behind: u64, cut: Cut) -> Self {
+        self.then = Some((behind, cut));
+        self
+    }
+
     /// A message is at a boundary: is its connection lost here?
-    pub fn boundary(&mut self, random: &mut Random) -> Option<Cut> {
+    pub fn boundary(&mut self, random: &mut Random) -> Option<Loss> {
         let at = self.boundaries;
         self.boundaries += 1;
-        match self.loss_at {
-            Some((chosen, cut)) if chosen == at => return Some(cut),
-            Some(_) | None => {}
+        let first = self.loss_at.filter(|(chosen, _)| *chosen == at);
+        let second = self.loss_at.zip(self.then);
+        let second = second.filter(|((first, _), (behind, _))| first + 1 + behind == at);
+        if let Some((_, cut)) = first {
+            return Some(Loss {
+                cut,
+                is_for_all: self.loses_all,
+                away: self.away,
+            });
         }
-        (self.loss_per_mille > 0 && random.happens(self.loss_per_mille))
-            .then(|| Cut::by_chance(random))
+        let by_chance = || {
+            (self.loss_per_mille > 0 && random.happens(self.loss_per_mille))
+                .then(|| Cut::by_chance(random))
+        };
+        let cut = second.map(|(_, (_, cut))| cut).or_else(by_chance)?;
+        Some(Loss {
+            cut,
+            is_for_all: false,
+            away: 0,
+        })
+    }
+
+    /// Nothing gets lost any more.
+    pub fn heal(&mut self) {
+        self.loss_per_mille = 0;
+        (self.loss_at, self.then) = (None, None);
     }
 
     /// How many boundaries there were so far.

@@ -4,6 +4,8 @@
 //! It may overhear every message of the world, tokens included: more than any attacker can. Whatever it does, the
 //! checks must hold for everybody else.
 
+mod tongue;
+
 use sip::{Message, ReplyHead};
 
 use crate::authority;
@@ -11,6 +13,7 @@ use crate::browser::{Deed, Happening};
 use crate::clock::{MILLI, SECOND};
 use crate::random::Random;
 use crate::raw::{Draft, row, tag};
+use tongue::Tongue;
 
 /// One that means harm.
 #[derive(Debug)]
@@ -24,6 +27,10 @@ pub struct Hostile {
     number: u64,
     tokens: Vec<String>,
     overheard: Vec<Vec<u8>>,
+    /// How it speaks the extension, if it does (docs/resume.md).
+    tongue: Option<Tongue>,
+    /// Credentials that it got hold of, too late.
+    credentials: Vec<String>,
     deeds: Vec<Deed>,
 }
 
@@ -40,6 +47,8 @@ impl Hostile {
             number: 0,
             tokens: Vec::new(),
             overheard: Vec::new(),
+            tongue: None,
+            credentials: Vec::new(),
             deeds: Vec::new(),
         }
     }
@@ -56,6 +65,13 @@ impl Hostile {
         }
     }
 
+    /// Gets hold of credentials that were used up.
+    pub fn pick_up(&mut self, credentials: impl Iterator<Item = String>) {
+        self.credentials.extend(credentials);
+        let surplus = self.credentials.len().saturating_sub(8);
+        self.credentials.drain(..surplus);
+    }
+
     /// Goes away for good.
     pub fn leave(&mut self) {
         self.has_left = true;
@@ -69,9 +85,20 @@ impl Hostile {
             return;
         }
         match what {
-            Happening::Opened => self.is_open = true,
+            Happening::Opened => {
+                self.is_open = true;
+                self.greet();
+            }
             Happening::Refused | Happening::Lost => self.is_open = false,
-            Happening::Frame(frame) => self.react(frame),
+            Happening::Frame(frame) => {
+                let heard = match &mut self.tongue {
+                    Some(tongue) => tongue.hears(frame),
+                    None => Some(frame.to_vec()),
+                };
+                if let Some(message) = heard {
+                    self.react(&message);
+                }
+            }
             Happening::Timeout if self.wakes.is_some_and(|at| at <= now) => {
                 self.misbehave();
                 let pause = self.random.between(50 * MILLI, 20 * SECOND);
@@ -91,13 +118,41 @@ impl Hostile {
         self.wakes
     }
 
-    fn send(&mut self, frame: impl Into<Vec<u8>>) {
-        self.deeds.push(Deed::Send(frame.into()));
+    fn send(&mut self, message: impl Into<Vec<u8>>) {
+        let message = message.into();
+        let frame = match &mut self.tongue {
+            Some(tongue) => tongue.says(&mut self.random, &message),
+            None => message,
+        };
+        self.deeds.push(Deed::Send(frame));
+    }
+
+    /// The first frame of a socket: a session of its own, or somebody else's.
+    fn greet(&mut self) {
+        if let Some(tongue) = &mut self.tongue {
+            let stolen = self.random.pick(&self.credentials).cloned();
+            let frame = tongue.greets(&mut self.random, stolen);
+            self.deeds.push(Deed::Send(frame));
+        }
     }
 
     fn misbehave(&mut self) {
         if !self.is_open {
-            self.deeds.push(Deed::Open);
+            if self.random.happens(500) {
+                // The session that it had, if any, may still wait for it.
+                self.tongue.get_or_insert_default();
+                self.deeds.push(Deed::OpenResumable);
+            } else {
+                self.tongue = None;
+                self.deeds.push(Deed::Open);
+            }
+            return;
+        }
+        if let Some(tongue) = &mut self.tongue
+            && self.random.happens(150)
+        {
+            let frames = tongue.mumbles(&mut self.random);
+            self.deeds.extend(frames.into_iter().map(Deed::Send));
             return;
         }
         match self.random.below(16) {

@@ -192,11 +192,17 @@ fn note(columns: usize, column: usize, label: &str) -> String {
 
 /// A message in a few words.
 pub fn label(message: &[u8]) -> String {
+    if let Some((head, message)) = crate::resuming::without_head(message) {
+        return format!("{head} {}", label(message));
+    }
     let text = String::from_utf8_lossy(message);
     let row = |name: &str| crate::raw::row(&text, name).unwrap_or_default().to_owned();
     let first = text.lines().next().unwrap_or_default();
     if first.is_empty() {
         return "keep-alive".to_owned();
+    }
+    if first.starts_with("ACK ") && !text.contains("\r\n") {
+        return first.to_owned();
     }
     if let Some(rest) = first.strip_prefix("SIP/2.0 ") {
         let cseq = row("CSeq");

@@ -14,6 +14,7 @@ pub mod net;
 pub mod random;
 pub mod raw;
 pub mod reference;
+pub mod resuming;
 pub mod scenarios;
 pub mod server;
 pub mod soak;

@@ -131,11 +131,13 @@ fn soak(options: &Options) -> Result<ExitCode, String> {
     })?;
     let sum = |what: fn(&Tally) -> u64| tallies.iter().map(what).sum::<u64>();
     println!(
-        "{} seeds from {}, {} steps, {} calls",
+        "{} seeds from {}, {} steps, {} calls, {} sessions resumed and {} expired",
         sum(|t| t.seeds),
         options.seed,
         sum(|t| t.steps),
-        sum(|t| t.calls as u64)
+        sum(|t| t.calls as u64),
+        sum(|t| t.resumed),
+        sum(|t| t.expired)
     );
     let failed = tallies
         .iter()
@@ -166,6 +168,8 @@ fn soak_lane(lane: &Lane, options: &Options, end: Instant) -> Tally {
         tally.seeds += 1;
         tally.steps += outcome.steps;
         tally.calls += outcome.calls;
+        tally.resumed += outcome.resumed;
+        tally.expired += outcome.expired;
         tally.fault = outcome.fault.map(|fault| (seed, fault.to_string()));
         seed += LANES;
     }
@@ -208,6 +212,8 @@ struct Tally {
     seeds: u64,
     steps: u64,
     calls: usize,
+    resumed: u64,
+    expired: u64,
     fault: Option<(u64, String)>,
 }
 

@@ -46,6 +46,14 @@ pub struct Link {
     pub server_up: bool,
     /// Whether bytes still arrive.
     pub carrying: bool,
+    /// Whether the client offers to resume sessions, and whether the server takes that up.
+    pub offers: bool,
+    /// See `offers`.
+    pub resumes: bool,
+    /// The session that the client uses it for, if a resuming socket does.
+    pub session: Option<ConnectionId>,
+    /// Until then nothing arrives; then everything does.
+    hindered_until: u64,
     latency: u64,
     jitter: u64,
     last_up: u64,
@@ -103,6 +111,10 @@ impl Net {
             client_up: true,
             server_up: false,
             carrying: true,
+            offers: false,
+            resumes: false,
+            session: None,
+            hindered_until: 0,
             latency: self.latency.base + self.random.below(self.latency.spread + 1),
             jitter: self.latency.jitter,
             last_up: 0,
@@ -156,7 +168,16 @@ impl Net {
             Way::Up => &mut link.last_up,
             Way::Down => &mut link.last_down,
         };
-        *last = (now + link.latency + jitter).max(*last);
+        *last = (now + link.latency + jitter)
+            .max(*last)
+            .max(link.hindered_until);
         *last
+    }
+
+    /// A hole in the network: what is sent on a connection from now on arrives no sooner than `until`.
+    pub fn hinder(&mut self, id: ConnectionId, until: u64) {
+        if let Some(link) = self.links.get_mut(&id) {
+            link.hindered_until = until;
+        }
     }
 }

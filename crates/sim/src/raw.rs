@@ -116,6 +116,11 @@ impl Raw {
         self.deeds.push(Deed::Open);
     }
 
+    /// Opens one that speaks the extension.
+    pub fn open_resumable(&mut self) {
+        self.deeds.push(Deed::OpenResumable);
+    }
+
     /// Sends a text frame.
     pub fn send(&mut self, frame: impl Into<Vec<u8>>) {
         self.deeds.push(Deed::Send(frame.into()));

@@ -1,49 +1,78 @@
 //! One server of the world: the part of the shell, without sockets and threads.
 //!
-//! A flow for each connection, shards behind it, one input at a time and every effect before the next. Performs nothing
+//! A session for each client, shards behind it, one input at a time and every effect before the next. Performs nothing
 //! by itself: effects go out to the world, which can delay them or lose them with their connection.
+
+mod session;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use model::{AccountId, CallRecord, ConnectionId, Now, RecordId, limits};
-use switch::edge::{Flow, Liveness, Verdict, shard_of};
+use switch::edge::{Verdict, shard_of};
+use switch::resume::Credentials;
 use switch::{Closing, Counter, Effect, Input, RegisteredClient, Shard, Snapshot};
 
 use crate::authority::View;
+use crate::random::Random;
+pub use session::Ending;
+use session::{Line, Session};
 
 /// What a server does to the world.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Out {
-    /// Sends a text frame.
-    Text {
-        /// On this connection.
-        connection: ConnectionId,
+    /// Hands a message over for a client, wherever that is.
+    Message {
+        /// In this session.
+        session: ConnectionId,
         /// The whole message.
         message: Vec<u8>,
+    },
+    /// Sends a text frame.
+    Frame {
+        /// On this connection.
+        link: ConnectionId,
+        /// The whole frame.
+        frame: Vec<u8>,
     },
     /// Sends a ping.
     Ping(ConnectionId),
     /// Closes a connection after what was sent before.
     Close {
         /// This one.
-        connection: ConnectionId,
+        link: ConnectionId,
         /// Why.
         why: Closing,
-        /// Whether the flow is dropped at once, unread.
+        /// Whether it is given up at once, unread.
         at_once: bool,
+    },
+    /// A session has begun that may outlive its connection.
+    Opened(ConnectionId),
+    /// A session waits for its client.
+    Suspended(ConnectionId),
+    /// It goes on.
+    Resumed {
+        /// This one.
+        session: ConnectionId,
+        /// On this connection.
+        link: ConnectionId,
+    },
+    /// A session is being closed, and counts as lost from now on.
+    Dismissed {
+        /// This one.
+        session: ConnectionId,
+        /// Why.
+        why: Closing,
+    },
+    /// A session is over.
+    Ended {
+        /// This one.
+        session: ConnectionId,
+        /// How.
+        ending: Ending,
     },
     /// Has a call record to keep.
     Record(Box<CallRecord>),
-}
-
-#[derive(Debug)]
-struct Session {
-    flow: Flow,
-    /// The shard that knows it, once a message was delivered.
-    shard: Option<usize>,
-    /// Messages that wait because the connection carries none.
-    stalled: usize,
 }
 
 /// What outlives a server: the store.
@@ -66,30 +95,46 @@ pub struct Server {
     pub book: Book,
     /// Counters since the world began.
     pub counters: BTreeMap<Counter, u64>,
+    /// How many sessions may wait for their clients.
+    pub waiting_room: usize,
     snapshot: Arc<Snapshot>,
     shards: Vec<Shard>,
     sessions: BTreeMap<ConnectionId, Session>,
+    lines: BTreeMap<ConnectionId, Line>,
+    credentials: Credentials,
+    random: Random,
+    /// Sessions that end as soon as the effects of this input are performed.
+    doomed: VecDeque<(ConnectionId, Ending)>,
+    /// Sessions and connections whose time may have come nearer.
+    touched: Vec<ConnectionId>,
     out: VecDeque<Out>,
 }
 
 impl Server {
-    /// A server that has not been started.
-    pub fn new() -> Self {
+    /// A server that has not been started; its secrets come from `random`.
+    pub fn new(random: Random) -> Self {
         Self {
             is_up: false,
             boot: 0,
             view: View::default(),
             book: Book::default(),
             counters: BTreeMap::new(),
+            waiting_room: limits::CONNECTIONS,
             snapshot: Arc::default(),
             shards: Vec::new(),
             sessions: BTreeMap::new(),
+            lines: BTreeMap::new(),
+            credentials: Credentials::default(),
+            random,
+            doomed: VecDeque::new(),
+            touched: Vec::new(),
             out: VecDeque::new(),
         }
     }
 
     /// Starts with empty hands.
     pub fn start(&mut self, seeds: &[[u8; 32]], snapshot: Arc<Snapshot>, view: View) {
+        self.vanish();
         self.is_up = true;
         self.boot += 1;
         self.shards = seeds
@@ -98,7 +143,6 @@ impl Server {
             .collect();
         self.snapshot = snapshot;
         self.view = view;
-        self.sessions.clear();
     }
 
     /// The process is gone, with everything in its memory.
@@ -106,27 +150,20 @@ impl Server {
         self.is_up = false;
         self.shards.clear();
         self.sessions.clear();
+        self.lines.clear();
+        self.credentials = Credentials::default();
+        self.doomed.clear();
         self.out.clear();
     }
 
-    /// A connection was accepted.
-    pub fn accept(&mut self, now: Now, connection: ConnectionId) {
-        let session = Session {
-            flow: Flow::new(connection, now),
-            shard: None,
-            stalled: 0,
-        };
-        self.sessions.insert(connection, session);
-    }
-
-    /// A text frame came in.
-    pub fn frame(&mut self, now: Now, connection: ConnectionId, frame: &[u8]) {
-        let Some(session) = self.sessions.get_mut(&connection) else {
+    /// A message came in on a session.
+    pub fn message(&mut self, now: Now, id: ConnectionId, message: &[u8]) {
+        let Some(session) = self.sessions.get_mut(&id) else {
             return;
         };
         let verdict = session
             .flow
-            .frame(now, frame, &self.snapshot, self.shards.len());
+            .frame(now, message, &self.snapshot, self.shards.len());
         match verdict {
             Verdict::Deliver {
                 shard,
@@ -135,7 +172,7 @@ impl Server {
             } => {
                 session.shard = Some(shard);
                 let input = Input::Message {
-                    connection,
+                    connection: id,
                     account,
                     message: &message,
                 };
@@ -143,45 +180,16 @@ impl Server {
             }
             Verdict::Reply { message, count } => {
                 self.count(count);
-                self.out.push_back(Out::Text {
-                    connection,
-                    message,
-                });
+                self.hand_over(id, message);
+                self.bury(now);
             }
             Verdict::Ignore { count } => self.count(count),
             Verdict::Close { why, count } => {
                 self.count(Some(count));
-                self.out.push_back(Out::Close {
-                    connection,
-                    why,
-                    at_once: true,
-                });
+                self.close(now, id, why, Ending::Closed(why));
             }
         }
-    }
-
-    /// A pong came in.
-    pub fn pong(&mut self, now: Now, connection: ConnectionId) {
-        if let Some(session) = self.sessions.get_mut(&connection) {
-            session.flow.alive(now);
-        }
-    }
-
-    /// A message could not leave: the connection carries nothing. Says whether its outbox is full.
-    pub fn stall(&mut self, connection: ConnectionId) -> bool {
-        self.sessions.get_mut(&connection).is_some_and(|session| {
-            session.stalled += 1;
-            session.stalled > limits::OUTBOX_MESSAGES
-        })
-    }
-
-    /// A connection is gone.
-    pub fn lost(&mut self, now: Now, connection: ConnectionId) {
-        if let Some(session) = self.sessions.remove(&connection)
-            && let Some(shard) = session.shard
-        {
-            self.step(now, shard, Input::Lost { connection });
-        }
+        self.acknowledge(id);
     }
 
     /// The store has changed.
@@ -199,13 +207,11 @@ impl Server {
             self.step(now, shard, Input::Stop);
         }
         let unbound = self.sessions.iter().filter(|(_, s)| s.shard.is_none());
-        for (&connection, _) in unbound {
-            self.out.push_back(Out::Close {
-                connection,
-                why: Closing::STOPPING,
-                at_once: false,
-            });
+        for id in unbound.map(|(id, _)| *id).collect::<Vec<_>>() {
+            self.dismiss(id, Closing::STOPPING);
         }
+        self.bury(now);
+        self.close_new_lines();
     }
 
     /// A shard's time has come.
@@ -218,34 +224,9 @@ impl Server {
         }
     }
 
-    /// A connection's time has come.
-    pub fn wake_flow(&mut self, now: Now, connection: ConnectionId) {
-        let Some(session) = self.sessions.get_mut(&connection) else {
-            return;
-        };
-        match session.flow.timeout(now) {
-            Liveness::Wait => {}
-            Liveness::Ping => self.out.push_back(Out::Ping(connection)),
-            Liveness::Close { why, count } => {
-                self.count(count);
-                self.out.push_back(Out::Close {
-                    connection,
-                    why,
-                    at_once: true,
-                });
-            }
-        }
-    }
-
     /// When a shard wants to be woken.
     pub fn shard_timeout(&self, shard: usize) -> Option<u64> {
         Some(self.shards.get(shard)?.poll_timeout()?.as_micros())
-    }
-
-    /// When a connection wants to be woken.
-    pub fn flow_timeout(&self, connection: ConnectionId) -> Option<u64> {
-        let session = self.sessions.get(&connection)?;
-        Some(session.flow.poll_timeout().as_micros())
     }
 
     /// How many shards run.
@@ -281,18 +262,26 @@ impl Server {
                     .map_err(|what| format!("shard {at}: {what}"))?;
             }
         }
-        Ok(())
+        self.check_sessions()
     }
 
-    /// Whether nothing is left in any shard, and no connection.
+    /// Whether nothing is left in any shard, and no session.
     pub fn is_at_rest(&self) -> bool {
-        self.sessions.is_empty() && self.shards.iter().all(Shard::is_at_rest)
+        self.sessions.is_empty()
+            && self.lines.is_empty()
+            && self.credentials.is_empty()
+            && self.shards.iter().all(Shard::is_at_rest)
     }
 
     /// How much is left, for the sentence that says so.
     pub fn census(&self) -> String {
         let shards: Vec<_> = self.shards.iter().map(Shard::census).collect();
-        format!("{} sessions, {shards:?}", self.sessions.len())
+        format!(
+            "{} sessions, {} connections, {} credentials, {shards:?}",
+            self.sessions.len(),
+            self.lines.len(),
+            self.credentials.len()
+        )
     }
 
     /// How often something was counted.
@@ -309,6 +298,7 @@ impl Server {
         while let Some(effect) = self.shards[shard].poll_effect() {
             self.perform(effect);
         }
+        self.bury(now);
     }
 
     /// Every effect that there is: a new one does not compile until the world can break it.
@@ -317,15 +307,8 @@ impl Server {
             Effect::Send {
                 connection,
                 message,
-            } => self.out.push_back(Out::Text {
-                connection,
-                message,
-            }),
-            Effect::Close { connection, why } => self.out.push_back(Out::Close {
-                connection,
-                why,
-                at_once: false,
-            }),
+            } => self.hand_over(connection, message),
+            Effect::Close { connection, why } => self.dismiss(connection, why),
             Effect::Record(record) => self.out.push_back(Out::Record(record)),
             Effect::Count(counter) => self.count(Some(counter)),
         }
@@ -335,12 +318,6 @@ impl Server {
         if let Some(counter) = counter {
             *self.counters.entry(counter).or_default() += 1;
         }
-    }
-}
-
-impl Default for Server {
-    fn default() -> Self {
-        Self::new()
     }
 }
 

@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use switch::Counter;
+
 use crate::authority::Wish;
 use crate::browser::{Answering, CallState, Habit};
 use crate::clock::{MILLI, SECOND};
@@ -23,6 +25,10 @@ pub struct Outcome {
     pub steps: u64,
     /// Calls that were routed.
     pub calls: usize,
+    /// Sessions that went on with a new socket, and those that ended because nobody came back in time.
+    pub resumed: u64,
+    /// See `resumed`.
+    pub expired: u64,
     /// The same for two runs of one seed.
     pub digest: u64,
     /// What went wrong, if anything.
@@ -41,6 +47,7 @@ pub fn run(seed: u64, steps: u64, keeps_trace: bool) -> Outcome {
             .to_vec(),
         pages: Vec::new(),
         pause: random.between(100 * MILLI, 4 * SECOND),
+        resuming: random.pick(&[0, 500, 1000]).copied().unwrap_or(0),
         random,
     };
     life.populate(&mut world);
@@ -66,10 +73,19 @@ pub fn run(seed: u64, steps: u64, keeps_trace: bool) -> Outcome {
     Outcome {
         steps: world.steps,
         calls: world.calls_seen(),
+        resumed: counted(&world, Counter::SessionResumed),
+        expired: counted(&world, Counter::SessionExpired),
         digest: world.trace.digest(),
         fault: world.fault().cloned(),
         ladder: keeps_trace.then(|| world.ladder()),
     }
+}
+
+fn counted(world: &World, counter: Counter) -> u64 {
+    let servers = 0..world.server_count();
+    servers
+        .map(|node| world.server(node).counted(counter))
+        .sum()
 }
 
 fn plan(seed: u64, random: &mut Random, keeps_trace: bool) -> Plan {
@@ -108,6 +124,12 @@ fn plan(seed: u64, random: &mut Random, keeps_trace: bool) -> Plan {
         keeps_trace,
         ..Plan::default()
     };
+    let windows_s = [60, 60, 60, 0, 5, 20, 120];
+    let window_s = random.pick(&windows_s).copied().unwrap_or(60);
+    plan.settings.resume_window = Duration::from_secs(window_s);
+    if random.happens(100) {
+        plan.waiting_room = usize::try_from(random.between(0, 3)).unwrap_or(0);
+    }
     if random.happens(300) {
         plan.settings.no_answer = Duration::from_secs(random.between(2, 40));
     }
@@ -120,6 +142,8 @@ struct Life {
     names: Vec<String>,
     pages: Vec<usize>,
     pause: u64,
+    /// How many of a thousand pages resume their sessions.
+    resuming: u32,
 }
 
 impl Life {
@@ -130,6 +154,7 @@ impl Life {
                 let page = world.add_browser(account, &name);
                 let habit = self.habit();
                 world.app(page, |browser, _| browser.habit = habit);
+                world.set_resumes(page, self.random.happens(self.resuming));
                 self.pages.push(page);
             }
         }
@@ -185,11 +210,27 @@ impl Life {
                     world.cut(page, cut);
                 }
             }
+            3 => {
+                if let Some(&page) = self.random.pick(&self.pages) {
+                    self.disturb(world, page);
+                }
+            }
             _ => {
                 if let Some(&page) = self.random.pick(&self.pages) {
                     self.use_page(world, page);
                 }
             }
+        }
+    }
+
+    /// The network of a page goes away, or stands still and delivers late.
+    fn disturb(&mut self, world: &mut World, page: usize) {
+        if self.random.happens(500) {
+            world.hinder(page, self.random.below(40 * SECOND));
+        } else {
+            let cut = self.random.pick(&Cut::ALL).copied().unwrap_or(Cut::BOTH);
+            world.cut(page, cut);
+            world.take_away(page, self.random.below(100 * SECOND));
         }
     }
 
@@ -324,10 +365,18 @@ mod tests {
 
     #[test]
     fn a_few_hundred_worlds_hold() {
+        let (mut resumed, mut expired) = (0, 0);
         for seed in 0..300 {
-            if let Some(fault) = run(seed, USUAL_STEPS, false).fault {
+            let outcome = run(seed, USUAL_STEPS, false);
+            if let Some(fault) = outcome.fault {
                 panic!("seed {seed}: {fault}\ncargo run -p sim -- run --seed {seed} --ladder");
             }
+            resumed += outcome.resumed;
+            expired += outcome.expired;
         }
+        assert!(
+            resumed > 100 && expired > 50,
+            "{resumed} sessions were resumed, {expired} expired: the worlds must exercise both"
+        );
     }
 }

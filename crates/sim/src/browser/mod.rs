@@ -28,10 +28,14 @@ use registration::Registerer;
 pub enum Deed {
     /// Open a WebSocket; the one before, if any, is closed.
     Open,
+    /// The same, and speak the extension by oneself (docs/resume.md).
+    OpenResumable,
     /// Send a text frame.
     Send(Vec<u8>),
     /// Close the WebSocket.
     Close,
+    /// The page is gone, and with it what was not sent.
+    Leave,
 }
 
 /// What happens to a client of the world.
@@ -114,6 +118,8 @@ pub struct Browser {
     has_servers: bool,
     asking: Option<u32>,
     calls: Vec<Call>,
+    /// Call-IDs of INVITEs that nobody answered in time: SIP.js drops what comes later.
+    timed_out: BTreeSet<String>,
     waiting: BTreeMap<String, Waiting>,
     timers: BTreeSet<(u64, Timer)>,
     deeds: Vec<Deed>,
@@ -144,6 +150,7 @@ impl Browser {
             has_servers: false,
             asking: None,
             calls: Vec::new(),
+            timed_out: BTreeSet::new(),
             waiting: BTreeMap::new(),
             timers: BTreeSet::new(),
             deeds: Vec::new(),
@@ -382,6 +389,11 @@ impl Browser {
                     Some(Waiting::Invite(call) | Waiting::Reinvite(call)) if self.has_heard(*call)
                 );
                 if !rings && let Some(waiting) = self.waiting.remove(&key) {
+                    if let Waiting::Invite(call) | Waiting::Reinvite(call) = &waiting
+                        && let Some(call_id) = self.call_id(*call).map(str::to_owned)
+                    {
+                        self.timed_out.insert(call_id);
+                    }
                     self.on_failed(waiting, 408);
                 }
             }
@@ -436,7 +448,7 @@ impl Browser {
     /// A page that is opened anew: nothing of the old one is left.
     pub fn reload(&mut self) {
         if self.started {
-            self.deeds.push(Deed::Close);
+            self.deeds.push(Deed::Leave);
         }
         let mut fresh = Self::new(&self.client, self.account, self.random.fork());
         fresh.habit = self.habit.clone();

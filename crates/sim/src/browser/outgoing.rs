@@ -270,6 +270,7 @@ impl Browser {
             .map(|(_, ack)| ack.clone());
         match ack {
             Some(ack) => _ = self.send(ack),
+            None if self.timed_out.contains(headers.call_id()) => {}
             None => self.complain("a 2xx to an INVITE came that the page never acknowledged"),
         }
     }

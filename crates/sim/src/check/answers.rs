@@ -29,7 +29,8 @@ pub(super) struct Answers {
     /// Answers to REGISTER: one that got lost with its connection may be repeated once on the next.
     registers: BTreeSet<(Key, String, ConnectionId)>,
     /// INVITEs whose connection is gone: they may still be ended, once, on the next.
-    invites: BTreeMap<Key, String>,
+    /// (By their Call-IDs: an attacker uses one branch for many.)
+    invites: BTreeMap<Key, BTreeSet<String>>,
     deadlines: BTreeSet<(u64, ConnectionId, Key)>,
 }
 
@@ -127,7 +128,7 @@ impl Answers {
             .iter()
             .any(|(first, given, on)| first == key && *given == answer && *on != connection);
         let call_id = response.headers.call_id();
-        let is_ended = self.invites.get(key).is_some_and(|lost| lost == call_id)
+        let is_ended = self.invites.get(key).is_some_and(|lost| lost.contains(call_id))
             // The connection before may be given up in this very step.
             || self.asked_elsewhere(connection, key).any(|asked| asked.call_id == call_id);
         is_known || (key.1 == "INVITE" && response.status >= 300 && is_ended)
@@ -151,7 +152,8 @@ impl Answers {
         self.rubbish.remove(&connection);
         for (key, asked) in self.connections.remove(&connection).unwrap_or_default() {
             if key.1 == "INVITE" {
-                self.invites.insert(key.clone(), asked.call_id);
+                let call_ids = self.invites.entry(key.clone()).or_default();
+                call_ids.insert(asked.call_id);
             }
             self.deadlines.remove(&(asked.deadline, connection, key));
         }

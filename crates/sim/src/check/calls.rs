@@ -178,6 +178,10 @@ impl Calls {
             }
             Message::Request(request) if request.method == Method::Cancel => {
                 let branch = headers.via().branch().unwrap_or_default().to_owned();
+                if let Some(&at) = self.by_branch.get(&branch) {
+                    // It need not wait for a sign of life that nobody waits for any longer.
+                    self.calls[at].owes_cancel = false;
+                }
                 let what = What::Cancel { branch, reason };
                 self.sent.push(Sent { connection, what });
             }

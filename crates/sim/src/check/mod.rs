@@ -8,6 +8,7 @@ mod answers;
 mod calls;
 mod content;
 mod records;
+pub mod transcript;
 
 use std::collections::BTreeSet;
 
@@ -89,7 +90,7 @@ impl Checker {
 
     /// It has sent a message.
     pub fn sends(&mut self, scene: &Scene<'_>, connection: ConnectionId, message: &[u8]) {
-        if message == b"\r\n" {
+        if message == b"\r\n" || self.dismissed.contains(&connection) {
             return;
         }
         let parsed = match sip::parse(message) {
@@ -102,10 +103,8 @@ impl Checker {
                 return;
             }
         };
-        if !self.dismissed.contains(&connection) {
-            let result = self.judge(scene, connection, &parsed);
-            self.blame(result);
-        }
+        let result = self.judge(scene, connection, &parsed);
+        self.blame(result);
     }
 
     /// It wants a record to be kept.

@@ -14,6 +14,10 @@ mod odd;
 mod operator;
 mod permission;
 mod registration;
+mod resume;
+mod resume_expiry;
+mod resume_sweep;
+mod resume_wait;
 mod setup;
 mod stage;
 mod sweep;
@@ -49,6 +53,10 @@ pub fn all() -> Vec<Scenario> {
         limit::ALL,
         operator::ALL,
         sweep::ALL,
+        resume_sweep::ALL,
+        resume::ALL,
+        resume_wait::ALL,
+        resume_expiry::ALL,
     ]
     .concat()
 }
@@ -83,6 +91,49 @@ pub(crate) use scenarios;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::world::Plan;
+
+    /// What a loss comes to is another story with sessions that outlive it.
+    const STORIES_OF_LOSSES: [&str; 8] = [
+        "silent_client_is_lost",
+        "falls_back",
+        "comes_back",
+        "caller_that_comes_back",
+        "callee_that_repeats_its_answer",
+        "server_stops",
+        "server_restarts",
+        "server_is_killed",
+    ];
+
+    #[test]
+    fn what_holds_for_plain_pages_holds_for_pages_that_resume() {
+        let themes = [
+            registration::ALL,
+            token::ALL,
+            instance::ALL,
+            connection::ALL,
+            permission::ALL,
+            setup::ALL,
+            cancel::ALL,
+            hangup::ALL,
+            dialog::ALL,
+            odd::ALL,
+            limit::ALL,
+            operator::ALL,
+        ];
+        for scenario in themes.concat() {
+            if STORIES_OF_LOSSES.contains(&scenario.name) {
+                continue;
+            }
+            let mut stage = Stage::of(&Plan {
+                resumes: true,
+                ..Plan::default()
+            });
+            stage.title = format!("{}: ", scenario.name);
+            (scenario.play)(&mut stage);
+            stage.ends();
+        }
+    }
 
     #[test]
     fn no_two_scenarios_have_one_name() {

@@ -15,6 +15,10 @@ use crate::world::{Plan, World};
 pub struct Stage {
     /// The world.
     pub world: World,
+    /// Which of many variations is played, for whoever reads of its failure.
+    pub title: String,
+    /// The boundary from which on a story may be disturbed.
+    pub mark: u64,
     numbers: u64,
 }
 
@@ -28,6 +32,8 @@ impl Stage {
     pub fn of(plan: &Plan) -> Self {
         Self {
             world: World::new(plan),
+            title: String::new(),
+            mark: 0,
             numbers: 0,
         }
     }
@@ -49,7 +55,7 @@ impl Stage {
     #[track_caller]
     pub fn fine(&self) {
         if let Some(fault) = self.world.fault() {
-            panic!("{fault}\n{}", self.world.ladder());
+            panic!("{}{fault}\n{}", self.title, self.world.ladder());
         }
     }
 
@@ -57,7 +63,9 @@ impl Stage {
     #[track_caller]
     pub fn claim(&self, holds: bool, sentence: &str) {
         self.fine();
-        assert!(holds, "{sentence}\n{}", self.world.ladder());
+        if !holds {
+            panic!("{}{sentence}\n{}", self.title, self.world.ladder());
+        }
     }
 
     /// Lets seconds pass.
@@ -79,6 +87,14 @@ impl Stage {
     pub fn until(&mut self, sentence: &str, holds: impl Fn(&World) -> bool) {
         let came = self.world.run_until(Duration::from_secs(60), holds);
         self.claim(came, &format!("never came: {sentence}"));
+    }
+
+    /// Lets time pass until something holds, for so many seconds at most; says whether it came to hold.
+    #[track_caller]
+    pub fn waits(&mut self, seconds: u64, holds: impl Fn(&World) -> bool) -> bool {
+        let came = self.world.run_until(Duration::from_secs(seconds), holds);
+        self.fine();
+        came
     }
 
     /// A token of account 0.

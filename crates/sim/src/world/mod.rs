@@ -4,23 +4,26 @@
 //! about SIP: it carries bytes, loses connections and wakes machines.
 
 mod script;
+mod socket;
 pub(crate) mod step;
 
 use std::collections::BTreeMap;
 
-use model::{CallRecord, ConnectionId, Now};
+use model::{CallRecord, ConnectionId, Now, limits};
 use switch::Settings;
 
 use crate::authority::Authority;
 use crate::browser::{Browser, Deed, Happening};
+use crate::check::transcript::Transcripts;
 use crate::check::{Checker, Scene};
 use crate::clock::{Agenda, Clock, Rank};
 use crate::faults::{Cut, Faults};
 use crate::hostile::Hostile;
 use crate::ladder::{Column, Trace};
-use crate::net::{Latency, Net, Payload, Way};
+use crate::net::{Latency, Net, Payload};
 use crate::random::Random;
 use crate::raw::Raw;
+use crate::resuming::Resuming;
 use crate::server::Server;
 
 /// What a world is made of.
@@ -40,6 +43,10 @@ pub struct Plan {
     pub faults: Faults,
     /// The operator's choices.
     pub settings: Settings,
+    /// Whether pages resume their sessions, unless it is said of one that it does or does not.
+    pub resumes: bool,
+    /// How many sessions may wait on a server.
+    pub waiting_room: usize,
     /// Whether the run can be drawn afterwards.
     pub keeps_trace: bool,
 }
@@ -54,6 +61,8 @@ impl Default for Plan {
             latency: Latency::STEADY,
             faults: Faults::none(),
             settings: Settings::default(),
+            resumes: false,
+            waiting_room: limits::CONNECTIONS,
             keeps_trace: true,
         }
     }
@@ -116,6 +125,8 @@ enum Sleeper {
     Client(usize),
     Shard(usize, usize),
     Flow(ConnectionId),
+    /// A client's resuming socket.
+    Socket(ConnectionId),
 }
 
 /// What can happen next.
@@ -188,7 +199,15 @@ pub struct World {
     clients: Vec<Client>,
     names: Vec<String>,
     accounts: Vec<usize>,
+    /// The socket of each client: its connection, or the session of its resuming socket.
     sockets: Vec<Option<ConnectionId>>,
+    /// Whether a client's sockets are resuming ones.
+    resumes: Vec<bool>,
+    /// Until when a client cannot connect.
+    away_until: Vec<u64>,
+    resuming: BTreeMap<ConnectionId, Resuming>,
+    transcripts: Transcripts,
+    pages_resume: bool,
     rumours: Vec<Vec<u8>>,
     fault: Option<Fault>,
 }
@@ -198,7 +217,14 @@ impl World {
     pub fn new(plan: &Plan) -> Self {
         let mut random = Random::new(plan.seed);
         let net = Net::new(plan.latency, random.fork());
-        let fate = random.fork();
+        let mut fate = random.fork();
+        let mut server = || {
+            let mut server = Server::new(fate.fork());
+            server.waiting_room = plan.waiting_room;
+            server
+        };
+        let servers = (0..plan.servers).map(|_| server()).collect();
+        let window = plan.settings.resume_window.as_micros();
         let mut world = Self {
             authority: Authority::new(plan.accounts, plan.settings.clone()),
             faults: plan.faults.clone(),
@@ -211,7 +237,7 @@ impl World {
             armed: BTreeMap::new(),
             net,
             fate,
-            servers: (0..plan.servers).map(|_| Server::new()).collect(),
+            servers,
             checkers: (0..plan.servers).map(|_| Checker::default()).collect(),
             stopping: vec![false; plan.servers],
             written_at: vec![0; plan.servers],
@@ -220,6 +246,11 @@ impl World {
             names: Vec::new(),
             accounts: Vec::new(),
             sockets: Vec::new(),
+            resumes: Vec::new(),
+            away_until: Vec::new(),
+            resuming: BTreeMap::new(),
+            transcripts: Transcripts::new(u64::try_from(window).unwrap_or(u64::MAX)),
+            pages_resume: plan.resumes,
             rumours: Vec::new(),
             fault: None,
         };
@@ -268,18 +299,6 @@ impl World {
     pub fn cue(&mut self, after: u64, number: u64) {
         self.agenda
             .at(self.micros() + after, Rank::Usual, Event::Cue(number));
-    }
-
-    /// The connection of a client, if its end is open.
-    pub fn socket(&self, client: usize) -> Option<ConnectionId> {
-        self.sockets[client]
-    }
-
-    /// Loses a client's connection so.
-    pub fn cut(&mut self, client: usize, cut: Cut) {
-        if let Some(connection) = self.sockets[client] {
-            self.cut_connection(connection, cut);
-        }
     }
 
     fn cut_connection(&mut self, connection: ConnectionId, cut: Cut) {
@@ -343,9 +362,11 @@ impl World {
     fn serve(&mut self, client: usize) {
         while let Some(deed) = self.clients[client].poll_deed() {
             match deed {
-                Deed::Open => self.open(client),
-                Deed::Send(frame) => self.send_up(client, frame),
-                Deed::Close => self.close(client),
+                Deed::Open => self.open(client, self.resumes[client]),
+                Deed::OpenResumable => self.open_raw(client, true),
+                Deed::Send(frame) => self.send(client, frame),
+                Deed::Close => self.close(client, false),
+                Deed::Leave => self.close(client, true),
             }
         }
         if self.clients[client].strange_responses() > 0 && !self.has_hostile() {
@@ -359,42 +380,6 @@ impl World {
             Sleeper::Client(client),
             self.clients[client].poll_timeout(),
             0,
-        );
-    }
-
-    fn open(&mut self, client: usize) {
-        self.close(client);
-        let connection = self.net.open(client, self.node_of(client));
-        self.sockets[client] = Some(connection);
-        let at = self.net.arrival(connection, Way::Up, self.micros());
-        self.agenda.at(at, Rank::Usual, Event::Connect(connection));
-    }
-
-    fn close(&mut self, client: usize) {
-        let Some(connection) = self.sockets[client].take() else {
-            return;
-        };
-        if let Some(link) = self.net.link_mut(connection) {
-            link.client_up = false;
-        }
-        let at = self.net.arrival(connection, Way::Up, self.micros());
-        self.agenda
-            .at(at, Rank::Usual, Event::ToServer(connection, Payload::Close));
-    }
-
-    fn send_up(&mut self, client: usize, frame: Vec<u8>) {
-        let Some(connection) = self.sockets[client] else {
-            return;
-        };
-        self.hear(&frame);
-        if let Some(cut) = self.faults.boundary(&mut self.fate) {
-            self.cut_connection(connection, cut);
-        }
-        let at = self.net.arrival(connection, Way::Up, self.micros());
-        self.agenda.at(
-            at,
-            Rank::Usual,
-            Event::ToServer(connection, Payload::Text(frame)),
         );
     }
 

@@ -17,7 +17,14 @@ impl World {
     /// Opens a page; nothing happens until its app does something.
     pub fn add_browser(&mut self, account: usize, client: &str) -> usize {
         let browser = Browser::new(client, account, self.random.fork());
-        self.add(account, client, Client::Browser(Box::new(browser)))
+        let at = self.add(account, client, Client::Browser(Box::new(browser)));
+        self.resumes[at] = self.pages_resume;
+        at
+    }
+
+    /// Lets a page's sockets resume their sessions, or not; tell it before the first is opened.
+    pub fn set_resumes(&mut self, page: usize, resumes: bool) {
+        self.resumes[page] = resumes;
     }
 
     /// Adds a scripted client.
@@ -46,6 +53,8 @@ impl World {
         self.names.push(name.to_owned());
         self.accounts.push(account);
         self.sockets.push(None);
+        self.resumes.push(false);
+        self.away_until.push(0);
         self.clients.len() - 1
     }
 
@@ -141,9 +150,8 @@ impl World {
         let now = self.now();
         let (snapshot, view) = self.authority.publish();
         let checker = &mut self.checkers[node];
-        let accounts: Vec<_> = self
-            .net
-            .at_server(node)
+        let accounts: Vec<_> = self.servers[node]
+            .sessions()
             .into_iter()
             .filter(|connection| {
                 checker
@@ -216,7 +224,7 @@ impl World {
     /// found within two minutes; answers that may have got lost with it are kept for ten.)
     pub fn conclude(&mut self) {
         self.faults.loss_per_mille = 0;
-        self.faults.loss_at = None;
+        self.faults.heal();
         self.everybody_leaves();
         self.run_for(Duration::from_secs(900));
         for node in 0..self.servers.len() {
@@ -225,6 +233,9 @@ impl World {
             }
             if let Err(sentence) = self.checkers[node].concludes() {
                 self.fail(sentence);
+            }
+            if !self.resuming.is_empty() {
+                self.fail("nobody is there and a resuming socket is left");
             }
             if !self.servers[node].is_at_rest() {
                 let left = self.servers[node].census();

@@ -1,6 +1,7 @@
 //! One step: the next entry of the agenda, everything that it brings about, then the checks.
 
 use model::ConnectionId;
+use switch::Closing;
 
 use super::{Client, Event, Sleeper, World};
 use crate::browser::Happening;
@@ -64,11 +65,11 @@ impl World {
         match event {
             Event::Wake(who) => self.wake(who),
             Event::Connect(connection) => self.connect(connection),
-            Event::Opened(connection) => self.tell_client(connection, Happening::Opened),
+            Event::Opened(connection) => self.is_opened(connection),
             Event::Refused(connection) => self.drop_client_end(connection, Happening::Refused),
             Event::ToServer(connection, payload) => self.at_server(connection, payload),
             Event::ToClient(connection, payload) => self.at_client(connection, payload),
-            Event::ServerNotices(connection) => self.server_loses(connection),
+            Event::ServerNotices(connection) => self.server_loses(connection, false),
             Event::ClientNotices(connection) => {
                 self.drop_client_end(connection, Happening::Lost);
             }
@@ -108,15 +109,26 @@ impl World {
                 self.settle(node);
                 self.arm_flow(node, connection);
             }
+            Sleeper::Socket(session) => self.wake_socket(session),
         }
     }
 
     fn connect(&mut self, connection: ConnectionId) {
-        let now = self.now();
+        let (now, micros) = (self.now(), self.micros());
         let Some(link) = self.net.link_mut(connection) else {
             return;
         };
         if !link.carrying || !link.client_up {
+            return;
+        }
+        if micros < self.away_until[link.client] {
+            // No network: the attempt fails by itself.
+            link.carrying = false;
+            self.agenda.at(
+                micros + 100 * MILLI,
+                Rank::Usual,
+                Event::Refused(connection),
+            );
             return;
         }
         let node = link.node;
@@ -124,7 +136,7 @@ impl World {
         let answer = if is_open {
             link.server_up = true;
             link.boot = self.servers[node].boot;
-            self.servers[node].accept(now, connection);
+            link.resumes = self.servers[node].accept(now, connection, link.offers);
             self.arm_flow(node, connection);
             Event::Opened(connection)
         } else {
@@ -142,8 +154,8 @@ impl World {
         let ends = (Column::Client(link.client), Column::Server(link.node));
         let mut arrives = link.carrying && link.server_up;
         if let Payload::Text(frame) = &payload {
-            if arrives && let Some(cut) = self.faults.boundary(&mut self.fate) {
-                self.cut_connection(connection, cut);
+            if arrives && let Some(loss) = self.faults.boundary(&mut self.fate) {
+                self.strike(connection, loss);
                 arrives = false;
             }
             self.trace
@@ -153,38 +165,43 @@ impl World {
             return;
         }
         match payload {
-            Payload::Text(frame) => {
-                let reading = Reading {
-                    connection,
-                    from_browser: matches!(self.clients[link.client], Client::Browser(_)),
-                    frame,
-                };
-                self.read(link.node, reading);
-            }
+            Payload::Text(frame) => self.read(link.node, connection, &frame),
             Payload::Pong => self.servers[link.node].pong(now, connection),
             Payload::Ping => {}
-            Payload::Close => self.server_loses(connection),
+            Payload::Close => self.server_loses(connection, true),
         }
         self.arm_flow(link.node, connection);
     }
 
-    fn read(&mut self, node: usize, reading: Reading) {
+    fn read(&mut self, node: usize, link: ConnectionId, frame: &[u8]) {
         let now = self.now();
-        let mut checker = std::mem::take(&mut self.checkers[node]);
-        checker.reads(&self.scene(node), reading.clone());
-        self.checkers[node] = checker;
-        self.servers[node].frame(now, reading.connection, &reading.frame);
+        if let Some((connection, message)) = self.servers[node].receive(now, link, frame) {
+            let link = self.net.link(link);
+            let client = link.map(|link| &self.clients[link.client]);
+            let reading = Reading {
+                connection,
+                from_browser: matches!(client, Some(Client::Browser(_))),
+                frame: message.clone(),
+            };
+            let of = link.and_then(|link| link.session);
+            let given = self.transcripts.server_is_given(connection, of, &message);
+            self.blame(given);
+            let mut checker = std::mem::take(&mut self.checkers[node]);
+            checker.reads(&self.scene(node), reading);
+            self.checkers[node] = checker;
+            self.servers[node].message(now, connection, &message);
+        }
         self.settle(node);
     }
 
-    pub(super) fn server_loses(&mut self, connection: ConnectionId) {
-        if let Some(node) = self.lose(connection) {
+    pub(super) fn server_loses(&mut self, connection: ConnectionId, by_goodbye: bool) {
+        if let Some(node) = self.lose(connection, by_goodbye) {
             self.settle(node);
         }
     }
 
     /// The server's end is gone.
-    fn lose(&mut self, connection: ConnectionId) -> Option<usize> {
+    fn lose(&mut self, connection: ConnectionId, by_goodbye: bool) -> Option<usize> {
         let now = self.now();
         let link = self.net.link_mut(connection)?;
         if !std::mem::replace(&mut link.server_up, false) {
@@ -196,8 +213,7 @@ impl World {
             Column::Server(node),
             &format!("#{} is gone", connection.0),
         );
-        self.checkers[node].loses(connection);
-        self.servers[node].lost(now, connection);
+        self.servers[node].lost(now, connection, by_goodbye);
         Some(node)
     }
 
@@ -211,49 +227,53 @@ impl World {
             let late = self.faults.lateness(&mut self.fate);
             self.arm(Sleeper::Shard(node, shard), due, late);
         }
+        for touched in self.servers[node].take_touched() {
+            self.arm_flow(node, touched);
+        }
         self.check(node);
     }
 
     fn put_out(&mut self, node: usize, out: Out) {
+        let micros = self.micros();
         match out {
-            Out::Text {
-                connection,
-                message,
-            } => {
-                if self.net.link(connection).is_some_and(|link| link.server_up) {
-                    let mut checker = std::mem::take(&mut self.checkers[node]);
-                    checker.sends(&self.scene(node), connection, &message);
-                    self.checkers[node] = checker;
-                    self.send_down(node, connection, message);
+            Out::Message { session, message } => {
+                let mut checker = std::mem::take(&mut self.checkers[node]);
+                checker.sends(&self.scene(node), session, &message);
+                self.checkers[node] = checker;
+                self.transcripts.server_hands(session, &message);
+            }
+            Out::Frame { link, frame } => {
+                if self.net.link(link).is_some_and(|link| link.server_up) {
+                    self.send_down(node, link, frame);
                 }
             }
-            Out::Ping(connection) => self.down(connection, Payload::Ping),
-            Out::Close {
-                connection,
-                why,
-                at_once,
-            } => {
-                let note = format!("#{} closed: {}", connection.0, why.reason);
-                self.trace
-                    .note(self.clock.micros(), Column::Server(node), &note);
-                self.down(connection, Payload::Close);
-                if at_once {
-                    self.lose(connection);
-                } else {
-                    self.checkers[node].dismisses(connection, why);
-                    // The session ends when its client has answered, or does not; until then it still reads.
-                    let after = self.fate.between(0, SECOND);
-                    self.agenda.at(
-                        self.micros() + after,
-                        Rank::Usual,
-                        Event::ServerNotices(connection),
-                    );
-                }
+            Out::Ping(link) => self.down(link, Payload::Ping),
+            Out::Close { link, why, at_once } => self.server_closes(node, link, why, at_once),
+            Out::Opened(session) => self.note(node, session, "begins"),
+            Out::Suspended(session) => {
+                self.note(node, session, "waits");
+                self.transcripts.suspends(session, micros);
+            }
+            Out::Resumed { session, link } => {
+                self.note(node, session, &format!("goes on as #{}", link.0));
+                let of = self.net.link(link).and_then(|link| link.session);
+                let result = self.transcripts.resumes(session, of);
+                self.blame(result);
+            }
+            Out::Dismissed { session, why } => {
+                self.transcripts.is_dismissed(session);
+                self.checkers[node].dismisses(session, why);
+            }
+            Out::Ended { session, ending } => {
+                self.note(node, session, &format!("ends: {ending:?}"));
+                self.checkers[node].loses(session);
+                let result = self.transcripts.ends(session, ending, micros);
+                self.blame(result);
             }
             Out::Record(record) => {
                 self.checkers[node].records(&record);
                 let after = self.faults.record_delay(&mut self.fate);
-                let at = (self.micros() + after).max(self.written_at[node]);
+                let at = (micros + after).max(self.written_at[node]);
                 self.written_at[node] = at;
                 let boot = self.servers[node].boot;
                 self.agenda
@@ -262,16 +282,43 @@ impl World {
         }
     }
 
+    fn note(&mut self, node: usize, session: ConnectionId, what: &str) {
+        let note = format!("session {} {what}", session.0);
+        self.trace
+            .note(self.clock.micros(), Column::Server(node), &note);
+    }
+
+    fn server_closes(&mut self, node: usize, link: ConnectionId, why: Closing, at_once: bool) {
+        if !self.net.link(link).is_some_and(|link| link.server_up) {
+            return;
+        }
+        let note = format!("#{} closed: {}", link.0, why.reason);
+        self.trace
+            .note(self.clock.micros(), Column::Server(node), &note);
+        self.down(link, Payload::Close);
+        if at_once {
+            self.lose(link, false);
+        } else {
+            // The session ends when its client has answered, or does not; until then it still reads.
+            let after = self.fate.between(0, SECOND);
+            self.agenda.at(
+                self.micros() + after,
+                Rank::Usual,
+                Event::ServerNotices(link),
+            );
+        }
+    }
+
     fn send_down(&mut self, node: usize, connection: ConnectionId, message: Vec<u8>) {
-        if let Some(cut) = self.faults.boundary(&mut self.fate) {
-            self.cut_connection(connection, cut);
+        if let Some(loss) = self.faults.boundary(&mut self.fate) {
+            self.strike(connection, loss);
         }
         let carries = self
             .net
             .link(connection)
             .is_some_and(|link| link.carrying && link.client_up);
         if !carries && self.servers[node].stall(connection) {
-            self.lose(connection);
+            self.lose(connection, false);
             return;
         }
         self.down(connection, Payload::Text(message));
@@ -291,8 +338,8 @@ impl World {
         let ends = (Column::Server(link.node), Column::Client(link.client));
         let mut arrives = link.carrying && link.client_up;
         if let Payload::Text(frame) = &payload {
-            if arrives && let Some(cut) = self.faults.boundary(&mut self.fate) {
-                self.cut_connection(connection, cut);
+            if arrives && let Some(loss) = self.faults.boundary(&mut self.fate) {
+                self.strike(connection, loss);
                 arrives = false;
             }
             self.trace
@@ -302,7 +349,7 @@ impl World {
             return;
         }
         match payload {
-            Payload::Text(frame) => self.tell_client(connection, Happening::Frame(&frame)),
+            Payload::Text(frame) => self.frame_comes(connection, &frame),
             Payload::Ping => {
                 let at = self.net.arrival(connection, Way::Up, micros);
                 self.agenda
@@ -318,7 +365,7 @@ impl World {
         }
     }
 
-    fn tell_client(&mut self, connection: ConnectionId, what: Happening<'_>) {
+    pub(super) fn tell_client(&mut self, connection: ConnectionId, what: Happening<'_>) {
         let Some(client) = self.net.link(connection).map(|link| link.client) else {
             return;
         };
@@ -331,6 +378,8 @@ impl World {
         let now = self.micros();
         if let Client::Hostile(hostile) = &mut self.clients[client] {
             hostile.overhear(&self.rumours);
+            let spent = self.resuming.values().filter_map(|r| r.spent().cloned());
+            hostile.pick_up(spent);
         }
         self.clients[client].handle(now, what);
         self.serve(client);
@@ -341,8 +390,10 @@ impl World {
             return;
         };
         link.client_up = false;
-        let client = link.client;
-        if self.sockets[client] == Some(connection) {
+        let (client, session) = (link.client, link.session);
+        if let Some(session) = session {
+            self.link_is_gone(session, connection);
+        } else if self.sockets[client] == Some(connection) {
             self.sockets[client] = None;
             self.tell(client, what);
         }
@@ -359,6 +410,7 @@ impl World {
             .note(self.clock.micros(), Column::Server(node), "is gone");
         self.servers[node].vanish();
         self.checkers[node].vanishes();
+        self.transcripts.vanishes(node);
         for connection in self.net.at_server(node) {
             if let Some(link) = self.net.link_mut(connection) {
                 link.server_up = false;
@@ -375,10 +427,11 @@ impl World {
 
     fn check(&mut self, node: usize) {
         let mut checker = std::mem::take(&mut self.checkers[node]);
-        let scene = self.scene(node);
+        let (now, micros) = (self.now(), self.micros());
         let mut result = checker
-            .settles(&scene)
-            .and_then(|()| self.servers[node].check(scene.now));
+            .settles(&self.scene(node))
+            .and_then(|()| self.servers[node].check(now))
+            .and_then(|()| self.transcripts.check(micros));
         if result.is_ok() && checker.reference.take_changed() {
             result = self.compare(node, &mut checker);
         }
