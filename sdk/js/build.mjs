@@ -30,6 +30,9 @@ const STATE = new RegExp(
     'owedBytes',
     'stale',
     'changed',
+    // Public, but nobody sets them in the shim.
+    'silence',
+    'patience',
   ].join('|')})$`,
 );
 const LONGEST_SHIM = 4096;

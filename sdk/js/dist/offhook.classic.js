@@ -1588,27 +1588,27 @@
     const timer = setInterval(async () => {
       const reports = await pc.getStats().catch(() => null);
       if (!reports || stopped) return;
-      const now = counters(reports);
-      if (before) tell2(quality(before, now));
-      before = now;
+      const now2 = counters(reports);
+      if (before) tell2(quality(before, now2));
+      before = now2;
     }, EVERY_MS);
     return () => {
       stopped = true;
       clearInterval(timer);
     };
   }
-  function quality(before, now) {
-    const kinds = Object.fromEntries(["audio", "video"].map((kind) => [kind, ofKind(kind, before, now)]));
+  function quality(before, now2) {
+    const kinds = Object.fromEntries(["audio", "video"].map((kind) => [kind, ofKind(kind, before, now2)]));
     const main = kinds.audio ?? kinds.video ?? { jitter_ms: 0, loss_percent: 0 };
-    const delay_ms = (now.rtt_ms ?? 0) / 2 + 2 * main.jitter_ms + CODEC_MS;
+    const delay_ms = (now2.rtt_ms ?? 0) / 2 + 2 * main.jitter_ms + CODEC_MS;
     const score = round(mos({ delay_ms, loss_percent: main.loss_percent }), 2);
     const { jitter_ms, loss_percent } = main;
-    return { rtt_ms: now.rtt_ms, jitter_ms, loss_percent, mos: score, level: level(score), ...kinds };
+    return { rtt_ms: now2.rtt_ms, jitter_ms, loss_percent, mos: score, level: level(score), ...kinds };
   }
-  function ofKind(kind, before, now) {
-    const [then, here] = [before[kind], now[kind]];
+  function ofKind(kind, before, now2) {
+    const [then, here] = [before[kind], now2[kind]];
     if (!here) return null;
-    const seconds = Math.max(1e-3, (now.at - before.at) / 1e3);
+    const seconds = Math.max(1e-3, (now2.at - before.at) / 1e3);
     const grown = (name) => Math.max(0, here[name] - (then?.[name] ?? 0));
     const expected = grown("received") + grown("lost");
     const found = {
@@ -2493,7 +2493,7 @@
   var KEPT_BYTES = 1048576;
   var OWED_MESSAGES = 8;
   var OWED_BYTES = 32768;
-  var HEAD = /^(?:(\d{1,16}) (\d{1,16})\r\n|ACK (\d{1,16})$|SESSION (\S+) (\d+) (\d{1,16})$|GONE ?(.*)$)/;
+  var HEAD = /^(?:(\d+) (\d+)\r\n|ACK (\d+)$|SESSION (\S+) (\d+) (\d+)$|GONE ?(.*)$)/;
   var ResumingSocket = class extends EventTarget {
     onopen = null;
     onmessage = null;
@@ -2504,6 +2504,8 @@
     url;
     /** How long nothing need come in before the server is asked whether it is there. */
     silence = SILENCE_MS;
+    /** How long its user waits for a sign of life of an INVITE (RFC 3261 §17.1.1.2, timer B); one that it has given up is not sent. */
+    patience = 32e3;
     #state;
     /** `world` is where timers, clock, randomness and the network's news come from. */
     constructor(url, Native = WebSocket, world = globalThis) {
@@ -2555,7 +2557,7 @@
       if (state.plain) {
         state.inner.send(message);
       } else {
-        state.kept.push(message);
+        state.kept.push([message, now(state)]);
         state.sent += 1;
         state.keptBytes += size(message);
         if (state.kept.length > KEPT_MESSAGES || state.keptBytes > KEPT_BYTES)
@@ -2586,7 +2588,7 @@
     if (resumable) {
       state.inner.send(state.credential ? "RESUME " + state.credential + " " + state.received : "OPEN");
     } else if (state.credential) {
-      end(state, "the server does not resume connections any more");
+      end(state, "the server resumes no more");
     } else {
       state.plain = true;
       open(state);
@@ -2598,13 +2600,15 @@
     tell(state, "open");
   }
   function closed(state, event) {
-    if (state.credential && !(state.live && state.phase > OPEN)) {
+    const isOver = state.live && state.phase > OPEN && (event.wasClean || !state.kept.length);
+    const comesBack = state.credential && !isOver;
+    if (comesBack) {
       lose(state);
     } else {
       if (!state.phase) tell(state, "error");
       leave(state);
-      tellClose(state, event.code, event.reason, event.wasClean);
     }
+    if (!comesBack || state.phase > OPEN) tellClose(state, event.code, event.reason, event.wasClean);
   }
   function frame(state, data) {
     if (state.plain) {
@@ -2626,7 +2630,7 @@
     }
   }
   function acknowledge(state, received) {
-    for (const message of state.kept.splice(0, received - state.sent + state.kept.length))
+    for (const [message] of state.kept.splice(0, received - state.sent + state.kept.length))
       state.keptBytes -= size(message);
   }
   function begin(state, credential, windowMs) {
@@ -2641,7 +2645,10 @@
       return;
     }
     const acknowledged = state.sent - state.kept.length;
-    state.kept.forEach((message, index) => write(state, acknowledged + index + 1, message));
+    state.kept.forEach(([message, at], index) => {
+      const givenUp = now(state) - at > state.outer.patience && /^INVITE /.test(message);
+      write(state, acknowledged + index + 1, givenUp ? "\r\n" : message);
+    });
     if (!state.kept.length) sayReceived(state);
     if (state.phase === OPEN) tell(state, "resume");
     else state.inner.close();
@@ -2686,7 +2693,7 @@
     state.inner = null;
     state.live = false;
     if (!state.deadline) {
-      state.deadline = world.Date.now() + state.windowMs;
+      state.deadline = now(state) + state.windowMs;
       state.attempts = 0;
       if (state.phase === OPEN) tell(state, "suspend");
       if (state.credential && !state.inner) connect(state);
@@ -2698,11 +2705,14 @@
       else end(state, "the connection was lost and did not come back in " + state.windowMs / 1e3 + " s");
     });
   }
+  function now({ world }) {
+    return world.Date.now();
+  }
   function left(state) {
-    return state.deadline - state.world.Date.now();
+    return state.deadline - now(state);
   }
   function broken(state) {
-    end(state, "the server breaks the protocol of resumable signalling");
+    end(state, "the server breaks the protocol");
   }
   function end(state, reason2) {
     state.inner?.close();
@@ -2841,6 +2851,7 @@
         return;
       }
       this.#socket = socket;
+      socket.patience = Infinity;
       socket.binaryType = "arraybuffer";
       const when = (type, then) => {
         socket.addEventListener(type, (event) => {

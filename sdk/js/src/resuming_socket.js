@@ -19,7 +19,7 @@ const KEPT_MESSAGES = 256;
 const KEPT_BYTES = 1048576;
 const OWED_MESSAGES = 8;
 const OWED_BYTES = 32768;
-const HEAD = /^(?:(\d{1,16}) (\d{1,16})\r\n|ACK (\d{1,16})$|SESSION (\S+) (\d+) (\d{1,16})$|GONE ?(.*)$)/;
+const HEAD = /^(?:(\d+) (\d+)\r\n|ACK (\d+)$|SESSION (\S+) (\d+) (\d+)$|GONE ?(.*)$)/;
 
 export class ResumingSocket extends EventTarget {
   onopen = null;
@@ -31,6 +31,8 @@ export class ResumingSocket extends EventTarget {
   url;
   /** How long nothing need come in before the server is asked whether it is there. */
   silence = SILENCE_MS;
+  /** How long its user waits for a sign of life of an INVITE (RFC 3261 §17.1.1.2, timer B); one that it has given up is not sent. */
+  patience = 32000;
   #state;
 
   /** `world` is where timers, clock, randomness and the network's news come from. */
@@ -87,7 +89,7 @@ export class ResumingSocket extends EventTarget {
     if (state.plain) {
       state.inner.send(message);
     } else {
-      state.kept.push(message);
+      state.kept.push([message, now(state)]);
       state.sent += 1;
       state.keptBytes += size(message);
       if (state.kept.length > KEPT_MESSAGES || state.keptBytes > KEPT_BYTES)
@@ -122,7 +124,7 @@ function opened(state) {
   if (resumable) {
     state.inner.send(state.credential ? 'RESUME ' + state.credential + ' ' + state.received : 'OPEN');
   } else if (state.credential) {
-    end(state, 'the server does not resume connections any more');
+    end(state, 'the server resumes no more');
   } else {
     state.plain = true;
     open(state);
@@ -136,13 +138,16 @@ function open(state) {
 }
 
 function closed(state, event) {
-  if (state.credential && !(state.live && state.phase > OPEN)) {
+  // Closed by its user with a message unacknowledged, and lost in that moment: it comes back to say it.
+  const isOver = state.live && state.phase > OPEN && (event.wasClean || !state.kept.length);
+  const comesBack = state.credential && !isOver;
+  if (comesBack) {
     lose(state);
   } else {
     if (!state.phase) tell(state, 'error');
     leave(state);
-    tellClose(state, event.code, event.reason, event.wasClean);
   }
+  if (!comesBack || state.phase > OPEN) tellClose(state, event.code, event.reason, event.wasClean);
 }
 
 function frame(state, data) {
@@ -173,7 +178,7 @@ function frame(state, data) {
 
 /** Drops what the server has. A frame that is sent again may say less than was known before. */
 function acknowledge(state, received) {
-  for (const message of state.kept.splice(0, received - state.sent + state.kept.length))
+  for (const [message] of state.kept.splice(0, received - state.sent + state.kept.length))
     state.keptBytes -= size(message);
 }
 
@@ -189,7 +194,11 @@ function begin(state, credential, windowMs) {
     return;
   }
   const acknowledged = state.sent - state.kept.length;
-  state.kept.forEach((message, index) => write(state, acknowledged + index + 1, message));
+  state.kept.forEach(([message, at], index) => {
+    const givenUp = now(state) - at > state.outer.patience && /^INVITE /.test(message);
+    // A keep-alive in its place, so that no number is left out.
+    write(state, acknowledged + index + 1, givenUp ? '\r\n' : message);
+  });
   if (!state.kept.length) sayReceived(state);
   if (state.phase === OPEN) tell(state, 'resume');
   else state.inner.close();
@@ -241,7 +250,7 @@ function lose(state) {
   state.inner = null;
   state.live = false;
   if (!state.deadline) {
-    state.deadline = world.Date.now() + state.windowMs;
+    state.deadline = now(state) + state.windowMs;
     state.attempts = 0;
     if (state.phase === OPEN) tell(state, 'suspend');
     // Whoever was told may have done something about it.
@@ -255,13 +264,17 @@ function lose(state) {
   });
 }
 
+function now({ world }) {
+  return world.Date.now();
+}
+
 function left(state) {
-  return state.deadline - state.world.Date.now();
+  return state.deadline - now(state);
 }
 
 /** A frame that cannot be: the session is of no use any more. */
 function broken(state) {
-  end(state, 'the server breaks the protocol of resumable signalling');
+  end(state, 'the server breaks the protocol');
 }
 
 function end(state, reason) {

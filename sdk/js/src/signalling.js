@@ -116,6 +116,8 @@ export class Signalling {
       return;
     }
     this.#socket = socket;
+    // The agent's own timers wait while the connection is coming back.
+    socket.patience = Infinity;
     socket.binaryType = 'arraybuffer';
     const when = (type, then) => {
       socket.addEventListener(type, (event) => {

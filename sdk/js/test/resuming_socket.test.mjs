@@ -180,7 +180,7 @@ test('a server that does not resume any more ends the session', () => {
   talk.server.protocol = 'sip';
   talk.world.current.cut();
   talk.world.run(1000);
-  assert.equal(talk.told.at(-1), 'close 1006 the server does not resume connections any more');
+  assert.equal(talk.told.at(-1), 'close 1006 the server resumes no more');
 });
 
 test('a first connection that fails is an ordinary failure', () => {
@@ -242,7 +242,7 @@ test('what the server cannot have said ends the session', () => {
     talk.world.run(100);
     assert.equal(
       talk.told.at(-1),
-      'close 1006 the server breaks the protocol of resumable signalling',
+      'close 1006 the server breaks the protocol',
       JSON.stringify(frame),
     );
     assert.equal(talk.world.current.saidClose, true);
@@ -318,6 +318,35 @@ test('closed by its user while it is lost, it comes back to say what is left, an
   assert.deepEqual(talk.told, ['open', 'suspend', 'close 1000 ']);
   assert.deepEqual(talk.world.timers, []);
 });
+
+test('closed by its user with a word unheard, and lost in that moment, it comes back to say it', () => {
+  const talk = new Conversation(1).play();
+  talk.socket.send('the last word');
+  talk.world.current.cut();
+  talk.socket.close();
+  talk.world.run(20_000);
+  assert.equal(talk.atServer.at(-1), 'the last word');
+  assert.equal(talk.server.sessions[0].isOver, true);
+  assert.deepEqual(talk.told, ['open', 'close 1006 ']);
+  assert.deepEqual(talk.world.timers, []);
+});
+
+for (const [patience, last] of [[32_000, '\r\n'], [Infinity, 'INVITE sip:bob SIP/2.0\r\n\r\n']]) {
+  test(`an INVITE that waited for 40 s, given up after ${patience} ms, arrives as ${JSON.stringify(last)}`, () => {
+    const talk = new Conversation(1).play();
+    talk.socket.patience = patience;
+    talk.world.isReachable = false;
+    talk.world.current.cut();
+    talk.socket.send('INVITE sip:bob SIP/2.0\r\n\r\n');
+    talk.world.run(40_000);
+    talk.world.isReachable = true;
+    talk.world.run(10_000);
+    assert.equal(talk.atServer.at(-1), last);
+    talk.socket.send('INVITE sip:bob SIP/2.0\r\n\r\n');
+    talk.world.run(100);
+    assert.equal(talk.atServer.at(-1), 'INVITE sip:bob SIP/2.0\r\n\r\n');
+  });
+}
 
 test('nothing can be sent before it is open, and what is sent after it is closed goes nowhere', () => {
   const talk = new Conversation(1);
