@@ -197,7 +197,7 @@ impl Hostile {
 
     /// Somebody else's message with something changed.
     fn mutate(&mut self) {
-        let Some(mut frame) = self.rumour() else {
+        let Some(mut frame) = self.rumour().filter(|frame| !frame.is_empty()) else {
             return;
         };
         for _ in 0..self.random.between(1, 4) {

@@ -55,7 +55,9 @@ pub(super) async fn answer(
         return Ok(upgrade.on_upgrade(move |socket| ws::run(socket, signalling, place)));
     }
     let handovers = Arc::clone(&services.handovers);
-    Ok(upgrade.on_upgrade(move |socket| resumable::enter(socket, place, signalling, handovers)))
+    let number = handovers.accept();
+    Ok(upgrade
+        .on_upgrade(move |socket| resumable::enter(socket, number, place, signalling, handovers)))
 }
 
 /// A place among the connections, or why there is none.

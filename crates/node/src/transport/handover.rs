@@ -4,11 +4,12 @@
 //! there always has the newest credential. Never reads or writes a socket.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::extract::ws::WebSocket;
 use model::ConnectionId;
-use switch::resume::{Credential, Credentials};
+use switch::resume::{Credential, Credentials, SocketNumber};
 use tokio::sync::Notify;
 
 use super::Place;
@@ -17,6 +18,7 @@ use crate::signalling::random;
 /// Every session of the node that can be resumed.
 #[derive(Default)]
 pub(crate) struct Handovers {
+    accepted: AtomicU64,
     table: Mutex<Table>,
 }
 
@@ -51,11 +53,21 @@ pub(super) struct Ticket {
 }
 
 impl Handovers {
+    /// A socket is about to be accepted. To be asked before its client is told so: then what a client says on its next
+    /// socket always has a higher number.
+    pub(crate) fn accept(&self) -> SocketNumber {
+        SocketNumber(self.accepted.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
     /// A session begins; gives its first credential.
-    pub(super) fn open(self: &Arc<Self>, session: ConnectionId) -> (Ticket, Credential) {
+    pub(super) fn open(
+        self: &Arc<Self>,
+        session: ConnectionId,
+        number: SocketNumber,
+    ) -> (Ticket, Credential) {
         let landing = Arc::new(Landing::default());
         let mut table = lock(&self.table);
-        let credential = table.credentials.open(session, random());
+        let credential = table.credentials.open(session, number, random());
         table.landings.insert(session, Arc::clone(&landing));
         drop(table);
         let ticket = Ticket {
@@ -71,11 +83,12 @@ impl Handovers {
         &self,
         credential: &str,
         received: u64,
+        number: SocketNumber,
         socket: WebSocket,
         place: Arc<Place>,
     ) -> Option<WebSocket> {
         let mut table = lock(&self.table);
-        let renewed = table.credentials.renew(credential, random());
+        let renewed = table.credentials.renew(credential, number, random());
         let known = renewed.and_then(|(session, credential)| {
             let landing = table.landings.get(&session)?;
             Some((Arc::clone(landing), credential))

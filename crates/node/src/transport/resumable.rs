@@ -15,7 +15,7 @@ use bytes::Bytes;
 use futures_util::Sink;
 use model::limits;
 use switch::edge::{Flow, Liveness, Verdict};
-use switch::resume::{GONE, Incoming, Opening, Session as Numbers};
+use switch::resume::{GONE, Incoming, Opening, Session as Numbers, SocketNumber};
 use switch::{Closing, Counter};
 use tokio::time::{Instant, Sleep, sleep_until, timeout, timeout_at};
 
@@ -29,6 +29,7 @@ use crate::signalling::{Session, Signalling};
 /// Serves a socket whose client speaks `sip-resume`: begins a session, or hands the socket to the one that it names.
 pub(crate) async fn enter(
     mut socket: WebSocket,
+    number: SocketNumber,
     place: Arc<Place>,
     signalling: Arc<Signalling>,
     handovers: Arc<Handovers>,
@@ -49,13 +50,13 @@ pub(crate) async fn enter(
         Ok(Opening::Open) => {
             let line = Line::new(socket, place);
             // In a task of its own: what it took to get here is not kept for as long.
-            tokio::spawn(Life::begin(&signalling, &handovers).run(line));
+            tokio::spawn(Life::begin(&signalling, &handovers, number).run(line));
         }
         Ok(Opening::Resume {
             credential,
             received,
         }) => {
-            if let Some(socket) = handovers.resume(credential, received, socket, place) {
+            if let Some(socket) = handovers.resume(credential, received, number, socket, place) {
                 signalling.counters.add(Counter::ResumeRefused);
                 drop(signalling);
                 refuse(socket).await;
@@ -113,11 +114,15 @@ enum Over {
 }
 
 impl Life {
-    fn begin(signalling: &Arc<Signalling>, handovers: &Arc<Handovers>) -> Box<Self> {
+    fn begin(
+        signalling: &Arc<Signalling>,
+        handovers: &Arc<Handovers>,
+        number: SocketNumber,
+    ) -> Box<Self> {
         let session = signalling.open();
         let window = signalling.published().snapshot.settings.resume_window;
         let mut numbers = Numbers::new(window);
-        let (ticket, credential) = handovers.open(session.connection);
+        let (ticket, credential) = handovers.open(session.connection, number);
         Box::new(Self {
             flow: Flow::resumable(session.connection, signalling.now()),
             welcome: numbers.welcome(&credential),

@@ -340,8 +340,9 @@ async fn of_five_sockets_with_the_same_credential_one_has_the_session() {
         let first = Message::text(first.clone());
         attempts.spawn(async move {
             socket.send(first).await.unwrap();
-            // Until its client says something, each answer may be a lost one: all are taken.
-            let credential = welcome(&frame(&mut socket).await?).0;
+            // Until its client says something, each answer may be a lost one: all are taken whose socket is newer.
+            let answer = frame(&mut socket).await?;
+            let credential = answer.starts_with("SESSION ").then(|| welcome(&answer).0)?;
             Some((socket, credential))
         });
     }
@@ -361,6 +362,25 @@ async fn of_five_sockets_with_the_same_credential_one_has_the_session() {
     assert_eq!(census(&site, "connections").await, 1);
     bob.lose(&site).await;
     bob.resume(&server).await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_comes_late_on_a_socket_that_was_given_up_counts_for_nothing() {
+    let site = Site::new().await;
+    let server = site.serve().await;
+    let mut bob = Phone::registered(&site, &server, "bob").await;
+    let first = bob.credential.clone();
+    let (mut given_up, _) = offer(&server, "sip-resume").await;
+    bob.resume(&server).await;
+    // The server does not know yet that the answer has arrived: the credential alone would be taken again.
+    let late = Message::text(format!("RESUME {first} 0"));
+    given_up.send(late).await.unwrap();
+    let answer = frame(&mut given_up).await.unwrap();
+    assert!(answer.starts_with("GONE "), "{answer}");
+    let options = bob.words.options();
+    bob.say(&options).await;
+    assert!(bob.hear().await.starts_with("SIP/2.0 200"));
     server.stop().await;
 }
 

@@ -5,7 +5,7 @@
 
 use model::{ConnectionId, Instant, Now, limits};
 use switch::edge::{Flow, Liveness};
-use switch::resume::{self, Broken, Incoming, Opening};
+use switch::resume::{self, Broken, Incoming, Opening, SocketNumber};
 use switch::{Closing, Counter, Input};
 
 use super::{Out, Server};
@@ -339,7 +339,7 @@ impl Server {
         match Opening::parse(frame) {
             Ok(Opening::Open) => {
                 let mut numbers = resume::Session::new(self.window());
-                let credential = self.credentials.open(link, secret);
+                let credential = self.credentials.open(link, SocketNumber(link.0), secret);
                 let frame = numbers.welcome(&credential).to_vec();
                 self.begin(link, Flow::resumable(link, now), Some(numbers));
                 self.out.push_back(Out::Opened(link));
@@ -349,7 +349,10 @@ impl Server {
             Ok(Opening::Resume {
                 credential,
                 received,
-            }) => match self.credentials.renew(credential, secret) {
+            }) => match self
+                .credentials
+                .renew(credential, SocketNumber(link.0), secret)
+            {
                 Some((id, next)) => self.take_over(now, id, link, received, &next),
                 None => {
                     self.count(Some(Counter::ResumeRefused));

@@ -8,7 +8,7 @@ mod credential;
 mod head;
 mod session;
 
-pub use credential::{Credential, Credentials};
+pub use credential::{Credential, Credentials, SocketNumber};
 pub use head::{Broken, Opening};
 pub use session::{Full, Incoming, Session};
 

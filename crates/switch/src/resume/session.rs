@@ -301,7 +301,11 @@ mod tests {
     fn a_welcome_says_the_credential_the_window_and_how_far_it_is() {
         let mut session = Session::new(WINDOW);
         session.incoming(&frame(1, 0)).unwrap();
-        let credential = super::super::Credentials::default().open(model::ConnectionId(7), [1; 16]);
+        let credential = super::super::Credentials::default().open(
+            model::ConnectionId(7),
+            super::super::SocketNumber(1),
+            [1; 16],
+        );
         let welcome = session.welcome(&credential);
         assert_eq!(
             text(&welcome),
