@@ -17,7 +17,8 @@ struct Asked {
     copies: u32,
     finals: u32,
     deadline: u64,
-    call_id: String,
+    /// More than one where an attacker uses one branch for many calls.
+    call_ids: BTreeSet<String>,
 }
 
 #[derive(Debug, Default)]
@@ -29,7 +30,7 @@ pub(super) struct Answers {
     /// Answers to REGISTER: one that got lost with its connection may be repeated once on the next.
     registers: BTreeSet<(Key, String, ConnectionId)>,
     /// INVITEs whose connection is gone: they may still be ended, once, on the next.
-    /// (By their Call-IDs: an attacker uses one branch for many.)
+    /// By their Call-IDs.
     invites: BTreeMap<Key, BTreeSet<String>>,
     deadlines: BTreeSet<(u64, ConnectionId, Key)>,
 }
@@ -53,8 +54,9 @@ impl Answers {
             copies: 0,
             finals: 0,
             deadline: now + patience,
-            call_id: request.headers.call_id().to_owned(),
+            call_ids: BTreeSet::new(),
         });
+        asked.call_ids.insert(request.headers.call_id().to_owned());
         asked.copies += 1;
         if asked.copies == 1 {
             self.deadlines.insert((asked.deadline, connection, key));
@@ -130,7 +132,7 @@ impl Answers {
         let call_id = response.headers.call_id();
         let is_ended = self.invites.get(key).is_some_and(|lost| lost.contains(call_id))
             // The connection before may be given up in this very step.
-            || self.asked_elsewhere(connection, key).any(|asked| asked.call_id == call_id);
+            || self.asked_elsewhere(connection, key).any(|asked| asked.call_ids.contains(call_id));
         is_known || (key.1 == "INVITE" && response.status >= 300 && is_ended)
     }
 
@@ -153,7 +155,7 @@ impl Answers {
         for (key, asked) in self.connections.remove(&connection).unwrap_or_default() {
             if key.1 == "INVITE" {
                 let call_ids = self.invites.entry(key.clone()).or_default();
-                call_ids.insert(asked.call_id);
+                call_ids.extend(asked.call_ids);
             }
             self.deadlines.remove(&(asked.deadline, connection, key));
         }

@@ -19,6 +19,7 @@ scenarios! {
     window_of_zero: "Where sessions are not resumed, `sip` is selected and the client speaks it.",
     credential_is_single_use: "A credential that was used, and whose successor is confirmed, is worth nothing to a thief.",
     credential_whose_answer_was_lost: "One whose answer was lost is taken again; the lost answer's is not.",
+    late_word_of_a_socket_given_up: "RESUME that arrives on an older socket than the session has counts for nothing.",
     wrong_credentials: "Wrong credentials, a flood of them, and those of another session: GONE, and nobody else notices.",
     take_over_of_a_half_open_socket: "RESUME takes a session from a socket that still looks open, which is closed.",
     late_frames_of_the_old_socket: "A socket that stood still delivers late, when the session is elsewhere: nothing comes twice.",
@@ -230,6 +231,22 @@ fn credential_whose_answer_was_lost(stage: &mut Stage) {
     stage.claim(none.is_none(), "the lost one is not");
     let (_, fourth) = resumes(stage, &third.unwrap_or_default(), 1);
     stage.claim(fourth.is_some(), "the newest is");
+}
+
+fn late_word_of_a_socket_given_up(stage: &mut Stage) {
+    let (raw, first) = registered(stage, "bob");
+    let given_up = connects(stage, "given up");
+    stage.world.cut(raw, Cut::BOTH);
+    stage.seconds(1);
+    let (again, second) = resumes(stage, &first, 1);
+    stage.claim(second.is_some(), "it goes on");
+    stage.sends(given_up, format!("RESUME {first} 1"));
+    stage.claim(
+        stage.inbox(given_up).count("GONE") == 1,
+        "the first is good for a newer socket alone",
+    );
+    stage.sends(again, "PING");
+    stage.claim(stage.inbox(again).count("ACK") == 1, "nobody notices");
 }
 
 fn wrong_credentials(stage: &mut Stage) {
