@@ -9,7 +9,7 @@ use super::Finding;
 use crate::workspace::SourceFile;
 
 /// The crates that are pure.
-const PURE: [&str; 3] = ["model", "sip", "switch"];
+const PURE: [&str; 4] = ["model", "sip", "switch", "turn"];
 
 /// Crates that do what a pure crate must not; a `*` at the end stands for any ending.
 const IMPURE: [&str; 17] = [
@@ -32,8 +32,15 @@ const IMPURE: [&str; 17] = [
     "libc",
 ];
 
-/// The cryptography may bring `libc`, which it needs to be linked; nobody else may.
-const MAY_BRING_LIBC: [&str; 2] = ["aws-lc-rs", "aws-lc-sys"];
+/// Who may bring what. The cryptography needs `libc` to be linked, and `cpufeatures` to ask an ARM for its instructions.
+/// The formats of STUN can draw transaction ids, which the `clippy.toml` of `turn` bans.
+const EXCUSED: [(&str, &str); 5] = [
+    ("aws-lc-rs", "libc"),
+    ("aws-lc-sys", "libc"),
+    ("cpufeatures", "libc"),
+    ("stun-types", "rand"),
+    ("stun-proto", "rand"),
+];
 
 /// What each pure crate's `clippy.toml` must set: the file hides the one at the root.
 const CLIPPY_KEYS: [&str; 3] = [
@@ -126,7 +133,7 @@ impl<'a> Graph<'a> {
         let mut paths = Vec::new();
         while let Some(id) = waiting.pop_front() {
             for next in self.uses.get(id).into_iter().flatten().copied() {
-                let excused = self.name(next) == "libc" && MAY_BRING_LIBC.contains(&self.name(id));
+                let excused = EXCUSED.contains(&(self.name(id), self.name(next)));
                 if excused || came_from.contains_key(next) {
                     continue;
                 }
@@ -257,6 +264,32 @@ mod tests {
         assert_eq!(findings.len(), 1);
         assert!(
             findings[0].sentence.ends_with("switch -> time -> libc"),
+            "{}",
+            findings[0]
+        );
+    }
+
+    #[test]
+    fn the_formats_of_stun_may_bring_their_randomness_and_nobody_else_theirs() {
+        let fine = metadata(&[
+            ("turn", "stun-types", None),
+            ("stun-types", "rand", None),
+            ("rand", "getrandom", None),
+            ("getrandom", "libc", None),
+        ]);
+        assert_eq!(check(&fine, &full_clippy()).unwrap(), []);
+        let uses = [
+            ("turn", "stun-types", None),
+            ("stun-types", "rand", None),
+            ("turn", "rand_chacha", None),
+            ("rand_chacha", "getrandom", None),
+        ];
+        let findings = check(&metadata(&uses), &full_clippy()).unwrap();
+        assert_eq!(findings.len(), 1);
+        assert!(
+            findings[0]
+                .sentence
+                .ends_with("turn -> rand_chacha -> getrandom"),
             "{}",
             findings[0]
         );

@@ -1,0 +1,519 @@
+//! Allocate: a request, the sockets that it needs, and its answer when they are there. RFC 8656 §7, RFC 6156.
+//!
+//! Never sends a packet of data.
+
+use std::time::Duration;
+
+use rand_chacha::rand_core::Rng;
+use stun_types::AddressFamily;
+use stun_types::attribute::{AttributeStaticType as _, ErrorCode, XorMappedAddress};
+use stun_types::message::{Message, MessageWriteVec};
+use turn_types::attribute::{
+    AdditionalAddressFamily, AddressErrorCode, EvenPort, Lifetime, RequestedAddressFamily,
+    RequestedTransport, ReservationToken, XorRelayedAddress,
+};
+
+use crate::allocation::{Allocation, Missing, Relay};
+use crate::authority::{Authority, Denied, Holder};
+use crate::effect::{Counter, Effect};
+use crate::input::{Client, Now, RelayId};
+use crate::relays::{Owner, Parity};
+use crate::request::{Proven, Refused, Seal, add};
+use crate::server::{Due, Server};
+
+/// IANA protocol number, the one transport that is relayed.
+const UDP: u8 = 17;
+/// Ports that are tried before the system is believed to have none.
+const ATTEMPTS: u8 = 32;
+/// RFC 8656 §7.2: at least 30 s.
+const RESERVATION_LIFE: Duration = Duration::from_secs(30);
+/// Ports that are set aside for one holder at a time: they outlive the allocation, and no quota counts them.
+const RESERVATIONS: usize = 4;
+
+/// A request that waits for its sockets.
+#[derive(Debug)]
+pub(crate) struct Opening {
+    request: Vec<u8>,
+    seal: Seal,
+    lifetime: Duration,
+    /// Sockets that the shell has not answered for yet.
+    waiting: Vec<RelayId>,
+    attempts: u8,
+    wish: Wish,
+}
+
+/// Which addresses a request wants.
+#[derive(Clone, Copy, Debug)]
+struct Wish {
+    is_v6: bool,
+    both: bool,
+    parity: Parity,
+    token: Option<u64>,
+}
+
+/// A port that was set aside (RFC 8656 §7.2).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reservation {
+    relay: RelayId,
+    holder: Holder,
+    stage: Stage,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Stage {
+    /// The allocation in this place waits for it.
+    Opening(u32),
+    /// Its token was told; it is kept until then.
+    Told(Duration),
+}
+
+impl Server {
+    /// Nothing comes back while sockets are awaited.
+    pub(crate) fn on_allocate(
+        &mut self,
+        now: Now,
+        client: Client,
+        request: &Message<'_>,
+        proven: Proven,
+        authority: &mut dyn Authority,
+    ) -> Result<Option<Vec<u8>>, Refused> {
+        let holder = proven.credential.holder;
+        if let Some(at) = self.place_of(client) {
+            return self.on_allocate_again(now, at, request, holder, &proven.seal);
+        }
+        let wish = self.read_wish(request)?;
+        let reserved = self
+            .by_holder
+            .get(&holder)
+            .map_or(0, |holding| holding.reserved);
+        if wish.parity == Parity::Pair && reserved >= RESERVATIONS {
+            return Err(Refused::QUOTA);
+        }
+        if !proven.credential.is_fresh {
+            return Err(Refused::UNAUTHENTICATED);
+        }
+        if self.by_client.len() >= self.config.bounds.allocations {
+            return Err(Refused::CAPACITY);
+        }
+        authority
+            .admit(now, holder, &proven.username)
+            .map_err(|denied| match denied {
+                Denied::Quota => Refused::QUOTA,
+                Denied::Capacity => Refused::CAPACITY,
+                Denied::Forbidden => Refused::FORBIDDEN,
+            })?;
+        let lifetime = self.lifetime(request);
+        // An allocation whose sockets never open goes by itself.
+        let expires = now.mono + lifetime;
+        let allocation = Allocation::new(client, holder, request.transaction_id(), expires);
+        let at = self.insert(allocation);
+        self.openings.insert(
+            at,
+            Opening {
+                request: request.as_bytes().to_vec(),
+                seal: proven.seal,
+                lifetime,
+                waiting: Vec::new(),
+                attempts: 0,
+                wish,
+            },
+        );
+        if let Err(refused) = self.open(at, wish) {
+            self.end(now, at, authority);
+            return Err(refused);
+        }
+        Ok(self.answer_if_open(now, at))
+    }
+
+    fn insert(&mut self, allocation: Allocation) -> u32 {
+        let (client, holder, expires) = (allocation.client, allocation.holder, allocation.expires);
+        let at = match self.free.pop() {
+            Some(at) => {
+                self.allocations[at as usize] = Some(allocation);
+                at
+            }
+            None => {
+                self.allocations.push(Some(allocation));
+                (self.allocations.len() - 1) as u32
+            }
+        };
+        self.by_client.insert(&client, at);
+        self.change_holding(holder, |holding| holding.places.push(at));
+        self.timers.insert((expires, Due::Allocation(at)));
+        at
+    }
+
+    /// RFC 8656 §7.2: a retransmission gets the same answer, another request 437.
+    fn on_allocate_again(
+        &self,
+        now: Now,
+        at: u32,
+        request: &Message<'_>,
+        holder: Holder,
+        seal: &Seal,
+    ) -> Result<Option<Vec<u8>>, Refused> {
+        let allocation = self.allocations[at as usize]
+            .as_ref()
+            .filter(|allocation| {
+                allocation.transaction == request.transaction_id() && allocation.holder == holder
+            })
+            .ok_or(Refused::MISMATCH)?;
+        if self.openings.contains_key(&at) {
+            return Ok(None);
+        }
+        let lifetime = allocation.expires.saturating_sub(now.mono);
+        Ok(Some(self.success(allocation, request, seal, lifetime)))
+    }
+
+    /// RFC 8656 §7.2, RFC 6156 §4.2: what may stand beside what.
+    fn read_wish(&self, request: &Message<'_>) -> Result<Wish, Refused> {
+        let transport = request
+            .attribute::<RequestedTransport>()
+            .map_err(|_| Refused::BAD_REQUEST)?;
+        if transport.protocol() != UDP {
+            return Err(Refused::TRANSPORT_NOT_SUPPORTED);
+        }
+        let has = |kind| request.has_attribute(kind);
+        let (has_token, has_even) = (has(ReservationToken::TYPE), has(EvenPort::TYPE));
+        let (has_family, has_both) = (
+            has(RequestedAddressFamily::TYPE),
+            has(AdditionalAddressFamily::TYPE),
+        );
+        if has_token && (has_even || has_family || has_both) || has_family && has_both {
+            return Err(Refused::BAD_REQUEST);
+        }
+        let parity = match request.attribute::<EvenPort>() {
+            Ok(even) if even.requested() => Parity::Pair,
+            Ok(_) => Parity::Even,
+            Err(_) if has_even => return Err(Refused::BAD_REQUEST),
+            Err(_) => Parity::Any,
+        };
+        if has_both {
+            let additional = request
+                .attribute::<AdditionalAddressFamily>()
+                .map_err(|_| Refused::BAD_REQUEST)?;
+            if parity == Parity::Pair || additional.family() != AddressFamily::IPV6 {
+                return Err(Refused::BAD_REQUEST);
+            }
+        }
+        let token = request
+            .attribute::<ReservationToken>()
+            .ok()
+            .map(|token| token.token());
+        if has_token && token.is_none() {
+            return Err(Refused::BAD_REQUEST);
+        }
+        let is_v6 = match request.attribute::<RequestedAddressFamily>() {
+            Ok(family) => family.family() == AddressFamily::IPV6,
+            Err(_) if has_family => return Err(Refused::FAMILY_NOT_SUPPORTED),
+            Err(_) => false,
+        };
+        if token.is_none() && !has_both && !self.relays.has_family(is_v6) {
+            return Err(Refused::FAMILY_NOT_SUPPORTED);
+        }
+        Ok(Wish {
+            is_v6,
+            both: has_both,
+            parity,
+            token,
+        })
+    }
+
+    /// RFC 8656 §7.2: what is asked for, within our bounds.
+    pub(crate) fn lifetime(&self, request: &Message<'_>) -> Duration {
+        let bounds = &self.config.bounds;
+        let asked = request
+            .attribute::<Lifetime>()
+            .map_or(0, |life| life.seconds());
+        Duration::from_secs(u64::from(asked)).clamp(bounds.lifetime_default, bounds.lifetime_max)
+    }
+
+    /// Takes the ports that an opening wants and has the shell open them.
+    fn open(&mut self, at: u32, wish: Wish) -> Result<(), Refused> {
+        if let Some(token) = wish.token {
+            return self.take_reserved(at, token);
+        }
+        if !wish.both {
+            return self.open_family(at, wish, wish.is_v6);
+        }
+        // RFC 8656 §7.2: one of them is enough.
+        let (one, other) = (
+            self.open_family(at, wish, false),
+            self.open_family(at, wish, true),
+        );
+        for (outcome, is_v6) in [(one, false), (other, true)] {
+            if let Err(Refused(code)) = outcome {
+                self.miss(at, Missing { is_v6, code });
+            }
+        }
+        one.or(other)
+            .map_err(|_| one.err().unwrap_or(Refused::CAPACITY))
+    }
+
+    fn miss(&mut self, at: u32, missing: Missing) {
+        if let Some(allocation) = &mut self.allocations[at as usize] {
+            allocation.missing = Some(missing);
+        }
+    }
+
+    fn open_family(&mut self, at: u32, wish: Wish, is_v6: bool) -> Result<(), Refused> {
+        if !self.relays.has_family(is_v6) {
+            return Err(Refused::FAMILY_NOT_SUPPORTED);
+        }
+        let start = self.random.next_u64();
+        let owner = Owner::Allocation(at);
+        let relay = self
+            .relays
+            .take(is_v6, wish.parity, start, owner)
+            .ok_or(Refused::CAPACITY)?;
+        self.give(at, relay);
+        self.await_socket(at, relay);
+        if wish.parity == Parity::Pair {
+            self.set_aside(at, relay)?;
+        }
+        Ok(())
+    }
+
+    /// Takes the port after a relayed one for whoever shows the token.
+    fn set_aside(&mut self, at: u32, even: RelayId) -> Result<(), Refused> {
+        let token = self.random.next_u64();
+        let relay = self
+            .relays
+            .take_next(even, Owner::Reservation(token))
+            .ok_or(Refused::CAPACITY)?;
+        let Some(allocation) = &mut self.allocations[at as usize] else {
+            return Err(Refused::CAPACITY);
+        };
+        allocation.reservation = Some(token);
+        let reservation = Reservation {
+            relay,
+            holder: allocation.holder,
+            stage: Stage::Opening(at),
+        };
+        self.reservations.insert(token, reservation);
+        self.change_holding(reservation.holder, |holding| holding.reserved += 1);
+        self.await_socket(at, relay);
+        Ok(())
+    }
+
+    /// RFC 8656 §7.2: the port that was set aside is open already.
+    fn take_reserved(&mut self, at: u32, token: u64) -> Result<(), Refused> {
+        let Some(reservation) = self.reservations.get(&token).copied() else {
+            return Err(Refused::CAPACITY);
+        };
+        let Stage::Told(until) = reservation.stage else {
+            return Err(Refused::CAPACITY);
+        };
+        self.timers.remove(&(until, Due::Reservation(token)));
+        self.remove_reservation(token);
+        self.relays
+            .set_owner(reservation.relay, Owner::Allocation(at));
+        self.give(at, reservation.relay);
+        Ok(())
+    }
+
+    fn give(&mut self, at: u32, relay: RelayId) {
+        if let Some(relayed) = self.relays.get(relay)
+            && let Some(allocation) = &mut self.allocations[at as usize]
+        {
+            let public = relayed.public;
+            allocation.relays[usize::from(public.is_ipv6())] = Some(Relay { id: relay, public });
+        }
+    }
+
+    fn await_socket(&mut self, at: u32, relay: RelayId) {
+        if let Some(relayed) = self.relays.get(relay) {
+            let local = relayed.local;
+            self.effects.push_back(Effect::Open { relay, local });
+        }
+        if let Some(opening) = self.openings.get_mut(&at) {
+            opening.waiting.push(relay);
+        }
+    }
+
+    /// A socket is there, or is not.
+    pub(crate) fn on_opened(
+        &mut self,
+        now: Now,
+        relay: RelayId,
+        is_open: bool,
+        authority: &mut dyn Authority,
+    ) {
+        let at = match self.relays.get(relay).map(|relayed| relayed.owner) {
+            Some(Owner::Allocation(at)) => at,
+            Some(Owner::Reservation(token)) => match self.reservations.get(&token) {
+                Some(Reservation {
+                    stage: Stage::Opening(at),
+                    ..
+                }) => *at,
+                Some(_) | None => return,
+            },
+            None => return,
+        };
+        let Some(opening) = self.openings.get_mut(&at) else {
+            return;
+        };
+        let Some(waiting) = opening.waiting.iter().position(|other| *other == relay) else {
+            return;
+        };
+        if is_open {
+            opening.waiting.remove(waiting);
+        } else if let Err(refused) = self.on_not_opened(at, relay) {
+            self.give_up(now, at, refused, authority);
+            return;
+        }
+        if let Some(answer) = self.answer_if_open(now, at)
+            && let Some(allocation) = &self.allocations[at as usize]
+        {
+            self.send(allocation.client, answer);
+        }
+    }
+
+    /// Somebody else has the port: another one of the family is tried, and a pair anew, so that it stays one.
+    fn on_not_opened(&mut self, at: u32, relay: RelayId) -> Result<(), Refused> {
+        let Some(is_v6) = self
+            .relays
+            .get(relay)
+            .map(|relayed| relayed.local.is_ipv6())
+        else {
+            return Ok(());
+        };
+        let Some(allocation) = &mut self.allocations[at as usize] else {
+            return Ok(());
+        };
+        let failed = allocation.relays[usize::from(is_v6)].take();
+        let has_other = allocation.relays[usize::from(!is_v6)].is_some();
+        if let Some(token) = allocation.reservation.take() {
+            self.forget_reservation(token);
+        }
+        if let Some(failed) = failed {
+            self.close(failed.id);
+        }
+        let Some(opening) = self.openings.get_mut(&at) else {
+            return Ok(());
+        };
+        let is_there = |relay: &RelayId| self.relays.get(*relay).is_some();
+        opening.waiting.retain(is_there);
+        opening.attempts += 1;
+        let wish = opening.wish;
+        let outcome = if opening.attempts < ATTEMPTS {
+            self.open_family(at, wish, is_v6)
+        } else {
+            opening.attempts = 0;
+            Err(Refused::CAPACITY)
+        };
+        match outcome {
+            Err(Refused(code)) if has_other => {
+                self.miss(at, Missing { is_v6, code });
+                Ok(())
+            }
+            outcome => outcome,
+        }
+    }
+
+    fn give_up(&mut self, now: Now, at: u32, refused: Refused, authority: &mut dyn Authority) {
+        let Some(opening) = self.openings.remove(&at) else {
+            return;
+        };
+        let client = self.allocations[at as usize]
+            .as_ref()
+            .map(|allocation| allocation.client);
+        self.end(now, at, authority);
+        self.count(Counter::AllocationQuota);
+        if let Some(client) = client
+            && let Ok(request) = Message::from_bytes(&opening.request)
+        {
+            let answer = self
+                .house
+                .refuse(now, client, &request, &opening.seal, refused);
+            self.send(client, answer);
+        }
+    }
+
+    /// The answer, once every socket is open.
+    fn answer_if_open(&mut self, now: Now, at: u32) -> Option<Vec<u8>> {
+        if !self.openings.get(&at)?.waiting.is_empty() {
+            return None;
+        }
+        let opening = self.openings.remove(&at)?;
+        self.count(Counter::Allocated);
+        let reservation = self.allocations[at as usize].as_ref()?.reservation;
+        if let Some(token) = reservation {
+            self.arm_reservation(now, token);
+        }
+        let allocation = self.allocations[at as usize].as_ref()?;
+        let request = Message::from_bytes(&opening.request).ok()?;
+        Some(self.success(allocation, &request, &opening.seal, opening.lifetime))
+    }
+
+    /// RFC 8656 §7.3.
+    fn success(
+        &self,
+        allocation: &Allocation,
+        request: &Message<'_>,
+        seal: &Seal,
+        lifetime: Duration,
+    ) -> Vec<u8> {
+        let transaction = request.transaction_id();
+        let mut answer = Message::builder_success(request, MessageWriteVec::with_capacity(160));
+        for relay in allocation.relays.iter().flatten() {
+            add(
+                &mut answer,
+                &XorRelayedAddress::new(relay.public, transaction),
+            );
+        }
+        add(&mut answer, &Lifetime::new(lifetime.as_secs() as u32));
+        if let Some(token) = allocation.reservation {
+            add(&mut answer, &ReservationToken::new(token));
+        }
+        let mapped = XorMappedAddress::new(allocation.client.address, transaction);
+        add(&mut answer, &mapped);
+        if let Some(missing) = allocation.missing
+            && let Ok(code) = ErrorCode::new(missing.code, "")
+        {
+            let family = if missing.is_v6 {
+                AddressFamily::IPV6
+            } else {
+                AddressFamily::IPV4
+            };
+            add(&mut answer, &AddressErrorCode::new(family, code));
+        }
+        self.house.finish(answer, seal)
+    }
+
+    fn arm_reservation(&mut self, now: Now, token: u64) {
+        if let Some(reservation) = self.reservations.get_mut(&token) {
+            let until = now.mono + RESERVATION_LIFE;
+            reservation.stage = Stage::Told(until);
+            self.timers.insert((until, Due::Reservation(token)));
+        }
+    }
+
+    /// The other half of a pair that was never told to anybody.
+    pub(crate) fn forget_unopened(&mut self, token: u64) {
+        let stage = self
+            .reservations
+            .get(&token)
+            .map(|reservation| reservation.stage);
+        if matches!(stage, Some(Stage::Opening(_))) {
+            self.forget_reservation(token);
+        }
+    }
+
+    pub(crate) fn forget_reservation(&mut self, token: u64) {
+        if let Some(reservation) = self.remove_reservation(token) {
+            if let Stage::Told(until) = reservation.stage {
+                self.timers.remove(&(until, Due::Reservation(token)));
+            }
+            self.close(reservation.relay);
+        }
+    }
+
+    fn remove_reservation(&mut self, token: u64) -> Option<Reservation> {
+        let reservation = self.reservations.remove(&token)?;
+        self.change_holding(reservation.holder, |holding| {
+            holding.reserved = holding.reserved.saturating_sub(1);
+        });
+        Some(reservation)
+    }
+}
