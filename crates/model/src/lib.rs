@@ -16,5 +16,5 @@ pub use id::{
     AccountId, CallPattern, ClientId, CloudId, ConnectionId, InvalidName, Login, RecordId,
     Username, WebRtcAccessKey,
 };
-pub use record::{CallOutcome, CallRecord, EndedBy};
+pub use record::{CallOutcome, CallRecord, EndedBy, RelayTraffic, RelayUsage};
 pub use time::{Instant, Now, UnixTime};

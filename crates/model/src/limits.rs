@@ -158,6 +158,48 @@ pub const CALLS: usize = 200_000;
 /// A call that nobody ended: two days.
 pub const CALL_TIME: Duration = Duration::from_secs(2 * 86_400);
 
+// Relay.
+
+/// Life of a TURN credential for a connection that has shown a valid token: existing clients fetch one each 30 s and
+/// expect about two minutes.
+pub const TURN_CREDENTIAL_TIME: Duration = Duration::from_secs(120);
+/// Life of one for a connection that has not: whoever knows the public access key gets it.
+pub const TURN_CREDENTIAL_UNPROVEN_TIME: Duration = Duration::from_secs(60);
+/// Shortest life of a TURN credential that the web service gives out.
+pub const TURN_REST_TTL_MIN_S: u32 = 60;
+/// Life of one whose request does not name one: time to open a page and place a call.
+pub const TURN_REST_TTL_DEFAULT_S: u32 = 600;
+/// Longest life of one that the web service gives out: a day.
+pub const TURN_REST_TTL_MAX_S: u32 = 86_400;
+/// How long after it was given out a web service's credential may keep allocations: no call can tell when they end.
+pub const TURN_REST_TIME: Duration = Duration::from_secs(86_400);
+/// How long an allocation that serves no call may be refreshed after its credential has expired: a page may gather
+/// long before it calls.
+pub const TURN_IDLE_TIME: Duration = Duration::from_secs(600);
+/// How long the addresses of an ended call may still be reached: what is on its way, and a page that closes late.
+pub const TURN_GRACE: Duration = Duration::from_secs(10);
+/// Addresses that one side of a call may name as candidates; a browser with many interfaces has about 20.
+pub const TURN_CANDIDATES: usize = 64;
+/// Allocations of one client: a browser makes one for each interface and URL, and again at an ICE restart.
+pub const TURN_CLIENT_ALLOCATIONS: u32 = 12;
+/// Bytes a second of one client, both directions together: 20 Mbit/s, several videos of high quality.
+pub const TURN_CLIENT_RATE: u64 = 2_500_000;
+/// Allocations of a connection that has shown no token: one gathering of a browser with two interfaces.
+pub const TURN_UNPROVEN_ALLOCATIONS: u32 = 6;
+/// Bytes a second of such a connection: 0.5 Mbit/s, enough for the checks before a call.
+pub const TURN_UNPROVEN_RATE: u64 = 62_500;
+/// Connections that have shown no token have at most this part of what their account and the node have, so that
+/// strangers cannot take all of it: half.
+pub const TURN_UNPROVEN_SHARE: u32 = 2;
+/// Allocations of one account.
+pub const TURN_ACCOUNT_ALLOCATIONS: u32 = 2_000;
+/// Bytes a second of one account, both directions together: 1 Gbit/s, a whole network card of most machines.
+pub const TURN_ACCOUNT_RATE: u64 = 125_000_000;
+/// Allocations of the node: some more than there are ports on one address.
+pub const TURN_ALLOCATIONS: u32 = 100_000;
+/// Less than this is not given out of a bandwidth: it would be asked for again with each packet.
+pub const TURN_LEASE_MIN: u32 = 4_096;
+
 // Records.
 
 /// Records that may wait for the store.

@@ -49,7 +49,56 @@ pub struct CallOutcome {
     pub reason: String,
 }
 
-/// One call. Written when it begins (without outcome) and again when it ends, under the same id.
+/// Packets that were relayed, and the bytes of data in them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RelayTraffic {
+    /// How many packets.
+    pub packets: u64,
+    /// How many bytes, without any header of TURN, UDP or IP.
+    pub bytes: u64,
+}
+
+impl RelayTraffic {
+    /// Both together.
+    pub const fn plus(self, more: Self) -> Self {
+        Self {
+            packets: self.packets.saturating_add(more.packets),
+            bytes: self.bytes.saturating_add(more.bytes),
+        }
+    }
+}
+
+/// What was relayed for one client.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RelayUsage {
+    /// From the client to its peers.
+    pub sent: RelayTraffic,
+    /// From its peers to the client.
+    pub received: RelayTraffic,
+}
+
+impl RelayUsage {
+    /// Both together.
+    pub const fn plus(self, more: Self) -> Self {
+        Self {
+            sent: self.sent.plus(more.sent),
+            received: self.received.plus(more.received),
+        }
+    }
+
+    /// Bytes in both directions.
+    pub const fn bytes(self) -> u64 {
+        self.sent.bytes.saturating_add(self.received.bytes)
+    }
+
+    /// Whether nothing was relayed.
+    pub const fn is_empty(self) -> bool {
+        self.sent.packets == 0 && self.received.packets == 0
+    }
+}
+
+/// One call. Written when it begins (without outcome) and again when it ends, under the same id; a third time if
+/// relays tell late what they did for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallRecord {
     /// Its own number.
@@ -70,6 +119,8 @@ pub struct CallRecord {
     pub answered: Option<UnixTime>,
     /// How it ended; `None` while it goes on.
     pub outcome: Option<CallOutcome>,
+    /// What our relays did for the caller and for the callee; complete once the call has ended.
+    pub relay: [RelayUsage; 2],
 }
 
 impl CallRecord {

@@ -1,4 +1,4 @@
-//! What is kept: accounts, their keys, token counts and call records.
+//! What is kept: accounts, their keys, what they used in a month, and call records.
 //!
 //! The only crate with SQL. It never decides anything, never reads a clock and never makes a key: times, keys and
 //! random bytes come in as values. Nothing here belongs on the path of a message: the server works on a
@@ -148,6 +148,25 @@ impl Store {
     ) -> Result<(), StoreError> {
         match self {
             Self::Sqlite(sqlite) => sqlite.save_token_counts(month, counts).await,
+        }
+    }
+
+    /// How many bytes were relayed for each account in `month`, in the order of account numbers; those without any are
+    /// left out.
+    pub async fn relay_bytes(&self, month: (i32, u8)) -> Result<Vec<(AccountId, u64)>, StoreError> {
+        match self {
+            Self::Sqlite(sqlite) => sqlite.relay_bytes(month).await,
+        }
+    }
+
+    /// Writes the bytes relayed in `month`, all or none. A count never gets smaller: the larger number stays.
+    pub async fn save_relay_bytes(
+        &self,
+        month: (i32, u8),
+        counts: &[(AccountId, u64)],
+    ) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(sqlite) => sqlite.save_relay_bytes(month, counts).await,
         }
     }
 

@@ -1,7 +1,7 @@
 //! What messages cost, from the bytes of a frame to the bytes of the answers: a REGISTER refresh and a whole call through
 //! edge and shard, an OPTIONS at the edge. Sockets, locks and the clients' own work are not in it.
 //!
-//! With `OFFHOOK_COUNT=refresh:1000` (or `options`, `call`) it does only that and ends, for a tool that counts
+//! With `OFFHOOK_COUNT=refresh:1000` (or `options`, `call`; each with `-turn`: with a TURN server) it does only that and ends, for a tool that counts
 //! instructions in the functions whose names begin with `counted`.
 
 use std::hint::black_box;
@@ -14,6 +14,7 @@ use criterion::{BatchSize, Criterion};
 use model::{Algorithm, ConnectionId, Instant, Now, UnixTime};
 use sip::{Message, MessageWriter, Name};
 use switch::edge::{Flow, Verdict};
+use switch::turn_grant::{TurnOffer, TurnSecret};
 use switch::{Effect, Input, Shard, Snapshot};
 
 use world::{START, World};
@@ -39,7 +40,13 @@ struct Stage {
 impl Stage {
     /// The same every time: what a shard writes depends on its seed and its inputs alone.
     fn new(snapshot: &Arc<Snapshot>) -> Self {
-        let flow = |at: usize| Flow::new(ConnectionId(at as u64 + 1), now(0));
+        let flow = |at: usize| {
+            Flow::new(
+                ConnectionId(at as u64 + 1),
+                now(0),
+                Some("calls.example.com"),
+            )
+        };
         Self {
             snapshot: Arc::clone(snapshot),
             shard: Shard::new([1; 32], Arc::clone(snapshot)),
@@ -55,12 +62,16 @@ impl Stage {
         let connection = flow.connection();
         match flow.frame(now, bytes, &self.snapshot, 1) {
             Verdict::Deliver {
-                account, message, ..
+                account,
+                message,
+                ice_servers,
+                ..
             } => {
                 let input = Input::Message {
                     connection,
                     account,
                     message: &message,
+                    ice_servers: ice_servers.as_deref(),
                 };
                 self.shard.handle(now, input);
             }
@@ -147,6 +158,26 @@ impl Registered {
             snapshot: world.snapshot,
             tokens,
             registers,
+        }
+    }
+
+    /// The same with a TURN server that clients are sent to.
+    fn with_turn(&self) -> Self {
+        let offer = TurnOffer {
+            secret: TurnSecret::new([7; 32]),
+            host: None,
+            fallback: "192.0.2.1".to_owned(),
+            use_host_header: true,
+            udp: Some(3478),
+            tcp: Some(3478),
+            tls: Some(5349),
+        };
+        let mut snapshot = Snapshot::clone(&self.snapshot);
+        snapshot.settings.turn = Some(Arc::new(offer));
+        Self {
+            snapshot: Arc::new(snapshot),
+            tokens: self.tokens.clone(),
+            registers: self.registers.clone(),
         }
     }
 
@@ -330,21 +361,28 @@ fn messages(criterion: &mut Criterion) {
     });
     let mut stage = Stage::registered(&world);
     let options = options();
+    criterion.bench_function("edge/OPTIONS without a TURN server", |bench| {
+        bench.iter(|| stage.repeat(&options));
+    });
+    let with_turn = world.with_turn();
+    let mut stage = Stage::registered(&with_turn);
     criterion.bench_function("edge/OPTIONS for TURN credentials", |bench| {
         bench.iter(|| stage.repeat(&options));
     });
-    let call = world.calls(1);
-    criterion.bench_function(
-        "shard/whole call: INVITE 100 180 200 ACK BYE 200",
-        |bench| {
-            let ready = || Stage::registered(&world);
+    for (name, world) in [
+        ("shard/whole call: INVITE 100 180 200 ACK BYE 200", &world),
+        ("shard/whole call, candidates learnt", &with_turn),
+    ] {
+        let call = world.calls(1);
+        criterion.bench_function(name, |bench| {
+            let ready = || Stage::registered(world);
             let play = |mut stage: Stage| {
                 stage.play(&call);
                 stage
             };
             bench.iter_batched(ready, play, BatchSize::SmallInput);
-        },
-    );
+        });
+    }
 }
 
 /// Does one kind of operation so many times.
@@ -353,7 +391,11 @@ fn count(what: &str) {
         .split_once(':')
         .expect("OFFHOOK_COUNT=operation:number");
     let number: usize = number.parse().expect("OFFHOOK_COUNT=operation:number");
-    let world = Registered::new();
+    let plain = Registered::new();
+    let (operation, world) = match operation.strip_suffix("-turn") {
+        Some(operation) => (operation, plain.with_turn()),
+        None => (operation, plain),
+    };
     let mut stage = Stage::registered(&world);
     match operation {
         "refresh" => counted_repeats(&mut stage, &world.registers[BOB], number),

@@ -26,6 +26,7 @@ impl Shard {
             now,
             random: &mut self.random,
             effects: &mut self.effects,
+            has_relay: self.snapshot.settings.turn.is_some(),
         };
         let (snapshot, remembered) = (&self.snapshot, &mut self.remembered);
         let result = verified(request, account, snapshot, remembered, &mut act);

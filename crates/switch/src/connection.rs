@@ -15,6 +15,7 @@ use crate::orphan::{Orphan, Question};
 use crate::refusal;
 use crate::shard::Shard;
 use crate::timer::Due;
+use crate::turn_grant::TurnChange;
 
 /// A connection that has told its account.
 #[derive(Debug)]
@@ -25,6 +26,8 @@ pub(crate) struct Connection {
     before: Option<ConnectionId>,
     /// Whether it has.
     is_proven: bool,
+    /// Whether any valid token was shown, and the ledger of relays told so.
+    is_trusted: bool,
     /// Clients that have registered here.
     clients: Vec<ClientId>,
     pub(crate) calls: Vec<CallKey>,
@@ -121,11 +124,16 @@ impl Shard {
             user_agent,
             before,
             is_proven: false,
+            is_trusted: false,
             clients: Vec::new(),
             calls: Vec::new(),
             is_dismissed: false,
         };
         self.connections.insert(connection, fresh);
+        self.turn(TurnChange::Opened {
+            connection,
+            account,
+        });
         true
     }
 
@@ -138,6 +146,16 @@ impl Shard {
     /// A client has shown its token on a connection. A user agent has one connection: if it had
     /// another before, that one is lost, however long the network takes to say so.
     pub(crate) fn prove(&mut self, now: Now, connection: ConnectionId, client: &ClientId) {
+        let Some(known) = self.connections.get_mut(&connection) else {
+            return;
+        };
+        let account = known.account;
+        if !std::mem::replace(&mut known.is_trusted, true) {
+            self.turn(TurnChange::Proven {
+                connection,
+                account,
+            });
+        }
         let Some(known) = self.connections.get_mut(&connection) else {
             return;
         };
@@ -167,6 +185,9 @@ impl Shard {
         let Some(lost) = self.connections.remove(&connection) else {
             return;
         };
+        if !lost.is_dismissed {
+            self.turn(TurnChange::Gone { connection });
+        }
         if let Some(count) = self.per_account.get_mut(&lost.account) {
             *count -= 1;
             if *count == 0 {
@@ -192,6 +213,7 @@ impl Shard {
         self.release(now, connection, parting);
         if let Some(known) = self.connections.get_mut(&connection) {
             known.is_dismissed = true;
+            self.turn(TurnChange::Gone { connection });
             self.effects.push_back(Effect::Close { connection, why });
         }
     }
@@ -237,6 +259,13 @@ impl Shard {
             let is_own = |own: &Arc<UserAgent>| known.is_proven && own.client == *client;
             known.clients.contains(client) || known.user_agent.as_ref().is_some_and(is_own)
         })
+    }
+
+    /// Tells the ledger of relays, if there are any.
+    fn turn(&mut self, change: TurnChange) {
+        if self.snapshot.settings.turn.is_some() {
+            self.effects.push_back(Effect::Turn(change));
+        }
     }
 
     /// Ends what a connection holds: bindings and calls.

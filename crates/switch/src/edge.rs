@@ -11,6 +11,7 @@ use model::{AccountId, ConnectionId, Instant, Now, limits};
 use crate::domain::Domain;
 use crate::effect::{Closing, Counter};
 use crate::input::Snapshot;
+use crate::turn_grant::ConnectedHost;
 use crate::{options, refusal};
 
 /// What is to be done with a frame.
@@ -28,6 +29,8 @@ pub enum Verdict<'a> {
         account: AccountId,
         /// The parsed message.
         message: sip::Message<'a>,
+        /// The list of ICE servers that goes into its answer, if it asks for one; the shard knows none.
+        ice_servers: Option<String>,
     },
     /// Send this back; no shard needs to know.
     Reply {
@@ -102,6 +105,8 @@ pub struct Flow {
     connection: ConnectionId,
     account: Option<AccountId>,
     owner: Owner,
+    host: Option<ConnectedHost>,
+    is_proven: bool,
     opened: Instant,
     heard: Instant,
     pinged: Instant,
@@ -112,12 +117,14 @@ pub struct Flow {
 }
 
 impl Flow {
-    /// A connection that has just been accepted.
-    pub fn new(connection: ConnectionId, now: Now) -> Self {
+    /// A connection that has just been accepted. `host`: the Host header that it came with, if any.
+    pub fn new(connection: ConnectionId, now: Now, host: Option<&str>) -> Self {
         Self {
             connection,
             account: None,
             owner: Owner::Account,
+            host: host.and_then(ConnectedHost::parse),
+            is_proven: false,
             opened: now.mono,
             heard: now.mono,
             pinged: now.mono,
@@ -129,11 +136,16 @@ impl Flow {
     }
 
     /// A connection that outlives its sockets (docs/resume.md): it belongs to one client for good.
-    pub fn resumable(connection: ConnectionId, now: Now) -> Self {
+    pub fn resumable(connection: ConnectionId, now: Now, host: Option<&str>) -> Self {
         Self {
             owner: Owner::First,
-            ..Self::new(connection, now)
+            ..Self::new(connection, now, host)
         }
+    }
+
+    /// The shard has seen a valid token on it ([`TurnChange::Proven`](crate::turn_grant::TurnChange)).
+    pub fn proven(&mut self) {
+        self.is_proven = true;
     }
 
     /// The connection has a new socket: its clocks begin anew.
@@ -190,6 +202,7 @@ impl Flow {
                 count: Counter::TooManyMessages,
             };
         }
+        let mut ice_servers = None;
         match &message {
             sip::Message::Request(request) if !is_in_pace => {
                 let refusal = refusal::too_many_messages(request);
@@ -199,8 +212,18 @@ impl Flow {
                 if let Some(refusal) = refuse_form(request) {
                     return reply(request, refusal, Counter::Malformed);
                 }
+                let is_first = self.account.is_none();
                 if let Some(verdict) = self.check(request, snapshot) {
                     return verdict;
+                }
+                ice_servers = self.ice_servers(now, request, snapshot, shards);
+                // The shard must see a connection's first request, whatever it is.
+                if !is_first && needs_no_shard(request) {
+                    let tag = refusal::STATELESS_TAG;
+                    return Verdict::Reply {
+                        message: options::answer(request, tag, ice_servers.as_deref()),
+                        count: None,
+                    };
                 }
             }
             sip::Message::Response(_) if !is_in_pace => {
@@ -215,6 +238,7 @@ impl Flow {
                 shard: shard_of(account, shards),
                 account,
                 message,
+                ice_servers,
             },
             // A response on a connection that never sent a request answers nothing of ours.
             None => Verdict::Ignore { count: None },
@@ -302,11 +326,8 @@ impl Flow {
                     let refusal = refusal::second_client(request);
                     return Some(reply(request, refusal, Counter::CallRefused));
                 }
-                match self.account.replace(account.id) {
-                    // The shard must see a connection's first request, whatever it is.
-                    None => None,
-                    Some(_) => answer_alone(request),
-                }
+                self.account = Some(account.id);
+                None
             }
             Some(_) => Some(reply(
                 request,
@@ -319,6 +340,26 @@ impl Flow {
                 Counter::CallRefused,
             )),
         }
+    }
+
+    /// The list of ICE servers for whoever asks, if there is a TURN server.
+    fn ice_servers(
+        &self,
+        now: Now,
+        request: &sip::Request<'_>,
+        snapshot: &Snapshot,
+        shards: usize,
+    ) -> Option<String> {
+        let offer = snapshot.settings.turn.as_ref()?;
+        let account = self.account.filter(|_| options::asks_for_turn(request))?;
+        let ttl = if self.is_proven {
+            limits::TURN_CREDENTIAL_TIME
+        } else {
+            limits::TURN_CREDENTIAL_UNPROVEN_TIME
+        };
+        let shard = shard_of(account, shards);
+        let host = self.host.as_ref();
+        Some(offer.for_connection(host, account, self.connection, shard, now.unix, ttl))
     }
 }
 
@@ -333,15 +374,11 @@ fn refuse_form(request: &sip::Request<'_>) -> Option<Vec<u8>> {
     }
 }
 
-/// The answer to a request that needs no shared state.
-fn answer_alone<'a>(request: &sip::Request<'_>) -> Option<Verdict<'a>> {
-    let is_plain = request.method == sip::Method::Options
+/// Whether a request can be answered without shared state.
+fn needs_no_shard(request: &sip::Request<'_>) -> bool {
+    request.method == sip::Method::Options
         && request.headers.to().tag().is_none()
-        && request.headers.get(sip::Name::Require).is_none();
-    is_plain.then(|| Verdict::Reply {
-        message: options::answer(request, refusal::STATELESS_TAG),
-        count: None,
-    })
+        && request.headers.get(sip::Name::Require).is_none()
 }
 
 /// An ACK is never answered (RFC 3261 §17.1.1.3); everything else is.
@@ -406,7 +443,7 @@ mod tests {
 
     #[test]
     fn a_session_that_said_nothing_gets_its_time_anew_with_a_new_socket() {
-        let mut flow = Flow::resumable(ConnectionId(1), at(0));
+        let mut flow = Flow::resumable(ConnectionId(1), at(0), None);
         let later = 2 * limits::INTRODUCTION_TIME.as_secs();
         flow.resumed(at(later));
         assert_eq!(flow.timeout(at(later)), Liveness::Wait);
@@ -415,7 +452,7 @@ mod tests {
 
     #[test]
     fn a_flood_of_pings_is_closed_and_a_few_are_not() {
-        let mut flow = Flow::new(ConnectionId(1), at(0));
+        let mut flow = Flow::new(ConnectionId(1), at(0), None);
         for second in 0..1_000 {
             assert_eq!(flow.ping(at(second)), None);
         }

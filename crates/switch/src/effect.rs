@@ -4,6 +4,8 @@
 
 use model::{CallRecord, ConnectionId};
 
+use crate::turn_grant::TurnChange;
+
 /// One thing for the shell to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
@@ -23,6 +25,9 @@ pub enum Effect {
     },
     /// Keep this record of a call; the same id again replaces it.
     Record(Box<CallRecord>),
+    /// Tell the [`Ledger`](crate::turn_grant::Ledger); before the next effect, so that an address may be reached before
+    /// anybody is told of it.
+    Turn(TurnChange),
     /// Add one to this counter.
     Count(Counter),
 }
@@ -174,4 +179,10 @@ counters! {
     CallsFull => "calls_refused_full",
     /// A call ended because a connection was lost.
     CallLost => "calls_lost_connection",
+    /// A TURN credential was given out by the web service.
+    TurnCredentialIssued => "turn_credentials_issued",
+    /// A message named more candidate addresses than its side of the call may have.
+    CandidatesIgnored => "turn_candidates_ignored",
+    /// A relay told what it did for a call that is forgotten.
+    RelayUsageLate => "turn_usage_late",
 }

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{AccountId, ConnectionId, Directory, limits};
+use model::{AccountId, ConnectionId, Directory, RelayUsage, limits};
 
 use crate::token::{KeyRing, UnusableKey};
+use crate::turn_grant::TurnOffer;
 
 /// One thing that happened.
 #[derive(Clone, Debug)]
@@ -18,6 +19,17 @@ pub enum Input<'a> {
         account: AccountId,
         /// The parsed message.
         message: &'a sip::Message<'a>,
+        /// What the edge has made for a request for TURN credentials ([`Verdict::Deliver`](crate::edge::Verdict)).
+        ice_servers: Option<&'a str>,
+    },
+    /// A relay tells what it did for a client.
+    Relayed {
+        /// For this one.
+        connection: ConnectionId,
+        /// In this call, by the number of [`TurnChange::Reach`](crate::turn_grant::TurnChange).
+        call: u64,
+        /// Since it last told.
+        usage: RelayUsage,
     },
     /// A connection is gone, for whatever reason.
     Lost {
@@ -79,6 +91,8 @@ pub struct Settings {
     pub no_answer: Duration,
     /// How long a session waits for its client after its socket was lost; zero: no session is resumed.
     pub resume_window: Duration,
+    /// The TURN server that clients are sent to; `None`: there is none, and nothing is learnt for it.
+    pub turn: Option<Arc<TurnOffer>>,
 }
 
 impl Default for Settings {
@@ -87,6 +101,7 @@ impl Default for Settings {
             domains: Vec::new(),
             no_answer: limits::NO_ANSWER_TIME,
             resume_window: limits::RESUME_WINDOW,
+            turn: None,
         }
     }
 }

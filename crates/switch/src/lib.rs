@@ -2,9 +2,10 @@
 //!
 //! [`edge::Flow`] looks at what one connection sends, without shared state; [`Shard`] owns what
 //! connections share: bindings and calls. [`resume`] lets a connection outlive its socket. Inputs and both clocks come in as values, [`Effect`]s go
-//! out. [`token`] issues and checks what clients show.
+//! out. [`token`] issues and checks what clients show; [`turn_grant`] says whom a client may reach through a relay.
 //!
-//! Never opens a socket, reads a clock, blocks or sees inside SDP. RFC 3261, 5626, 7118, 8898.
+//! Never opens a socket, reads a clock or blocks. Of SDP it reads the addresses of candidates and nothing else, and
+//! changes not a byte. RFC 3261, 5626, 7118, 8898; RFC 8839 §5.1.
 
 mod admission;
 mod call;
@@ -27,6 +28,7 @@ mod shard;
 mod table;
 mod timer;
 pub mod token;
+pub mod turn_grant;
 
 pub use effect::{Closing, Counter, Effect};
 pub use input::{Input, Settings, Snapshot};

@@ -2,19 +2,24 @@
 //!
 //! The busiest request of idle clients; answered at the edge, without a shard.
 
-use sip::{MessageWriter, Name, Request};
+use sip::{MessageWriter, Method, Name, Request};
 
 use crate::refusal::ALLOW;
 
 /// The header by which existing clients ask for TURN credentials.
 const TURN_REQUEST: &str = "X-AculabTurnRequest";
 
-/// The 200. The JSON list of ICE servers is empty: this server relays no media yet.
-pub(crate) fn answer(request: &Request<'_>, to_tag: &str) -> Vec<u8> {
+/// Whether it asks for TURN credentials.
+pub(crate) fn asks_for_turn(request: &Request<'_>) -> bool {
+    request.method == Method::Options && request.headers.get(Name::Other(TURN_REQUEST)).is_some()
+}
+
+/// The 200; to whoever asks for TURN credentials the JSON list of ICE servers, empty if there is no server.
+pub(crate) fn answer(request: &Request<'_>, to_tag: &str, ice_servers: Option<&str>) -> Vec<u8> {
     let mut writer = MessageWriter::reply(request, 200, "OK", Some(to_tag));
-    if request.headers.get(Name::Other(TURN_REQUEST)).is_some() {
+    if asks_for_turn(request) {
         writer.header("Content-Type", "application/json");
-        writer.finish_with(b"[]")
+        writer.finish_with(ice_servers.unwrap_or("[]").as_bytes())
     } else {
         writer
             .header("Allow", ALLOW)

@@ -193,6 +193,7 @@ impl Shard {
             ringing: None,
             answered: None,
             outcome: Some(outcome),
+            relay: Default::default(),
         };
         self.act(now).record(&record);
     }

@@ -6,13 +6,13 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use model::{AccountId, ConnectionId, Instant, Now};
+use model::{AccountId, ConnectionId, Instant, Now, RelayUsage};
 use sip::{Capabilities, Message, Method, Request, Response};
 
 use crate::call::{Act, Call, CallKey, End, read_branch, read_tag};
 use crate::connection::{Connection, UserAgent};
 use crate::domain::Domain;
-use crate::effect::{Closing, Effect};
+use crate::effect::{Closing, Counter, Effect};
 use crate::input::{Input, Snapshot};
 use crate::location::Location;
 use crate::options;
@@ -87,9 +87,15 @@ impl Shard {
                 connection,
                 account,
                 message,
+                ice_servers,
             } => {
-                self.on_message(now, connection, account, message);
+                self.on_message(now, connection, account, message, ice_servers);
             }
+            Input::Relayed {
+                connection,
+                call,
+                usage,
+            } => self.on_relayed(now, connection, CallKey(call), usage),
             Input::Lost { connection } => self.on_connection_lost(now, connection, None),
             Input::Expired { connection, waited } => {
                 self.on_connection_lost(now, connection, Some(waited));
@@ -115,6 +121,7 @@ impl Shard {
             now,
             random: &mut self.random,
             effects: &mut self.effects,
+            has_relay: self.snapshot.settings.turn.is_some(),
         }
     }
 
@@ -145,11 +152,12 @@ impl Shard {
         connection: ConnectionId,
         account: AccountId,
         message: &Message<'_>,
+        ice_servers: Option<&str>,
     ) {
         match message {
             Message::Request(request) => {
                 if self.introduce(now, connection, account, request) {
-                    self.on_request(now, connection, account, request, message);
+                    self.on_request(now, connection, account, request, message, ice_servers);
                 }
             }
             Message::Response(_) if self.is_dismissed(connection) => {}
@@ -166,6 +174,7 @@ impl Shard {
         account: AccountId,
         request: &Request<'_>,
         message: &Message<'_>,
+        ice_servers: Option<&str>,
     ) {
         if request.method == Method::Cancel {
             self.on_cancel(now, connection, request);
@@ -179,8 +188,8 @@ impl Shard {
                 Method::Invite => self.on_invite(account, connection, request, now),
                 Method::Options => {
                     let tag = self.plain_tag();
-                    self.act(now)
-                        .send(connection, options::answer(request, &tag));
+                    let answer = options::answer(request, &tag, ice_servers);
+                    self.act(now).send(connection, answer);
                 }
                 Method::Bye => self.refuse(now, connection, request, &refusal::no_such_call()),
                 Method::Ack
@@ -302,10 +311,26 @@ impl Shard {
             now,
             random: &mut self.random,
             effects: &mut self.effects,
+            has_relay: self.snapshot.settings.turn.is_some(),
         };
         step(call, &mut act);
         self.timers
             .shift(Due::Call(key), Some(before), Some(call.deadline()));
+    }
+
+    /// A relay tells what it did for one side of a call.
+    fn on_relayed(&mut self, now: Now, connection: ConnectionId, key: CallKey, usage: RelayUsage) {
+        let Some(call) = self.calls.get_mut(&key) else {
+            self.act(now).count(Counter::RelayUsageLate);
+            return;
+        };
+        let mut act = Act {
+            now,
+            random: &mut self.random,
+            effects: &mut self.effects,
+            has_relay: true,
+        };
+        call.on_relayed_usage(connection, usage, &mut act);
     }
 
     fn on_snapshot(&mut self, now: Now, snapshot: Arc<Snapshot>) {
@@ -335,6 +360,7 @@ impl Shard {
         for key in calls {
             self.drive(now, key, |call, act| {
                 call.hang_up(End::server(503, "the server is stopping"), act);
+                call.withdraw_reach(act);
             });
         }
         for connection in self.connections.keys() {
@@ -372,6 +398,7 @@ impl Shard {
             now,
             random: &mut self.random,
             effects: &mut self.effects,
+            has_relay: self.snapshot.settings.turn.is_some(),
         };
         if !call.on_deadline(&mut act) {
             self.timers

@@ -257,6 +257,32 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn records_from_before_there_were_relays_are_kept() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let file = folder::database(dir.path()).unwrap();
+        let options = SqliteConnectOptions::new().filename(&file);
+        claim(&options, &file).await.unwrap();
+        let first = MIGRATIONS.iter().next().unwrap().clone();
+        let old = pool(1).connect_with(options).await.unwrap();
+        Migrator::with_migrations(vec![first])
+            .run(&old)
+            .await
+            .unwrap();
+        for insert in [
+            "INSERT INTO accounts (cloud_id, username, kind, access_key) VALUES ('1-2-0', 'a@b.c', 'production', 'k')",
+            "INSERT INTO records (id, account_id, caller, callee, call_id, started_ms) \
+             VALUES (zeroblob(16), 1, 'ann', 'bob', 'x', 7)",
+        ] {
+            sqlx::query(insert).execute(&old).await.unwrap();
+        }
+        old.close().await;
+        let sqlite = impatient(dir.path()).await.unwrap();
+        let records = sqlite.records(crate::RecordQuery::default()).await.unwrap();
+        assert_eq!(records.len(), 1);
+        assert_eq!(records[0].relay, [model::RelayUsage::default(); 2]);
+    }
+
+    #[tokio::test]
     async fn readers_cannot_write() {
         let dir = tempfile::TempDir::new().unwrap();
         let sqlite = impatient(dir.path()).await.unwrap();

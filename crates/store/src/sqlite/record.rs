@@ -1,6 +1,8 @@
 //! Call records.
 
-use model::{CallOutcome, CallRecord, ClientId, EndedBy, RecordId, UnixTime};
+use model::{
+    CallOutcome, CallRecord, ClientId, EndedBy, RecordId, RelayTraffic, RelayUsage, UnixTime,
+};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row};
 
@@ -11,7 +13,7 @@ const READ: &str = "read call records";
 const SAVE: &str = "save call records";
 const FORGET: &str = "delete old call records";
 const END: &str = "end the records of an earlier run";
-/// Rows in one statement: SQLite takes 32,766 values, a record has twelve.
+/// Rows in one statement: SQLite takes 32,766 values, a record has twenty.
 const ROWS: usize = 500;
 /// RFC 3261 §21.5.1: the server failed.
 const DANGLING_STATUS: u16 = 500;
@@ -38,7 +40,10 @@ impl Sqlite {
     pub(crate) async fn records(&self, query: RecordQuery) -> Result<Vec<CallRecord>, StoreError> {
         let mut statement: QueryBuilder<sqlx::Sqlite> = QueryBuilder::new(
             "SELECT id, account_id, caller, callee, call_id, started_ms, ringing_ms, answered_ms, \
-             ended_ms, ended_by, status, reason FROM records WHERE true",
+             ended_ms, ended_by, status, reason, \
+             caller_sent_packets, caller_sent_bytes, caller_received_packets, caller_received_bytes, \
+             callee_sent_packets, callee_sent_bytes, callee_received_packets, callee_received_bytes \
+             FROM records WHERE true",
         );
         if let Some(account) = query.account {
             statement.push(" AND account_id = ").push_bind(account.0);
@@ -116,6 +121,12 @@ impl Sqlite {
         };
         let client =
             |column| ClientId::parse(text(column)?).map_err(|error| damaged(error.to_string()));
+        let traffic = |packets, bytes| {
+            Ok::<_, StoreError>(RelayTraffic {
+                packets: value::count(number(packets)?).map_err(&damaged)?,
+                bytes: value::count(number(bytes)?).map_err(&damaged)?,
+            })
+        };
         let id = row.try_get::<&[u8], _>("id").map_err(&failed)?;
         let outcome = match time("ended_ms")? {
             Some(at) => Some(CallOutcome {
@@ -136,6 +147,16 @@ impl Sqlite {
             ringing: time("ringing_ms")?,
             answered: time("answered_ms")?,
             outcome,
+            relay: [
+                RelayUsage {
+                    sent: traffic("caller_sent_packets", "caller_sent_bytes")?,
+                    received: traffic("caller_received_packets", "caller_received_bytes")?,
+                },
+                RelayUsage {
+                    sent: traffic("callee_sent_packets", "callee_sent_bytes")?,
+                    received: traffic("callee_received_packets", "callee_received_bytes")?,
+                },
+            ],
         })
     }
 }
@@ -144,7 +165,9 @@ impl Sqlite {
 fn upsert(records: &[CallRecord]) -> QueryBuilder<sqlx::Sqlite> {
     let mut statement = QueryBuilder::new(
         "INSERT INTO records (id, account_id, caller, callee, call_id, started_ms, ringing_ms, answered_ms, \
-         ended_ms, ended_by, status, reason) ",
+         ended_ms, ended_by, status, reason, \
+         caller_sent_packets, caller_sent_bytes, caller_received_packets, caller_received_bytes, \
+         callee_sent_packets, callee_sent_bytes, callee_received_packets, callee_received_bytes) ",
     );
     statement.push_values(records, |mut row, record| {
         let outcome = record.outcome.as_ref();
@@ -160,8 +183,14 @@ fn upsert(records: &[CallRecord]) -> QueryBuilder<sqlx::Sqlite> {
             .push_bind(outcome.map(|outcome| outcome.by.as_str()))
             .push_bind(outcome.map(|outcome| outcome.status))
             .push_bind(outcome.map(|outcome| outcome.reason.clone()));
+        for usage in record.relay {
+            for traffic in [usage.sent, usage.received] {
+                row.push_bind(value::whole(traffic.packets))
+                    .push_bind(value::whole(traffic.bytes));
+            }
+        }
     });
-    // The four columns of the outcome come together or not at all.
+    // The four columns of the outcome come together or not at all; what relays did only becomes more.
     statement.push(
         " ON CONFLICT (id) DO UPDATE SET \
          ringing_ms = coalesce(excluded.ringing_ms, ringing_ms), \
@@ -169,7 +198,15 @@ fn upsert(records: &[CallRecord]) -> QueryBuilder<sqlx::Sqlite> {
          ended_ms = coalesce(excluded.ended_ms, ended_ms), \
          ended_by = coalesce(excluded.ended_by, ended_by), \
          status = coalesce(excluded.status, status), \
-         reason = coalesce(excluded.reason, reason)",
+         reason = coalesce(excluded.reason, reason), \
+         caller_sent_packets = max(caller_sent_packets, excluded.caller_sent_packets), \
+         caller_sent_bytes = max(caller_sent_bytes, excluded.caller_sent_bytes), \
+         caller_received_packets = max(caller_received_packets, excluded.caller_received_packets), \
+         caller_received_bytes = max(caller_received_bytes, excluded.caller_received_bytes), \
+         callee_sent_packets = max(callee_sent_packets, excluded.callee_sent_packets), \
+         callee_sent_bytes = max(callee_sent_bytes, excluded.callee_sent_bytes), \
+         callee_received_packets = max(callee_received_packets, excluded.callee_received_packets), \
+         callee_received_bytes = max(callee_received_bytes, excluded.callee_received_bytes)",
     );
     statement
 }

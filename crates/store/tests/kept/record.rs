@@ -1,6 +1,6 @@
 //! Call records.
 
-use model::{AccountId, CallOutcome, CallRecord, EndedBy, UnixTime};
+use model::{AccountId, CallOutcome, CallRecord, EndedBy, RelayTraffic, RelayUsage, UnixTime};
 use store::RecordQuery;
 
 use crate::sample::{self, HOUR, NOW};
@@ -106,6 +106,29 @@ async fn a_listing_can_be_of_one_account_and_of_calls_that_go_on() {
         ..of_ann
     };
     assert_eq!(store.records(both).await.unwrap(), [calls[0].clone()]);
+}
+
+#[tokio::test]
+async fn what_was_relayed_comes_late_and_never_gets_less() {
+    let (_dir, store) = sample::fresh().await;
+    let id = store.create_account(sample::account("ann")).await.unwrap();
+    let traffic = |packets, bytes| RelayTraffic { packets, bytes };
+    let usage = |n| RelayUsage {
+        sent: traffic(n, n + 1),
+        received: traffic(n + 2, n + 3),
+    };
+    let ended = sample::hung_up(&sample::call(id, 0));
+    let late = CallRecord {
+        relay: [usage(10), usage(20)],
+        ..ended.clone()
+    };
+    for record in [&ended, &late, &ended] {
+        store
+            .save_records(std::slice::from_ref(record))
+            .await
+            .unwrap();
+    }
+    assert_eq!(store.records(RecordQuery::default()).await.unwrap(), [late]);
 }
 
 #[tokio::test]

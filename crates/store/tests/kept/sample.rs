@@ -65,6 +65,7 @@ pub(crate) fn call(account: AccountId, minute: u32) -> CallRecord {
         ringing: None,
         answered: None,
         outcome: None,
+        relay: Default::default(),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Token counts.
+//! Token counts and relayed bytes.
 
 use model::AccountId;
 
@@ -67,4 +67,27 @@ async fn more_counts_than_one_statement_takes_are_saved() {
         store.token_counts(NOW.month()).await.unwrap(),
         [(id, 2_499)]
     );
+}
+
+#[tokio::test]
+async fn relayed_bytes_are_counted_apart_and_never_get_less() {
+    let (_dir, store) = sample::fresh().await;
+    let ann = store.create_account(sample::account("ann")).await.unwrap();
+    let ben = store.create_account(sample::account("ben")).await.unwrap();
+    let month = NOW.month();
+    store.save_token_counts(month, &[(ann, 1)]).await.unwrap();
+    store
+        .save_relay_bytes(month, &[(ben, 7), (ann, 1 << 40)])
+        .await
+        .unwrap();
+    store
+        .save_relay_bytes(month, &[(ann, 9), (ben, 8)])
+        .await
+        .unwrap();
+    assert_eq!(
+        store.relay_bytes(month).await.unwrap(),
+        [(ann, 1 << 40), (ben, 8)]
+    );
+    assert_eq!(store.token_counts(month).await.unwrap(), [(ann, 1)]);
+    assert_eq!(store.relay_bytes((2024, 12)).await.unwrap(), []);
 }

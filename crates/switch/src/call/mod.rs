@@ -7,6 +7,7 @@
 mod exchange;
 mod leg;
 mod pass;
+mod reach;
 mod relay;
 mod setup;
 mod teardown;
@@ -17,6 +18,7 @@ use model::{CallRecord, ConnectionId, Instant, Now};
 
 pub(crate) use exchange::{Exchange, Progress};
 pub(crate) use leg::{Leg, Side, read_branch, read_tag};
+use reach::Reach;
 pub(crate) use setup::Placing;
 pub(crate) use teardown::End;
 
@@ -33,6 +35,8 @@ pub(crate) struct Act<'a> {
     pub(crate) now: Now,
     pub(crate) random: &'a mut Random,
     pub(crate) effects: &'a mut VecDeque<Effect>,
+    /// Whether there is a TURN server that wants to know whom clients may reach.
+    pub(crate) has_relay: bool,
 }
 
 impl Act<'_> {
@@ -84,6 +88,7 @@ pub(crate) struct Call {
     phase: Phase,
     exchanges: Vec<Exchange>,
     record: CallRecord,
+    reach: Reach,
 }
 
 impl Call {
@@ -126,6 +131,7 @@ impl Call {
             .iter()
             .filter(|exchange| !matches!(exchange.progress, Progress::Closed { .. }))
             .map(|exchange| exchange.deadline)
+            .chain(self.reach.ends())
             .fold(until, Instant::min)
     }
 

@@ -90,6 +90,8 @@ impl Call {
             writer.header("Contact", towards.contact());
         }
         pass::headers(&request.headers, &mut writer);
+        self.learn(side, &request.headers, request.body, act);
+        let towards = self.leg(side.other());
         if method == "INVITE" {
             let trying = MessageWriter::reply(request, 100, "Trying", None).finish();
             act.send(self.leg(side).connection, trying);
@@ -137,6 +139,14 @@ impl Call {
 
     /// Sends the ACK of an accepted INVITE, and keeps it for a 2xx that is repeated.
     pub(super) fn send_ack(&mut self, at: usize, request: Option<&Request<'_>>, act: &mut Act<'_>) {
+        if let Some(request) = request {
+            self.learn(
+                self.exchanges[at].asker,
+                &request.headers,
+                request.body,
+                act,
+            );
+        }
         let branch = leg::mint_branch(self.key, act.random);
         let exchange = &self.exchanges[at];
         let towards = self.leg(exchange.asker.other());
@@ -263,7 +273,11 @@ impl Call {
     }
 
     /// Passes a response to the asker, under the dialog that the asker knows.
-    pub(super) fn pass_response(&self, at: usize, response: &Response<'_>, act: &mut Act<'_>) {
+    pub(super) fn pass_response(&mut self, at: usize, response: &Response<'_>, act: &mut Act<'_>) {
+        if response.status < 300 {
+            let side = self.exchanges[at].asker.other();
+            self.learn(side, &response.headers, response.body, act);
+        }
         let exchange = &self.exchanges[at];
         let leg = self.leg(exchange.asker);
         // RFC 3261 §16.7: what concerns the hop to the other side alone is not the asker's.

@@ -7,6 +7,7 @@ use sip::{MessageWriter, Request, Response};
 
 use super::exchange::Exchange;
 use super::leg::{self, Hop, Leg, Side};
+use super::reach::{Learner, Reach};
 use super::{Act, Call, CallKey, End, Phase, pass};
 use crate::effect::Counter;
 use crate::location::Binding;
@@ -40,6 +41,7 @@ impl Call {
             ringing: None,
             answered: None,
             outcome: None,
+            relay: Default::default(),
         };
         let until = act.now.mono + placing.no_answer;
         let branch = leg::mint_branch(placing.key, act.random);
@@ -65,6 +67,13 @@ impl Call {
         let mut writer = callee.request("INVITE", callee.cseq, &hop);
         writer.header("Contact", callee.contact());
         pass::headers(&request.headers, &mut writer);
+        let mut reach = Reach::default();
+        let learner = Learner {
+            call: placing.key,
+            side: Side::Callee,
+            connection: callee.connection,
+        };
+        reach.learn(learner, &request.headers, request.body, act);
         act.send(callee.connection, writer.finish_with(request.body));
         act.count(Counter::CallRouted);
         act.record(&record);
@@ -78,6 +87,7 @@ impl Call {
             phase,
             exchanges: vec![invite],
             record,
+            reach,
         }
     }
 

@@ -161,6 +161,9 @@ impl Call {
     /// The instant of `deadline` has come. Says whether the call may be forgotten.
     pub(crate) fn on_deadline(&mut self, act: &mut Act<'_>) -> bool {
         let now = act.now.mono;
+        if self.reach.ends().is_some_and(|at| at <= now) {
+            self.withdraw_reach(act);
+        }
         match self.phase {
             Phase::Over { until } if until <= now => {
                 self.withdraw_unheard(act);
@@ -246,6 +249,7 @@ impl Call {
         self.phase = Phase::Over {
             until: act.now.mono + limits::LINGER_TIME,
         };
+        self.reach.end_at(act.now.mono + limits::TURN_GRACE);
         self.record.outcome = Some(end.outcome(act.now.unix));
         for at in 0..self.exchanges.len() {
             if self.exchanges[at].is_waiting() {
