@@ -4,14 +4,16 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use model::limits;
-use serde::Deserialize;
+use switch::turn_grant::TurnOffer;
+
+use crate::relay::{TurnConfig, TurnConfigFault};
 
 /// The configuration of one node.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// The folder that holds everything that is kept.
     pub data: PathBuf,
@@ -33,8 +35,9 @@ pub struct Config {
     pub demo: bool,
     /// How many shards; as many as there are cores unless given.
     pub shards: Option<usize>,
+    /// The TURN server.
+    pub turn: TurnConfig,
     /// Bounds that are the product's, not the operator's: tests narrow them.
-    #[serde(skip)]
     pub bounds: Bounds,
 }
 
@@ -51,14 +54,14 @@ impl Default for Config {
             softphone: true,
             demo: true,
             shards: None,
+            turn: TurnConfig::default(),
             bounds: Bounds::default(),
         }
     }
 }
 
 /// A certificate and its key.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsFiles {
     /// PEM file with the certificate, followed by those that lead to its root.
     pub cert: PathBuf,
@@ -119,6 +122,9 @@ pub enum ConfigFault {
     /// No shard, no service.
     #[error("the number of shards must be from 1 to {max}, not {0}", max = Self::SHARDS_MAX)]
     Shards(usize),
+    /// The TURN server cannot be run like that.
+    #[error(transparent)]
+    Turn(#[from] TurnConfigFault),
 }
 
 impl ConfigFault {
@@ -145,12 +151,13 @@ impl Config {
         if let Some(domain) = self.domains.iter().find(|domain| !is_host_name(domain)) {
             return Err(ConfigFault::Domain(domain.clone()));
         }
-        match self.shards {
-            Some(shards) if !(1..=ConfigFault::SHARDS_MAX).contains(&shards) => {
-                Err(ConfigFault::Shards(shards))
-            }
-            Some(_) | None => Ok(()),
+        if let Some(shards) = self.shards
+            && !(1..=ConfigFault::SHARDS_MAX).contains(&shards)
+        {
+            return Err(ConfigFault::Shards(shards));
         }
+        self.turn.check(self.tls.is_some())?;
+        Ok(())
     }
 
     /// Whether demo mode may be in effect: only people of this machine reach the server, and no proxy hides who they are.
@@ -159,12 +166,13 @@ impl Config {
         self.demo && !self.behind_tls_proxy && self.listen.ip().to_canonical().is_loopback()
     }
 
-    /// What the shards need to know of it.
-    pub(crate) fn settings(&self) -> switch::Settings {
+    /// What the shards need to know of it, and the TURN server that clients are sent to.
+    pub(crate) fn settings(&self, turn: Option<Arc<TurnOffer>>) -> switch::Settings {
         switch::Settings {
             domains: self.domains.clone(),
             no_answer: Duration::from_secs(self.no_answer_s),
             resume_window: Duration::from_secs(self.resume_s),
+            turn,
         }
     }
 
@@ -175,7 +183,8 @@ impl Config {
     }
 }
 
-fn is_host_name(text: &str) -> bool {
+/// RFC 1123 §2.1.
+pub(crate) fn is_host_name(text: &str) -> bool {
     let is_label = |label: &str| {
         (1..=63).contains(&label.len())
             && label

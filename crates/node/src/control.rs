@@ -7,19 +7,22 @@
 use std::fs::Permissions;
 use std::io;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{Account, Login};
+use model::{Account, Login, UnixTime};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
+use turn::RelayAddress;
 
 use crate::record_writer::RecordWriter;
+use crate::relay::{Bound, Relay};
 use crate::signalling::Signalling;
 use crate::transport::Capacity;
 
@@ -167,6 +170,32 @@ pub(crate) struct Answerer {
     pub(crate) capacity: Arc<Capacity>,
     pub(crate) records: Arc<RecordWriter>,
     pub(crate) listen: SocketAddr,
+    /// None where TURN is switched off.
+    pub(crate) turn: Option<TurnStatus>,
+}
+
+/// What is known of TURN.
+pub(crate) struct TurnStatus {
+    pub(crate) relay: Arc<Relay>,
+    pub(crate) bound: Bound,
+    pub(crate) relays: Vec<RelayAddress>,
+    pub(crate) ports: RangeInclusive<u16>,
+}
+
+impl TurnStatus {
+    fn json(&self, now: UnixTime) -> Value {
+        let texts = |list: &[SocketAddr]| list.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let relay = |relay: &RelayAddress| json!({ "local": relay.local, "public": relay.public });
+        json!({
+            "udp": texts(&self.bound.udp),
+            "tcp": texts(&self.bound.tcp),
+            "tls": texts(&self.bound.tls),
+            "relays": self.relays.iter().map(relay).collect::<Vec<_>>(),
+            "ports": format!("{}-{}", self.ports.start(), self.ports.end()),
+            "allocations": self.relay.allocations(),
+            "bytes_this_month": self.relay.spent(now),
+        })
+    }
 }
 
 impl Answerer {
@@ -232,6 +261,7 @@ impl Answerer {
         json!({
             "version": env!("CARGO_PKG_VERSION"),
             "listen": self.listen.to_string(),
+            "turn": self.turn.as_ref().map(|turn| turn.json(self.signalling.now().unix)),
             "uptime_s": self.signalling.now().mono.as_micros() / 1_000_000,
             "accounts": self.signalling.published().snapshot.directory.accounts().count(),
             "census": {
@@ -241,6 +271,7 @@ impl Answerer {
                 "connections": census.iter().map(|shard| shard.connections).sum::<usize>(),
                 "registrations": census.iter().map(|shard| shard.registrations).sum::<usize>(),
                 "calls": census.iter().map(|shard| shard.calls).sum::<usize>(),
+                "turn_allocations": self.turn.as_ref().map_or(0, |turn| turn.relay.allocations()),
                 "shards": census.len(),
             },
             "records_lost": self.records.dropped(),

@@ -7,9 +7,11 @@ use std::sync::Arc;
 
 use model::ConnectionId;
 use switch::Effect;
+use switch::turn_grant::TurnChange;
 
 use crate::outbox::Outbox;
 use crate::record_writer::RecordWriter;
+use crate::relay::Relay;
 use crate::telemetry::Counters;
 
 /// Where effects go.
@@ -17,6 +19,8 @@ pub(crate) struct Performer<'a> {
     pub(crate) outboxes: &'a HashMap<ConnectionId, Arc<Outbox>>,
     pub(crate) records: &'a RecordWriter,
     pub(crate) counters: &'a Counters,
+    /// None where TURN is switched off.
+    pub(crate) relay: Option<&'a Relay>,
     /// Connections whose outbox ran over: they count as lost.
     pub(crate) overflowed: &'a mut Vec<ConnectionId>,
 }
@@ -37,6 +41,16 @@ impl Performer<'_> {
             Effect::Close { connection, why } => {
                 if let Some(outbox) = self.outboxes.get(&connection) {
                     outbox.close(why);
+                }
+            }
+            Effect::Turn(change) => {
+                if let TurnChange::Proven { connection, .. } = &change
+                    && let Some(outbox) = self.outboxes.get(connection)
+                {
+                    outbox.prove();
+                }
+                if let Some(relay) = self.relay {
+                    relay.apply(&change);
                 }
             }
             Effect::Record(record) => self.records.keep(*record),

@@ -1,7 +1,7 @@
 //! The shell: sockets, threads and timers around the softswitch.
 //!
-//! Accepts connections (HTTP, WebSocket, TLS), hands what comes in to the pure machines of `switch`, performs the
-//! effects that they ask for, and keeps what must be kept through `store`. Decides nothing about tokens,
+//! Accepts connections (HTTP, WebSocket, TLS) and relays (TURN), hands what comes in to the pure machines of `switch` and `turn`,
+//! performs the effects that they ask for, and keeps what must be kept through `store`. Decides nothing about tokens,
 //! registrations or calls.
 
 pub mod certificate;
@@ -15,12 +15,16 @@ mod outbox;
 pub mod provision;
 mod quota_keeper;
 mod record_writer;
+mod relay;
 mod serve;
 mod shutdown;
 mod signalling;
 pub mod telemetry;
 mod transport;
+mod turn_worker;
 
 pub use config::{Bounds, Config, ConfigFault, TlsFiles};
-pub use serve::{ServeError, serve, serve_until};
-pub use {model, store, switch};
+pub use relay::{Finding, RelayFault, TurnConfig, TurnConfigFault, outlook};
+pub use serve::{ServeError, Started, serve, serve_until};
+pub use turn_worker::TurnFault;
+pub use {model, store, switch, turn};

@@ -4,6 +4,7 @@
 //! not read is closed, not buffered for.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use model::limits;
@@ -27,6 +28,7 @@ pub(crate) struct Full;
 pub(crate) struct Outbox {
     queue: Mutex<Queue>,
     wake: Notify,
+    is_proven: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -92,6 +94,16 @@ impl Outbox {
             }
             self.wake.notified().await;
         }
+    }
+
+    /// The shard has seen a valid token on the connection.
+    pub(crate) fn prove(&self) {
+        self.is_proven.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it has. Asked by the connection's own task, which is the one that delivered the token.
+    pub(crate) fn is_proven(&self) -> bool {
+        self.is_proven.load(Ordering::Relaxed)
     }
 
     /// Waits until more was pushed than may wait.

@@ -121,6 +121,7 @@ mod tests {
             ringing: None,
             answered: None,
             outcome: None,
+            relay: Default::default(),
         }
     }
 

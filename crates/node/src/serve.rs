@@ -13,6 +13,7 @@ use std::time::Duration;
 use model::limits;
 use store::{Store, StoreError};
 use switch::Snapshot;
+use switch::turn_grant::{Ledger, TurnOffer};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
@@ -25,11 +26,13 @@ use crate::directory_watch;
 use crate::http::{LoginFailures, Services};
 use crate::quota_keeper::QuotaKeeper;
 use crate::record_writer::RecordWriter;
+use crate::relay::{Finding, MonthKeeper, Relay, RelayDoors, RelayFault, UsageQueue};
 use crate::shutdown::Signals;
 use crate::signalling::Signalling;
 use crate::telemetry::Counters;
 use crate::transport::tls::TlsAcceptor;
 use crate::transport::{Capacity, Listener, accept};
+use crate::turn_worker::Doors;
 
 const LOCK_FILE: &str = "server.lock";
 /// How long connections may take to read their last messages.
@@ -77,6 +80,9 @@ pub enum ServeError {
         /// What the system said.
         source: io::Error,
     },
+    /// TURN cannot be served.
+    #[error(transparent)]
+    Relay(#[from] RelayFault),
     /// The control socket cannot be made.
     #[error("cannot make the control socket in {}: {source}", data.display())]
     Control {
@@ -93,13 +99,22 @@ pub enum ServeError {
     Store(#[from] StoreError),
 }
 
-/// Serves until SIGTERM or SIGINT; `ready` is told the address once connections are taken.
+/// What a node says once connections are taken.
+#[derive(Clone, Debug)]
+pub struct Started {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// What is to be said about TURN.
+    pub turn: Vec<Finding>,
+}
+
+/// Serves until SIGTERM or SIGINT; `ready` is told where once connections are taken.
 ///
 /// Needs tokio's multi-thread runtime to use more than one core.
 pub async fn serve(
     config: Config,
     store: Store,
-    ready: impl FnOnce(SocketAddr),
+    ready: impl FnOnce(&Started),
 ) -> Result<(), ServeError> {
     let signals = Signals::watch().map_err(ServeError::Signals)?;
     serve_until(config, store, ready, signals.first()).await
@@ -109,15 +124,21 @@ pub async fn serve(
 pub async fn serve_until(
     config: Config,
     store: Store,
-    ready: impl FnOnce(SocketAddr),
+    ready: impl FnOnce(&Started),
     stop: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
     config.check()?;
     let _lock = lock(&config.data)?;
     raise_file_limit();
-    let node = Node::start(&config, store).await?;
-    ready(node.address);
-    tracing::info!(address = %node.address, tls = config.tls.is_some(), "serving");
+    let (node, started) = Node::start(&config, store).await?;
+    ready(&started);
+    tracing::info!(address = %started.address, tls = config.tls.is_some(), "serving");
+    for finding in &started.turn {
+        match finding {
+            Finding::Fact(text) => tracing::info!("{text}"),
+            Finding::Doubt(text) => tracing::warn!("{text}"),
+        }
+    }
     stop.await;
     node.stop().await;
     Ok(())
@@ -125,8 +146,9 @@ pub async fn serve_until(
 
 /// A running node.
 struct Node {
-    address: SocketAddr,
     signalling: Arc<Signalling>,
+    relay: Option<Arc<Relay>>,
+    usage: Arc<UsageQueue>,
     store: Store,
     /// Says that the node stops; closed when the last connection is gone.
     stopping: watch::Sender<bool>,
@@ -141,12 +163,20 @@ struct Core {
     signalling: Arc<Signalling>,
     records: Arc<RecordWriter>,
     quota: Arc<QuotaKeeper>,
+    /// None where TURN is switched off.
+    relay: Option<Arc<Relay>>,
+    /// What the workers of the relay have told.
+    usage: Arc<UsageQueue>,
     /// The version of the directory that was loaded.
     version: u64,
 }
 
 impl Core {
-    async fn load(config: &Config, store: &Store) -> Result<Self, ServeError> {
+    async fn load(
+        config: &Config,
+        store: &Store,
+        offer: Option<TurnOffer>,
+    ) -> Result<Self, ServeError> {
         let now = Clock::unix();
         let dangling = store
             .end_dangling_records(now, "the server was killed during the call")
@@ -158,7 +188,19 @@ impl Core {
             );
         }
         let nothing = Arc::new(Snapshot::default());
-        let (published, version) = directory_watch::load(store, config.settings(), nothing).await?;
+        let relay = match &offer {
+            None => None,
+            Some(offer) => {
+                let mut ledger = Ledger::new(offer.secret.clone(), config.turn.bounds);
+                MonthKeeper::load(store, now, &mut ledger).await?;
+                Some(Arc::new(Relay::new(ledger)))
+            }
+        };
+        let settings = config.settings(offer.map(Arc::new));
+        let (published, version) = directory_watch::load(store, settings, nothing).await?;
+        if let Some(relay) = &relay {
+            relay.publish(&published.snapshot.directory);
+        }
         let records = Arc::new(RecordWriter::default());
         let quota = Arc::new(QuotaKeeper::load(store, now).await?);
         let counters = Arc::new(Counters::default());
@@ -167,11 +209,14 @@ impl Core {
             published,
             Arc::clone(&records),
             counters,
+            relay.clone(),
         );
         Ok(Self {
             signalling: Arc::new(signalling),
             records,
             quota,
+            relay,
+            usage: Arc::default(),
             version,
         })
     }
@@ -179,10 +224,32 @@ impl Core {
     /// The tasks that write what must be kept; they end when `finish` turns true and all is written.
     fn keepers(&self, store: &Store, finish: &watch::Receiver<bool>) -> Vec<JoinHandle<()>> {
         let (records, quota) = (Arc::clone(&self.records), Arc::clone(&self.quota));
-        vec![
+        let mut keepers = vec![
             tokio::spawn(records.run(store.clone(), finish.clone())),
             tokio::spawn(quota.run(store.clone(), finish.clone())),
-        ]
+        ];
+        if let Some(relay) = &self.relay {
+            let month = MonthKeeper::default();
+            let running = month.run(Arc::clone(relay), store.clone(), finish.clone());
+            keepers.push(tokio::spawn(running));
+        }
+        keepers
+    }
+
+    /// Lets the workers of the relay run: from now on it answers.
+    fn start_relay(&self, doors: Doors) -> Result<(), ServeError> {
+        let Some(relay) = &self.relay else {
+            return Ok(());
+        };
+        let usage = Arc::clone(&self.usage);
+        let workers = doors.start(
+            relay.ledger(),
+            self.signalling.clock,
+            Arc::new(move |relayed| usage.push(relayed)),
+            Arc::clone(&self.signalling.counters),
+        );
+        relay.started(workers.map_err(RelayFault::from)?);
+        Ok(())
     }
 
     /// The tasks that wake the shards and look for changes of accounts.
@@ -195,6 +262,10 @@ impl Core {
                 async move { signalling.keep_time(shard).await }
             }));
         }
+        let (signalling, usage) = (Arc::clone(&self.signalling), Arc::clone(&self.usage));
+        attendants.spawn(revived(move || {
+            Arc::clone(&usage).run(Arc::clone(&signalling))
+        }));
         let (signalling, store, version) =
             (Arc::clone(&self.signalling), store.clone(), self.version);
         attendants.spawn(revived(move || {
@@ -205,8 +276,7 @@ impl Core {
 }
 
 impl Node {
-    async fn start(config: &Config, store: Store) -> Result<Self, ServeError> {
-        let core = Core::load(config, &store).await?;
+    async fn start(config: &Config, store: Store) -> Result<(Self, Started), ServeError> {
         let certificate = config
             .tls
             .as_ref()
@@ -215,6 +285,9 @@ impl Node {
             .map(Arc::new);
         let tls = certificate.clone().map(TlsAcceptor::new).transpose()?;
         let (tcp, address) = listen(config.listen)?;
+        let turn = RelayDoors::bind(config, address, certificate.clone())?;
+        let offer = turn.offer(config.behind_tls_proxy);
+        let core = Core::load(config, &store, offer).await?;
         let control = ControlSocket::bind(&config.data).map_err(|source| ServeError::Control {
             data: config.data.clone(),
             source,
@@ -232,6 +305,7 @@ impl Node {
             behind_tls_proxy: config.behind_tls_proxy,
             is_tls: config.tls.is_some(),
             has_softphone: config.softphone,
+            turn_loopbacks: turn.loopbacks(),
             may_demo: config.may_demo(),
             bounds: config.bounds,
         });
@@ -240,6 +314,11 @@ impl Node {
             capacity,
             records: Arc::clone(&core.records),
             listen: address,
+            turn: core.relay.clone().map(|relay| turn.status(relay)),
+        };
+        let started = Started {
+            address,
+            turn: turn.findings(config, file_limit()),
         };
 
         let (finish, finished) = watch::channel(false);
@@ -250,26 +329,31 @@ impl Node {
         if let Some(certificate) = certificate {
             attendants.spawn(certificate.watch());
         }
+        if let Some(doors) = turn.doors {
+            core.start_relay(doors)?;
+        }
         let mut doors = JoinSet::new();
         doors.spawn(async move { match accept(Listener { tcp, tls, services }).await {} });
         doors.spawn(control.run(Arc::new(answerer)));
-        let signalling = core.signalling;
-        Ok(Self {
-            address,
-            signalling,
+        let node = Self {
+            signalling: core.signalling,
+            relay: core.relay,
+            usage: core.usage,
             store,
             stopping,
             doors,
             attendants,
             keepers,
             finish,
-        })
+        };
+        Ok((node, started))
     }
 
     /// Ends everything in order; takes no longer than its waits together.
     async fn stop(mut self) {
         self.doors.shutdown().await;
         self.signalling.stop();
+        self.stop_relay().await;
         self.stopping.send_replace(true);
         if tokio::time::timeout(DRAIN_TIME, self.stopping.closed())
             .await
@@ -289,6 +373,18 @@ impl Node {
             tracing::error!("the store did not take everything in time");
         }
         tracing::info!("stopped");
+    }
+
+    /// Ends the relay; what it did last comes into the records of calls.
+    async fn stop_relay(&self) {
+        let Some(relay) = self.relay.clone() else {
+            return;
+        };
+        // Waits for threads.
+        if let Err(error) = tokio::task::spawn_blocking(move || relay.stop()).await {
+            tracing::error!(%error, "the relay ended by a bug");
+        }
+        self.usage.deliver(&self.signalling);
     }
 }
 
@@ -366,7 +462,12 @@ fn lock(data: &Path) -> Result<File, ServeError> {
     }
 }
 
-/// Each connection is an open file, and the usual limit of 1,024 is meant for programs with few.
+/// How many files the process may have open.
+fn file_limit() -> Option<u64> {
+    rustix::process::getrlimit(rustix::process::Resource::Nofile).current
+}
+
+/// Each connection and each relayed address is an open file, and the usual limit of 1,024 is meant for programs with few.
 fn raise_file_limit() {
     use rustix::process::{Resource, getrlimit, setrlimit};
 

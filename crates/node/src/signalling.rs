@@ -12,6 +12,7 @@ use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use bytes::Bytes;
 use model::{AccountId, ConnectionId, Instant, Now};
 use switch::edge::shard_of;
+use switch::turn_grant::Relayed;
 use switch::{Census, Closing, Counter, Input, RegisteredClient, Snapshot};
 use tokio::sync::Notify;
 
@@ -19,6 +20,7 @@ use crate::clock::Clock;
 use crate::effect::Performer;
 use crate::outbox::Outbox;
 use crate::record_writer::RecordWriter;
+use crate::relay::Relay;
 use crate::telemetry::Counters;
 
 /// A snapshot, and what is rendered from it once.
@@ -44,6 +46,8 @@ pub(crate) struct Signalling {
     pub(crate) clock: Clock,
     pub(crate) counters: Arc<Counters>,
     records: Arc<RecordWriter>,
+    /// None where TURN is switched off.
+    relay: Option<Arc<Relay>>,
     shards: Vec<Shard>,
     published: RwLock<Arc<Published>>,
     sessions: Mutex<Sessions>,
@@ -77,6 +81,7 @@ impl Signalling {
         published: Published,
         records: Arc<RecordWriter>,
         counters: Arc<Counters>,
+        relay: Option<Arc<Relay>>,
     ) -> Self {
         let shard = || Shard {
             owned: Mutex::new(Owned {
@@ -90,6 +95,7 @@ impl Signalling {
             clock: Clock::start(),
             counters,
             records,
+            relay,
             shards: (0..shards).map(|_| shard()).collect(),
             published: RwLock::new(Arc::new(published)),
             sessions: Mutex::default(),
@@ -124,6 +130,9 @@ impl Signalling {
             .unwrap_or_else(PoisonError::into_inner) = Arc::new(published);
         for shard in 0..self.shards.len() {
             self.give(shard, Input::Snapshot(Arc::clone(&snapshot)));
+        }
+        if let Some(relay) = &self.relay {
+            relay.publish(&snapshot.directory);
         }
     }
 
@@ -165,6 +174,17 @@ impl Signalling {
     /// WebSocket sessions that are open.
     pub(crate) fn session_count(&self) -> usize {
         lock(&self.sessions).outboxes.len()
+    }
+
+    /// Tells its shard what was relayed in a call.
+    pub(crate) fn relayed(&self, relayed: &Relayed) {
+        let shard = shard_of(relayed.account, self.shards.len());
+        let input = Input::Relayed {
+            connection: relayed.connection,
+            call: relayed.call,
+            usage: relayed.usage,
+        };
+        self.give(shard, input);
     }
 
     /// Ends every call, and closes every connection after what that had to say.
@@ -225,6 +245,7 @@ impl Signalling {
                 outboxes: &owned.outboxes,
                 records: &self.records,
                 counters: &self.counters,
+                relay: self.relay.as_deref(),
                 overflowed: &mut overflowed,
             };
             while let Some(effect) = owned.machine.poll_effect() {
@@ -259,7 +280,13 @@ pub(crate) struct Session {
 
 impl Session {
     /// Hands a message to its shard; the first one binds the connection to that shard.
-    pub(crate) fn deliver(&mut self, shard: usize, account: AccountId, message: &sip::Message<'_>) {
+    pub(crate) fn deliver(
+        &mut self,
+        shard: usize,
+        account: AccountId,
+        message: &sip::Message<'_>,
+        ice_servers: Option<&str>,
+    ) {
         let connection = self.connection;
         let mut owned = lock(&self.signalling.shards[shard].owned);
         if self.shard.is_none() {
@@ -276,6 +303,7 @@ impl Session {
                 connection,
                 account,
                 message,
+                ice_servers,
             },
         );
     }

@@ -8,8 +8,13 @@ use switch::Counter;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use crate::turn_worker::WorkerCounter;
+
 /// The environment variable that says what is logged, in the form of `tracing_subscriber::EnvFilter`.
 pub const LOG_VARIABLE: &str = "OFFHOOK_LOG";
+
+/// They warn of each datagram that they cannot read, and anybody can send as many as he likes: never, whatever is wished.
+const SILENT: [&str; 2] = ["stun_types=off", "turn_types=off"];
 
 /// Starts logging to standard error; a second call changes nothing.
 pub fn start_logging() {
@@ -18,6 +23,10 @@ pub fn start_logging() {
         Ok(filter) => (filter, None),
         Err(fault) => (EnvFilter::new("info"), Some(fault)),
     };
+    let filter = SILENT.iter().fold(filter, |filter, silent| {
+        let silent = silent.parse().expect("the directive is well-formed");
+        filter.add_directive(silent)
+    });
     let is_terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -34,56 +43,94 @@ pub fn start_logging() {
     }
 }
 
-/// One number for each [`Counter`].
+/// One number for each counter of the switch, of the TURN server and of its workers.
 #[derive(Debug)]
 pub(crate) struct Counters {
-    counts: Box<[AtomicU64]>,
+    switch: Counts,
+    turn: Counts,
+    worker: Counts,
 }
+
+/// In the order of the `ALL` of their kind, which lists the variants in theirs: a variant's number is its place.
+type Counts = Box<[AtomicU64]>;
 
 impl Default for Counters {
     fn default() -> Self {
+        let zeros = |count| (0..count).map(|_| AtomicU64::new(0)).collect();
         Self {
-            counts: Counter::ALL.iter().map(|_| AtomicU64::new(0)).collect(),
+            switch: zeros(Counter::ALL.len()),
+            turn: zeros(turn::Counter::ALL.len()),
+            worker: zeros(WorkerCounter::ALL.len()),
         }
     }
 }
 
 impl Counters {
     pub(crate) fn add(&self, counter: Counter) {
-        // `Counter::ALL` lists the variants in their order, so a variant's number is its place.
-        if let Some(count) = self.counts.get(counter as usize) {
-            count.fetch_add(1, Ordering::Relaxed);
-        }
+        increase(&self.switch, counter as usize, 1);
+    }
+
+    pub(crate) fn add_turn(&self, counter: turn::Counter) {
+        increase(&self.turn, counter as usize, 1);
+    }
+
+    pub(crate) fn add_worker(&self, counter: WorkerCounter, count: u64) {
+        increase(&self.worker, counter as usize, count);
     }
 
     /// Every counter with its number, in the order of listings.
     pub(crate) fn listing(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        let names = Counter::ALL.iter().map(|counter| counter.as_str());
-        names.zip(
-            self.counts
-                .iter()
-                .map(|count| count.load(Ordering::Relaxed)),
-        )
+        let switch = Counter::ALL.iter().map(|counter| counter.as_str());
+        let turn = turn::Counter::ALL.iter().map(|counter| counter.as_str());
+        let worker = WorkerCounter::ALL.iter().map(|counter| counter.as_str());
+        let counts = self.switch.iter().chain(&self.turn).chain(&self.worker);
+        let counts = counts.map(|count| count.load(Ordering::Relaxed));
+        switch.chain(turn).chain(worker).zip(counts)
+    }
+}
+
+fn increase(counts: &Counts, place: usize, by: u64) {
+    if let Some(count) = counts.get(place) {
+        count.fetch_add(by, Ordering::Relaxed);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
-    fn each_counter_has_its_own_number() {
-        let counters = Counters::default();
-        for (place, counter) in Counter::ALL.iter().enumerate() {
-            for _ in 0..=place {
-                counters.add(*counter);
-            }
-        }
-        for (place, (name, count)) in counters.listing().enumerate() {
-            assert_eq!(
-                (name, count),
-                (Counter::ALL[place].as_str(), place as u64 + 1)
+    fn what_anybody_could_fill_the_log_with_is_silenced() {
+        for silent in SILENT {
+            assert!(
+                silent
+                    .parse::<tracing_subscriber::filter::Directive>()
+                    .is_ok(),
+                "{silent}"
             );
         }
+    }
+
+    #[test]
+    fn each_counter_has_its_own_name_and_number() {
+        let counters = Counters::default();
+        let mut wanted = Vec::new();
+        for counter in Counter::ALL {
+            wanted.push(counter.as_str());
+            (0..wanted.len()).for_each(|_| counters.add(*counter));
+        }
+        for counter in turn::Counter::ALL {
+            wanted.push(counter.as_str());
+            (0..wanted.len()).for_each(|_| counters.add_turn(*counter));
+        }
+        for counter in WorkerCounter::ALL {
+            wanted.push(counter.as_str());
+            counters.add_worker(*counter, wanted.len() as u64);
+        }
+        let numbered: Vec<_> = wanted.iter().copied().zip(1..).collect();
+        assert_eq!(counters.listing().collect::<Vec<_>>(), numbered);
+        assert_eq!(wanted.iter().collect::<BTreeSet<_>>().len(), wanted.len());
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Says whether that is this machine; never looks a name up.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use axum::http::header::HOST;
 use axum::http::{HeaderMap, Uri};
@@ -72,6 +72,27 @@ impl<'a> Host<'a> {
         }
     }
 
+    /// What a client is to call the TURN server, without a port: the same, but this machine's own name only where TURN listens on
+    /// one of these loopback addresses, and then that one. None if the name leads nowhere.
+    pub(super) fn for_turn(&self, loopbacks: &[IpAddr]) -> Option<String> {
+        let named = match self.name {
+            Name::Ipv6(ip) => Some(IpAddr::V6(ip).to_canonical()),
+            Name::Plain(name) => name.parse().ok().map(IpAddr::V4),
+        };
+        let ip = if self.is_this_machine() {
+            let same = named.filter(|ip| loopbacks.contains(ip));
+            Some(same.or_else(|| loopbacks.first().copied())?)
+        } else {
+            named
+        };
+        match (ip, self.name) {
+            (Some(IpAddr::V6(ip)), _) => Some(format!("[{ip}]")),
+            (Some(IpAddr::V4(ip)), _) => Some(ip.to_string()),
+            (None, Name::Plain(name)) => Some(name.to_owned()),
+            (None, Name::Ipv6(_)) => None,
+        }
+    }
+
     /// Whether a Content-Security-Policy can name it: its grammar has no IPv6 addresses (CSP3 §2.3.1).
     pub(super) fn is_source(&self) -> bool {
         match self.name {
@@ -111,6 +132,29 @@ mod tests {
             "offhook.example.com",
         ] {
             assert!(!Host::parse(other).unwrap().is_this_machine(), "{other}");
+        }
+    }
+
+    #[test]
+    fn for_turn_this_machine_is_the_loopback_address_that_is_listened_on() {
+        let ip = |text: &str| text.parse::<IpAddr>().unwrap();
+        let both = [ip("127.0.0.1"), ip("::1")];
+        let v6 = [ip("::1")];
+        for (host, loopbacks, wanted) in [
+            ("localhost:8080", &both[..], Some("127.0.0.1")),
+            ("a.localhost", &v6, Some("[::1]")),
+            ("[::1]:8080", &both, Some("[::1]")),
+            ("127.9.9.9", &both, Some("127.0.0.1")),
+            ("127.0.0.1", &v6, Some("[::1]")),
+            ("localhost", &[], None),
+            ("127.0.0.1", &[], None),
+            ("192.0.2.1:443", &[], Some("192.0.2.1")),
+            ("[2001:DB8::1]:443", &both, Some("[2001:db8::1]")),
+            ("[::ffff:192.0.2.1]", &both, Some("192.0.2.1")),
+            ("calls.example.com:443", &both, Some("calls.example.com")),
+        ] {
+            let host_for_turn = Host::parse(host).unwrap().for_turn(loopbacks);
+            assert_eq!(host_for_turn.as_deref(), wanted, "{host}");
         }
     }
 

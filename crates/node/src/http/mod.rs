@@ -17,6 +17,7 @@ mod parameters;
 mod route;
 mod sip_proxy;
 mod token;
+mod turn_credentials;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -45,6 +46,8 @@ pub(crate) struct Services {
     pub(crate) is_tls: bool,
     /// Whether the softphone page is served.
     pub(crate) has_softphone: bool,
+    /// Loopback addresses that TURN listens on.
+    pub(crate) turn_loopbacks: Vec<IpAddr>,
     /// See [`crate::Config::may_demo`].
     pub(crate) may_demo: bool,
     pub(crate) bounds: Bounds,

@@ -10,6 +10,7 @@ offhook is running.
 
 /webrtc_generate_token      gives a token to a WebRTC client (HTTP Basic; GET or POST)
 /webrtc_registered_clients  lists the clients that can be called (HTTP Basic; GET or POST)
+/v1/turn_credentials        gives TURN credentials to a back end (HTTP Basic; GET or POST)
 /sipproxy                   takes SIP over WebSocket, subprotocol sip (RFC 7118)
 /sdk/offhook.js             the browser library, an ES module (also offhook.classic.js, offhook.d.ts, resume-shim.js)
 /.well-known/jwks.json      the public keys of the tokens
@@ -34,7 +35,8 @@ HTTP 426  This path is for WebSocket clients.
 HTTP 429  Too much: the account's tokens of this month are used up, logins failed too often from this
           address, or it has too many connections. The Retry-After header says in how many seconds to try again.
 HTTP 500  The server has a problem of its own; its log says which.
-HTTP 503  The server is full. The Retry-After header says in how many seconds to try again.
+HTTP 503  The server is full (the Retry-After header says in how many seconds to try again), or what is asked for is
+          switched off.
 ";
 
 pub(super) fn services() -> Response<Body> {

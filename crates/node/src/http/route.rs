@@ -8,7 +8,9 @@ use axum::http::{HeaderValue, Method, Request, Response, StatusCode};
 
 use super::answer::{Asked, ERROR_PAGE, Fault};
 use super::asset::{self, Asset};
-use super::{Peer, Services, clients, console, cors, demo, keys, page, sip_proxy, token};
+use super::{
+    Peer, Services, clients, console, cors, demo, keys, page, sip_proxy, token, turn_credentials,
+};
 
 /// Where the listing of what is served is found.
 const SERVICES_PAGE: &str = "/docs/services";
@@ -18,6 +20,7 @@ const SERVICES_PAGE: &str = "/docs/services";
 enum Route {
     GenerateToken,
     RegisteredClients,
+    TurnCredentials,
     PublicKeys,
     SipProxy,
     /// A file of the browser library.
@@ -43,6 +46,7 @@ impl Route {
         Some(match path {
             "/webrtc_generate_token" => Self::GenerateToken,
             "/webrtc_registered_clients" => Self::RegisteredClients,
+            "/v1/turn_credentials" => Self::TurnCredentials,
             "/.well-known/jwks.json" => Self::PublicKeys,
             "/sipproxy" => Self::SipProxy,
             "/console/settings.json" if has_softphone => Self::Settings,
@@ -59,7 +63,9 @@ impl Route {
     /// The methods that it takes. HEAD is answered like GET; the transport leaves the body out.
     fn methods(self) -> &'static str {
         match self {
-            Self::GenerateToken | Self::RegisteredClients => "GET, HEAD, POST, OPTIONS",
+            Self::GenerateToken | Self::RegisteredClients | Self::TurnCredentials => {
+                "GET, HEAD, POST, OPTIONS"
+            }
             Self::PublicKeys => "GET, HEAD, OPTIONS",
             Self::Sdk(_)
             | Self::Console(_)
@@ -79,6 +85,7 @@ impl Route {
             Self::Console(_) | Self::Settings | Self::DemoClient | Self::DemoClients => false,
             Self::GenerateToken
             | Self::RegisteredClients
+            | Self::TurnCredentials
             | Self::PublicKeys
             | Self::SipProxy
             | Self::Sdk(_)
@@ -137,6 +144,7 @@ async fn dispatch(
     match route {
         Route::GenerateToken => token::answer(services, peer, request).await,
         Route::RegisteredClients => clients::answer(services, peer, request).await,
+        Route::TurnCredentials => turn_credentials::answer(services, peer, request).await,
         Route::PublicKeys => Ok(keys::answer(services)),
         Route::SipProxy => sip_proxy::answer(services, peer, request).await,
         Route::Sdk(asset) => Ok(asset.answer(request.headers(), console::for_any_origin())),

@@ -14,6 +14,7 @@ use switch::Counter;
 use switch::resume::SUBPROTOCOL;
 
 use super::answer::Fault;
+use super::host::Host;
 use super::{Peer, Services};
 use crate::signalling::random;
 use crate::transport::{Full, Place, resumable, ws};
@@ -51,13 +52,16 @@ pub(super) async fn answer(
         services.client_address(peer, &parts.headers),
     )?;
     let signalling = Arc::clone(&services.signalling);
+    let host = Host::of(&parts.uri, &parts.headers);
+    let host = host.and_then(|host| host.for_turn(&services.turn_loopbacks));
     if !is_resumable {
-        return Ok(upgrade.on_upgrade(move |socket| ws::run(socket, signalling, place)));
+        return Ok(upgrade.on_upgrade(move |socket| ws::run(socket, signalling, place, host)));
     }
     let handovers = Arc::clone(&services.handovers);
     let number = handovers.accept();
-    Ok(upgrade
-        .on_upgrade(move |socket| resumable::enter(socket, number, place, signalling, handovers)))
+    Ok(upgrade.on_upgrade(move |socket| {
+        resumable::enter(socket, number, place, signalling, handovers, host)
+    }))
 }
 
 /// A place among the connections, or why there is none.

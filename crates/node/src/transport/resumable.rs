@@ -27,12 +27,14 @@ use crate::shutdown::raised;
 use crate::signalling::{Session, Signalling};
 
 /// Serves a socket whose client speaks `sip-resume`: begins a session, or hands the socket to the one that it names.
+/// `host` is what the client called this machine; a session keeps that of its first socket.
 pub(crate) async fn enter(
     mut socket: WebSocket,
     number: SocketNumber,
     place: Arc<Place>,
     signalling: Arc<Signalling>,
     handovers: Arc<Handovers>,
+    host: Option<String>,
 ) {
     let mut stopping = place.stopping();
     let first = tokio::select! {
@@ -50,7 +52,8 @@ pub(crate) async fn enter(
         Ok(Opening::Open) => {
             let line = Line::new(socket, place);
             // In a task of its own: what it took to get here is not kept for as long.
-            tokio::spawn(Life::begin(&signalling, &handovers, number).run(line));
+            let life = Life::begin(&signalling, &handovers, number, host.as_deref());
+            tokio::spawn(life.run(line));
         }
         Ok(Opening::Resume {
             credential,
@@ -118,13 +121,14 @@ impl Life {
         signalling: &Arc<Signalling>,
         handovers: &Arc<Handovers>,
         number: SocketNumber,
+        host: Option<&str>,
     ) -> Box<Self> {
         let session = signalling.open();
         let window = signalling.published().snapshot.settings.resume_window;
         let mut numbers = Numbers::new(window);
         let (ticket, credential) = handovers.open(session.connection, number);
         Box::new(Self {
-            flow: Flow::resumable(session.connection, signalling.now()),
+            flow: Flow::resumable(session.connection, signalling.now(), host),
             welcome: numbers.welcome(&credential),
             session,
             numbers,
@@ -286,6 +290,9 @@ impl Life {
         let signalling = &self.session.signalling;
         let published = signalling.published();
         let shards = signalling.shard_count();
+        if self.session.outbox.is_proven() {
+            self.flow.proven();
+        }
         let verdict = self
             .flow
             .frame(signalling.now(), message, &published.snapshot, shards);
@@ -294,7 +301,10 @@ impl Life {
                 shard,
                 account,
                 message,
-            } => self.session.deliver(shard, account, &message),
+                ice_servers,
+            } => self
+                .session
+                .deliver(shard, account, &message, ice_servers.as_deref()),
             Verdict::Reply { message, count } => {
                 count.into_iter().for_each(|counter| self.count(counter));
                 line.put(self.number(&message)?);

@@ -47,10 +47,16 @@ pub(super) enum Ending {
     Close(Closing),
 }
 
-/// Serves one connection to its end. `place` is held as long.
-pub(crate) async fn run(socket: WebSocket, signalling: Arc<Signalling>, place: Arc<Place>) {
+/// Serves one connection to its end. `place` is held as long; `host` is what its client called this machine.
+pub(crate) async fn run(
+    socket: WebSocket,
+    signalling: Arc<Signalling>,
+    place: Arc<Place>,
+    host: Option<String>,
+) {
     let session = signalling.open();
-    let flow = Flow::new(session.connection, signalling.now());
+    let flow = Flow::new(session.connection, signalling.now(), host.as_deref());
+    drop(host);
     let mut conversation = Conversation {
         socket,
         flow,
@@ -127,6 +133,9 @@ impl Conversation {
         let signalling = &self.session.signalling;
         let published = signalling.published();
         let shards = signalling.shard_count();
+        if self.session.outbox.is_proven() {
+            self.flow.proven();
+        }
         let verdict = self
             .flow
             .frame(signalling.now(), frame, &published.snapshot, shards);
@@ -135,8 +144,10 @@ impl Conversation {
                 shard,
                 account,
                 message,
+                ice_servers,
             } => {
-                self.session.deliver(shard, account, &message);
+                self.session
+                    .deliver(shard, account, &message, ice_servers.as_deref());
                 Ok(())
             }
             Verdict::Reply { message, count } => {

@@ -14,5 +14,6 @@ mod server;
 mod sip_proxy;
 mod stop;
 mod tls;
+mod turn;
 mod web_services;
 mod words;

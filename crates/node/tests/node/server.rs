@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use model::{AccountId, AccountKind, Algorithm, CloudId, TokenLimit, Username};
 use node::provision::{Created, NewAccount, new_account, open_store};
-use node::{Config, ServeError, serve_until};
+use node::{Config, Finding, ServeError, Started, TurnConfig, serve_until};
 use store::{AccountChange, Store};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
@@ -16,6 +16,8 @@ use crate::http::{Answer, Ask};
 
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
+    /// What it said about TURN.
+    pub(crate) turn: Vec<Finding>,
     stop: oneshot::Sender<()>,
     served: JoinHandle<Result<(), ServeError>>,
 }
@@ -44,6 +46,7 @@ impl Site {
             data: self.dir.path().to_owned(),
             listen: "127.0.0.1:0".parse().unwrap(),
             shards: Some(2),
+            turn: turn(),
             ..Config::default()
         }
     }
@@ -113,11 +116,11 @@ impl Server {
         let mut served = tokio::spawn(serve_until(
             config,
             store,
-            |address| ready.send(address).unwrap(),
+            |started| ready.send(started.clone()).unwrap(),
             async { drop(stopped.await) },
         ));
         tokio::select! {
-            Ok(address) = is_ready => Ok(Self { address, stop, served }),
+            Ok(Started { address, turn }) = is_ready => Ok(Self { address, turn, stop, served }),
             served = &mut served => Err(served.unwrap().unwrap_err()),
         }
     }
@@ -130,6 +133,14 @@ impl Server {
     pub(crate) async fn stop(self) {
         drop(self.stop);
         self.served.await.unwrap().unwrap();
+    }
+}
+
+/// On ports of its own, so that servers of several tests can run at once.
+fn turn() -> TurnConfig {
+    TurnConfig {
+        listen: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
+        ..TurnConfig::default()
     }
 }
 

@@ -77,6 +77,7 @@ async fn calls_that_a_killed_server_left_are_ended_at_the_next_start() {
         ringing: None,
         answered: None,
         outcome: None,
+        relay: Default::default(),
     };
     let store = site.open_store().await;
     store.save_records(&[record]).await.unwrap();

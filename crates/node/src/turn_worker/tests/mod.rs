@@ -1,0 +1,8 @@
+//! Workers on real sockets of the loopback interface.
+
+mod authority;
+mod client;
+mod doors;
+mod relay;
+mod stage;
+mod stream;
