@@ -2,6 +2,7 @@
 //!
 //! Reads flags, environment and file, calls the node, prints. Decides nothing about calls or tokens.
 
+mod bench;
 mod cli;
 
 use std::process::ExitCode;

@@ -1,12 +1,12 @@
 //! `offhook calls …`: the calls that the store has records of, the newest first.
 
 use clap::{Args, Subcommand};
-use node::model::{CallRecord, Directory, Login};
+use node::model::{CallRecord, Directory, Login, RelayTraffic, RelayUsage};
 use node::store::RecordQuery;
 use serde_json::{Value, json};
 
 use super::opened::{Opened, parse_login};
-use super::output::{Table, duration, print, print_json, time};
+use super::output::{Table, count, duration, print, print_json, time};
 use super::{Failure, Place};
 
 #[derive(Subcommand)]
@@ -73,6 +73,7 @@ fn list_text(records: &[CallRecord], directory: &Directory) -> String {
         "CALLER",
         "CALLEE",
         "TALKED",
+        "RELAYED",
         "ENDED BY",
         "HOW",
     ]);
@@ -95,11 +96,27 @@ fn list_text(records: &[CallRecord], directory: &Directory) -> String {
             record.caller.to_string(),
             record.callee.to_string(),
             talked.unwrap_or_default(),
+            relayed(record),
             ended_by.to_owned(),
             how,
         ]);
     }
     table.or("There are no calls.")
+}
+
+/// What our relays carried for both sides in both directions.
+fn relayed(record: &CallRecord) -> String {
+    let [caller, callee] = record.relay;
+    match caller.plus(callee).bytes() {
+        0 => String::new(),
+        bytes => format!("{} kB", count(bytes.div_ceil(1_000))),
+    }
+}
+
+fn usage_json(usage: RelayUsage) -> Value {
+    let traffic =
+        |traffic: RelayTraffic| json!({ "packets": traffic.packets, "bytes": traffic.bytes });
+    json!({ "sent": traffic(usage.sent), "received": traffic(usage.received) })
 }
 
 fn record_json(record: &CallRecord, directory: &Directory) -> Value {
@@ -118,6 +135,7 @@ fn record_json(record: &CallRecord, directory: &Directory) -> Value {
         "status": outcome.map(|outcome| outcome.status),
         "reason": outcome.map(|outcome| outcome.reason.as_str()),
         "talk_ms": outcome.map(|_| u64::try_from(record.talk_time().as_millis()).unwrap_or(u64::MAX)),
+        "relay": { "caller": usage_json(record.relay[0]), "callee": usage_json(record.relay[1]) },
     })
 }
 
@@ -145,6 +163,7 @@ mod tests {
             ringing: None,
             answered: None,
             outcome: None,
+            relay: Default::default(),
         }
     }
 
@@ -174,13 +193,32 @@ mod tests {
             "{text}"
         );
         assert!(
-            lines[2].contains("1 m 12 s  callee    200 hung up"),
+            lines[2].contains("1 m 12 s  -        callee    200 hung up"),
             "{text}"
         );
         let json = record_json(&ended, &Directory::default());
         assert_eq!(json["talk_ms"], 72_000);
         assert_eq!(json["ended_by"], "callee");
         assert_eq!(json["started"], "2021-01-15_08:56:24");
+    }
+
+    #[test]
+    fn a_call_tells_what_was_relayed_for_each_side() {
+        let traffic = |packets, bytes| RelayTraffic { packets, bytes };
+        let caller = RelayUsage {
+            sent: traffic(3_000, 516_000),
+            received: traffic(2_990, 1_500_001),
+        };
+        let relayed = CallRecord {
+            relay: [caller, RelayUsage::default()],
+            ..record()
+        };
+        let text = list_text(std::slice::from_ref(&relayed), &Directory::default());
+        assert!(text.contains("2,017 kB"), "{text}");
+        let json = record_json(&relayed, &Directory::default());
+        assert_eq!(json["relay"]["caller"]["sent"]["packets"], 3_000);
+        assert_eq!(json["relay"]["caller"]["received"]["bytes"], 1_500_001);
+        assert_eq!(json["relay"]["callee"]["sent"]["bytes"], 0);
     }
 
     #[test]

@@ -12,7 +12,8 @@ use node::model::limits;
 use serde_json::json;
 
 use super::config_file::ConfigFile;
-use super::config_key::{KEYS, Key, ServeFlags};
+use super::config_key::{Key, OWN_KEYS, ServeFlags};
+use super::config_turn::{TurnValues, in_table};
 use super::{Failure, Place, output};
 
 const DEFAULT_DATA: &str = "./offhook-data";
@@ -126,7 +127,7 @@ impl<'a> Layers<'a> {
             .or_else(|| self.file.as_ref()?.get(key))
     }
 
-    fn parse<T>(
+    pub(super) fn parse<T>(
         &self,
         key: &Key,
         default: T,
@@ -161,6 +162,7 @@ pub(crate) struct Effective {
     resume_s: Sourced<u64>,
     softphone: Sourced<bool>,
     demo: Sourced<bool>,
+    turn: TurnValues,
 }
 
 impl Effective {
@@ -187,6 +189,7 @@ impl Effective {
             )?,
             softphone: layers.parse(&Key::SOFTPHONE, true, parse_switch)?,
             demo: layers.parse(&Key::DEMO, true, parse_switch)?,
+            turn: TurnValues::read(layers)?,
         })
     }
 
@@ -215,6 +218,7 @@ impl Effective {
             resume_s: self.resume_s.value,
             softphone: self.softphone.value,
             demo: self.demo.value,
+            turn: self.turn.node_config(),
             ..node::Config::default()
         };
         config.check().map_err(|fault| self.refused(fault))?;
@@ -222,6 +226,12 @@ impl Effective {
             node::certificate::load(files).map_err(|fault| Failure::Usage(fault.into()))?;
         }
         Ok(config)
+    }
+
+    /// What the node would say about TURN; checks everything on its way.
+    fn outlook(&self) -> Result<Vec<node::Finding>, Failure> {
+        let config = self.node_config()?;
+        node::outlook(&config).map_err(|fault| self.refused(fault))
     }
 
     /// The node's refusal, with the source of the value that it refuses.
@@ -233,6 +243,7 @@ impl Effective {
             ConfigFault::Resume(_) => &self.resume_s.source,
             ConfigFault::Domain(_) => &self.domains.source,
             ConfigFault::Shards(_) => &Source::Default,
+            ConfigFault::Turn(fault) => self.turn.source_of(fault),
         };
         Failure::Usage(match source {
             Source::Default => fault.into(),
@@ -242,8 +253,8 @@ impl Effective {
         })
     }
 
-    /// Each value as text, with its source, in the order of [`KEYS`].
-    fn rows(&self) -> [(Key, String, &Source); KEYS.len()] {
+    /// Each value but TURN's as text, with its source, in the order of [`OWN_KEYS`].
+    fn rows(&self) -> [(Key, String, &Source); OWN_KEYS.len()] {
         let path = |path: &Path| path.display().to_string();
         let optional = |it: &Option<PathBuf>| it.as_deref().map(path).unwrap_or_default();
         [
@@ -294,7 +305,7 @@ impl Effective {
 
     fn json(&self) -> serde_json::Value {
         let with = |value: serde_json::Value, source: &Source| json!({ "value": value, "source": source.to_string() });
-        json!({
+        let mut told = json!({
             "data": with(json!(self.data.value), &self.data.source),
             "listen": with(json!(self.listen.value), &self.listen.source),
             "tls_cert": with(json!(self.tls_cert.value), &self.tls_cert.source),
@@ -305,7 +316,11 @@ impl Effective {
             "resume_s": with(json!(self.resume_s.value), &self.resume_s.source),
             "softphone": with(json!(self.softphone.value), &self.softphone.source),
             "demo": with(json!(self.demo.value), &self.demo.source),
-        })
+        });
+        for (key, value, source) in self.turn.rows() {
+            told[key.name] = with(value, source);
+        }
+        told
     }
 }
 
@@ -329,19 +344,35 @@ impl Command {
                 let flags = flags.or(outer);
                 let layers = Layers::read(place, &flags, &environment)?;
                 let effective = Effective::read(&layers)?;
+                let outlook = effective.outlook();
                 if json {
-                    output::print_json(&effective.json())?;
+                    let mut told = effective.json();
+                    told["turn_findings"] = outlook.iter().flatten().map(finding_json).collect();
+                    output::print_json(&told)?;
                 } else {
                     let mut table = output::Table::new(["KEY", "VALUE", "SOURCE"]);
                     for (key, value, source) in effective.rows() {
                         table.row([key.name.to_owned(), value, source.to_string()]);
                     }
+                    for (key, value, source) in effective.turn.rows() {
+                        let text = in_table(&value);
+                        table.row([key.name.to_owned(), text, source.to_string()]);
+                    }
                     output::print(&table)?;
+                    for (at, finding) in outlook.iter().flatten().enumerate() {
+                        let space = if at == 0 { "\n" } else { "" };
+                        let mark = if finding.is_doubt() { "Warning: " } else { "" };
+                        output::print(format!("{space}{mark}{finding}."))?;
+                    }
                 }
-                effective.node_config().map(drop)
+                outlook.map(drop)
             }
         }
     }
+}
+
+fn finding_json(finding: &node::Finding) -> serde_json::Value {
+    json!({ "is_warning": finding.is_doubt(), "text": finding.text() })
 }
 
 fn alone(given: &Key, source: &Source, missing: &Key) -> Failure {
@@ -357,7 +388,7 @@ fn parse_listen(text: &str) -> Result<SocketAddr, String> {
     })
 }
 
-fn parse_switch(text: &str) -> Result<bool, String> {
+pub(super) fn parse_switch(text: &str) -> Result<bool, String> {
     match text {
         "true" | "1" | "yes" => Ok(true),
         "false" | "0" | "no" => Ok(false),
@@ -383,6 +414,7 @@ fn parse_seconds(text: &str) -> Result<u64, String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::config_key::keys;
     use super::*;
 
     fn read(
@@ -480,6 +512,32 @@ mod tests {
             ("OFFHOOK_BEHIND_TLS_PROXY", "maybe", "true or false"),
             ("OFFHOOK_DOMAIN", "https://example.com", "calls.example.com"),
             ("OFFHOOK_DOMAIN", "a..b", "calls.example.com"),
+            ("OFFHOOK_TURN", "off", "true or false"),
+            ("OFFHOOK_TURN_LISTEN", "3478", "0.0.0.0:3478"),
+            ("OFFHOOK_TURN_LISTEN", "224.0.0.1:3478", "--turn-listen"),
+            (
+                "OFFHOOK_TURN_TLS_LISTEN",
+                "127.0.0.1:5349",
+                "--tls-cert FILE",
+            ),
+            ("OFFHOOK_TURN_PORTS", "50000", "49152-65535"),
+            ("OFFHOOK_TURN_PORTS", "50000-50000", "at least two ports"),
+            ("OFFHOOK_TURN_RELAY", "0.0.0.0", "address of this machine"),
+            ("OFFHOOK_TURN_RELAY", "eth0", "203.0.113.7"),
+            ("OFFHOOK_TURN_PUBLIC", "0.0.0.0", "address that a NAT puts"),
+            (
+                "OFFHOOK_TURN_HOST",
+                "turn.example.com:3478",
+                "without a port",
+            ),
+            (
+                "OFFHOOK_TURN_ALLOW",
+                "10.1.2.3/8",
+                "did you mean 10.0.0.0/8?",
+            ),
+            ("OFFHOOK_TURN_CLIENT_MBIT", "fast", "from 0 to 1000000"),
+            ("OFFHOOK_TURN_GB_MONTHLY", "-1", "gigabytes"),
+            ("OFFHOOK_TURN_ALLOCATIONS", "0", "from 1 to 1000000"),
         ] {
             let sentence = refusal(&[(variable, text)]);
             assert!(sentence.contains(variable), "{sentence}");
@@ -494,12 +552,12 @@ mod tests {
 
     #[test]
     fn every_key_has_names_of_its_own() {
-        for key in KEYS {
+        for key in keys() {
             assert!(
                 key.flag.starts_with("--") && key.variable.starts_with("OFFHOOK_"),
                 "{key:?}"
             );
-            let same = KEYS.iter().filter(|other| other.name == key.name).count();
+            let same = keys().filter(|other| other.name == key.name).count();
             assert_eq!(same, 1, "{key:?}");
         }
     }

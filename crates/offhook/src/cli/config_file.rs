@@ -8,7 +8,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::config::{Source, Sourced};
-use super::config_key::{Form, KEYS, Key};
+use super::config_key::{Form, Key, keys};
 
 /// The values of a configuration file, as texts.
 #[derive(Debug)]
@@ -49,8 +49,7 @@ impl ConfigFile {
             let line = line_of(name.span().start);
             let at = format!("{} line {line}", path.display());
             let name: &str = name.get_ref();
-            let key = KEYS
-                .iter()
+            let key = keys()
                 .find(|key| key.name == name)
                 .ok_or_else(|| unknown(&at, name))?;
             let text = text_of(key.form, value.get_ref(), path).ok_or_else(|| {
@@ -123,8 +122,7 @@ fn text_of(form: Form, value: &DeValue<'_>, file: &Path) -> Option<String> {
 }
 
 fn unknown(at: &str, name: &str) -> String {
-    let mut near: Vec<_> = KEYS
-        .iter()
+    let mut near: Vec<_> = keys()
         .map(|key| {
             (
                 strsim::levenshtein(&name.replace('-', "_"), key.name),
@@ -135,7 +133,7 @@ fn unknown(at: &str, name: &str) -> String {
         .collect();
     near.sort_unstable();
     let (lead, names): (_, Vec<_>) = if near.is_empty() {
-        ("the keys are", KEYS.iter().map(|key| key.name).collect())
+        ("the keys are", keys().map(|key| key.name).collect())
     } else {
         (
             "did you mean",
@@ -219,7 +217,7 @@ mod tests {
         );
         let file = file.unwrap();
         let text = |name| {
-            let key = KEYS.iter().find(|key| key.name == name).unwrap();
+            let key = keys().find(|key| key.name == name).unwrap();
             file.get(key).unwrap().value
         };
         assert_eq!(text("data"), "/etc/offhook/d");

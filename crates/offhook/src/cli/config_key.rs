@@ -4,8 +4,15 @@
 
 use clap::Args;
 
+use super::config_turn_key::{TURN_KEYS, TurnFlags};
+
 /// What can be configured by a file; flags and environment have the same words.
-pub(crate) const KEYS: [Key; 10] = [
+pub(crate) fn keys() -> impl Iterator<Item = &'static Key> {
+    OWN_KEYS.iter().chain(&TURN_KEYS)
+}
+
+/// Those but TURN's, in the order of listings.
+pub(crate) const OWN_KEYS: [Key; 10] = [
     Key::DATA,
     Key::LISTEN,
     Key::TLS_CERT,
@@ -151,6 +158,8 @@ pub(crate) struct ServeFlags {
     /// On loopback, give tokens of the demo account to whoever asks from this machine [env: OFFHOOK_DEMO] [default: true]
     #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub(crate) demo: Option<String>,
+    #[command(flatten)]
+    pub(crate) turn: TurnFlags,
 }
 
 impl ServeFlags {
@@ -170,12 +179,13 @@ impl ServeFlags {
             resume: self.resume.or(weaker.resume),
             softphone: self.softphone.or(weaker.softphone),
             demo: self.demo.or(weaker.demo),
+            turn: self.turn.or(weaker.turn),
         }
     }
 
     /// The name of the first flag that was given.
     pub(crate) fn first_given(&self) -> Option<&'static str> {
-        KEYS.iter()
+        keys()
             .find(|key| self.text(key).is_some())
             .map(|key| key.flag)
     }
@@ -193,7 +203,7 @@ impl ServeFlags {
             "softphone" => self.softphone.clone(),
             "demo" => self.demo.clone(),
             // `--data` stands beside these flags: every command has it.
-            _ => None,
+            _ => self.turn.text(key),
         }
     }
 }

@@ -8,9 +8,11 @@ mod clients;
 mod config;
 mod config_file;
 mod config_key;
+mod config_turn;
+mod config_turn_key;
 mod key;
 mod opened;
-mod output;
+pub(crate) mod output;
 mod serve;
 mod status;
 mod token;
@@ -21,6 +23,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use self::config_key::ServeFlags;
+use crate::bench;
 
 /// Runs what the arguments of the process say.
 pub(crate) fn run() -> ExitCode {
@@ -122,6 +125,9 @@ enum Command {
     Config(config::Command),
     /// Show what a running server holds and has counted
     Status(status::Flags),
+    /// Measure how fast a TURN server relays, this one or another
+    #[command(subcommand)]
+    Bench(bench::Command),
 }
 
 impl CommandLine {
@@ -156,6 +162,7 @@ impl Command {
             Self::Clients(command) => in_runtime(command.run(place)),
             Self::Calls(command) => in_runtime(command.run(place)),
             Self::Status(flags) => in_runtime(flags.run(place)),
+            Self::Bench(command) => command.run(),
         }
     }
 }

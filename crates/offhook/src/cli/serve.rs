@@ -37,14 +37,18 @@ async fn serve(config: node::Config) -> Result<(), Failure> {
     };
     let ready = {
         let take_demo = take_demo.clone();
-        move |bound: SocketAddr| {
+        move |started: &node::Started| {
+            let bound = started.address;
             let demo = take_demo()
                 .map(|demo| demo_text(&demo, Some((scheme, bound))))
                 .unwrap_or_default();
             let invitation = if has_demo { TWO_TABS } else { "" };
+            // The rest of what is to be said about TURN stands in the log.
+            let turn = started.turn.first().map(|first| format!("\n{first}"));
             // Without a reader there is nobody to tell; the server serves all the same.
             let _ = print(format!(
-                "{demo}{invitation}offhook serves {scheme}://{bound}"
+                "{demo}{invitation}offhook serves {scheme}://{bound}{}",
+                turn.unwrap_or_default()
             ));
         }
     };

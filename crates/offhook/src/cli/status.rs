@@ -39,10 +39,43 @@ fn status_text(answer: &Value) -> String {
         ("up for", duration(Duration::from_secs(uptime_s))),
         ("accounts", count(accounts)),
         ("call records lost", count(records_lost)),
+        ("TURN", turn_text(&answer["turn"])),
     ]);
     let now = numbers("HELD NOW", &answer["census"]);
     let since_start = numbers("COUNTED SINCE THE START", &answer["counters"]);
     format!("{head}\n\n{now}\n\n{since_start}")
+}
+
+/// Where TURN listens, what it relays from and what it has done this month.
+fn turn_text(turn: &Value) -> String {
+    if turn.is_null() {
+        return "off".to_owned();
+    }
+    let list = |name: &str| {
+        let texts = turn[name].as_array().into_iter().flatten();
+        texts
+            .filter_map(Value::as_str)
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    let (udp, tcp, tls) = (list("udp"), list("tcp"), list("tls"));
+    let mut parts = if udp == tcp {
+        vec![format!("UDP and TCP {udp}")]
+    } else {
+        vec![format!("UDP {udp}"), format!("TCP {tcp}")]
+    };
+    if !tls.is_empty() {
+        parts.push(format!("TLS {tls}"));
+    }
+    let relays = turn["relays"].as_array().into_iter().flatten();
+    let relays: Vec<_> = relays
+        .filter_map(|relay| relay["public"].as_str())
+        .collect();
+    let ports = turn["ports"].as_str().unwrap_or_default();
+    parts.push(format!("relays from {} ports {ports}", relays.join(", ")));
+    let bytes = turn["bytes_this_month"].as_u64().unwrap_or_default();
+    parts.push(format!("{} bytes this month", count(bytes)));
+    parts.join("; ")
 }
 
 fn numbers(heading: &'static str, group: &Value) -> Table {
@@ -68,11 +101,27 @@ mod tests {
             "counters": { "registrations": 12_345, "tokens_issued": 0 },
             "listen": "127.0.0.1:8080",
             "records_lost": 0,
+            "turn": {
+                "udp": ["127.0.0.1:3478"],
+                "tcp": ["127.0.0.1:3478"],
+                "tls": ["127.0.0.1:5349"],
+                "relays": [{ "local": "10.0.0.5", "public": "203.0.113.7" }],
+                "ports": "49152-65535",
+                "bytes_this_month": 1_234,
+            },
             "uptime_s": 72,
             "version": "1.2.3",
         }));
         let groups: Vec<_> = text.split("\n\n").collect();
         assert!(groups[0].contains("up for:             1 m 12 s"), "{text}");
+        assert!(
+            groups[0].ends_with(
+                "TURN:               UDP and TCP 127.0.0.1:3478; TLS 127.0.0.1:5349; relays from 203.0.113.7 ports \
+                 49152-65535; 1,234 bytes this month"
+            ),
+            "{text}"
+        );
+        assert_eq!(turn_text(&Value::Null), "off");
         assert_eq!(groups[1], "HELD NOW       NUMBER\nregistrations  3");
         assert!(
             groups[2].contains("registrations            12,345"),

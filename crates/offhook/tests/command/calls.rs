@@ -21,6 +21,7 @@ fn record(account: AccountId, number: u128, caller: &str) -> CallRecord {
         ringing: Some(started),
         answered: None,
         outcome: None,
+        relay: Default::default(),
     }
 }
 

@@ -145,6 +145,67 @@ fn certificate_and_key_must_both_be_there_and_fit() {
 }
 
 #[test]
+fn what_turn_comes_to_is_told_before_it_is_served() {
+    let folder = Folder::new();
+    let mut command =
+        folder.command("config check --turn-public 203.0.113.7 --turn-ports 50000-59999");
+    let done = finish(command.env("OFFHOOK_TURN_LISTEN", "127.0.0.1:3478"));
+    assert_eq!(done.code, 0, "{done:?}");
+    let row = |key: &str| {
+        let line = done
+            .stdout
+            .lines()
+            .find(|line| line.starts_with(&format!("{key} ")));
+        line.unwrap()
+            .split_whitespace()
+            .skip(1)
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    assert_eq!(row("turn_listen"), "127.0.0.1:3478 OFFHOOK_TURN_LISTEN");
+    assert_eq!(row("turn_ports"), "50000-59999 --turn-ports");
+    assert_eq!(row("turn_client_mbit"), "20 default");
+    for sentence in [
+        "TURN: clients are told turn:HOST:3478?transport=udp, turn:HOST:3478?transport=tcp; HOST is the host that a client \
+         connected with (127.0.0.1 for localhost).",
+        "TURN: it listens on UDP and TCP 127.0.0.1:3478.",
+        "TURN: it relays from 203.0.113.7 (which is 127.0.0.1 here), UDP ports 50000 to 59999.",
+    ] {
+        assert!(done.stdout.lines().any(|line| line == sentence), "{done:?}");
+    }
+    let told = check(
+        &folder,
+        "--turn-listen 127.0.0.1:3478 --behind-tls-proxy --json",
+        &[],
+    );
+    let told: serde_json::Value = serde_json::from_str(&told.stdout).unwrap();
+    assert_eq!(told["turn_listen"]["value"][0], "127.0.0.1:3478");
+    let findings = told["turn_findings"].as_array().unwrap();
+    let warnings: Vec<_> = findings
+        .iter()
+        .filter(|one| one["is_warning"] == true)
+        .collect();
+    let is_doubted =
+        |one: &serde_json::Value| one["text"].as_str().unwrap().contains("--turn-host NAME");
+    assert!(warnings.into_iter().any(is_doubted), "{told}");
+
+    let off = check(&folder, "--turn=false", &[]);
+    assert!(off.stdout.contains("TURN is off"), "{off:?}");
+    let refused = check(
+        &folder,
+        "--turn-relay 127.0.0.1 --turn-public 203.0.113.7,203.0.113.8",
+        &[],
+    );
+    assert_eq!(refused.code, 2, "{refused:?}");
+    assert!(
+        refused
+            .stderr
+            .starts_with("error: --turn-public: there must be one public IPv4 address"),
+        "{refused:?}"
+    );
+}
+
+#[test]
 fn flags_of_serve_belong_to_serve() {
     let folder = Folder::new();
     let done = finish(&mut folder.command("--listen 127.0.0.1:1 account list"));

@@ -44,13 +44,15 @@ impl Folder {
         path
     }
 
-    /// The binary, in this folder, with no environment of ours; `line` is split at spaces.
+    /// The binary, in this folder, with nothing of our environment; `line` is split at spaces. TURN takes any port.
     pub(crate) fn command(&self, line: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_offhook"));
         command
             .args(line.split_whitespace())
             .current_dir(self.path())
-            .env_clear();
+            .env_clear()
+            // Servers of several tests run at once.
+            .env("OFFHOOK_TURN_LISTEN", "127.0.0.1:0");
         command
     }
 
@@ -119,6 +121,8 @@ pub(crate) fn finish(command: &mut Command) -> Done {
 pub(crate) struct Server {
     child: Child,
     log: Receiver<String>,
+    /// What it prints after the line that says where it serves.
+    stdout: Receiver<String>,
     /// What it printed until it served, without the last line.
     pub(crate) greeting: String,
     /// `http` or `https`.
@@ -151,6 +155,7 @@ impl Server {
                 return Self {
                     child,
                     log,
+                    stdout,
                     greeting,
                     scheme,
                     address,
@@ -158,6 +163,25 @@ impl Server {
             }
             greeting.push_str(&line);
             greeting.push('\n');
+        }
+    }
+
+    /// The next line that it prints.
+    pub(crate) fn next_line(&self) -> String {
+        self.stdout.recv_timeout(PATIENCE).unwrap()
+    }
+
+    /// Waits for a line of its log with this in it.
+    pub(crate) fn logged(&self, part: &str) -> String {
+        let mut seen = Vec::new();
+        loop {
+            let Ok(line) = self.log.recv_timeout(PATIENCE) else {
+                panic!("the server never logs {part:?}:\n{}", seen.join("\n"));
+            };
+            if line.contains(part) {
+                return line;
+            }
+            seen.push(line);
         }
     }
 

@@ -97,6 +97,34 @@ fn a_first_start_that_fails_shows_the_keys_all_the_same() {
 }
 
 #[test]
+fn it_says_what_turn_hands_out_and_what_looks_wrong() {
+    let folder = Folder::new();
+    let server = folder.serve(&format!("{SERVE} --behind-tls-proxy"));
+    let status = folder.json("status");
+    let udp = status["turn"]["udp"][0].as_str().unwrap();
+    assert_eq!(
+        server.next_line(),
+        format!("TURN: clients are told turn:{udp}?transport=udp, turn:{udp}?transport=tcp")
+    );
+    let doubt = server.logged("--turn-host NAME");
+    assert!(doubt.contains("WARN"), "{doubt}");
+    assert!(
+        folder
+            .ok("status")
+            .contains(&format!("UDP and TCP {udp}; relays from 127.0.0.1"))
+    );
+
+    let taken = Folder::new();
+    let done = taken.run(&format!("{SERVE} --turn-listen {udp}"));
+    assert_eq!(done.code, 1, "{done:?}");
+    for part in [udp, "--turn-listen ADDR", "--turn=false"] {
+        assert!(done.stderr.contains(part), "{done:?}");
+    }
+    let off = taken.serve(&format!("{SERVE} --turn=false"));
+    assert!(off.next_line().starts_with("TURN is off"));
+}
+
+#[test]
 fn a_running_server_sees_changes_of_accounts_and_keys() {
     let folder = Folder::new();
     let first = folder.account("a@b.c");

@@ -1,0 +1,80 @@
+//! Processors: which one a thread runs on, how much of them a process has used, and how many files it may open.
+//!
+//! Reads `/proc`; never measures time by itself.
+
+use std::fs;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow};
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::unistd::Pid;
+
+/// Keeps this thread on one processor.
+pub(super) fn pin(cpu: usize) -> anyhow::Result<()> {
+    let mut only = CpuSet::new();
+    let pinned = only
+        .set(cpu)
+        .and_then(|()| sched_setaffinity(Pid::from_raw(0), &only));
+    pinned.map_err(|_| {
+        anyhow!("there is no processor {cpu} to run on; they count from 0, and `nproc` says how many there are")
+    })
+}
+
+/// The processor time that a process has used, all its threads together.
+pub(super) fn used_by(pid: u32) -> anyhow::Result<Duration> {
+    let threads = fs::read_dir(format!("/proc/{pid}/task"))
+        .with_context(|| format!("there is no process {pid} to look at"))?;
+    let mut used = Duration::ZERO;
+    for thread in threads {
+        // A thread may have ended since.
+        let Ok(thread) = thread else { continue };
+        let Ok(spent) = fs::read_to_string(thread.path().join("schedstat")) else {
+            continue;
+        };
+        used += on_processor(&spent).ok_or_else(|| anyhow!("/proc/{pid} is not readable"))?;
+    }
+    Ok(used)
+}
+
+/// The first number of `schedstat`: nanoseconds on a processor.
+fn on_processor(schedstat: &str) -> Option<Duration> {
+    let first = schedstat.split_whitespace().next()?;
+    first.parse().ok().map(Duration::from_nanos)
+}
+
+/// Lets this process open so many files, if the system lets it.
+pub(super) fn allow_open_files(wanted: u64) -> anyhow::Result<()> {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    if soft >= wanted {
+        return Ok(());
+    }
+    // Root may go beyond the hard limit.
+    setrlimit(Resource::RLIMIT_NOFILE, wanted, hard.max(wanted)).map_err(|_| {
+        anyhow!(
+            "this needs {wanted} open files, and {hard} are allowed here: raise `ulimit -n`, or take fewer allocations"
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_number_of_schedstat_is_time_on_a_processor() {
+        assert_eq!(
+            on_processor("1500000000 2 3\n"),
+            Some(Duration::from_millis(1_500))
+        );
+        assert_eq!(on_processor(""), None);
+    }
+
+    #[test]
+    fn the_time_of_this_process_goes_forward_and_another_is_not_made_up() {
+        let before = used_by(std::process::id()).unwrap();
+        assert!(used_by(std::process::id()).unwrap() >= before);
+        let fault = used_by(u32::MAX).unwrap_err().to_string();
+        assert_eq!(fault, "there is no process 4294967295 to look at");
+    }
+}
