@@ -11,6 +11,7 @@ use model::{
     SecretBytes, SigningKeyRow, TokenLimit, UnixTime, Username, WebRtcAccessKey,
 };
 use switch::token::{SigningKey, TokenRequest, issue};
+use switch::turn_grant::TurnOffer;
 use switch::{Settings, Snapshot};
 
 /// The cloud id of every account.
@@ -223,6 +224,11 @@ impl Authority {
         }
         rows.push(row);
         holder.signing = signing;
+    }
+
+    /// From now on clients are sent to this TURN server.
+    pub fn offer_turn(&mut self, offer: Arc<TurnOffer>) {
+        self.settings.turn = Some(offer);
     }
 
     /// What servers are to be told now, for them and for their judge.

@@ -3,6 +3,7 @@
 //! Everything is folded into a digest, whether it is kept or not: two runs of one seed have the same.
 
 use std::fmt::Write as _;
+use std::net::SocketAddr;
 
 use model::ConnectionId;
 
@@ -73,6 +74,14 @@ impl Trace {
             };
             self.lines.push((at, line));
         }
+    }
+
+    /// A datagram was sent: digested, and never drawn.
+    pub fn packet(&mut self, at: u64, from: SocketAddr, to: SocketAddr, payload: &[u8]) {
+        self.fold(&at.to_le_bytes());
+        self.fold(&from.port().to_le_bytes());
+        self.fold(&to.port().to_le_bytes());
+        self.fold(payload);
     }
 
     /// Something else happened.

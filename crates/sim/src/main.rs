@@ -131,13 +131,14 @@ fn soak(options: &Options) -> Result<ExitCode, String> {
     })?;
     let sum = |what: fn(&Tally) -> u64| tallies.iter().map(what).sum::<u64>();
     println!(
-        "{} seeds from {}, {} steps, {} calls, {} sessions resumed and {} expired",
+        "{} seeds from {}, {} steps, {} calls, {} sessions resumed and {} expired, {} packets relayed",
         sum(|t| t.seeds),
         options.seed,
         sum(|t| t.steps),
         sum(|t| t.calls as u64),
         sum(|t| t.resumed),
-        sum(|t| t.expired)
+        sum(|t| t.expired),
+        sum(|t| t.relayed)
     );
     let failed = tallies
         .iter()
@@ -170,6 +171,7 @@ fn soak_lane(lane: &Lane, options: &Options, end: Instant) -> Tally {
         tally.calls += outcome.calls;
         tally.resumed += outcome.resumed;
         tally.expired += outcome.expired;
+        tally.relayed += outcome.relayed;
         tally.fault = outcome.fault.map(|fault| (seed, fault.to_string()));
         seed += LANES;
     }
@@ -214,6 +216,7 @@ struct Tally {
     calls: usize,
     resumed: u64,
     expired: u64,
+    relayed: u64,
     fault: Option<(u64, String)>,
 }
 

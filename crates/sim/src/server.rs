@@ -11,6 +11,7 @@ use std::sync::Arc;
 use model::{AccountId, CallRecord, ConnectionId, Now, RecordId, limits};
 use switch::edge::{Verdict, shard_of};
 use switch::resume::Credentials;
+use switch::turn_grant::{Relayed, TurnChange};
 use switch::{Closing, Counter, Effect, Input, RegisteredClient, Shard, Snapshot};
 
 use crate::authority::View;
@@ -71,6 +72,8 @@ pub enum Out {
         /// How.
         ending: Ending,
     },
+    /// A shard has decided something about relays.
+    Turn(TurnChange),
     /// Has a call record to keep.
     Record(Box<CallRecord>),
 }
@@ -169,12 +172,14 @@ impl Server {
                 shard,
                 account,
                 message,
+                ice_servers,
             } => {
                 session.shard = Some(shard);
                 let input = Input::Message {
                     connection: id,
                     account,
                     message: &message,
+                    ice_servers: ice_servers.as_deref(),
                 };
                 self.step(now, shard, input);
             }
@@ -212,6 +217,20 @@ impl Server {
         }
         self.bury(now);
         self.close_new_lines();
+    }
+
+    /// A relay tells what it did for a client.
+    pub fn relayed(&mut self, now: Now, relayed: &Relayed) {
+        if self.shards.is_empty() {
+            return;
+        }
+        let shard = shard_of(relayed.account, self.shards.len());
+        let input = Input::Relayed {
+            connection: relayed.connection,
+            call: relayed.call,
+            usage: relayed.usage,
+        };
+        self.step(now, shard, input);
     }
 
     /// A shard's time has come.
@@ -310,7 +329,20 @@ impl Server {
             } => self.hand_over(connection, message),
             Effect::Close { connection, why } => self.dismiss(connection, why),
             Effect::Record(record) => self.out.push_back(Out::Record(record)),
+            Effect::Turn(change) => {
+                self.note(&change);
+                self.out.push_back(Out::Turn(change));
+            }
             Effect::Count(counter) => self.count(Some(counter)),
+        }
+    }
+
+    /// What decides about relays has changed.
+    fn note(&mut self, change: &TurnChange) {
+        if let TurnChange::Proven { connection, .. } = change
+            && let Some(session) = self.sessions.get_mut(connection)
+        {
+            session.flow.proven();
         }
     }
 

@@ -9,9 +9,13 @@ use switch::Counter;
 use crate::authority::Wish;
 use crate::browser::{Answering, CallState, Habit};
 use crate::clock::{MILLI, SECOND};
+use crate::datagram::{PUBLIC, Quality};
 use crate::faults::{Cut, Faults};
+use crate::media::Remedy;
+use crate::nat::{Dependence, Kind};
 use crate::net::Latency;
 use crate::random::Random;
+use crate::relay::TurnPlan;
 use crate::world::step::Stepped;
 use crate::world::{Fault, Plan, World};
 
@@ -29,6 +33,8 @@ pub struct Outcome {
     pub resumed: u64,
     /// See `resumed`.
     pub expired: u64,
+    /// Packets of clients that relays carried.
+    pub relayed: u64,
     /// The same for two runs of one seed.
     pub digest: u64,
     /// What went wrong, if anything.
@@ -40,7 +46,8 @@ pub struct Outcome {
 /// Runs a seed: so many steps of life, then the end.
 pub fn run(seed: u64, steps: u64, keeps_trace: bool) -> Outcome {
     let mut random = Random::new(seed ^ 0x05ee_d0ff_4004_0002);
-    let mut world = World::new(&plan(seed, &mut random, keeps_trace));
+    let plan = plan(seed, &mut random, keeps_trace);
+    let mut world = World::new(&plan);
     let mut life = Life {
         names: ["ann", "bob", "bobby", "cy", "team-a", "team-b"]
             .map(str::to_owned)
@@ -51,6 +58,12 @@ pub fn run(seed: u64, steps: u64, keeps_trace: bool) -> Outcome {
         random,
     };
     life.populate(&mut world);
+    let mut ground = plan.turn.is_some().then(|| ground(seed));
+    // Media is many small steps.
+    let steps = if ground.is_some() { steps * 8 } else { steps };
+    if let Some(ground) = &mut ground {
+        place(&mut world, &life.pages, ground);
+    }
     world.cue(0, 0);
     while world.steps < steps {
         match world.step() {
@@ -58,6 +71,9 @@ pub fn run(seed: u64, steps: u64, keeps_trace: bool) -> Outcome {
             Stepped::No => break,
             Stepped::Cue(number) => {
                 life.happens(&mut world);
+                if let Some(ground) = &mut ground {
+                    disturb_relays(&mut world, ground);
+                }
                 let pause = life.random.between(1, life.pause);
                 world.cue(pause, number + 1);
             }
@@ -75,6 +91,7 @@ pub fn run(seed: u64, steps: u64, keeps_trace: bool) -> Outcome {
         calls: world.calls_seen(),
         resumed: counted(&world, Counter::SessionResumed),
         expired: counted(&world, Counter::SessionExpired),
+        relayed: world.relayed(),
         digest: world.trace.digest(),
         fault: world.fault().cloned(),
         ladder: keeps_trace.then(|| world.ladder()),
@@ -130,10 +147,123 @@ fn plan(seed: u64, random: &mut Random, keeps_trace: bool) -> Plan {
     if random.happens(100) {
         plan.waiting_room = usize::try_from(random.between(0, 3)).unwrap_or(0);
     }
+    if plan.servers == 1 {
+        plan.turn = turn(&mut ground(seed));
+    }
     if random.happens(300) {
         plan.settings.no_answer = Duration::from_secs(random.between(2, 40));
     }
     plan
+}
+
+/// The chance of everything below the WebSockets: a world without TURN goes on as if there were none.
+fn ground(seed: u64) -> Random {
+    Random::new(seed ^ 0x7021_0a75_0000_0004)
+}
+
+/// One world in eight has TURN, NATs and media.
+fn turn(random: &mut Random) -> Option<TurnPlan> {
+    if !random.happens(125) {
+        return None;
+    }
+    let mut plan = TurnPlan {
+        workers: random.between(1, 3) as u16,
+        udp: random.happens(900),
+        ..TurnPlan::default()
+    };
+    if random.happens(500) {
+        plan.quality = Quality {
+            base: random.between(1, 60) * MILLI,
+            jitter: random.between(0, 60) * MILLI,
+            lost_per_mille: random.below(60) as u32,
+            doubled_per_mille: random.below(60) as u32,
+        };
+    }
+    if random.happens(200) {
+        plan.quotas.account.allocations = random.between(2, 12) as u32;
+    }
+    Some(plan)
+}
+
+/// Homes with NATs of every kind, and pages in them.
+fn place(world: &mut World, pages: &[usize], random: &mut Random) {
+    let homes: Vec<usize> = (0..random.between(1, 4))
+        .map(|_| {
+            let kind = nat_kind(random);
+            world.add_nat(kind, PUBLIC)
+        })
+        .chain([PUBLIC])
+        .collect();
+    for &page in pages {
+        if random.happens(100) {
+            continue;
+        }
+        let home = random.pick(&homes).copied().unwrap_or(PUBLIC);
+        world.place(page, home);
+        let (relay_only, clings) = (random.happens(300), random.happens(100));
+        let pace = random.between(300 * MILLI, 3 * SECOND);
+        let remedies = [Remedy::Restarts, Remedy::HangsUp, Remedy::Endures];
+        let remedy = random.pick(&remedies).copied();
+        world.app(page, |browser, _| {
+            if let Some(media) = &mut browser.media {
+                media.conduct.relay_only = relay_only;
+                media.conduct.clings = clings;
+                media.conduct.pace = pace;
+                media.conduct.remedy = remedy.unwrap_or(Remedy::Restarts);
+            }
+        });
+    }
+    if random.happens(300) {
+        world.relay_faults.refused_per_mille = random.between(1, 500) as u32;
+    }
+    if random.happens(300) {
+        world.relay_faults.late_socket = random.between(1, 3 * SECOND);
+    }
+    if random.happens(300) {
+        world.relay_faults.late_recheck = random.between(1, 5 * SECOND);
+    }
+}
+
+fn nat_kind(random: &mut Random) -> Kind {
+    let dependence = |random: &mut Random| {
+        let one = random.pick(&Dependence::ALL).copied();
+        one.unwrap_or(Dependence::Endpoint)
+    };
+    let kind = Kind::of(dependence(random), dependence(random));
+    Kind {
+        hairpins: random.happens(500),
+        keeps_ports: random.happens(300),
+        blocks_udp: random.happens(150),
+        timeout: random.between(20, 300) * SECOND,
+        ..kind
+    }
+}
+
+/// NATs and workers lose what they know, and strangers knock.
+fn disturb_relays(world: &mut World, random: &mut Random) {
+    match random.below(60) {
+        0 => {
+            let worker = random.below(3) as usize;
+            if world
+                .relays(0)
+                .is_some_and(|relays| worker < relays.worker_count())
+            {
+                world.lose_worker(0, worker);
+            }
+        }
+        1 | 2 => world.reboot_nat(1),
+        3 => world.tell_relayed(0),
+        4 => {
+            let stranger = world.add_stranger(PUBLIC, None);
+            let targets = world.relays(0).map_or_else(Vec::new, |r| r.relayed());
+            world.let_stranger(stranger, |stranger, _| {
+                for (target, _) in targets {
+                    stranger.send(9, target, b"knock");
+                }
+            });
+        }
+        _ => {}
+    }
 }
 
 /// The people of a world, and its operators.
@@ -365,7 +495,7 @@ mod tests {
 
     #[test]
     fn a_few_hundred_worlds_hold() {
-        let (mut resumed, mut expired) = (0, 0);
+        let (mut resumed, mut expired, mut relayed) = (0, 0, 0);
         for seed in 0..300 {
             let outcome = run(seed, USUAL_STEPS, false);
             if let Some(fault) = outcome.fault {
@@ -373,10 +503,12 @@ mod tests {
             }
             resumed += outcome.resumed;
             expired += outcome.expired;
+            relayed += outcome.relayed;
         }
         assert!(
             resumed > 100 && expired > 50,
             "{resumed} sessions were resumed, {expired} expired: the worlds must exercise both"
         );
+        assert!(relayed > 1_000, "relays have carried {relayed} packets");
     }
 }

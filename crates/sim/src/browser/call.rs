@@ -184,6 +184,7 @@ impl Browser {
         call.unacknowledged = None;
         call.state = CallState::Gone;
         let (call, cause) = (call.key, call.cause.unwrap_or("NOANSWER"));
+        self.media_ends(call);
         self.tell(Heard::Disconnected { call, cause });
     }
 
@@ -195,6 +196,7 @@ impl Browser {
         call.state = CallState::Gone;
         let cause = call.cause.unwrap_or(cause);
         let call = call.key;
+        self.media_ends(call);
         self.tell(Heard::Disconnected { call, cause });
         self.check_stop();
     }

@@ -25,7 +25,7 @@ impl Browser {
         if !is_free {
             return false;
         }
-        let sdp = self.sdp();
+        let sdp = self.sdp(key);
         let contact = self.contact(self.calls[at].is_caller);
         let (branch, mut writer) = self.dialog_request(at, "INVITE");
         writer.header("Allow", ALLOW).header("Contact", contact);
@@ -168,7 +168,8 @@ impl Browser {
             .unwrap_or_default()
             .to_owned();
         let (cseq, key) = (request.headers.cseq().number, call.key);
-        let sdp = self.sdp();
+        self.media_hears(key, request.body);
+        let sdp = self.sdp(key);
         let mut writer = MessageWriter::reply(request, 200, "OK", None);
         sign(&mut writer, "outbound");
         writer
@@ -225,8 +226,11 @@ impl Browser {
                 self.calls[at].target = address.uri_text.to_owned();
             }
             self.send_ack(at, response, cseq);
+            self.offer_is_answered(key);
+            self.media_hears(key, response.body);
         } else {
             self.acknowledge_refusal(at, response);
+            self.offer_again(key);
         }
         self.tell(Heard::Reinvited(key, response.status));
     }
@@ -234,6 +238,7 @@ impl Browser {
     pub(super) fn on_reinvite_failed(&mut self, key: CallKey) {
         if let Some(at) = self.find(key) {
             self.calls[at].reinvite = None;
+            self.offer_again(key);
         }
     }
 

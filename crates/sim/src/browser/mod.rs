@@ -10,6 +10,7 @@ mod dialog;
 mod incoming;
 mod outgoing;
 mod registration;
+mod talk;
 mod text;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,6 +20,7 @@ pub use call::{CallKey, CallState};
 
 use crate::authority;
 use crate::clock::{MILLI, SECOND};
+use crate::media::{IceServer, Media};
 use crate::random::Random;
 use call::Call;
 use registration::Registerer;
@@ -79,6 +81,7 @@ enum Timer {
     Unanswered(String),
     Gathered(CallKey),
     RepeatAnswer(CallKey, u64),
+    OffersAgain(CallKey),
     NoAck(CallKey),
     AppDecides(CallKey),
     AppHangsUp(CallKey),
@@ -98,6 +101,8 @@ pub struct Browser {
     pub habit: Habit,
     /// What its app was told, and when.
     pub heard: Vec<(u64, Heard)>,
+    /// What carries its calls' media, if the world gives it a place in the datagram network.
+    pub media: Option<Box<Media>>,
     /// What the server did that the SDK cannot take.
     pub complaint: Option<String>,
     /// Responses whose Via is not the page's own alone; SIP.js drops them. Only an attacker who knows the page's Via can
@@ -133,6 +138,7 @@ impl Browser {
             account,
             habit: Habit::default(),
             heard: Vec::new(),
+            media: None,
             complaint: None,
             strange_responses: 0,
             domain: authority::domain(account),
@@ -164,7 +170,10 @@ impl Browser {
             Happening::Opened => self.on_opened(),
             Happening::Refused | Happening::Lost => self.on_lost(),
             Happening::Frame(frame) => self.on_frame(frame),
-            Happening::Timeout => self.on_timeout(),
+            Happening::Timeout => {
+                self.on_timeout();
+                self.wake_media();
+            }
         }
     }
 
@@ -175,7 +184,8 @@ impl Browser {
 
     /// When it wants to be woken.
     pub fn poll_timeout(&self) -> Option<u64> {
-        self.timers.first().map(|(at, _)| *at)
+        let timer = self.timers.first().map(|(at, _)| *at);
+        timer.into_iter().chain(self.media_timeout()).min()
     }
 
     /// Whether its WebSocket is open.
@@ -283,6 +293,11 @@ impl Browser {
     fn on_servers(&mut self, status: u16, body: &[u8]) {
         let granted = (200..300).contains(&status);
         self.has_servers = granted && body.starts_with(b"[");
+        if let Some(media) = &mut self.media
+            && granted
+        {
+            media.servers = IceServer::read(body);
+        }
         if granted && !self.has_servers {
             self.complain("a 200 to the OPTIONS of the SDK has no JSON array of servers");
         }
@@ -398,6 +413,7 @@ impl Browser {
                 }
             }
             Timer::Gathered(key) => self.on_gathered(key),
+            Timer::OffersAgain(key) => self.on_offer_due(key),
             Timer::RepeatAnswer(key, pause) => self.repeat_answer(key, pause),
             Timer::NoAck(key) => self.on_no_ack(key),
             Timer::AppDecides(key) => self.app_decides(key),
@@ -457,6 +473,7 @@ impl Browser {
         fresh.complaint = self.complaint.take();
         fresh.strange_responses = self.strange_responses;
         fresh.now = self.now;
+        fresh.media = self.reloaded_media();
         *self = fresh;
     }
 

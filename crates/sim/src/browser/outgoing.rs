@@ -4,7 +4,7 @@ use sip::{Contact, Response};
 
 use super::call::{Call, CallKey, CallState, cause_of};
 use super::text::{ALLOW, Head, sign};
-use super::{Browser, Heard, Timer, Waiting};
+use super::{Browser, Heard, Waiting};
 use crate::authority;
 
 impl Browser {
@@ -70,8 +70,7 @@ impl Browser {
         let key = self.calls[at].key;
         if self.calls[at].state == CallState::Held {
             self.calls[at].state = CallState::Gathering;
-            let time = self.gathering_time();
-            self.wake(time, Timer::Gathered(key));
+            self.gather(key);
         } else if std::mem::take(&mut self.calls[at].answer_waits) {
             self.answer_call(key);
         }
@@ -95,7 +94,7 @@ impl Browser {
     }
 
     fn invite(&mut self, at: usize) {
-        let (branch, sdp) = (self.branch(), self.sdp());
+        let (branch, sdp) = (self.branch(), self.sdp(self.calls[at].key));
         let call = &self.calls[at];
         let from = format!("{};tag={}", call.local, call.local_tag);
         let mut writer = self.head(&Head {
@@ -159,6 +158,7 @@ impl Browser {
         self.calls[at].heard = true;
         match response.status {
             ..200 => {
+                self.media_hears(key, response.body);
                 // SIP.js sends a CANCEL that waited as soon as the transaction proceeds.
                 if std::mem::take(&mut self.calls[at].cancel_waits) {
                     self.send_cancel(at);
@@ -181,6 +181,8 @@ impl Browser {
             self.calls[at].state = CallState::Established;
             self.send_ack(at, response, self.calls[at].invite_cseq);
             let key = self.calls[at].key;
+            self.media_hears(key, response.body);
+            self.media_starts(key);
             self.tell(Heard::Connected(key));
             self.app_is_connected(key);
         } else {

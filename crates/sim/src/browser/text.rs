@@ -2,7 +2,7 @@
 
 use sip::MessageWriter;
 
-use super::Browser;
+use super::{Browser, CallKey};
 use crate::authority;
 
 /// The SDK's own name.
@@ -67,13 +67,14 @@ impl Browser {
     }
 
     /// A session description that no other message of the run has.
-    pub(super) fn sdp(&mut self) -> Vec<u8> {
+    pub(super) fn sdp(&mut self, key: CallKey) -> Vec<u8> {
         let id = self.random.bits() >> 1;
+        let ufrag = self.random.word(4);
+        let (ufrag, candidates) = self.media_lines(key).unwrap_or((ufrag, String::new()));
         let mut sdp = format!(
             "v=0\r\no=- {id} 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0\r\n\
-             m=audio 9 UDP/TLS/RTP/SAVPF 111 0 110\r\nc=IN IP4 192.0.2.2\r\na=ice-ufrag:{}\r\n\
-             a=setup:actpass\r\na=mid:0\r\na=sendrecv\r\n",
-            self.random.word(4)
+             m=audio 9 UDP/TLS/RTP/SAVPF 111 0 110\r\nc=IN IP4 192.0.2.2\r\na=ice-ufrag:{ufrag}\r\n\
+             a=setup:actpass\r\na=mid:0\r\na=sendrecv\r\n{candidates}"
         );
         if self.random.happens(300) {
             sdp.push_str("m=video 9 UDP/TLS/RTP/SAVPF 96\r\nc=IN IP4 192.0.2.2\r\na=mid:1\r\n");

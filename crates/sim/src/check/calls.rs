@@ -86,11 +86,24 @@ pub(super) struct Calls {
     owed: Vec<usize>,
     gone: Vec<ConnectionId>,
     fresh: Option<usize>,
+    /// Our tags of calls that have ended.
+    ended: Vec<String>,
 }
 
 impl Calls {
     pub(super) fn seen(&self) -> usize {
         self.calls.len()
+    }
+
+    /// Which connections the calls of records have joined: the caller's and the callee's.
+    pub(super) fn sides(&self) -> impl Iterator<Item = (RecordId, [ConnectionId; 2])> {
+        self.calls
+            .iter()
+            .filter_map(|call| Some((call.record?, [call.caller, call.callee])))
+    }
+
+    pub(super) fn take_ended(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.ended)
     }
 
     pub(super) fn read(&mut self, connection: ConnectionId, message: &Message<'_>) {
@@ -301,6 +314,13 @@ impl Calls {
         self.fresh = None;
         for &at in &self.live {
             self.calls[at].before = self.calls[at].phase;
+        }
+        for &at in &self.live {
+            let call = &self.calls[at];
+            if call.phase == Phase::Over {
+                self.ended.push(call.callee_tag.clone());
+                self.ended.extend(call.caller_tag.clone());
+            }
         }
         let calls = &self.calls;
         self.live.retain(|&at| calls[at].phase != Phase::Over);

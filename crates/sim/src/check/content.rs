@@ -37,7 +37,7 @@ impl Content {
         let item = Item::of(message);
         let is_own_list = message.headers().cseq().method == Method::Options
             && matches!(message, Message::Response(_))
-            && item.body == b"[]";
+            && (item.body == b"[]" || item.body.starts_with(br#"[{"urls":["turn"#));
         if is_own_list {
             return Ok(());
         }

@@ -7,12 +7,13 @@
 mod answers;
 mod calls;
 mod content;
+pub mod reach;
 mod records;
 pub mod transcript;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use model::{CallRecord, ConnectionId, Now};
+use model::{CallRecord, ConnectionId, Now, RelayUsage};
 use sip::{Message, Method};
 use switch::Closing;
 
@@ -162,6 +163,23 @@ impl Checker {
         }
         self.calls.settles()?;
         self.answers.check(now)
+    }
+
+    /// The server's tags of calls that have ended since this was last asked.
+    pub fn take_ended(&mut self) -> Vec<String> {
+        self.calls.take_ended()
+    }
+
+    /// What the records say of relays, by connection.
+    pub fn recorded_usage(&self) -> BTreeMap<ConnectionId, RelayUsage> {
+        let mut usage: BTreeMap<_, RelayUsage> = BTreeMap::new();
+        for (record, sides) in self.calls.sides() {
+            for (side, relayed) in sides.into_iter().zip(self.records.relayed(record)) {
+                let known = usage.entry(side).or_default();
+                *known = known.plus(relayed);
+            }
+        }
+        usage
     }
 
     /// Nothing is under way any more, and nobody is there.

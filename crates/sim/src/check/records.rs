@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use model::{CallRecord, RecordId};
+use model::{CallRecord, RecordId, RelayUsage};
 
 #[derive(Debug, Default)]
 pub(super) struct Records {
@@ -13,8 +13,13 @@ impl Records {
     pub(super) fn takes(&mut self, record: &CallRecord) -> Result<(), String> {
         let id = record.id;
         if let Some(before) = self.known.get(&id) {
-            if before.outcome.is_some() {
+            // Relays may tell late what they did; nothing else is to be told of a call that has ended.
+            let is_late_usage = before.outcome == record.outcome && before.relay != record.relay;
+            if before.outcome.is_some() && !is_late_usage {
                 return Err(format!("record {id} was written after its outcome"));
+            }
+            if !has_grown(&before.relay, &record.relay) {
+                return Err(format!("record {id} has forgotten what was relayed"));
             }
             let is_same = before.account == record.account
                 && before.caller == record.caller
@@ -43,6 +48,14 @@ impl Records {
         self.known.retain(|_, record| record.outcome.is_some());
     }
 
+    /// What a call's record says of relays.
+    pub(super) fn relayed(&self, record: RecordId) -> [RelayUsage; 2] {
+        self.known
+            .get(&record)
+            .map(|record| record.relay)
+            .unwrap_or_default()
+    }
+
     pub(super) fn concludes(&self) -> Result<(), String> {
         match self.known.values().find(|record| record.outcome.is_none()) {
             Some(record) => Err(format!(
@@ -52,4 +65,16 @@ impl Records {
             None => Ok(()),
         }
     }
+}
+
+/// Whether nothing of what was relayed before is missing.
+fn has_grown(before: &[RelayUsage; 2], after: &[RelayUsage; 2]) -> bool {
+    let counts = |usage: &RelayUsage| {
+        let (sent, received) = (usage.sent, usage.received);
+        [sent.packets, sent.bytes, received.packets, received.bytes]
+    };
+    let before = before.iter().flat_map(counts);
+    before
+        .zip(after.iter().flat_map(counts))
+        .all(|(before, after)| before <= after)
 }

@@ -10,10 +10,12 @@ mod hangup;
 mod instance;
 mod limit;
 mod loss;
+mod nat;
 mod odd;
 mod operator;
 mod permission;
 mod registration;
+mod relay;
 mod resume;
 mod resume_expiry;
 mod resume_sweep;
@@ -21,6 +23,7 @@ mod resume_wait;
 mod setup;
 mod stage;
 mod sweep;
+mod thief;
 mod token;
 
 pub use stage::Stage;
@@ -57,6 +60,9 @@ pub fn all() -> Vec<Scenario> {
         resume::ALL,
         resume_wait::ALL,
         resume_expiry::ALL,
+        nat::ALL,
+        relay::ALL,
+        thief::ALL,
     ]
     .concat()
 }

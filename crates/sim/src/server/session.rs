@@ -66,7 +66,7 @@ impl Server {
             let until = now.mono + limits::INTRODUCTION_TIME;
             self.lines.insert(link, Line::New { until });
         } else {
-            self.begin(link, Flow::new(link, now), None);
+            self.begin(link, Flow::new(link, now, None), None);
         }
         self.touched.push(link);
         resumes
@@ -341,7 +341,7 @@ impl Server {
                 let mut numbers = resume::Session::new(self.window());
                 let credential = self.credentials.open(link, SocketNumber(link.0), secret);
                 let frame = numbers.welcome(&credential).to_vec();
-                self.begin(link, Flow::resumable(link, now), Some(numbers));
+                self.begin(link, Flow::resumable(link, now, None), Some(numbers));
                 self.out.push_back(Out::Opened(link));
                 self.out.push_back(Out::Frame { link, frame });
                 self.touched.push(link);

@@ -3,6 +3,7 @@
 //! One entry is one step. After each the checks run; the first that fails ends the run with a sentence. Decides nothing
 //! about SIP: it carries bytes, loses connections and wakes machines.
 
+mod packet;
 mod script;
 mod socket;
 pub(crate) mod step;
@@ -14,6 +15,7 @@ use switch::Settings;
 
 use crate::authority::Authority;
 use crate::browser::{Browser, Deed, Happening};
+use crate::check::reach::Reach;
 use crate::check::transcript::Transcripts;
 use crate::check::{Checker, Scene};
 use crate::clock::{Agenda, Clock, Rank};
@@ -23,8 +25,11 @@ use crate::ladder::{Column, Trace};
 use crate::net::{Latency, Net, Payload};
 use crate::random::Random;
 use crate::raw::Raw;
+use crate::relay::TurnPlan;
 use crate::resuming::Resuming;
 use crate::server::Server;
+use packet::{Packets, Parcel};
+pub use packet::{RelayFaults, server_address};
 
 /// What a world is made of.
 #[derive(Clone, Debug)]
@@ -47,6 +52,8 @@ pub struct Plan {
     pub resumes: bool,
     /// How many sessions may wait on a server.
     pub waiting_room: usize,
+    /// The TURN of its server, if it has one; such a world has one server.
+    pub turn: Option<TurnPlan>,
     /// Whether the run can be drawn afterwards.
     pub keeps_trace: bool,
 }
@@ -63,6 +70,7 @@ impl Default for Plan {
             settings: Settings::default(),
             resumes: false,
             waiting_room: limits::CONNECTIONS,
+            turn: None,
             keeps_trace: true,
         }
     }
@@ -127,6 +135,9 @@ enum Sleeper {
     Flow(ConnectionId),
     /// A client's resuming socket.
     Socket(ConnectionId),
+    /// A worker of a server's relays.
+    Relay(usize, usize),
+    Stranger(usize),
 }
 
 /// What can happen next.
@@ -143,6 +154,8 @@ enum Event {
     Written(usize, u32, Box<CallRecord>),
     Vanish(usize, u32),
     Start(usize),
+    /// Something of the datagram network.
+    Parcel(Parcel),
     /// Whoever drives the world has something to do.
     Cue(u64),
 }
@@ -182,6 +195,10 @@ pub struct World {
     pub trace: Trace,
     /// The chance of whoever drives the world.
     pub random: Random,
+    /// What goes wrong with relays.
+    pub relay_faults: RelayFaults,
+    /// Judges what leaves them.
+    pub reach: Reach,
     /// Steps taken.
     pub steps: u64,
     steps_at_instant: u64,
@@ -208,6 +225,7 @@ pub struct World {
     resuming: BTreeMap<ConnectionId, Resuming>,
     transcripts: Transcripts,
     pages_resume: bool,
+    packets: Packets,
     rumours: Vec<Vec<u8>>,
     fault: Option<Fault>,
 }
@@ -230,6 +248,8 @@ impl World {
             faults: plan.faults.clone(),
             trace: Trace::new(plan.keeps_trace),
             random,
+            relay_faults: RelayFaults::default(),
+            reach: Reach::default(),
             steps: 0,
             steps_at_instant: 0,
             clock: Clock::default(),
@@ -251,6 +271,11 @@ impl World {
             resuming: BTreeMap::new(),
             transcripts: Transcripts::new(u64::try_from(window).unwrap_or(u64::MAX)),
             pages_resume: plan.resumes,
+            packets: Packets::new(
+                plan.turn.as_ref(),
+                plan.servers,
+                Random::new(plan.seed ^ 0x7012),
+            ),
             rumours: Vec::new(),
             fault: None,
         };
@@ -328,6 +353,7 @@ impl World {
 
     fn start_server(&mut self, node: usize) {
         let seeds: Vec<_> = (0..self.shards).map(|_| self.fate.seed()).collect();
+        self.start_relays(node);
         let (snapshot, view) = self.authority.publish();
         self.servers[node].start(&seeds, snapshot, view);
         self.stopping[node] = false;
@@ -360,6 +386,10 @@ impl World {
 
     /// Performs what a client wants done.
     fn serve(&mut self, client: usize) {
+        let now = self.micros();
+        if let Client::Browser(browser) = &mut self.clients[client] {
+            browser.talk(now);
+        }
         while let Some(deed) = self.clients[client].poll_deed() {
             match deed {
                 Deed::Open => self.open(client, self.resumes[client]),
@@ -369,6 +399,7 @@ impl World {
                 Deed::Leave => self.close(client, true),
             }
         }
+        self.serve_media(client);
         if self.clients[client].strange_responses() > 0 && !self.has_hostile() {
             self.fail("a response came to a page whose Via is not the page's own alone");
         }

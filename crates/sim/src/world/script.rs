@@ -234,6 +234,7 @@ impl World {
             if let Err(sentence) = self.checkers[node].concludes() {
                 self.fail(sentence);
             }
+            self.conclude_relays(node);
             if !self.resuming.is_empty() {
                 self.fail("nobody is there and a resuming socket is left");
             }

@@ -88,6 +88,7 @@ impl World {
                     self.start_server(node);
                 }
             }
+            Event::Parcel(parcel) => self.deliver(parcel),
             Event::Cue(_) => {}
         }
     }
@@ -110,6 +111,8 @@ impl World {
                 self.arm_flow(node, connection);
             }
             Sleeper::Socket(session) => self.wake_socket(session),
+            Sleeper::Relay(node, worker) => self.wake_relay(node, worker),
+            Sleeper::Stranger(number) => self.wake_stranger(number),
         }
     }
 
@@ -241,6 +244,11 @@ impl World {
                 checker.sends(&self.scene(node), session, &message);
                 self.checkers[node] = checker;
                 self.transcripts.server_hands(session, &message);
+                if self.packets.plan.is_some()
+                    && let Ok(parsed) = sip::parse(&message)
+                {
+                    self.reach.sends(session, &parsed);
+                }
             }
             Out::Frame { link, frame } => {
                 if self.net.link(link).is_some_and(|link| link.server_up) {
@@ -270,6 +278,7 @@ impl World {
                 let result = self.transcripts.ends(session, ending, micros);
                 self.blame(result);
             }
+            Out::Turn(change) => self.turn_changes(node, &change),
             Out::Record(record) => {
                 self.checkers[node].records(&record);
                 let after = self.faults.record_delay(&mut self.fate);
@@ -411,6 +420,7 @@ impl World {
         self.servers[node].vanish();
         self.checkers[node].vanishes();
         self.transcripts.vanishes(node);
+        self.vanish_relays(node);
         for connection in self.net.at_server(node) {
             if let Some(link) = self.net.link_mut(connection) {
                 link.server_up = false;
@@ -434,6 +444,11 @@ impl World {
             .and_then(|()| self.transcripts.check(micros));
         if result.is_ok() && checker.reference.take_changed() {
             result = self.compare(node, &mut checker);
+        }
+        if self.packets.plan.is_some() {
+            let (faults, late) = (self.relay_faults, self.faults.late_wake);
+            self.reach.slack = late + faults.late_recheck;
+            self.reach.over(micros, &checker.take_ended());
         }
         self.checkers[node] = checker;
         if let Err(sentence) = result {
