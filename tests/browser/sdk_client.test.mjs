@@ -223,8 +223,9 @@ scenario('iceServers: an array is used as it is, null asks the server', async (s
   };
   assert.deepEqual(await configured([]), []);
   assert.deepEqual(await configured([{ urls: ['stun:127.0.0.1:9'] }]), [['stun:127.0.0.1:9']]);
-  // The server has no TURN of its own yet: it says so with an empty list.
-  assert.deepEqual(await configured(null), []);
+  const [[udp, tcp]] = await configured(null);
+  assert.match(udp, /^turn:.*transport=udp$/);
+  assert.match(tcp, /^turn:.*transport=tcp$/);
   const [asked] = scene.trace.messages('alice', 'sends', /^OPTIONS /);
   assert.equal(asked.header('X-AculabTurnRequest'), '1');
 });

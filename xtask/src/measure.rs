@@ -240,6 +240,7 @@ impl Server {
     fn start(program: &Path, folder: &Path) -> Result<Self, String> {
         let mut process = Command::new(program)
             .args(["serve", "--listen", "127.0.0.1:0", "--behind-tls-proxy"])
+            .args(["--turn-listen", "127.0.0.1:0"])
             .arg("--data")
             .arg(folder)
             .env("OFFHOOK_LOG", "warn")

@@ -2057,7 +2057,7 @@
         () => microphone ? listen() : Promise.resolve([null, "The microphone was not tested."])
       );
       const relayed = checks.some(({ name, ok }) => name.startsWith("turn") && ok);
-      await check("media", () => echo(relayed ? iceServers : []));
+      await check("media", () => echo(relayed ? iceServers : [], core));
     } finally {
       core.isTesting = false;
     }
@@ -2103,8 +2103,9 @@
       for (const track of stream.getTracks()) track.stop();
     }
   }
-  async function echo(iceServers) {
+  async function echo(iceServers, core) {
     if (iceServers.length === 0) return [null, "The server relays no media, so there is nothing to echo."];
+    if (core.iceServers.lends(iceServers)) return [null, "The relay serves calls alone: without one it echoes nothing."];
     const ends = [1, 2].map(() => new RTCPeerConnection({ iceServers, iceTransportPolicy: "relay" }));
     try {
       const [near, far] = ends;
@@ -2161,6 +2162,10 @@
         this.#asking = null;
       });
       return this.#asking;
+    }
+    /** Whether a list is what the server lends: it relays for calls alone. */
+    lends(servers) {
+      return servers === this.#servers;
     }
     /** A new connection knows another client: what was lent before may be less. */
     forget() {

@@ -1,5 +1,5 @@
 // Tries, before a call, what a call needs, and says in words what works: connection, registration, each way to TURN,
-// the microphone, and media there and back through the relay. It calls nobody.
+// the microphone, and media there and back through a relay of the application's own. It calls nobody.
 import { OffhookError } from './error.js';
 
 const PATIENCE_MS = 6000;
@@ -32,7 +32,7 @@ export async function testConnection(core, { microphone = true, signal } = {}) {
       microphone ? listen() : Promise.resolve([null, 'The microphone was not tested.']),
     );
     const relayed = checks.some(({ name, ok }) => name.startsWith('turn') && ok);
-    await check('media', () => echo(relayed ? iceServers : []));
+    await check('media', () => echo(relayed ? iceServers : [], core));
   } finally {
     core.isTesting = false;
   }
@@ -88,8 +88,9 @@ async function listen() {
 }
 
 /** Through the relay and back to ourselves: two ends, both on the relay alone. */
-async function echo(iceServers) {
+async function echo(iceServers, core) {
   if (iceServers.length === 0) return [null, 'The server relays no media, so there is nothing to echo.'];
+  if (core.iceServers.lends(iceServers)) return [null, 'The relay serves calls alone: without one it echoes nothing.'];
   const ends = [1, 2].map(() => new RTCPeerConnection({ iceServers, iceTransportPolicy: 'relay' }));
   try {
     const [near, far] = ends;

@@ -28,6 +28,11 @@ export class IceServers {
     return this.#asking;
   }
 
+  /** Whether a list is what the server lends: it relays for calls alone. */
+  lends(servers) {
+    return servers === this.#servers;
+  }
+
   /** A new connection knows another client: what was lent before may be less. */
   forget() {
     this.#since = -Infinity;

@@ -8,19 +8,20 @@ import { chromium } from 'playwright-core';
 
 import { CLOUD_ID } from './server.mjs';
 
-const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium';
+export const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium';
 
 export const WEB_SERVICES_HOST = `ws-${CLOUD_ID}.aculabcloud.net`;
-const SIGNALLING_HOST = `webrtc-${CLOUD_ID}.aculabcloud.net`;
+export const SIGNALLING_HOST = `webrtc-${CLOUD_ID}.aculabcloud.net`;
 const FOLDER = new URL('../page/', import.meta.url);
 
 /**
  * A browser. With a port its SDK reaches 127.0.0.1:`port` by resolver rules, whatever the certificate; without one it is as
- * a person's: it resolves what it resolves, and believes no certificate of ours.
+ * a person's: it resolves what it resolves, and believes no certificate of ours. `executablePath` may be a program that starts
+ * Chromium somewhere else, with `more` flags.
  */
-export async function launch(port) {
+export async function launch(port, { executablePath = CHROMIUM, more = [] } = {}) {
   return chromium.launch({
-    executablePath: CHROMIUM,
+    executablePath,
     headless: true,
     chromiumSandbox: false,
     args: [
@@ -34,6 +35,7 @@ export async function launch(port) {
       '--use-fake-device-for-media-stream',
       '--auto-accept-this-tab-capture',
       ...(port === undefined ? [] : ledTo(port)),
+      ...more,
     ],
   });
 }
@@ -53,26 +55,31 @@ const PAGES = new Map([
   ['/peer', { entry: 'peer.mjs' }],
 ]);
 
-/**
- * Serves the pages on localhost, where a browser allows microphones without TLS. `?server=` is the origin of the server
- * whose library or shim a page loads.
- */
-export async function servePage() {
+/** Gives back `answer(url)`: the type and the content of a page or of what it loads; empty for anything else. */
+export async function pages() {
   const template = await readFile(new URL('index.html', FOLDER), 'utf8');
   const bundles = new Map();
   const bundle = (entry) => {
     if (!bundles.has(entry)) bundles.set(entry, bundled(entry));
     return bundles.get(entry);
   };
-  const answer = async (request) => {
-    const { pathname, searchParams } = new URL(request.url, 'http://localhost');
+  return async (url) => {
+    const { pathname, searchParams } = new URL(url, 'http://localhost');
     const page = PAGES.get(pathname);
     if (page) return ['text/html; charset=utf-8', html(template, page, searchParams.get('server'))];
     const entry = [...PAGES.values()].map((known) => known.entry).find((known) => pathname === `/${known}`);
     return entry ? ['text/javascript', await bundle(entry)] : [];
   };
+}
+
+/**
+ * Serves the pages on localhost, where a browser allows microphones without TLS. `?server=` is the origin of the server
+ * whose library or shim a page loads.
+ */
+export async function servePage() {
+  const answer = await pages();
   const site = http.createServer(async (request, response) => {
-    const [type, content] = await answer(request);
+    const [type, content] = await answer(request.url);
     response.writeHead(content ? 200 : 404, type ? { 'content-type': type } : {});
     response.end(content);
   });

@@ -14,8 +14,11 @@ export class Client {
   #events = new Happenings();
   #seen = 0;
 
-  /** Opens the page as the client `id` of `account`; `name` is how the trace calls it. */
-  static async open({ browser, address, server, account, id, name, trace, script, proxy, anyCertificate = true }) {
+  /**
+   * Opens the page as the client `id` of `account`; `name` is how the trace calls it. `prepare` gets the page while it is
+   * still empty.
+   */
+  static async open({ browser, address, server, account, id, name, trace, script, proxy, prepare, anyCertificate = true }) {
     const client = new Client();
     Object.assign(client, { id, name, proxy });
     client.#server = server;
@@ -32,6 +35,7 @@ export class Client {
     await trace.attach(client.#page, name);
     if (process.env.OFFHOOK_SDK) await client.#page.route('**/sdk/*', copied);
     if (script) await client.#page.addInitScript(script);
+    await prepare?.(client.#page);
     await client.#page.goto(address);
     await client.#phone('open', account.cloud_id, account.webrtc_access_key, id);
     return client;

@@ -12,7 +12,7 @@ import { bounded, Happenings } from './bounded.mjs';
 const run = promisify(execFile);
 
 export const CLOUD_ID = '1-2-0';
-const READY = /^offhook serves (https?):\/\/127\.0\.0\.1:([0-9]+)$/;
+const READY = /^offhook serves (https?):\/\/(?:[0-9.]+|\[[0-9a-f:.]+\]):([0-9]+)$/;
 const KEPT_LINES = 60;
 
 export class Server {
@@ -20,6 +20,7 @@ export class Server {
   #folder;
   #settings;
   #plain;
+  #listen;
   #process = null;
   #output = new Happenings();
   certificate;
@@ -28,14 +29,16 @@ export class Server {
 
   /**
    * Makes the folder and the certificate; nothing runs yet. `settings` are further words for `serve`; a `plain` server
-   * has no certificate.
+   * has no certificate. It listens on loopback, and for TURN at any port; or at the address `listen`, and for TURN as
+   * `settings` say.
    */
-  static async prepare(settings, { plain = false } = {}) {
+  static async prepare(settings, { plain = false, listen } = {}) {
     const binary = process.env.OFFHOOK_BIN;
     if (!binary) throw new Error('OFFHOOK_BIN names no server; `cargo xtask test browser` sets it');
     const server = new Server();
-    server.#settings = settings;
+    server.#settings = listen ? settings : [...anyPort(plain), ...settings];
     server.#plain = plain;
+    server.#listen = listen ?? '127.0.0.1:0';
     server.#binary = path.resolve(binary);
     server.#folder = await mkdtemp(path.join(tmpdir(), 'offhook-browser-'));
     await server.#makeCertificate();
@@ -64,7 +67,7 @@ export class Server {
 
   /** Starts the process and waits until it says where it serves. */
   async start() {
-    const words = ['serve', '--data', this.#data, '--listen', '127.0.0.1:0', ...this.#settings];
+    const words = ['serve', '--data', this.#data, '--listen', this.#listen, ...this.#settings];
     if (!this.#plain) words.push('--tls-cert', this.#path('cert.pem'), '--tls-key', this.#path('key.pem'));
     const from = this.#output.all.length;
     const child = spawn(this.#binary, words, { stdio: ['ignore', 'pipe', 'pipe'] });
@@ -114,6 +117,11 @@ export class Server {
     return `${this.#plain ? 'http' : 'https'}://127.0.0.1:${this.port}`;
   }
 
+  /** Where its certificate is. */
+  get certificatePath() {
+    return this.#path('cert.pem');
+  }
+
   lastOutput() {
     return this.#output.all.slice(-KEPT_LINES).join('\n');
   }
@@ -137,6 +145,14 @@ export class Server {
   async registeredClients(account) {
     const answer = await this.request('GET', '/webrtc_registered_clients', { authorization: basic(account) });
     if (answer.status !== 200) throw new Error(`no list of clients: ${answer.status} ${answer.text}`);
+    return JSON.parse(answer.text);
+  }
+
+  /** The answer of `/v1/turn_credentials`. */
+  async turnCredentials(account, ttl) {
+    const query = ttl === undefined ? '' : `?ttl_s=${ttl}`;
+    const answer = await this.request('GET', `/v1/turn_credentials${query}`, { authorization: basic(account) });
+    if (answer.status !== 200) throw new Error(`no TURN credentials: ${answer.status} ${answer.text}`);
     return JSON.parse(answer.text);
   }
 
@@ -194,6 +210,12 @@ export class Server {
   #path(name) {
     return path.join(this.#folder, name);
   }
+}
+
+/** TURN's own ports would be the same for every server on this machine. */
+function anyPort(plain) {
+  const any = '127.0.0.1:0';
+  return ['--turn-listen', any, ...(plain ? [] : ['--turn-tls-listen', any])];
 }
 
 /** The Authorization header of an account's web services. */
