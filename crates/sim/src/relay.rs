@@ -12,7 +12,8 @@ use std::net::{IpAddr, SocketAddr};
 use model::{RelayTraffic, RelayUsage};
 use switch::turn_grant::{Ledger, Relayed, TurnChange, TurnSecret};
 use turn::{
-    Client, Config, Effect, Forward, Holder, Input, Link, PeerPolicy, RelayAddress, RelayId, Share,
+    Client, Config, Effect, Forward, Holder, Input, Link, Note, PeerPolicy, RelayAddress, RelayId,
+    Share,
 };
 
 use crate::datagram::Datagram;
@@ -107,6 +108,10 @@ pub struct Relays {
     setup: Config,
     random: Random,
     out: VecDeque<Done>,
+    /// What workers have to tell each other: from, to, what.
+    notes: VecDeque<(u16, u16, Note)>,
+    /// Who has asked for a port of another worker, by its token.
+    claims: BTreeMap<u64, u64>,
 }
 
 impl Relays {
@@ -146,6 +151,8 @@ impl Relays {
             setup,
             random,
             out: VecDeque::new(),
+            notes: VecDeque::new(),
+            claims: BTreeMap::new(),
         };
         for index in 0..plan.workers {
             let worker = relays.worker(Share {
@@ -400,6 +407,7 @@ impl Relays {
             Input::FromPeer { relay, .. } => (None, Some(*relay), None),
             Input::Opened { relay, .. } => (None, None, Some(*relay)),
             Input::FromSibling { .. }
+            | Input::Told { .. }
             | Input::Gone { .. }
             | Input::Recheck { .. }
             | Input::Report
@@ -411,10 +419,18 @@ impl Relays {
             | Input::FromPeer { .. }
             | Input::FromSibling { .. }
             | Input::Opened { .. }
+            | Input::Told { .. }
             | Input::Gone { .. }
             | Input::Recheck { .. }
             | Input::Report
             | Input::Timeout => 0,
+        };
+        let claimed = if let Input::Told { note, .. } = &input
+            && let Note::Lend { token, .. } = note
+        {
+            self.claims.remove(token)
+        } else {
+            None
         };
         let worker = &mut self.workers[at];
         let mut desk = Desk {
@@ -424,7 +440,7 @@ impl Relays {
             newest: None,
         };
         let forward = worker.server.handle(turn_now(now), input, &mut desk);
-        let holder = desk.newest;
+        let holder = desk.newest.or(claimed);
         if let (Some(client), Some(holder)) = (from_client, holder) {
             worker.clients.insert(client, holder);
         }
@@ -450,6 +466,10 @@ impl Relays {
             .sockets
             .retain(|id, socket| Some(*id) != opened || socket.is_open);
         self.report();
+        // In one process nothing of it is lost.
+        if let Some((from, to, note)) = self.notes.pop_front() {
+            self.step(now, usize::from(to), Input::Told { from, note });
+        }
     }
 
     fn forward(
@@ -552,6 +572,12 @@ impl Relays {
                     self.workers[at].streams.remove(&stream);
                     self.out.push_back(Done::Hang { stream });
                 }
+            }
+            Effect::Tell { server, note } => {
+                if let Note::Claim { token } = note {
+                    self.claims.insert(token, holder);
+                }
+                self.notes.push_back((at as u16, server, note));
             }
             Effect::Count(counter) => *self.counters.entry(counter).or_default() += 1,
         }

@@ -180,7 +180,10 @@ impl Full {
                     };
                     self.server.handle(NOW, opened, &mut Anybody);
                 }
-                Effect::Close { .. } | Effect::Hang { .. } | Effect::Count(_) => {}
+                Effect::Close { .. }
+                | Effect::Hang { .. }
+                | Effect::Tell { .. }
+                | Effect::Count(_) => {}
             }
         }
         sent

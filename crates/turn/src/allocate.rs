@@ -25,11 +25,6 @@ use crate::server::{Due, Server};
 const UDP: u8 = 17;
 /// Ports that are tried before the system is believed to have none.
 const ATTEMPTS: u8 = 32;
-/// RFC 8656 §7.2: at least 30 s.
-const RESERVATION_LIFE: Duration = Duration::from_secs(30);
-/// Ports that are set aside for one holder at a time: they outlive the allocation, and no quota counts them.
-const RESERVATIONS: usize = 4;
-
 /// A request that waits for its sockets.
 #[derive(Debug)]
 pub(crate) struct Opening {
@@ -39,32 +34,16 @@ pub(crate) struct Opening {
     /// Sockets that the shell has not answered for yet.
     waiting: Vec<RelayId>,
     attempts: u8,
-    wish: Wish,
+    pub(crate) wish: Wish,
 }
 
 /// Which addresses a request wants.
 #[derive(Clone, Copy, Debug)]
-struct Wish {
+pub(crate) struct Wish {
     is_v6: bool,
     both: bool,
     parity: Parity,
-    token: Option<u64>,
-}
-
-/// A port that was set aside (RFC 8656 §7.2).
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Reservation {
-    relay: RelayId,
-    holder: Holder,
-    stage: Stage,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Stage {
-    /// The allocation in this place waits for it.
-    Opening(u32),
-    /// Its token was told; it is kept until then.
-    Told(Duration),
+    pub(crate) token: Option<u64>,
 }
 
 impl Server {
@@ -82,11 +61,7 @@ impl Server {
             return self.on_allocate_again(now, at, request, holder, &proven.seal);
         }
         let wish = self.read_wish(request)?;
-        let reserved = self
-            .by_holder
-            .get(&holder)
-            .map_or(0, |holding| holding.reserved);
-        if wish.parity == Parity::Pair && reserved >= RESERVATIONS {
+        if wish.parity == Parity::Pair && !self.may_set_aside(holder) {
             return Err(Refused::QUOTA);
         }
         if !proven.credential.is_fresh {
@@ -274,45 +249,7 @@ impl Server {
         Ok(())
     }
 
-    /// Takes the port after a relayed one for whoever shows the token.
-    fn set_aside(&mut self, at: u32, even: RelayId) -> Result<(), Refused> {
-        let token = self.random.next_u64();
-        let relay = self
-            .relays
-            .take_next(even, Owner::Reservation(token))
-            .ok_or(Refused::CAPACITY)?;
-        let Some(allocation) = &mut self.allocations[at as usize] else {
-            return Err(Refused::CAPACITY);
-        };
-        allocation.reservation = Some(token);
-        let reservation = Reservation {
-            relay,
-            holder: allocation.holder,
-            stage: Stage::Opening(at),
-        };
-        self.reservations.insert(token, reservation);
-        self.change_holding(reservation.holder, |holding| holding.reserved += 1);
-        self.await_socket(at, relay);
-        Ok(())
-    }
-
-    /// RFC 8656 §7.2: the port that was set aside is open already.
-    fn take_reserved(&mut self, at: u32, token: u64) -> Result<(), Refused> {
-        let Some(reservation) = self.reservations.get(&token).copied() else {
-            return Err(Refused::CAPACITY);
-        };
-        let Stage::Told(until) = reservation.stage else {
-            return Err(Refused::CAPACITY);
-        };
-        self.timers.remove(&(until, Due::Reservation(token)));
-        self.remove_reservation(token);
-        self.relays
-            .set_owner(reservation.relay, Owner::Allocation(at));
-        self.give(at, reservation.relay);
-        Ok(())
-    }
-
-    fn give(&mut self, at: u32, relay: RelayId) {
+    pub(crate) fn give(&mut self, at: u32, relay: RelayId) {
         if let Some(relayed) = self.relays.get(relay)
             && let Some(allocation) = &mut self.allocations[at as usize]
         {
@@ -321,7 +258,7 @@ impl Server {
         }
     }
 
-    fn await_socket(&mut self, at: u32, relay: RelayId) {
+    pub(crate) fn await_socket(&mut self, at: u32, relay: RelayId) {
         if let Some(relayed) = self.relays.get(relay) {
             let local = relayed.local;
             self.effects.push_back(Effect::Open { relay, local });
@@ -341,14 +278,11 @@ impl Server {
     ) {
         let at = match self.relays.get(relay).map(|relayed| relayed.owner) {
             Some(Owner::Allocation(at)) => at,
-            Some(Owner::Reservation(token)) => match self.reservations.get(&token) {
-                Some(Reservation {
-                    stage: Stage::Opening(at),
-                    ..
-                }) => *at,
-                Some(_) | None => return,
+            Some(Owner::Reservation(token)) => match self.opening_of(token) {
+                Some(at) => at,
+                None => return,
             },
-            None => return,
+            Some(Owner::Lent(_)) | None => return,
         };
         let Some(opening) = self.openings.get_mut(&at) else {
             return;
@@ -396,7 +330,8 @@ impl Server {
         opening.waiting.retain(is_there);
         opening.attempts += 1;
         let wish = opening.wish;
-        let outcome = if opening.attempts < ATTEMPTS {
+        // Whoever shows a token wants that port and no other.
+        let outcome = if opening.attempts < ATTEMPTS && wish.token.is_none() {
             self.open_family(at, wish, is_v6)
         } else {
             opening.attempts = 0;
@@ -411,7 +346,13 @@ impl Server {
         }
     }
 
-    fn give_up(&mut self, now: Now, at: u32, refused: Refused, authority: &mut dyn Authority) {
+    pub(crate) fn give_up(
+        &mut self,
+        now: Now,
+        at: u32,
+        refused: Refused,
+        authority: &mut dyn Authority,
+    ) {
         let Some(opening) = self.openings.remove(&at) else {
             return;
         };
@@ -432,7 +373,7 @@ impl Server {
 
     /// The answer, once every socket is open.
     fn answer_if_open(&mut self, now: Now, at: u32) -> Option<Vec<u8>> {
-        if !self.openings.get(&at)?.waiting.is_empty() {
+        if !self.openings.get(&at)?.waiting.is_empty() || self.is_claiming(at) {
             return None;
         }
         let opening = self.openings.remove(&at)?;
@@ -479,41 +420,5 @@ impl Server {
             add(&mut answer, &AddressErrorCode::new(family, code));
         }
         self.house.finish(answer, seal)
-    }
-
-    fn arm_reservation(&mut self, now: Now, token: u64) {
-        if let Some(reservation) = self.reservations.get_mut(&token) {
-            let until = now.mono + RESERVATION_LIFE;
-            reservation.stage = Stage::Told(until);
-            self.timers.insert((until, Due::Reservation(token)));
-        }
-    }
-
-    /// The other half of a pair that was never told to anybody.
-    pub(crate) fn forget_unopened(&mut self, token: u64) {
-        let stage = self
-            .reservations
-            .get(&token)
-            .map(|reservation| reservation.stage);
-        if matches!(stage, Some(Stage::Opening(_))) {
-            self.forget_reservation(token);
-        }
-    }
-
-    pub(crate) fn forget_reservation(&mut self, token: u64) {
-        if let Some(reservation) = self.remove_reservation(token) {
-            if let Stage::Told(until) = reservation.stage {
-                self.timers.remove(&(until, Due::Reservation(token)));
-            }
-            self.close(reservation.relay);
-        }
-    }
-
-    fn remove_reservation(&mut self, token: u64) -> Option<Reservation> {
-        let reservation = self.reservations.remove(&token)?;
-        self.change_holding(reservation.holder, |holding| {
-            holding.reserved = holding.reserved.saturating_sub(1);
-        });
-        Some(reservation)
     }
 }

@@ -4,7 +4,7 @@
 
 use std::net::SocketAddr;
 
-use crate::input::{Client, RelayId};
+use crate::input::{Client, Note, RelayId};
 
 /// One thing for the shell to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +32,14 @@ pub enum Effect {
     Hang {
         /// Whose.
         client: Client,
+    },
+    /// Tell another server with which this one shares its addresses, by [`Input::Told`](crate::Input::Told). In order, and
+    /// after every effect before it.
+    Tell {
+        /// Which server, by its [`Share::index`](crate::Share::index).
+        server: u16,
+        /// What.
+        note: Note,
     },
     /// Add one to this counter.
     Count(Counter),

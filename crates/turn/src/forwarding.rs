@@ -119,14 +119,15 @@ impl Server {
     fn way_to(&self, peer: SocketAddr, may_leave: bool, is_relay: bool) -> Option<Way> {
         let port = peer.port();
         if is_relay && self.relays.has_port(port) {
-            if !self.relays.is_own_share(port) {
-                return Some(Way::Sibling(self.relays.server_of(port)));
-            }
             if let Some(relayed) = self.relays.find(peer) {
                 return match relayed.owner {
                     Owner::Allocation(at) => Some(Way::Own(at)),
                     Owner::Reservation(_) => None,
+                    Owner::Lent(server) => Some(Way::Sibling(server)),
                 };
+            }
+            if !self.relays.is_own_share(port) {
+                return Some(Way::Sibling(self.relays.server_of(port)));
             }
         }
         (may_leave && port != 0 && !self.is_listening(peer)).then_some(Way::Out)
@@ -141,6 +142,14 @@ impl Server {
         authority: &mut dyn Authority,
     ) -> Option<Forward<'a>> {
         let owner = self.relays.find(to).map(|relayed| relayed.owner);
+        if let Some(Owner::Lent(server)) = owner {
+            return Some(Forward::ToSibling {
+                server,
+                from,
+                to,
+                data,
+            });
+        }
         self.deliver(now, owner, from, data, authority)
     }
 
@@ -168,7 +177,7 @@ impl Server {
     ) -> Option<Forward<'a>> {
         match owner {
             Some(Owner::Allocation(at)) => self.receive(now, at, peer, data, authority),
-            Some(Owner::Reservation(_)) | None => self.drop_packet(),
+            Some(Owner::Reservation(_) | Owner::Lent(_)) | None => self.drop_packet(),
         }
     }
 

@@ -102,6 +102,13 @@ pub enum Input<'a> {
         /// Whether the socket is there.
         is_open: bool,
     },
+    /// An [`Effect::Tell`](crate::Effect::Tell) of another server.
+    Told {
+        /// Which server, by its [`Share::index`](crate::Share::index).
+        from: u16,
+        /// What.
+        note: Note,
+    },
     /// A stream has ended; its allocation with it.
     Gone {
         /// Which.
@@ -116,6 +123,28 @@ pub enum Input<'a> {
     Report,
     /// The instant of `poll_timeout` has come.
     Timeout,
+}
+
+/// What servers that share their addresses tell each other: of ports that one has set aside and another's client wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// A client has shown this RESERVATION-TOKEN of yours.
+    Claim {
+        /// The token.
+        token: u64,
+    },
+    /// The answer to a claim.
+    Lend {
+        /// The token.
+        token: u64,
+        /// The address that it stands for, free to be opened; nothing if the token is not good.
+        local: Option<SocketAddr>,
+    },
+    /// An address that was lent is not used any more.
+    Return {
+        /// The address.
+        local: SocketAddr,
+    },
 }
 
 /// Where a packet goes on to: at most one for each packet that came in.

@@ -20,12 +20,13 @@ mod nonce;
 mod peer_policy;
 mod relays;
 mod request;
+mod reservation;
 mod server;
 mod table;
 
 pub use authority::{Authority, Credential, Denied, Holder, Tag, Traffic, Usage};
 pub use config::{Bounds, Config, RelayAddress, Share};
 pub use effect::{Counter, Effect};
-pub use input::{Client, Forward, Head, Input, Link, Now, RelayId};
+pub use input::{Client, Forward, Head, Input, Link, Note, Now, RelayId};
 pub use peer_policy::{Forbidden, Network, NoNetwork, PeerPolicy};
 pub use server::Server;

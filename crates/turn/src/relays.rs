@@ -17,6 +17,8 @@ pub(crate) enum Owner {
     Allocation(u32),
     /// Whoever shows this RESERVATION-TOKEN.
     Reservation(u64),
+    /// Another server with which we share our addresses, until it returns the port.
+    Lent(u16),
 }
 
 /// An open, or opening, relayed transport address.
@@ -163,6 +165,26 @@ impl Relays {
             .then(|| self.insert(at, port, owner))
     }
 
+    /// Notes a port of another server's share that was lent to us.
+    pub(crate) fn borrow_port(&mut self, local: SocketAddr, owner: Owner) -> Option<RelayId> {
+        let at = self.position(local.ip())?;
+        self.is_unused(at, local.port())
+            .then(|| self.insert(at, local.port(), owner))
+    }
+
+    /// Takes a port back that was lent to this server.
+    pub(crate) fn take_back(&mut self, local: SocketAddr, from: u16) {
+        let Some(index) = self.find_index(local) else {
+            return;
+        };
+        let place = &self.places[index as usize];
+        let is_lent = |relayed: &Relayed| relayed.owner == Owner::Lent(from);
+        if place.relayed.as_ref().is_some_and(is_lent) {
+            let generation = place.generation;
+            self.remove(RelayId { index, generation });
+        }
+    }
+
     pub(crate) fn get(&self, relay: RelayId) -> Option<&Relayed> {
         let place = self.places.get(relay.index as usize)?;
         (place.generation == relay.generation)
@@ -180,10 +202,13 @@ impl Relays {
 
     /// The relayed address that a packet to this address means.
     pub(crate) fn find(&self, address: SocketAddr) -> Option<&Relayed> {
-        let index = self
-            .by_address
-            .find(&Key(address), |index| self.is_at(index, address))?;
+        let index = self.find_index(address)?;
         self.places[index as usize].relayed.as_ref()
+    }
+
+    fn find_index(&self, address: SocketAddr) -> Option<u32> {
+        self.by_address
+            .find(&Key(address), |index| self.is_at(index, address))
     }
 
     pub(crate) fn remove(&mut self, relay: RelayId) {
@@ -230,20 +255,21 @@ impl Relays {
     }
 
     fn is_free(&self, at: usize, port: u16, parity: Parity) -> bool {
-        let is_unused = |port: u16| {
-            self.bit(port)
-                .is_some_and(|(word, bit)| self.addresses[at].ports[word] & bit == 0)
-        };
         let suits = match parity {
             Parity::Any => true,
             Parity::Even => port.is_multiple_of(2),
-            Parity::Pair => port.is_multiple_of(2) && is_unused(port | 1),
+            Parity::Pair => port.is_multiple_of(2) && self.is_unused(at, port | 1),
         };
-        suits && is_unused(port) && self.is_own_share(port) && {
+        suits && self.is_unused(at, port) && self.is_own_share(port) && {
             // Two local addresses behind one public one share its ports.
             let public = SocketAddr::new(self.addresses[at].address.public, port);
             self.find(public).is_none()
         }
+    }
+
+    fn is_unused(&self, at: usize, port: u16) -> bool {
+        self.bit(port)
+            .is_some_and(|(word, bit)| self.addresses[at].ports[word] & bit == 0)
     }
 
     /// Where a port of the range has its bit.

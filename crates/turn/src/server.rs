@@ -21,11 +21,12 @@ use crate::brake::Brake;
 use crate::config::Config;
 use crate::effect::{Counter, Effect};
 use crate::indication;
-use crate::input::{Client, Forward, Input, Link, Now};
+use crate::input::{Client, Forward, Input, Link, Note, Now, RelayId};
 use crate::nonce::Nonces;
 use crate::peer_policy::spellings;
 use crate::relays::Relays;
 use crate::request::{self, House, Proven, Refused, Seal};
+use crate::reservation::Reservation;
 use crate::table::{Keyed, Table};
 
 /// A request with everything in it that we know has some hundred bytes.
@@ -52,7 +53,9 @@ pub struct Server {
     pub(crate) openings: BTreeMap<u32, Opening>,
     pub(crate) timers: BTreeSet<(Duration, Due)>,
     /// Ports that were set aside, by RESERVATION-TOKEN.
-    pub(crate) reservations: BTreeMap<u64, crate::allocate::Reservation>,
+    pub(crate) reservations: BTreeMap<u64, Reservation>,
+    /// Tokens of other servers, and the places that wait for their ports.
+    pub(crate) claims: BTreeMap<u64, u32>,
     pub(crate) effects: VecDeque<Effect>,
 }
 
@@ -95,6 +98,7 @@ impl Server {
             openings: BTreeMap::new(),
             timers: BTreeSet::new(),
             reservations: BTreeMap::new(),
+            claims: BTreeMap::new(),
             effects: VecDeque::new(),
             random,
             config,
@@ -124,6 +128,10 @@ impl Server {
             }
             Input::Opened { relay, is_open } => {
                 self.on_opened(now, relay, is_open, authority);
+                None
+            }
+            Input::Told { from, note } => {
+                self.on_told(now, from, note, authority);
                 None
             }
             Input::Gone { client } => {
@@ -397,7 +405,12 @@ impl Server {
         allocation.report(now, authority);
         authority.release(now, allocation.holder);
         self.free.push(at);
-        self.openings.remove(&at);
+        let opening = self.openings.remove(&at);
+        if let Some(token) = opening.and_then(|opening| opening.wish.token)
+            && self.claims.get(&token) == Some(&at)
+        {
+            self.claims.remove(&token);
+        }
         self.by_client.remove(&allocation.client, at);
         self.timers
             .remove(&(allocation.expires, Due::Allocation(at)));
@@ -421,8 +434,12 @@ impl Server {
         }
     }
 
-    pub(crate) fn close(&mut self, relay: crate::input::RelayId) {
+    pub(crate) fn close(&mut self, relay: RelayId) {
+        let local = self.relays.get(relay).map(|relayed| relayed.local);
         self.relays.remove(relay);
         self.effects.push_back(Effect::Close { relay });
+        if let Some(local) = local.filter(|local| !self.relays.is_own_share(local.port())) {
+            self.tell(self.relays.server_of(local.port()), Note::Return { local });
+        }
     }
 }

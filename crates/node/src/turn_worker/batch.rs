@@ -40,7 +40,12 @@ impl Batch {
     }
 
     /// Sends everything, and takes the vector back.
-    pub(super) fn finish(&mut self, core: &mut Core<'_>, now: Duration, forwards: Vec<Forward<'_>>) {
+    pub(super) fn finish(
+        &mut self,
+        core: &mut Core<'_>,
+        now: Duration,
+        forwards: Vec<Forward<'_>>,
+    ) {
         self.order.clear();
         for (number, forward) in forwards.iter().enumerate() {
             if let Some(place) = route(core, forward) {
@@ -53,14 +58,7 @@ impl Batch {
         for flow in self.order.chunk_by(|one, next| one >> 96 == next >> 96) {
             let of = |place: &Place| &forwards[*place as u32 as usize];
             let port = match of(&flow[0]) {
-                Forward::ToPeer {
-                    relay,
-                    dont_fragment,
-                    ..
-                } => core.relays.port(*relay).map(|port| {
-                    port.keep_whole(*dont_fragment);
-                    port
-                }),
+                Forward::ToPeer { relay, .. } => core.relays.port(*relay),
                 Forward::ToClient {
                     client:
                         Client {
@@ -72,7 +70,13 @@ impl Batch {
                 Forward::ToClient { .. } | Forward::ToSibling { .. } => None,
             };
             let lost = match port {
-                Some(port) => self.sender.send(port, flow.iter().filter_map(|place| parcel(of(place)))),
+                Some(port) => {
+                    if let Forward::ToPeer { dont_fragment, .. } = of(&flow[0]) {
+                        port.keep_whole(*dont_fragment);
+                    }
+                    let parcels = flow.iter().filter_map(|place| parcel(of(place)));
+                    self.sender.send(port, parcels)
+                }
                 None => flow.len() as u64,
             };
             core.count(WorkerCounter::Unsent, lost);
@@ -110,7 +114,10 @@ fn route(core: &mut Core<'_>, forward: &Forward<'_>) -> Option<Place> {
             Link::Datagram(door) => Some(place(door.into(), client.address)),
             Link::Stream(number) => {
                 let padding = &[0; 3][..usize::from(padding).min(3)];
-                if !core.streams.push_packet(number, [head.as_bytes(), data, padding]) {
+                if !core
+                    .streams
+                    .push_packet(number, [head.as_bytes(), data, padding])
+                {
                     core.count(WorkerCounter::SlowReader, 1);
                 }
                 None

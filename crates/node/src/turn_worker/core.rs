@@ -22,6 +22,8 @@ use crate::telemetry::Counters;
 /// See the module.
 pub(super) struct Core<'w> {
     pub(super) server: Server,
+    /// Which worker this is.
+    pub(super) index: u16,
     pub(super) authority: &'w mut dyn WorkerAuthority,
     pub(super) doors: &'w mut [Port],
     pub(super) relays: Relays,
@@ -81,6 +83,11 @@ impl Core<'_> {
                 }
                 Link::Datagram(_) => {}
             },
+            Effect::Tell { server, note } => {
+                if let Some(inbox) = self.inboxes.get(usize::from(server)) {
+                    inbox.tell(self.index, note);
+                }
+            }
             Effect::Count(counter) => self.counters.add_turn(counter),
         }
     }

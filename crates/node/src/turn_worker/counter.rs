@@ -4,16 +4,16 @@ macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident => $text:literal,)*) => {
         /// What is counted: each way in which sockets lose something.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-        pub enum WorkerCounter {
+        pub(crate) enum WorkerCounter {
             $($(#[$doc])* $name,)*
         }
 
         impl WorkerCounter {
             /// Every counter, in the order of listings.
-            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+            pub(crate) const ALL: &'static [Self] = &[$(Self::$name,)*];
 
             /// Its name in listings.
-            pub const fn as_str(self) -> &'static str {
+            pub(crate) const fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$name => $text,)*
                 }

@@ -71,7 +71,11 @@ pub(super) struct WorkerDoors {
 impl Doors {
     /// Takes every address, or says who has it.
     pub(crate) fn bind(setup: Setup) -> Result<Self, TurnFault> {
-        let tls_config = setup.certificate.clone().map(tls::server_config).transpose()?;
+        let tls_config = setup
+            .certificate
+            .clone()
+            .map(tls::server_config)
+            .transpose()?;
         let tls = if tls_config.is_some() {
             setup.tls.as_slice()
         } else {
@@ -79,7 +83,11 @@ impl Doors {
         };
         let plain = claim_all(&setup.udp, &setup.tcp, "TCP")?;
         let sealed = claim_all(&[], tls, "TLS")?;
-        let bound = [plain.udp_addresses()?, plain.tcp_addresses()?, sealed.tcp_addresses()?];
+        let bound = [
+            plain.udp_addresses()?,
+            plain.tcp_addresses()?,
+            sealed.tcp_addresses()?,
+        ];
         let mut workers = vec![WorkerDoors::default()];
         workers[0].ports = plain.udp;
         for (sockets, is_tls) in [(plain.tcp, false), (sealed.tcp, true)] {
@@ -121,7 +129,9 @@ impl WorkerDoors {
         let [udp, tcp, tls] = bound;
         let mut doors = Self::default();
         for address in udp {
-            doors.ports.push(Port::share(*address).map_err(refused(*address, "UDP"))?);
+            doors
+                .ports
+                .push(Port::share(*address).map_err(refused(*address, "UDP"))?);
         }
         for (addresses, is_tls, transport) in [(tcp, false, "TCP"), (tls, true, "TLS")] {
             for address in addresses {
@@ -195,7 +205,10 @@ fn claim(
         let address = with(*wanted, chosen);
         let socket = tcp_socket(address, false).map_err(refused(address, stream))?;
         if wanted.port() == 0 {
-            chosen = socket.local_addr()?.as_socket().map_or(0, |local| local.port());
+            chosen = socket
+                .local_addr()?
+                .as_socket()
+                .map_or(0, |local| local.port());
         }
         claimed.tcp.push(socket);
     }
@@ -203,19 +216,25 @@ fn claim(
 }
 
 fn refused(address: SocketAddr, transport: &'static str) -> impl Fn(io::Error) -> TurnFault {
-    move |source| match source.kind() {
-        io::ErrorKind::AddrInUse => TurnFault::InUse { address, transport },
-        _ => TurnFault::Listen {
+    move |source| {
+        if source.kind() == io::ErrorKind::AddrInUse {
+            return TurnFault::InUse { address, transport };
+        }
+        TurnFault::Listen {
             address,
             transport,
             source,
-        },
+        }
     }
 }
 
 /// A bound socket: `is_shared` if others of ours are there, else it is the only one.
 fn tcp_socket(address: SocketAddr, is_shared: bool) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }

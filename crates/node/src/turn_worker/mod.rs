@@ -46,7 +46,7 @@ use self::sibling::Inbox;
 use self::token::Token;
 use self::worker::Post;
 
-pub use self::counter::WorkerCounter;
+pub(crate) use self::counter::WorkerCounter;
 pub(crate) use self::doors::Doors;
 pub use self::doors::TurnFault;
 
@@ -122,7 +122,10 @@ impl Doors {
         counters: Arc<Counters>,
     ) -> Result<Turn, TurnFault> {
         self.start_with(clock, counters, || {
-            Box::new(LedgerAuthority::new(Arc::clone(&ledger), Arc::clone(&report)))
+            Box::new(LedgerAuthority::new(
+                Arc::clone(&ledger),
+                Arc::clone(&report),
+            ))
         })
     }
 
@@ -181,7 +184,12 @@ impl Doors {
     fn configs(&self) -> Vec<turn::Config> {
         let setup = &self.setup;
         let own = [self.udp(), self.tcp(), self.tls()];
-        let listening: Vec<_> = setup.listening.iter().copied().chain(own.into_iter().flatten()).collect();
+        let listening: Vec<_> = setup
+            .listening
+            .iter()
+            .copied()
+            .chain(own.into_iter().flatten())
+            .collect();
         let nonce_key = random();
         let of = u16::try_from(self.workers.len()).unwrap_or(u16::MAX);
         let config = |index| turn::Config {
@@ -207,7 +215,11 @@ fn register(post: &mut Post) -> std::io::Result<()> {
     let registry = post.poll.registry();
     for (index, door) in post.doors.iter().enumerate() {
         let token = Token::Door(index as u16).into();
-        registry.register(&mut mio::unix::SourceFd(&door.fd()), token, Interest::READABLE)?;
+        registry.register(
+            &mut mio::unix::SourceFd(&door.fd()),
+            token,
+            Interest::READABLE,
+        )?;
     }
     for (index, listener) in post.listeners.iter_mut().enumerate() {
         let token = Token::Listener(index as u16).into();

@@ -198,9 +198,11 @@ impl<T: Copy> Slots<T> {
 /// The length of each of the datagrams that were joined; all of it if it is one.
 fn segment<S>(message: &RecvMsg<'_, '_, S>) -> usize {
     let said = message.cmsgs().ok().and_then(|mut said| {
-        said.find_map(|said| match said {
-            ControlMessageOwned::UdpGroSegments(length) => usize::try_from(length).ok(),
-            _ => None,
+        said.find_map(|said| {
+            let ControlMessageOwned::UdpGroSegments(length) = said else {
+                return None;
+            };
+            usize::try_from(length).ok()
         })
     });
     said.filter(|length| *length > 0).unwrap_or(message.bytes)

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use mio::Waker;
+use turn::Note;
 
 use super::limits::{SIBLING_BYTES, SIBLING_PACKETS};
 
@@ -63,6 +64,8 @@ pub(super) struct Mail {
     pub(super) bundle: Bundle,
     /// Holders whose permissions must be looked at again; each once, so there are no more than holders.
     pub(super) rechecks: BTreeSet<u64>,
+    /// What servers have to say, and who says it; no more than ports, because each is about one that was set aside.
+    pub(super) notes: Vec<(u16, Note)>,
     pub(super) must_stop: bool,
 }
 
@@ -83,6 +86,11 @@ impl Inbox {
 
     pub(super) fn recheck(&self, holder: u64) {
         self.lock().rechecks.insert(holder);
+        self.wake();
+    }
+
+    pub(super) fn tell(&self, from: u16, note: Note) {
+        self.lock().notes.push((from, note));
         self.wake();
     }
 

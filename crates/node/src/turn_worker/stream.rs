@@ -192,7 +192,10 @@ impl Stream {
         has_allocation: bool,
         bounds: &StreamBounds,
     ) -> Verdict {
-        if self.stalled_since.is_some_and(|since| now >= since + bounds.stalled) {
+        if self
+            .stalled_since
+            .is_some_and(|since| now >= since + bounds.stalled)
+        {
             return Verdict::Close;
         }
         if has_allocation {

@@ -97,6 +97,7 @@ pub(super) fn work(
         door_ready: vec![true; post.doors.len()],
         core: Core {
             server,
+            index: post.index as u16,
             authority,
             relays: Relays::default(),
             streams: Streams::new(post.bounds, post.tls.clone()),
@@ -157,7 +158,10 @@ impl Worker<'_> {
         let is_busy = self.core.relays.has_ready()
             || self.core.streams.has_ready()
             || self.door_ready.contains(&true)
-            || self.listeners.iter().any(|listener| listener.is_ready && listener.paused_until.is_none());
+            || self
+                .listeners
+                .iter()
+                .any(|listener| listener.is_ready && listener.paused_until.is_none());
         if is_busy {
             return Some(Duration::ZERO);
         }
@@ -193,10 +197,15 @@ impl Worker<'_> {
     fn take_mail(&mut self) {
         self.core.inboxes[self.inbox].take(&mut self.mail);
         self.must_stop |= self.mail.must_stop;
-        if self.mail.rechecks.is_empty() && self.mail.bundle.is_empty() {
+        let mail = &self.mail;
+        if mail.rechecks.is_empty() && mail.bundle.is_empty() && mail.notes.is_empty() {
             return;
         }
         let now = self.now();
+        for (from, note) in self.mail.notes.drain(..) {
+            // Nothing is forwarded because of it.
+            let _ = self.core.handle(now, Input::Told { from, note });
+        }
         for holder in std::mem::take(&mut self.mail.rechecks) {
             let holder = Holder(holder);
             // Nothing is forwarded because of it.
@@ -213,7 +222,12 @@ impl Worker<'_> {
 
     fn keep_time(&mut self) {
         let now = self.now();
-        if self.core.server.poll_timeout().is_some_and(|at| at <= now.mono) {
+        if self
+            .core
+            .server
+            .poll_timeout()
+            .is_some_and(|at| at <= now.mono)
+        {
             // Nothing is forwarded because of it.
             let _ = self.core.handle(now, Input::Timeout);
         }
@@ -370,7 +384,10 @@ impl Worker<'_> {
                 Err(_) => continue,
             };
             let registry = self.core.registry;
-            let added = self.core.streams.add(socket, address, listener.is_tls, registry, now);
+            let added = self
+                .core
+                .streams
+                .add(socket, address, listener.is_tls, registry, now);
             match added {
                 Ok(()) => {}
                 Err(Refused::Full) => self.core.count(WorkerCounter::StreamsFull, 1),

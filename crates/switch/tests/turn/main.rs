@@ -11,8 +11,8 @@ use std::time::Duration;
 use model::{AccountId, CallRecord, Now, RelayTraffic, RelayUsage, limits};
 use serde_json::Value;
 use sip::Name;
-use switch::{Counter, Effect, Input};
 use switch::turn_grant::TurnChange;
+use switch::{Counter, Effect, Input};
 
 use stage::*;
 

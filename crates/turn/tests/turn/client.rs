@@ -1,6 +1,6 @@
 //! A world of one server: its clients ask, and what comes back is looked at.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -13,8 +13,8 @@ use stun_types::message::{
     MessageType, MessageWrite, MessageWriteExt, MessageWriteVec, Method, TransactionId,
 };
 use turn::{
-    Bounds, Client, Config, Effect, Forward, Input, Link, Now, PeerPolicy, RelayAddress, RelayId,
-    Server, Share,
+    Bounds, Client, Config, Effect, Forward, Input, Link, Note, Now, PeerPolicy, RelayAddress,
+    RelayId, Server, Share,
 };
 use turn_types::attribute::{
     ChannelNumber, Lifetime, RequestedTransport, XorPeerAddress, XorRelayedAddress,
@@ -90,6 +90,8 @@ pub(crate) struct World {
     pub(crate) refuse_opens: u32,
     pub(crate) refuse_opens_of_v6: bool,
     pub(crate) hung: Vec<Client>,
+    /// What other servers are told.
+    pub(crate) told: VecDeque<(u16, Note)>,
     transactions: u128,
     /// The last one of each client, as real ones keep it.
     nonces: BTreeMap<Client, (u64, String)>,
@@ -119,6 +121,7 @@ impl World {
             refuse_opens: 0,
             refuse_opens_of_v6: false,
             hung: Vec::new(),
+            told: VecDeque::new(),
             transactions: 0,
             nonces: BTreeMap::new(),
         }
@@ -183,6 +186,7 @@ impl World {
                 }
                 Effect::Close { relay } => self.sockets.retain(|(open, _)| *open != relay),
                 Effect::Hang { client } => self.hung.push(client),
+                Effect::Tell { server, note } => self.told.push_back((server, note)),
                 Effect::Count(_) => {}
             }
         }

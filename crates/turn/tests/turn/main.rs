@@ -9,4 +9,5 @@ mod client;
 mod model;
 mod relay;
 mod requests;
+mod siblings;
 mod vectors;

@@ -497,6 +497,7 @@ impl World {
                     }
                     Input::FromSibling { .. }
                     | Input::Opened { .. }
+                    | Input::Told { .. }
                     | Input::Gone { .. }
                     | Input::Recheck { .. }
                     | Input::Report
@@ -533,6 +534,7 @@ impl World {
                     self.sockets.remove(&relay);
                     self.waiting.retain(|(waiting, _)| *waiting != relay);
                 }
+                Effect::Tell { .. } => panic!("there is one server"),
                 Effect::Hang { .. } | Effect::Count(_) => {}
             }
         }

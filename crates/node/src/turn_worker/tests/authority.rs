@@ -25,7 +25,9 @@ pub(super) struct Page {
 
 impl Book {
     pub(super) fn open(&self) -> MutexGuard<'_, Page> {
-        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.0
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
 

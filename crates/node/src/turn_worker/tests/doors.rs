@@ -2,8 +2,8 @@
 
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 
-use super::stage::{SERVER, Stage, setup};
 use super::client::Wire;
+use super::stage::{SERVER, Stage, setup};
 use crate::turn_worker::{Doors, Setup};
 
 fn fault(setup: Setup) -> String {
@@ -63,7 +63,10 @@ fn an_address_of_nobody_here_is_named() {
 
 #[test]
 fn any_port_is_the_same_one_for_udp_and_tcp_of_all_addresses() {
-    let wanted: Vec<SocketAddr> = vec!["127.0.0.1:0".parse().unwrap(), "127.0.0.2:0".parse().unwrap()];
+    let wanted: Vec<SocketAddr> = vec![
+        "127.0.0.1:0".parse().unwrap(),
+        "127.0.0.2:0".parse().unwrap(),
+    ];
     let doors = Doors::bind(Setup {
         udp: wanted.clone(),
         tcp: wanted,
@@ -104,12 +107,17 @@ fn ipv6_is_served() {
     let (udp, tcp) = (doors.udp()[0], doors.tcp()[0]);
     let _stage = Stage::open(doors);
     let socket = UdpSocket::bind("[::1]:0").unwrap();
-    socket.set_read_timeout(Some(super::stage::PATIENCE)).unwrap();
+    socket
+        .set_read_timeout(Some(super::stage::PATIENCE))
+        .unwrap();
     let mut binding = vec![0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42];
     binding.extend([9; 12]);
     socket.send_to(&binding, udp).unwrap();
     let (answer, from) = super::stage::receive(&socket);
-    assert_eq!((&answer[..2], &answer[8..20], from), (&[1, 1][..], &[9; 12][..], udp));
+    assert_eq!(
+        (&answer[..2], &answer[8..20], from),
+        (&[1, 1][..], &[9; 12][..], udp)
+    );
     let mut client = super::client::Client::new(Wire::Tcp, tcp);
     assert_eq!(client.binding(), client.local());
 }

@@ -59,7 +59,13 @@ fn send_in_segments(socket: &std::net::UdpSocket, to: SocketAddr, segment: u16, 
     let to = SockaddrIn::from(to);
     let parts = [std::io::IoSlice::new(bytes)];
     let says = [ControlMessage::UdpGsoSegments(&segment)];
-    let sent = sendmsg(socket.as_raw_fd(), &parts, &says, MsgFlags::empty(), Some(&to));
+    let sent = sendmsg(
+        socket.as_raw_fd(),
+        &parts,
+        &says,
+        MsgFlags::empty(),
+        Some(&to),
+    );
     assert_eq!(sent, Ok(bytes.len()));
 }
 
@@ -72,7 +78,9 @@ fn a_burst_arrives_whole_and_in_order_both_ways() {
     assert_eq!(client.bind(1, 0x4001, peer.local_addr().unwrap()), 0);
     let packet = |number: u8| vec![number; if number == 39 { 777 } else { 1_200 }];
 
-    let burst: Vec<u8> = (0..40).flat_map(|number| channel(0x4001, &packet(number))).collect();
+    let burst: Vec<u8> = (0..40)
+        .flat_map(|number| channel(0x4001, &packet(number)))
+        .collect();
     send_in_segments(client.udp(), stage.udp, 1_204, &burst);
     for number in 0..40 {
         assert_eq!(receive(&peer), (packet(number), relayed));
@@ -163,7 +171,14 @@ fn two_clients_of_two_workers_talk() {
 fn garbage_gets_silence() {
     let stage = Stage::new(1);
     let mut client = stage.client(Wire::Udp);
-    for garbage in [&b""[..], b"x", &[0; 20], &[0xff; 1_200], b"\x40\x01\xff\xff", b"GET / HTTP/1.1\r\n\r\n"] {
+    for garbage in [
+        &b""[..],
+        b"x",
+        &[0; 20],
+        &[0xff; 1_200],
+        b"\x40\x01\xff\xff",
+        b"GET / HTTP/1.1\r\n\r\n",
+    ] {
         client.send(garbage);
     }
     // The first thing that comes is the answer to this.
@@ -186,7 +201,9 @@ fn a_recheck_reaches_the_worker() {
     client.binding();
     client.send_channel(0x4001, b"after");
     client.binding();
-    other.send_to(b"nothing came", peer.local_addr().unwrap()).unwrap();
+    other
+        .send_to(b"nothing came", peer.local_addr().unwrap())
+        .unwrap();
     assert_eq!(receive(&peer).0, b"nothing came");
 }
 
@@ -196,9 +213,11 @@ fn a_worker_that_meets_a_bug_starts_again() {
     let mut client = stage.client(Wire::Udp);
     client.allocate(1);
     assert_eq!(stage.book.open().admitted[&Holder(1)], 1);
-    let request = client.sealed(BUG, turn_types::message::ALLOCATE, &[
-        &turn_types::attribute::RequestedTransport::new(17),
-    ]);
+    let request = client.sealed(
+        BUG,
+        turn_types::message::ALLOCATE,
+        &[&turn_types::attribute::RequestedTransport::new(17)],
+    );
     client.send(&stun_types::message::MessageWrite::finish(request));
     // What was read together with it is lost.
     stage.client(Wire::Udp).wait_for_binding();
