@@ -45,13 +45,15 @@ const EVERYWHERE = {
   'pairs of ports, for RTP and RTCP': ['-n', 40],
 };
 
-/** Words that say something about one of them. */
+/**
+ * Words that say something about one of them. Not -Z: this client asks for a second family by the number of a draft (0x8032),
+ * which is nobody's; transports.test.mjs asks by the RFC's.
+ */
 const OVER_UDP = {
   'DONT-FRAGMENT': ['-c', '-g', '-n', 20],
   'Send indications with DONT-FRAGMENT': ['-c', '-g', '-s', '-n', 20],
   'REQUESTED-ADDRESS-FAMILY for IPv4': ['-c', '-X', '-n', 20],
   'REQUESTED-ADDRESS-FAMILY for IPv6': ['-c', '-x', '-n', 20],
-  'ADDITIONAL-ADDRESS-FAMILY': ['-Z', '-n', 20],
   'CreatePermission and ChannelBind again and again': ['-c', '-G', '-n', 20],
   'ChannelData that is padded without need': ['-c', '-D', '-l', 101, '-n', 20],
   'packets as large as a video has them': ['-c', '-l', 1_200, '-z', 5, '-n', 100],

@@ -84,6 +84,19 @@ for (const family of [4, 6]) {
   }
 }
 
+test('one allocation of both families reaches peers of both', { timeout: LONGEST_MS }, async () => {
+  const { room, server } = props;
+  const opened = await TurnClient.open({ host: room.server.v4, port: server.port });
+  const both = [ATTRIBUTE.additionalAddressFamily, Buffer.from([2, 0, 0, 0])];
+  await opened.allocated(await server.credential(), { more: [both] });
+  for (const [place, ip] of [room.own.v4, room.own.v6].entries()) {
+    assert.equal(await opened.bind(CHANNEL + place, { ip, port: PEER_PORT }), 0);
+    opened.sendChannel(CHANNEL + place, payload(172));
+    await opened.until(`an echo from ${ip}`, ({ channel, data }) => channel === CHANNEL + place && data.equals(payload(172)));
+  }
+  opened.close();
+});
+
 test('a peer of the other family is refused: 443', { timeout: LONGEST_MS }, async () => {
   const { room } = props;
   const [four, six] = await Promise.all([client('udp', { family: 4 }), client('udp', { family: 6 })]);

@@ -14,7 +14,7 @@ struct Need {
     package: &'static str,
 }
 
-const NEEDS: [Need; 5] = [
+const NEEDS: [Need; 7] = [
     Need {
         program: "chromium",
         package: "chromium",
@@ -34,6 +34,14 @@ const NEEDS: [Need; 5] = [
     Need {
         program: "sipp",
         package: "sip-tester",
+    },
+    Need {
+        program: "turnutils_uclient",
+        package: "coturn",
+    },
+    Need {
+        program: "ip",
+        package: "iproute2",
     },
 ];
 

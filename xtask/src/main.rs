@@ -17,12 +17,13 @@ mod sipp;
 mod step;
 mod test;
 mod tidy;
+mod turn;
 mod workspace;
 
 use std::process::ExitCode;
 
 const USAGE: &str = "\
-cargo xtask test [install] [lint] [unit] [sim] [browser] [sipp]   all steps, or those that are named
+cargo xtask test [install] [lint] [unit] [sim] [browser] [sipp] [turn]   all steps, or those that are named
 cargo xtask tidy                                                  the rules of the house
 cargo xtask fuzz [--seconds N]                                    every fuzz target, N seconds in all (default 60)
 cargo xtask measure idle [--connections N] [--resumable]          memory of N idle registered clients (default 10000)";

@@ -17,6 +17,12 @@ pub(crate) fn has_server_of_its_own() -> bool {
 
 /// Runs every `*.test.mjs` of the folder, one file at a time.
 pub(crate) fn run(root: &Path, folder: &Path) -> Result<(), String> {
+    run_inside(&["env"], root, folder)
+}
+
+/// The same by a program that runs another one, given with its own words.
+pub(crate) fn run_inside(words: &[&str], root: &Path, folder: &Path) -> Result<(), String> {
+    let (program, words) = words.split_first().expect("a program has a name");
     let server = match std::env::var_os(SERVER_VARIABLE) {
         Some(path) => PathBuf::from(path),
         None => workspace::target_folder(root)?
@@ -32,8 +38,14 @@ pub(crate) fn run(root: &Path, folder: &Path) -> Result<(), String> {
     // Files by name: versions of node differ in what they make of a folder.
     let tests = test_files(folder)?;
     succeed(
-        Command::new("node")
-            .args(["--test", "--test-concurrency=1", "--test-reporter=spec"])
+        Command::new(program)
+            .args(words)
+            .args([
+                "node",
+                "--test",
+                "--test-concurrency=1",
+                "--test-reporter=spec",
+            ])
             .args(tests)
             .env(SERVER_VARIABLE, server)
             .current_dir(folder),

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::step::{cargo, run as step, succeed};
-use crate::{browser, install, scripts, sipp, tidy, workspace};
+use crate::{browser, install, scripts, sipp, tidy, turn, workspace};
 
 const SIM_SECONDS: &str = "60";
 
@@ -26,6 +26,7 @@ pub(crate) fn run(names: &[String]) -> Result<(), String> {
             Part::Sim => step("simulation", || simulate(&root))?,
             Part::Browser => step("browser tests", || browser::run(&root))?,
             Part::Sipp => step("tests with SIPp", || sipp::run(&root))?,
+            Part::Turn => step("tests of the relay", || turn::run(&root))?,
         }
     }
     println!("every step passed");
@@ -41,10 +42,11 @@ enum Part {
     Sim,
     Browser,
     Sipp,
+    Turn,
 }
 
 impl Part {
-    const ALL: [(&str, Part); 7] = [
+    const ALL: [(&str, Part); 8] = [
         ("install", Part::Install),
         ("lint", Part::Lint),
         ("build", Part::Build),
@@ -52,12 +54,13 @@ impl Part {
         ("sim", Part::Sim),
         ("browser", Part::Browser),
         ("sipp", Part::Sipp),
+        ("turn", Part::Turn),
     ];
 
     fn needs_the_build(self) -> bool {
         match self {
             Part::Unit | Part::Sim => true,
-            Part::Browser | Part::Sipp => !scripts::has_server_of_its_own(),
+            Part::Browser | Part::Sipp | Part::Turn => !scripts::has_server_of_its_own(),
             Part::Install | Part::Lint | Part::Build => false,
         }
     }

@@ -25,6 +25,7 @@ export const ATTRIBUTE = {
   requestedTransport: 0x0019,
   dontFragment: 0x001a,
   xorMappedAddress: 0x0020,
+  additionalAddressFamily: 0x8000,
   fingerprint: 0x8028,
 };
 const UDP = 17;

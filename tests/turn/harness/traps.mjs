@@ -5,6 +5,7 @@ import dgram from 'node:dgram';
 import { bounded } from '../../browser/harness/bounded.mjs';
 
 const CANARY = 'canary';
+const FIRST_RELAY_PORT = 49_152;
 
 export class Traps {
   #sockets = [];
@@ -15,7 +16,7 @@ export class Traps {
   /** One port on every IPv4 address of the room and on every IPv6 address; they listen to the multicast groups as well. */
   static async set(groups = []) {
     const traps = new Traps();
-    const v4 = await traps.#open({ type: 'udp4' }, { address: '0.0.0.0', port: 0 });
+    const v4 = await traps.#openBelowRelays();
     traps.port = v4.address().port;
     v4.setBroadcast(true);
     for (const group of groups) v4.addMembership(group, '127.0.0.1');
@@ -32,6 +33,16 @@ export class Traps {
 
   close() {
     for (const socket of this.#sockets) socket.close();
+  }
+
+  /** A port that no relayed address has: as a peer, it is the machine's own and nothing else. */
+  async #openBelowRelays() {
+    for (;;) {
+      const socket = await this.#open({ type: 'udp4' }, { address: '0.0.0.0', port: 0 });
+      if (socket.address().port < FIRST_RELAY_PORT) return socket;
+      this.#sockets.splice(this.#sockets.indexOf(socket), 1);
+      socket.close();
+    }
   }
 
   async #open(options, where) {
