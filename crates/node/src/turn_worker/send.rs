@@ -10,7 +10,7 @@ use std::os::fd::RawFd;
 use nix::cmsg_space;
 use nix::errno::Errno;
 use nix::sys::socket::{
-    ControlMessage, MsgFlags, MultiHeaders, SockaddrIn, SockaddrIn6, sendmmsg, sendmsg,
+    ControlMessage, MsgFlags, MultiHeaders, SockaddrIn, SockaddrIn6, sendmmsg, sendmsg, sendto,
 };
 
 use super::limits::{BATCH, SEGMENTED_BYTES, SEGMENTS};
@@ -304,8 +304,14 @@ fn send_one<S: Address>(fd: RawFd, to: SocketAddr, parts: &[IoSlice<'_>]) -> u64
     let Some(to) = S::of(to) else {
         return 1;
     };
+    let flags = MsgFlags::MSG_DONTWAIT;
     loop {
-        match sendmsg(fd, parts, &[], MsgFlags::MSG_DONTWAIT, Some(&to)) {
+        let sent = match parts {
+            // What is in one piece needs no header that the kernel would have to fetch.
+            [whole] => sendto(fd, whole, &to, flags),
+            _ => sendmsg(fd, parts, &[], flags, Some(&to)),
+        };
+        match sent {
             Ok(_) => return 0,
             Err(Errno::EINTR) => {}
             Err(_) => return 1,
