@@ -1,0 +1,63 @@
+// A flood of requests that prove nothing, from one room, while a relay works for another: not a packet of it is lost, nor late.
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+
+import { startPeer } from './harness/coturn.mjs';
+import { Network } from './harness/network.mjs';
+import { restCredential, startOffhook, TURN_PORT } from './harness/offhook.mjs';
+import { Program } from './harness/program.mjs';
+import { closeClients, TurnClient } from './harness/turn_client.mjs';
+
+const LONGEST_MS = 60_000;
+const PEER_PORT = 3480;
+const CHANNEL = 0x4000;
+const FLOOD = 200_000;
+const LEAST_A_SECOND = 50_000;
+/** What a jitter buffer evens out. */
+const LATE_MS = 60;
+const FLOODER = fileURLToPath(new URL('harness/flood.mjs', import.meta.url));
+const props = {};
+
+before(async () => {
+  props.network = await Network.build(2, { knowRelays: true });
+  [props.near, props.far] = props.network.rooms;
+  props.peer = await startPeer(props.near, props.near.own.v4, PEER_PORT);
+  Object.assign(props, await startOffhook([], { plain: true }));
+}, { timeout: LONGEST_MS });
+
+after(async () => {
+  closeClients();
+  await props.server?.discard();
+  await props.peer?.kill();
+  await props.network?.remove();
+}, { timeout: LONGEST_MS });
+
+test('50,000 unauthenticated allocations a second leave a running call unharmed', { timeout: LONGEST_MS }, async () => {
+  const { near, far, server, account } = props;
+  const client = await TurnClient.open({ host: near.server.v4, port: TURN_PORT });
+  await client.allocated(await restCredential(server, account));
+  assert.equal(await client.bind(CHANNEL, { ip: near.own.v4, port: PEER_PORT }), 0);
+  const flood = new Program(['node', FLOODER, far.server.v4, TURN_PORT, FLOOD].map(String), { room: far });
+  let isOver = false;
+  flood.ended.then(() => (isOver = true));
+  const roundTrips = [];
+  // One packet at a time, and each comes back: a lost one would end the test.
+  for (let number = 0; !isOver; number += 1) {
+    const words = `packet ${number}`;
+    const begun = performance.now();
+    client.sendChannel(CHANNEL, words);
+    await client.until(`${words} comes back`, ({ data }) => data?.toString() === words);
+    roundTrips.push(performance.now() - begun);
+  }
+  const [, took] = await flood.says(/^sent \d+ in (\d+) ms$/);
+  const rate = (FLOOD / Number(took)) * 1_000;
+  roundTrips.sort((one, other) => one - other);
+  const p99 = roundTrips[Math.floor(roundTrips.length * 0.99)];
+  const story = `${Math.round(rate)} requests a second, ${roundTrips.length} round trips, the 99th of 100 in ${p99.toFixed(1)} ms`;
+  console.log(story);
+  assert.ok(rate >= LEAST_A_SECOND, story);
+  assert.ok(p99 < LATE_MS, story);
+  // It was refused for want of proof, and most of it not even answered.
+  assert.equal(await client.refresh(600), 0);
+});
