@@ -4,13 +4,14 @@
 //! refuse it or do it twice. Counts by itself what was relayed for whom, so that a judge can compare.
 
 mod desk;
+mod done;
 mod plan;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 
 use model::{RelayTraffic, RelayUsage};
-use switch::turn_grant::{Ledger, Relayed, TurnChange, TurnSecret};
+use switch::turn_grant::{Ledger, TurnChange, TurnSecret};
 use turn::{
     Client, Config, Effect, Forward, Holder, Input, Link, Note, PeerPolicy, RelayAddress, RelayId,
     Share,
@@ -19,51 +20,13 @@ use turn::{
 use crate::datagram::Datagram;
 use crate::random::Random;
 use desk::{Desk, turn_now};
+pub use done::Done;
 pub use plan::TurnPlan;
 
 /// Where every server of the world listens for TURN, over UDP and TCP.
 pub const PORT: u16 = 3478;
 /// The ports of relayed addresses: few, so that they are used again.
 const RELAY_PORTS: std::ops::RangeInclusive<u16> = 50_000..=50_255;
-
-/// What relays do to the world.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Done {
-    /// A datagram to a client, from where TURN listens.
-    ToClient(Datagram),
-    /// A datagram to a peer, from a relayed address.
-    ToPeer {
-        /// Whose relayed address it is.
-        holder: u64,
-        /// The datagram.
-        datagram: Datagram,
-    },
-    /// A message on a stream.
-    Frame {
-        /// Which.
-        stream: u64,
-        /// The message.
-        payload: Vec<u8>,
-    },
-    /// A stream is closed.
-    Hang {
-        /// Which.
-        stream: u64,
-    },
-    /// A worker wants a socket; `opened` is the answer.
-    Opens {
-        /// Which worker.
-        worker: usize,
-        /// Its name for the socket.
-        relay: RelayId,
-        /// Where.
-        local: SocketAddr,
-    },
-    /// A holder may reach less; `recheck` tells the workers.
-    Recheck(u64),
-    /// A shard must be told.
-    Relayed(Relayed),
-}
 
 /// A socket of a worker.
 #[derive(Clone, Copy, Debug)]
