@@ -212,10 +212,13 @@ export class Server {
   }
 }
 
-/** TURN's own ports would be the same for every server on this machine. */
+/**
+ * TURN's own ports would be the same for every server on this machine. Its host is told as an address: with resolver rules
+ * a browser finds no name but the SDK's, and those it does not find for TURN end Chromium's network process.
+ */
 function anyPort(plain) {
   const any = '127.0.0.1:0';
-  return ['--turn-listen', any, ...(plain ? [] : ['--turn-tls-listen', any])];
+  return ['--turn-host', '127.0.0.1', '--turn-listen', any, ...(plain ? [] : ['--turn-tls-listen', any])];
 }
 
 /** The Authorization header of an account's web services. */
