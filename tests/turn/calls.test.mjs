@@ -236,11 +236,11 @@ scenario('what was relayed stands in the record of the call, for each side and d
   assert.deepEqual(record.relay.callee, { sent: { packets: 0, bytes: 0 }, received: { packets: 0, bytes: 0 } });
 });
 
-test('three URLs are handed out, and each of them answers', { timeout: LONGEST_MS }, async () => {
+test('without a certificate two URLs are handed out, and both answer', { timeout: LONGEST_MS }, async () => {
   const { ice_servers: servers } = await props.server.turnCredentials(props.account);
   const urls = servers.flatMap(({ urls: list }) => list);
   const expected = [`turn:127.0.0.1:${TURN_PORT}?transport=udp`, `turn:127.0.0.1:${TURN_PORT}?transport=tcp`];
-  assert.deepEqual(urls, expected, 'without a certificate there is no TLS');
+  assert.deepEqual(urls, expected);
   for (const transport of ['udp', 'tcp']) {
     const client = await TurnClient.open({ host: '127.0.0.1', port: TURN_PORT, transport });
     const answer = await client.request(METHOD.binding, [], { proven: false });

@@ -33,31 +33,36 @@ after(async () => {
   await props.network?.remove();
 }, { timeout: LONGEST_MS });
 
-test('50,000 unauthenticated allocations a second leave a running call unharmed', { timeout: LONGEST_MS }, async () => {
-  const { near, far, server, account } = props;
-  const client = await TurnClient.open({ host: near.server.v4, port: TURN_PORT });
-  await client.allocated(await restCredential(server, account));
-  assert.equal(await client.bind(CHANNEL, { ip: near.own.v4, port: PEER_PORT }), 0);
-  const flood = new Program(['node', FLOODER, far.server.v4, TURN_PORT, FLOOD].map(String), { room: far });
-  let isOver = false;
-  flood.ended.then(() => (isOver = true));
-  const roundTrips = [];
-  // One packet at a time, and each comes back: a lost one would end the test.
-  for (let number = 0; !isOver; number += 1) {
-    const words = `packet ${number}`;
-    const begun = performance.now();
-    client.sendChannel(CHANNEL, words);
-    await client.until(`${words} comes back`, ({ data }) => data?.toString() === words);
-    roundTrips.push(performance.now() - begun);
-  }
-  const [, took] = await flood.says(/^sent \d+ in (\d+) ms$/);
-  const rate = (FLOOD / Number(took)) * 1_000;
-  roundTrips.sort((one, other) => one - other);
-  const p99 = roundTrips[Math.floor(roundTrips.length * 0.99)];
-  const story = `${Math.round(rate)} requests a second, ${roundTrips.length} round trips, the 99th of 100 in ${p99.toFixed(1)} ms`;
-  console.log(story);
-  assert.ok(rate >= LEAST_A_SECOND, story);
-  assert.ok(p99 < LATE_MS, story);
-  // It was refused for want of proof, and most of it not even answered.
-  assert.equal(await client.refresh(600), 0);
-});
+for (const [title, padding] of [
+  ['50,000 unauthenticated allocations a second leave a running call unharmed', 0],
+  ['the same, padded so that each may be answered', 100],
+]) {
+  test(title, { timeout: LONGEST_MS }, async () => {
+    const { near, far, server, account } = props;
+    // The same address as the flood's: one socket, and one queue, for both.
+    const client = await TurnClient.open({ host: far.server.v4, port: TURN_PORT });
+    await client.allocated(await restCredential(server, account));
+    assert.equal(await client.bind(CHANNEL, { ip: near.own.v4, port: PEER_PORT }), 0);
+    const flood = new Program(['node', FLOODER, far.server.v4, TURN_PORT, FLOOD, padding].map(String), { room: far });
+    let isOver = false;
+    flood.ended.then(() => (isOver = true));
+    const roundTrips = [];
+    // One packet at a time, and each comes back: a lost one would end the test.
+    for (let number = 0; !isOver; number += 1) {
+      const words = `packet ${number}`;
+      const begun = performance.now();
+      client.sendChannel(CHANNEL, words);
+      await client.until(`${words} comes back`, ({ data }) => data?.toString() === words);
+      roundTrips.push(performance.now() - begun);
+    }
+    const [, took] = await flood.says(/^sent \d+ in (\d+) ms$/);
+    const rate = (FLOOD / Number(took)) * 1_000;
+    roundTrips.sort((one, other) => one - other);
+    const p99 = roundTrips[Math.floor(roundTrips.length * 0.99)];
+    const story = `${Math.round(rate)} requests a second, ${roundTrips.length} round trips, the 99th of 100 in ${p99.toFixed(1)} ms`;
+    console.log(story);
+    assert.ok(rate >= LEAST_A_SECOND, story);
+    assert.ok(p99 < LATE_MS, story);
+    assert.equal(await client.refresh(600), 0);
+  });
+}

@@ -75,7 +75,6 @@ impl Server {
             .map_err(|denied| match denied {
                 Denied::Quota => Refused::QUOTA,
                 Denied::Capacity => Refused::CAPACITY,
-                Denied::Forbidden => Refused::FORBIDDEN,
             })?;
         let lifetime = self.lifetime(request);
         // An allocation whose sockets never open goes by itself.

@@ -41,8 +41,6 @@ pub enum Denied {
     Quota,
     /// The server has: 508.
     Capacity,
-    /// It may not, any more: 403.
-    Forbidden,
 }
 
 /// Packets and their bytes, without any header of TURN.

@@ -1,4 +1,4 @@
-// Runs as a program of its own: sends Allocate requests that prove nothing, each from the next of many ports and with a
+// Runs as a program of its own: sends Allocate requests that prove nothing, as long as it is told, each from the next of many ports and with a
 // transaction of its own, as fast as it can. Prints how long that took.
 import { randomFillSync } from 'node:crypto';
 import dgram from 'node:dgram';
@@ -10,9 +10,11 @@ const SOCKETS = 64;
 const AT_ONCE = 1_000;
 const TRANSACTION = 8;
 
-const [host, port, count] = process.argv.slice(2);
+const [host, port, count, padding] = process.argv.slice(2);
 const sockets = await Promise.all(Array.from({ length: SOCKETS }, () => connected()));
-const request = encode({ method: METHOD.allocate, attributes: [REQUESTED_TRANSPORT_UDP] });
+// An attribute that need not be understood.
+const more = Number(padding) > 0 ? [[0xc000, Buffer.alloc(Number(padding))]] : [];
+const request = encode({ method: METHOD.allocate, attributes: [REQUESTED_TRANSPORT_UDP, ...more] });
 const begun = performance.now();
 for (let sent = 0; sent < Number(count); ) {
   const last = Math.min(sent + AT_ONCE, Number(count)) - 1;
