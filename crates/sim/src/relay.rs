@@ -280,6 +280,10 @@ impl Relays {
         for stream in lost.streams.into_keys() {
             self.out.push_back(Done::Hang { stream });
         }
+        for other in (0..self.workers.len()).filter(|other| *other != at) {
+            let (from, note) = (at as u16, Note::Restarted);
+            self.step(now, other, Input::Told { from, note });
+        }
     }
 
     /// The next thing that it does.

@@ -145,6 +145,8 @@ pub enum Note {
         /// The address.
         local: SocketAddr,
     },
+    /// The one who says this has lost everything that it knew: no effect of a server, its shell says it.
+    Restarted,
 }
 
 /// Where a packet goes on to: at most one for each packet that came in.

@@ -185,6 +185,19 @@ impl Relays {
         }
     }
 
+    /// Takes back every port that was lent to this server.
+    pub(crate) fn take_all_back(&mut self, from: u16) {
+        let is_lent = |relayed: &Relayed| relayed.owner == Owner::Lent(from);
+        for index in 0..self.places.len() {
+            let place = &self.places[index];
+            let generation = place.generation;
+            if place.relayed.as_ref().is_some_and(is_lent) {
+                let index = index as u32;
+                self.remove(RelayId { index, generation });
+            }
+        }
+    }
+
     pub(crate) fn get(&self, relay: RelayId) -> Option<&Relayed> {
         let place = self.places.get(relay.index as usize)?;
         (place.generation == relay.generation)

@@ -69,7 +69,7 @@ impl Server {
 
     /// Gives an allocation the port that a token stands for: here it is open already, elsewhere it must be asked for.
     pub(crate) fn take_reserved(&mut self, at: u32, token: u64) -> Result<(), Refused> {
-        let (server, own) = ((token & SERVER_BITS) as u16, self.config.share);
+        let (server, own) = (server_of(token), self.config.share);
         if server != own.index {
             if server >= own.of || self.claims.contains_key(&token) {
                 return Err(Refused::CAPACITY);
@@ -136,6 +136,23 @@ impl Server {
             }
             Note::Lend { token, local } => self.on_lent(now, from, token, local, authority),
             Note::Return { local } => self.relays.take_back(local, from),
+            Note::Restarted => self.on_restarted(now, from, authority),
+        }
+    }
+
+    /// What was lent to it comes back, and what was asked of it is not answered any more.
+    fn on_restarted(&mut self, now: Now, from: u16, authority: &mut dyn Authority) {
+        self.relays.take_all_back(from);
+        let asked = |(token, _): &(&u64, &u32)| server_of(**token) == from;
+        let vain: Vec<(u64, u32)> = self
+            .claims
+            .iter()
+            .filter(asked)
+            .map(|(token, at)| (*token, *at))
+            .collect();
+        for (token, at) in vain {
+            self.claims.remove(&token);
+            self.give_up(now, at, Refused::CAPACITY, authority);
         }
     }
 
@@ -195,4 +212,9 @@ impl Server {
     pub(crate) fn tell(&mut self, server: u16, note: Note) {
         self.effects.push_back(Effect::Tell { server, note });
     }
+}
+
+/// Which server a token is of.
+fn server_of(token: u64) -> u16 {
+    (token & SERVER_BITS) as u16
 }

@@ -247,6 +247,10 @@ fn keep_working(mut post: Post, config: turn::Config, mut authority: Box<dyn Wor
             mono: Duration::from_micros(now.mono.as_micros()),
             unix_s: now.unix.as_secs(),
         });
+        let others = post.inboxes.iter().enumerate();
+        for (_, inbox) in others.filter(|(index, _)| *index != post.index) {
+            inbox.tell(post.index as u16, turn::Note::Restarted);
+        }
         std::thread::sleep(REVIVE_AFTER);
     }
 }

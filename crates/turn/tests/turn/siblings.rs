@@ -212,3 +212,36 @@ fn tokens_that_nobody_gave_are_508_wherever_they_point() {
     assert!(family.has_socket(0, even));
     assert_eq!(family.0[0].refresh(client(4_000), 1, 600), 0);
 }
+
+#[test]
+fn a_server_that_starts_again_gives_back_what_it_borrowed_and_keeps_nobody_waiting() {
+    let mut family = Family::new();
+    let (even, token) = family.pair(0, 4_000);
+    let odd = relayed(&family.show(1, client(4_001), token));
+    let (_, unheard) = family.pair(1, 4_002);
+    let me = client(4_003);
+    let nonce = family.0[0].nonce(me);
+    let transport = RequestedTransport::new(17);
+    let request = family.0[0].request(ALLOCATE, &[&transport, &ReservationToken::new(unheard)]);
+    let sha1 = stun_types::message::IntegrityAlgorithm::Sha1;
+    let request = crate::client::seal(request, 1, &nonce, sha1);
+    assert!(family.0[0].send(me, &request).is_none());
+    family.0[0].told.clear();
+    // Whoever sends to a lent port is led on; after the restart there is nobody.
+    let lost = Input::Told {
+        from: 1,
+        note: turn::Note::Restarted,
+    };
+    let (answers, _) = family.0[0].give(lost);
+    let [(to, answer)] = answers.try_into().unwrap();
+    assert_eq!((to, Answer(answer).code()), (me, 508));
+    family.ends(0, client(4_000));
+    let again = (0..1_000).any(|number| {
+        let port = 5_000 + number;
+        let is_same = family.pair(0, port).0 == even;
+        family.ends(0, client(port));
+        family.0[0].pass(30);
+        is_same
+    });
+    assert!(again, "{odd} is free again");
+}
