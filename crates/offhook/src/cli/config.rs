@@ -482,6 +482,21 @@ mod tests {
     }
 
     #[test]
+    fn each_limit_of_turn_goes_where_it_belongs() {
+        let file = "turn_client_mbit = 8\nturn_account_mbit = 16\nturn_mbit = 24\nturn_account_gb_monthly = 2\n\
+                    turn_gb_monthly = 3\nturn_client_allocations = 4\nturn_account_allocations = 5\nturn_allocations = 6";
+        let effective = read(&ServeFlags::default(), &[], file).unwrap();
+        let bounds = effective.turn.node_config().bounds;
+        let quotas = [bounds.client, bounds.account, bounds.node];
+        let rates = [1_000_000, 2_000_000, 3_000_000].map(Some);
+        assert_eq!(quotas.map(|quota| quota.rate), rates, "bytes a second");
+        assert_eq!(quotas.map(|quota| quota.allocations), [4, 5, 6]);
+        assert_eq!(bounds.account_monthly, Some(2_000_000_000));
+        assert_eq!(bounds.node_monthly, Some(3_000_000_000));
+        assert!(bounds.unproven.allocations <= 4);
+    }
+
+    #[test]
     fn lists_are_read_the_same_way_from_every_source() {
         let domains = |effective: Effective| effective.domains.value;
         let wanted = ["a.example.com", "b.example.com"];

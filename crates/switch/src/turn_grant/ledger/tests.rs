@@ -325,6 +325,47 @@ fn a_month_is_never_exceeded_and_the_next_one_begins_anew() {
 }
 
 #[test]
+fn an_account_at_its_limit_takes_nothing_from_another_and_all_share_the_nodes() {
+    let rate = |rate| Quota {
+        rate: Some(rate),
+        ..TurnBounds::default().account
+    };
+    let bounds = TurnBounds {
+        client: rate(1_000_000),
+        account: rate(300_000),
+        node: rate(500_000),
+        account_monthly: Some(400_000),
+        node_monthly: Some(450_000),
+        ..TurnBounds::default()
+    };
+    let mut ledger = Ledger::new(secret(), bounds);
+    for (connection, account) in [(1, ACCOUNT), (2, ACCOUNT), (3, OTHER)] {
+        proven(&mut ledger, connection, account);
+        let name = username(connection, account, 120);
+        ledger.admit(at(0), connection, &name).unwrap();
+    }
+    let all = |ledger: &mut Ledger, secs, connection| -> u64 {
+        std::iter::repeat_with(|| ledger.lease(at(secs), connection, 10_000))
+            .take_while(|granted| *granted > 0)
+            .map(u64::from)
+            .sum()
+    };
+    let near = |taken: u64, whole: u64| taken <= whole && taken + 10_000 > whole;
+    assert!(near(all(&mut ledger, 0, 1), 300_000), "the account's rate");
+    assert_eq!(
+        all(&mut ledger, 0, 2),
+        0,
+        "which is that of all its clients"
+    );
+    // The node has 200,000 more for this second, and 150,000 for this month.
+    assert!(
+        near(all(&mut ledger, 0, 3), 150_000),
+        "another account goes on"
+    );
+    assert_eq!(all(&mut ledger, 1, 3), 0, "the node's month is lent out");
+}
+
+#[test]
 fn what_was_relayed_is_told_once_for_each_call() {
     let mut ledger = Ledger::new(secret(), TurnBounds::default());
     proven(&mut ledger, 1, ACCOUNT);
