@@ -35,6 +35,8 @@ const LONGEST_REQUEST: usize = 4_096;
 const SHORTEST_BINDING: usize = 32;
 /// What a refusal without a proven password weighs at least: header, ERROR-CODE, REALM, NONCE, PASSWORD-ALGORITHMS.
 const SHORTEST_CHALLENGE: usize = 84;
+/// For one answer that is longer than what asked for it, a source may have so many that are not.
+const FAIR_ANSWERS: u32 = 100;
 
 /// See the crate.
 #[derive(Debug)]
@@ -42,7 +44,10 @@ pub struct Server {
     pub(crate) config: Config,
     pub(crate) house: House,
     pub(crate) random: ChaCha12Rng,
+    /// For answers to strangers that are longer than what they sent.
     pub(crate) brake: Brake,
+    /// For those that are not: useless to forgers, and still no work without end.
+    pub(crate) fair_brake: Brake,
     pub(crate) relays: Relays,
     /// Places in `allocations`.
     pub(crate) by_client: Table,
@@ -90,6 +95,11 @@ impl Server {
                 nonces: Nonces::new(config.nonce_key, bounds.nonce_life),
             },
             brake: Brake::new(keyed, bounds.answers_per_second, bounds.answers_burst),
+            fair_brake: Brake::new(
+                keyed,
+                bounds.answers_per_second * FAIR_ANSWERS,
+                bounds.answers_burst * FAIR_ANSWERS,
+            ),
             relays: Relays::new(&config.relays, config.ports.clone(), config.share, keyed),
             by_client: Table::new(keyed),
             allocations: Vec::new(),
@@ -311,7 +321,8 @@ impl Server {
             }
         };
         // Nobody can have more bytes sent to somebody than they send themselves, but for this allowance.
-        if answer.len() <= request.as_bytes().len() || self.may_answer(now, client) {
+        let is_longer = answer.len() > request.as_bytes().len();
+        if self.may_answer(now, client, is_longer) {
             self.send(client, answer);
         } else {
             self.count(Counter::Slowed);
@@ -319,10 +330,15 @@ impl Server {
     }
 
     /// A stream's handshake has shown that its source is real; a datagram's may be anybody's.
-    fn may_answer(&mut self, now: Now, client: Client) -> bool {
+    fn may_answer(&mut self, now: Now, client: Client, is_longer: bool) -> bool {
+        let brake = if is_longer {
+            &mut self.brake
+        } else {
+            &mut self.fair_brake
+        };
         match client.link {
             Link::Stream(_) => true,
-            Link::Datagram(_) => self.brake.take(now.mono, client.address.ip()),
+            Link::Datagram(_) => brake.take(now.mono, client.address.ip()),
         }
     }
 

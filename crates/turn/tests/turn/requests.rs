@@ -442,3 +442,18 @@ fn a_request_longer_than_any_is_garbage() {
     assert!(world.send(me, &request).is_none());
     assert_eq!(world.hung, [me]);
 }
+
+#[test]
+fn answers_that_are_no_longer_than_what_was_asked_are_limited_as_well() {
+    let mut world = World::new(config());
+    let padding = stun_types::attribute::RawAttribute::new(0xc000.into(), &[0; 100]);
+    let request = world.request(ALLOCATE, &[&udp(), &padding]).finish();
+    let answered = |world: &mut World| {
+        (0..20_000)
+            .filter(|_| world.send(client(4_000), &request).is_some())
+            .count()
+    };
+    assert_eq!(answered(&mut world), 10_000);
+    world.pass(1);
+    assert_eq!(answered(&mut world), 2_000);
+}
