@@ -35,7 +35,7 @@ after(async () => {
 
 for (const [title, padding] of [
   ['50,000 unauthenticated allocations a second leave a running call unharmed', 0],
-  ['the same, padded so that each may be answered', 100],
+  ['the same, padded to more than the length of an answer', 100],
 ]) {
   test(title, { timeout: LONGEST_MS }, async () => {
     const { near, far, server, account } = props;
