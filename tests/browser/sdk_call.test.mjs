@@ -54,11 +54,16 @@ function hears(call, silence) {
       return reports.find(({ type, kind }) => type === 'inbound-rtp' && kind === 'audio');
     };
     const before = await read();
+    // Of a stream whose first packet has yet to come nothing is counted.
+    if (!before) return null;
     let now = before;
     while (now.totalSamplesDuration < before.totalSamplesDuration + 1.1) now = await read();
     return now.totalAudioEnergy - before.totalAudioEnergy;
   };
-  const isIt = async () => (await call.ask(measure)) < 1e-6 === silence;
+  const isIt = async () => {
+    const energy = await call.ask(measure);
+    return energy !== null && energy < 1e-6 === silence;
+  };
   return eventually(`it hears ${silence ? 'nothing' : 'something'}`, isIt);
 }
 
