@@ -236,5 +236,5 @@ fn what_the_system_does_not_send_is_counted() {
     client.send_channel(0x4001, &[1; 65_532]);
     client.send_channel(0x4001, &[2; 1_200]);
     assert_eq!(receive(&peer).0, [2; 1_200]);
-    assert_eq!(stage.counted(WorkerCounter::Unsent), 1);
+    stage.assert_counts(WorkerCounter::Unsent, 1);
 }

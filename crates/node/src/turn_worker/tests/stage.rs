@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use turn::{Network, RelayAddress};
 
@@ -50,6 +50,7 @@ pub(super) fn setup(workers: usize) -> Setup {
         machine: vec![SERVER],
         realm: "offhook".to_owned(),
         software: None,
+        allocations: 100_000,
     }
 }
 
@@ -89,6 +90,16 @@ impl Stage {
 
     pub(super) fn turn(&self) -> &Turn {
         self.turn.as_ref().unwrap()
+    }
+
+    /// Waits until it has counted so many, and fails if there are more: a client may see a connection closed a moment
+    /// before that is counted.
+    pub(super) fn assert_counts(&self, counter: WorkerCounter, count: u64) {
+        let end = Instant::now() + PATIENCE;
+        while self.counted(counter) < count && Instant::now() < end {
+            std::thread::yield_now();
+        }
+        assert_eq!(self.counted(counter), count, "{counter:?}");
     }
 
     pub(super) fn counted(&self, counter: WorkerCounter) -> u64 {

@@ -30,7 +30,7 @@ fn who_has_no_allocation_is_closed_and_who_has_one_is_not() {
     assert!(silent.is_closed());
     // It came before them, and is still there.
     assert_eq!(served.binding(), served.local());
-    assert_eq!(stage.counted(WorkerCounter::StreamIdle), 2);
+    stage.assert_counts(WorkerCounter::StreamIdle, 2);
 }
 
 #[test]
@@ -43,7 +43,7 @@ fn a_tls_handshake_that_does_not_end_is_closed() {
     half.send(&[0x16, 3, 1, 2, 0]);
     // After a word of farewell.
     while !half.is_closed() {}
-    assert_eq!(stage.counted(WorkerCounter::StreamIdle), 1);
+    stage.assert_counts(WorkerCounter::StreamIdle, 1);
 }
 
 #[test]
@@ -59,7 +59,7 @@ fn what_is_no_turn_is_closed_at_once() {
         // TLS says why before it goes.
         while !client.is_closed() {}
     }
-    assert_eq!(stage.counted(WorkerCounter::StreamGarbage), 3);
+    stage.assert_counts(WorkerCounter::StreamGarbage, 3);
 }
 
 #[test]
@@ -74,7 +74,7 @@ fn a_source_has_so_many_connections_and_no_more() {
     second.binding();
     let mut third = stage.client(Wire::Tcp);
     assert!(third.is_closed());
-    assert_eq!(stage.counted(WorkerCounter::StreamsFull), 1);
+    stage.assert_counts(WorkerCounter::StreamsFull, 1);
     // Closed by us with something unread or not, a place is free again.
     drop(first);
     while {
@@ -83,6 +83,26 @@ fn a_source_has_so_many_connections_and_no_more() {
         stage.counted(WorkerCounter::StreamsFull) > 1 && next.is_closed()
     } {}
     second.binding();
+}
+
+#[test]
+fn a_worker_has_so_many_connections_and_no_more() {
+    let stage = bounded(StreamBounds {
+        connections: 2,
+        ..StreamBounds::default()
+    });
+    let mut connections = vec![stage.client(Wire::Tcp), stage.client(Wire::Tls)];
+    for client in &mut connections {
+        client.binding();
+    }
+    assert!(stage.client(Wire::Tcp).is_closed());
+    stage.assert_counts(WorkerCounter::StreamsFull, 1);
+    // Who came over UDP is none of them.
+    let mut udp = stage.client(Wire::Udp);
+    assert_eq!(udp.binding(), udp.local());
+    for client in &mut connections {
+        assert_eq!(client.binding(), client.local());
+    }
 }
 
 #[test]
