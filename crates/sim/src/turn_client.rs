@@ -128,12 +128,6 @@ impl TurnClient {
         }
     }
 
-    /// Another credential for what is asked from now on.
-    pub fn takes_credential(&mut self, username: &str, password: &str) {
-        username.clone_into(&mut self.username);
-        password.clone_into(&mut self.password);
-    }
-
     /// Asks.
     pub fn ask(&mut self, now: u64, ask: Ask) {
         self.begin(now, ask, 0);

@@ -65,6 +65,11 @@ export class Server {
     return this.#json(['calls', 'list', '--account', `${account.cloud_id}/${account.username}`]);
   }
 
+  /** What `offhook status` tells of the running process. */
+  status() {
+    return this.#json(['status']);
+  }
+
   /** Starts the process and waits until it says where it serves. */
   async start() {
     const words = ['serve', '--data', this.#data, '--listen', this.#listen, ...this.#settings];

@@ -52,6 +52,12 @@ export class Network {
     this.#added.push(`address delete ${address}${prefix} dev lo`);
   }
 
+  /** Lets no longer IP packet than this pass between the server's room and this one. */
+  async narrow(room, bytes) {
+    await ip([`link set room${this.rooms.indexOf(room)} mtu ${bytes}`]);
+    await ip([`link set eth0 mtu ${bytes}`], room);
+  }
+
   async remove() {
     // The kernel would take the cables away by itself, but a moment later.
     await Promise.all(this.rooms.map((_, place) => unplug(`room${place}`)));

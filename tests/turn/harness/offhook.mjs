@@ -6,15 +6,17 @@ import { RELAY } from './network.mjs';
 export const TURN_PORT = 3478;
 export const TURN_TLS_PORT = 5349;
 
-/** Many clients of a test show one credential, and many come from one account. */
+/** Many clients of a test show one credential. */
 const ROOM_FOR_TESTS = ['--turn-client-allocations', '200', '--turn-client-mbit', '1000'];
 
 /**
  * Starts it, with one account. The network stands already: it learns the machine's addresses when it starts. A `plain` one
- * has no certificate, and its web services are on loopback; for TURN it listens on every address all the same.
+ * has no certificate, and its web services are on loopback; for TURN it listens on every address all the same. A
+ * `strict` one has the quotas of `settings`, or else those that it has by itself.
  */
-export async function startOffhook(settings = [], { plain = false } = {}) {
-  const words = ['--turn-relay', Object.values(RELAY).join(','), ...ROOM_FOR_TESTS, ...settings];
+export async function startOffhook(settings = [], { plain = false, strict = false } = {}) {
+  const quotas = strict ? [] : ROOM_FOR_TESTS;
+  const words = ['--turn-relay', Object.values(RELAY).join(','), ...quotas, ...settings];
   if (plain) words.push('--turn-listen', `[::]:${TURN_PORT}`);
   const server = await Server.prepare(words, { plain, listen: plain ? '127.0.0.1:0' : '[::]:443' });
   try {

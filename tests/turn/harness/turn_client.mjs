@@ -34,12 +34,11 @@ export class TurnClient {
   username = null;
   relayed = null;
 
-  /** `local` is the address to come from. */
-  static async open({ host, port, transport = 'udp', local, ca }) {
+  static async open({ host, port, transport = 'udp', ca }) {
     const client = new TurnClient();
     open.add(client);
-    if (transport === 'udp') await client.#openDatagram({ host, port, local });
-    else await client.#openStream({ host, port, local, ca, isTls: transport === 'tls' });
+    if (transport === 'udp') await client.#openDatagram({ host, port });
+    else await client.#openStream({ host, port, ca, isTls: transport === 'tls' });
     return client;
   }
 
@@ -131,18 +130,22 @@ export class TurnClient {
     return (await this.request(METHOD.refresh, [[ATTRIBUTE.lifetime, stun.number32(seconds)]])).code;
   }
 
-  /** A Send indication. */
-  send(peer, payload) {
+  /** A Send indication. `whole`: no router may fragment what it sends. */
+  send(peer, payload, { whole = false } = {}) {
     const transaction = randomBytes(12);
     const attributes = [
       [ATTRIBUTE.xorPeerAddress, stun.xorAddress(transaction, peer)],
+      ...(whole ? [[ATTRIBUTE.dontFragment, Buffer.alloc(0)]] : []),
       [ATTRIBUTE.data, Buffer.from(payload)],
     ];
     this.raw(stun.encode({ method: METHOD.send, kind: CLASS.indication, transaction, attributes }));
   }
 
-  sendChannel(channel, payload) {
-    this.raw(stun.channelData(channel, Buffer.from(payload), { isPadded: this.#isStream }));
+  /** ChannelData: of several payloads, in one piece as far as the transport lets it. */
+  sendChannel(channel, ...payloads) {
+    const written = payloads.map((payload) => stun.channelData(channel, Buffer.from(payload), { isPadded: this.#isStream }));
+    if (this.#isStream) this.raw(Buffer.concat(written));
+    else for (const bytes of written) this.raw(bytes);
   }
 
   /** Waits until the other end has closed the stream. */
@@ -167,9 +170,8 @@ export class TurnClient {
     this.realm = answer.get(ATTRIBUTE.realm)?.toString() ?? this.realm;
   }
 
-  async #openDatagram({ host, port, local }) {
+  async #openDatagram({ host, port }) {
     const socket = dgram.createSocket({ type: net.isIPv6(host) ? 'udp6' : 'udp4', recvBufferSize: 1 << 20 });
-    await new Promise((bound) => socket.bind({ address: local, port: 0 }, bound));
     // Connected, so that a port that nobody listens on shows itself.
     await new Promise((connected) => socket.connect(port, host, connected));
     socket.on('message', (bytes) => this.#take(bytes));
@@ -178,9 +180,9 @@ export class TurnClient {
     this.#close = () => socket.close();
   }
 
-  async #openStream({ host, port, local, ca, isTls }) {
+  async #openStream({ host, port, ca, isTls }) {
     this.#isStream = true;
-    const where = { host, port, localAddress: local };
+    const where = { host, port };
     // No name of the certificate is looked at: who trusts these bytes trusts this very server.
     const socket = isTls ? tls.connect({ ...where, ca, checkServerIdentity: () => undefined }) : net.connect(where);
     socket.setNoDelay(true);
