@@ -239,7 +239,10 @@ impl World {
                 let ip = peer(with).ip();
                 if much % 2 == 0 {
                     self.book.taken_back.insert((holder, ip));
-                    self.permitted.retain(|(of, to), _| (*of, *to) != (who, ip));
+                    // What is relayed may be reached all the same.
+                    if peer(with).ip() != OWN.parse::<IpAddr>().expect("an address") {
+                        self.permitted.retain(|(of, to), _| (*of, *to) != (who, ip));
+                    }
                 } else {
                     self.book.taken_back.remove(&(holder, ip));
                 }
