@@ -66,6 +66,7 @@ pub(crate) fn findings(
         view.proxy(),
         view.ports(),
         view.files(),
+        view.greedy_account(),
     ];
     let facts = facts.into_iter().flatten().map(Finding::Fact);
     let doubts = doubts.into_iter().flatten();
@@ -230,6 +231,25 @@ impl View<'_> {
         Some(format!(
             "TURN may need {wanted} open files, one for each allocation, and this process may have {files}: raise the limit \
              (ulimit -n, LimitNOFILE=) or allow fewer (--turn-allocations)"
+        ))
+    }
+
+    /// A bound of the server that one account may use up.
+    fn greedy_account(&self) -> Option<String> {
+        let bounds = &self.config.turn.bounds;
+        let uses_up = |account: Option<u64>, node: Option<u64>| {
+            node.is_some_and(|node| account.is_none_or(|account| account >= node))
+        };
+        let flags = if uses_up(bounds.account.rate, bounds.node.rate) {
+            ["--turn-mbit", "--turn-account-mbit"]
+        } else if uses_up(bounds.account_monthly, bounds.node_monthly) {
+            ["--turn-gb-monthly", "--turn-account-gb-monthly"]
+        } else {
+            return None;
+        };
+        let [of_server, of_account] = flags;
+        Some(format!(
+            "TURN: one account may use up what {of_server} gives to all: set {of_account} below it"
         ))
     }
 
@@ -449,6 +469,24 @@ mod tests {
             doubt.text().contains("16384 open files") && doubt.text().contains("may have 1024"),
             "{doubt}"
         );
+    }
+
+    #[test]
+    fn a_bound_that_one_account_may_use_up_is_doubted() {
+        // Of bounds that were chosen, the number of allocations is one.
+        let mut config = open();
+        config.turn.bounds.node.allocations = 1_000;
+        config.turn.bounds.node.rate = config.turn.bounds.account.rate;
+        let of_rate = "TURN: one account may use up what --turn-mbit gives to all: set --turn-account-mbit below it";
+        assert_eq!(doubts(&config), [of_rate]);
+        config.turn.bounds.account.rate = None;
+        assert_eq!(doubts(&config), [of_rate]);
+        config.turn.bounds.account.rate = Some(1);
+        assert_eq!(doubts(&config), [""; 0]);
+        config.turn.bounds.node_monthly = Some(1_000);
+        assert!(doubts(&config)[0].contains("set --turn-account-gb-monthly below it"));
+        config.turn.bounds.account_monthly = Some(999);
+        assert_eq!(doubts(&config), [""; 0]);
     }
 
     #[test]

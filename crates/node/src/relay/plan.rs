@@ -36,6 +36,8 @@ pub(crate) struct Plan {
     pub(crate) host: Option<String>,
     /// Nobody but this machine reaches anything of this node.
     pub(crate) is_local: bool,
+    /// How many allocations the node may have.
+    pub(crate) allocations: u32,
 }
 
 /// What was really bound.
@@ -106,6 +108,7 @@ impl Plan {
             machine: known,
             host: turn.host.as_deref().and_then(in_url),
             is_local,
+            allocations: turn.bounds.node.allocations,
         }))
     }
 
@@ -131,6 +134,8 @@ impl Plan {
             machine: self.machine.clone(),
             realm: REALM.to_owned(),
             software: None,
+            // The ledger counts for all workers; which of them the kernel sends clients to, nobody knows.
+            allocations: self.allocations as usize,
         }
     }
 

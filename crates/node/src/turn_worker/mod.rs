@@ -75,6 +75,8 @@ pub(crate) struct Setup {
     pub(crate) machine: Vec<IpAddr>,
     pub(crate) realm: String,
     pub(crate) software: Option<String>,
+    /// How many allocations there may be of one worker.
+    pub(crate) allocations: usize,
 }
 
 /// Running workers.
@@ -205,7 +207,10 @@ impl Doors {
             },
             nonce_key,
             seed: random(),
-            bounds: turn::Bounds::default(),
+            bounds: turn::Bounds {
+                allocations: setup.allocations,
+                ..turn::Bounds::default()
+            },
         };
         (0..of).map(config).collect()
     }

@@ -288,7 +288,43 @@ fn parse_allocations(text: &str) -> Result<u64, String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::config_turn_key::TURN_KEYS;
     use super::*;
+
+    #[test]
+    fn operating_md_has_every_key_and_what_holds_without_it() {
+        let page = include_str!("../../../../docs/operating.md");
+        for Key { name, .. } in TURN_KEYS {
+            let cells = [format!("`{name}`"), format!("`{name} = ")];
+            assert!(cells.iter().any(|cell| page.contains(cell)), "{name}");
+        }
+        let usual = TurnConfig::default();
+        let bounds = usual.bounds;
+        let rate = |quota: Quota| quota.rate.map_or(0, |bytes| bytes / MBIT);
+        let month = |bytes: Option<u64>| bytes.map_or(0, |bytes| bytes / GB);
+        let [client, account, node] = [bounds.client, bounds.account, bounds.node];
+        for row in [
+            format!("| `turn = false` | `{}` |", usual.is_on),
+            format!("` | {}-{} |", usual.ports.start(), usual.ports.end()),
+            format!(
+                "`turn_mbit` | {}, {}, {} |",
+                rate(client),
+                rate(account),
+                rate(node)
+            ),
+            format!(
+                "`turn_gb_monthly` | {}, {} |",
+                month(bounds.account_monthly),
+                month(bounds.node_monthly)
+            ),
+            format!(
+                "`turn_allocations` | {}, {}, {} |",
+                client.allocations, account.allocations, node.allocations
+            ),
+        ] {
+            assert!(page.contains(&row), "{row}");
+        }
+    }
 
     #[test]
     fn networks_are_read_strictly() {
