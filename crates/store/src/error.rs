@@ -122,7 +122,7 @@ pub enum StoreError {
         file: PathBuf,
     },
     /// Anything else.
-    #[error("cannot {operation} in {}", file.display())]
+    #[error("cannot {operation} in {}: {source}", file.display())]
     Failed {
         /// What was to be done.
         operation: &'static str,

@@ -115,10 +115,23 @@ impl Sqlite {
         &self,
         operation: &'static str,
     ) -> Result<Transaction<'static, sqlx::Sqlite>, StoreError> {
-        self.writer
-            .begin_with("BEGIN IMMEDIATE")
-            .await
-            .map_err(self.failed(operation))
+        const BEGIN: &str = "BEGIN IMMEDIATE";
+        let begun = match self.writer.begin_with(BEGIN).await {
+            // Where the disk was full, SQLite has rolled back by itself, which sqlx does not notice: it counts a transaction
+            // that is no more and begins no other on this connection, ever.
+            Err(sqlx::Error::InvalidSavePointStatement) => {
+                let spoiled = self
+                    .writer
+                    .acquire()
+                    .await
+                    .map_err(self.failed(operation))?;
+                // It need not end well: it is gone in any case.
+                let _ = spoiled.close().await;
+                self.writer.begin_with(BEGIN).await
+            }
+            begun => begun,
+        };
+        begun.map_err(self.failed(operation))
     }
 
     /// Says what an answer of SQLite means for `operation`.
@@ -186,6 +199,8 @@ mod tests {
     use super::*;
 
     const PEPPER: [u8; 32] = [7; 32];
+    const MUCH: &str = "INSERT INTO secrets (name, value) SELECT value, randomblob(32) FROM \
+        (WITH RECURSIVE n(value) AS (SELECT 1 UNION ALL SELECT value + 1 FROM n LIMIT 10000) SELECT * FROM n)";
 
     async fn impatient(dir: &Path) -> Result<Sqlite, StoreError> {
         Sqlite::open_patiently(dir, PEPPER, Duration::from_millis(1)).await
@@ -242,8 +257,7 @@ mod tests {
             .unwrap();
         let cap = sqlx::AssertSqlSafe(format!("PRAGMA max_page_count = {pages}"));
         sqlx::query(cap).execute(&sqlite.writer).await.unwrap();
-        let error = sqlx::query("INSERT INTO secrets (name, value) SELECT value, randomblob(32) FROM \
-             (WITH RECURSIVE n(value) AS (SELECT 1 UNION ALL SELECT value + 1 FROM n LIMIT 10000) SELECT * FROM n)")
+        let error = sqlx::query(MUCH)
             .execute(&sqlite.writer)
             .await
             .map_err(sqlite.failed("write a lot"))
@@ -254,6 +268,35 @@ mod tests {
             "{error}"
         );
         assert_eq!(sqlite.pepper().await.unwrap().expose(), PEPPER);
+    }
+
+    #[tokio::test]
+    async fn after_a_full_disk_it_goes_on_as_soon_as_there_is_room() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let sqlite = impatient(dir.path()).await.unwrap();
+        let pages: i64 = sqlx::query_scalar("PRAGMA page_count")
+            .fetch_one(&sqlite.writer)
+            .await
+            .unwrap();
+        let cap = sqlx::AssertSqlSafe(format!("PRAGMA max_page_count = {pages}"));
+        sqlx::query(cap).execute(&sqlite.writer).await.unwrap();
+        let mut transaction = sqlite.begin("write a lot").await.unwrap();
+        sqlx::query(MUCH)
+            .execute(&mut *transaction)
+            .await
+            .unwrap_err();
+        // As SQLite does by itself where a disk has no room for the log.
+        sqlx::query("ROLLBACK")
+            .execute(&mut *transaction)
+            .await
+            .unwrap();
+        drop(transaction);
+        let mut transaction = sqlite.begin("write again").await.unwrap();
+        sqlx::query("INSERT INTO secrets (name, value) VALUES ('again', zeroblob(32))")
+            .execute(&mut *transaction)
+            .await
+            .unwrap();
+        transaction.commit().await.unwrap();
     }
 
     #[tokio::test]
