@@ -12,6 +12,10 @@ const LONGEST_MS = 60_000;
 const PEER_PORT = 3480;
 const CHANNEL = 0x4000;
 const STALE_NONCE = 438;
+const QUOTA_REACHED = 486;
+/** Of one client, in these tests. */
+const ALLOCATIONS = 200;
+const HOARDED = 220;
 const SILENT = 600;
 const SILENCE_ENDS_MS = 50_000;
 const props = {};
@@ -85,4 +89,21 @@ test('hundreds of connections that say nothing are closed, and who talks beside 
   await Promise.all(silent.map((one) => one.untilClosed(SILENCE_ENDS_MS)));
   await echoes(client, 'after silence');
   assert.equal(client.isClosed, false);
+});
+
+test('ports that are set aside count like allocations: nobody hoards them', { timeout: LONGEST_MS }, async () => {
+  const client = await TurnClient.open({ host: props.room.server.v4, port: TURN_PORT });
+  await client.use(await restCredential(props.server, props.account));
+  const pair = [[ATTRIBUTE.evenPort, Buffer.from([0x80])]];
+  const codes = [];
+  for (let number = 0; number < HOARDED; number += 1) {
+    codes.push((await client.allocate({ more: pair })).code);
+    if (codes.at(-1) === 0) assert.equal(await client.refresh(0), 0);
+  }
+  // What is left of each pair is one port. For the last one there is no room for two.
+  const granted = codes.filter((code) => code === 0).length;
+  assert.equal(granted, ALLOCATIONS - 1);
+  assert.ok(codes.slice(granted).every((code) => code === QUOTA_REACHED), `${codes}`);
+  // Others have theirs.
+  assert.equal(await (await allocated()).refresh(600), 0);
 });

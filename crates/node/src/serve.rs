@@ -191,7 +191,10 @@ impl Core {
         let relay = match &offer {
             None => None,
             Some(offer) => {
-                let mut ledger = Ledger::new(offer.secret.clone(), config.turn.bounds);
+                let mut ledger = Ledger::new(
+                    offer.secret.clone(),
+                    RelayDoors::bounds(config, file_limit()),
+                );
                 MonthKeeper::load(store, now, &mut ledger).await?;
                 Some(Arc::new(Relay::new(ledger)))
             }
@@ -277,15 +280,11 @@ impl Core {
 
 impl Node {
     async fn start(config: &Config, store: Store) -> Result<(Self, Started), ServeError> {
-        let certificate = config
-            .tls
-            .as_ref()
-            .map(Certificate::load)
-            .transpose()?
-            .map(Arc::new);
+        let certificate = certificate(config)?;
         let tls = certificate.clone().map(TlsAcceptor::new).transpose()?;
         let (tcp, address) = listen(config.listen)?;
-        let turn = RelayDoors::bind(config, address, certificate.clone())?;
+        let files = file_limit();
+        let turn = RelayDoors::bind(config, address, certificate.clone(), files)?;
         let offer = turn.offer(config.behind_tls_proxy);
         let core = Core::load(config, &store, offer).await?;
         let control = ControlSocket::bind(&config.data).map_err(|source| ServeError::Control {
@@ -318,7 +317,7 @@ impl Node {
         };
         let started = Started {
             address,
-            turn: turn.findings(config, file_limit()),
+            turn: turn.findings(config, files),
         };
 
         let (finish, finished) = watch::channel(false);
@@ -460,6 +459,11 @@ fn lock(data: &Path) -> Result<File, ServeError> {
         Err(TryLockError::WouldBlock) => Err(ServeError::InUse(data.to_owned())),
         Err(TryLockError::Error(source)) => Err(fault(source)),
     }
+}
+
+fn certificate(config: &Config) -> Result<Option<Arc<Certificate>>, ServeError> {
+    let files = config.tls.as_ref();
+    Ok(files.map(Certificate::load).transpose()?.map(Arc::new))
 }
 
 /// How many files the process may have open.

@@ -14,7 +14,7 @@ use turn_types::attribute::{
 };
 
 use crate::allocation::{Allocation, Missing, Relay};
-use crate::authority::{Authority, Denied, Holder};
+use crate::authority::{Authority, Holder};
 use crate::effect::{Counter, Effect};
 use crate::input::{Client, Now, RelayId};
 use crate::relays::{Owner, Parity};
@@ -29,6 +29,7 @@ const ATTEMPTS: u8 = 32;
 #[derive(Debug)]
 pub(crate) struct Opening {
     request: Vec<u8>,
+    pub(crate) username: Box<str>,
     seal: Seal,
     lifetime: Duration,
     /// Sockets that the shell has not answered for yet.
@@ -61,21 +62,13 @@ impl Server {
             return self.on_allocate_again(now, at, request, holder, &proven.seal);
         }
         let wish = self.read_wish(request)?;
-        if wish.parity == Parity::Pair && !self.may_set_aside(holder) {
-            return Err(Refused::QUOTA);
-        }
         if !proven.credential.is_fresh {
             return Err(Refused::UNAUTHENTICATED);
         }
         if self.by_client.len() >= self.config.bounds.allocations {
             return Err(Refused::CAPACITY);
         }
-        authority
-            .admit(now, holder, &proven.username)
-            .map_err(|denied| match denied {
-                Denied::Quota => Refused::QUOTA,
-                Denied::Capacity => Refused::CAPACITY,
-            })?;
+        authority.admit(now, holder, &proven.username)?;
         let lifetime = self.lifetime(request);
         // An allocation whose sockets never open goes by itself.
         let expires = now.mono + lifetime;
@@ -85,6 +78,7 @@ impl Server {
             at,
             Opening {
                 request: request.as_bytes().to_vec(),
+                username: proven.username,
                 seal: proven.seal,
                 lifetime,
                 waiting: Vec::new(),
@@ -92,7 +86,7 @@ impl Server {
                 wish,
             },
         );
-        if let Err(refused) = self.open(at, wish) {
+        if let Err(refused) = self.open(now, at, wish, authority) {
             self.end(now, at, authority);
             return Err(refused);
         }
@@ -112,7 +106,7 @@ impl Server {
             }
         };
         self.by_client.insert(&client, at);
-        self.change_holding(holder, |holding| holding.places.push(at));
+        self.by_holder.entry(holder).or_default().push(at);
         self.timers.insert((expires, Due::Allocation(at)));
         at
     }
@@ -203,18 +197,22 @@ impl Server {
     }
 
     /// Takes the ports that an opening wants and has the shell open them.
-    fn open(&mut self, at: u32, wish: Wish) -> Result<(), Refused> {
+    fn open(
+        &mut self,
+        now: Now,
+        at: u32,
+        wish: Wish,
+        authority: &mut dyn Authority,
+    ) -> Result<(), Refused> {
         if let Some(token) = wish.token {
-            return self.take_reserved(at, token);
+            return self.take_reserved(now, at, token, authority);
         }
         if !wish.both {
-            return self.open_family(at, wish, wish.is_v6);
+            return self.open_family(now, at, wish, wish.is_v6, authority);
         }
         // RFC 8656 §7.2: one of them is enough.
-        let (one, other) = (
-            self.open_family(at, wish, false),
-            self.open_family(at, wish, true),
-        );
+        let one = self.open_family(now, at, wish, false, authority);
+        let other = self.open_family(now, at, wish, true, authority);
         for (outcome, is_v6) in [(one, false), (other, true)] {
             if let Err(Refused(code)) = outcome {
                 self.miss(at, Missing { is_v6, code });
@@ -230,7 +228,14 @@ impl Server {
         }
     }
 
-    fn open_family(&mut self, at: u32, wish: Wish, is_v6: bool) -> Result<(), Refused> {
+    fn open_family(
+        &mut self,
+        now: Now,
+        at: u32,
+        wish: Wish,
+        is_v6: bool,
+        authority: &mut dyn Authority,
+    ) -> Result<(), Refused> {
         if !self.relays.has_family(is_v6) {
             return Err(Refused::FAMILY_NOT_SUPPORTED);
         }
@@ -243,7 +248,7 @@ impl Server {
         self.give(at, relay);
         self.await_socket(at, relay);
         if wish.parity == Parity::Pair {
-            self.set_aside(at, relay)?;
+            self.set_aside(now, at, relay, authority)?;
         }
         Ok(())
     }
@@ -291,7 +296,7 @@ impl Server {
         };
         if is_open {
             opening.waiting.remove(waiting);
-        } else if let Err(refused) = self.on_not_opened(at, relay) {
+        } else if let Err(refused) = self.on_not_opened(now, at, relay, authority) {
             self.give_up(now, at, refused, authority);
             return;
         }
@@ -303,7 +308,13 @@ impl Server {
     }
 
     /// Somebody else has the port: another one of the family is tried, and a pair anew, so that it stays one.
-    fn on_not_opened(&mut self, at: u32, relay: RelayId) -> Result<(), Refused> {
+    fn on_not_opened(
+        &mut self,
+        now: Now,
+        at: u32,
+        relay: RelayId,
+        authority: &mut dyn Authority,
+    ) -> Result<(), Refused> {
         let Some(is_v6) = self
             .relays
             .get(relay)
@@ -317,7 +328,7 @@ impl Server {
         let failed = allocation.relays[usize::from(is_v6)].take();
         let has_other = allocation.relays[usize::from(!is_v6)].is_some();
         if let Some(token) = allocation.reservation.take() {
-            self.forget_reservation(token);
+            self.forget_reservation(now, token, authority);
         }
         if let Some(failed) = failed {
             self.close(failed.id);
@@ -331,7 +342,7 @@ impl Server {
         let wish = opening.wish;
         // Whoever shows a token wants that port and no other.
         let outcome = if opening.attempts < ATTEMPTS && wish.token.is_none() {
-            self.open_family(at, wish, is_v6)
+            self.open_family(now, at, wish, is_v6, authority)
         } else {
             opening.attempts = 0;
             Err(Refused::CAPACITY)

@@ -291,6 +291,8 @@ impl Allocation {
             if now.mono < self.asks_from {
                 return false;
             }
+            // So that no more than this is ever untold, however long the allocation lives.
+            self.report(now, authority);
             let lent = authority.lease(now, self.holder, lease.max(bytes));
             self.lent = self.lent.saturating_add(lent);
             if self.lent < bytes {

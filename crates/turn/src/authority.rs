@@ -66,10 +66,10 @@ pub trait Authority {
     /// Who shows this username, and the password to check; `None` if nobody can.
     fn credential(&mut self, now: Now, username: &str) -> Option<Credential>;
 
-    /// One more allocation of this holder; the username is the one that was proven.
+    /// One more allocation of this holder, or a port that is set aside for it (EVEN-PORT); the username is the one that was proven.
     fn admit(&mut self, now: Now, holder: Holder, username: &str) -> Result<(), Denied>;
 
-    /// An admitted allocation has ended.
+    /// What was admitted has ended.
     fn release(&mut self, now: Now, holder: Holder);
 
     /// Whether an allocation may live on: asked at each Refresh.

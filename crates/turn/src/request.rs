@@ -16,7 +16,7 @@ use turn_types::attribute::{
     RequestedAddressFamily, RequestedTransport, ReservationToken, XorPeerAddress,
 };
 
-use crate::authority::{Authority, Credential};
+use crate::authority::{Authority, Credential, Denied};
 use crate::input::{Client, Now};
 use crate::nonce::Nonces;
 
@@ -61,6 +61,15 @@ impl Refused {
     pub(crate) const FAMILY_MISMATCH: Self = Self(443);
     pub(crate) const QUOTA: Self = Self(486);
     pub(crate) const CAPACITY: Self = Self(508);
+}
+
+impl From<Denied> for Refused {
+    fn from(denied: Denied) -> Self {
+        match denied {
+            Denied::Quota => Self::QUOTA,
+            Denied::Capacity => Self::CAPACITY,
+        }
+    }
 }
 
 /// What a request has proven.

@@ -18,8 +18,6 @@ use crate::server::{Due, Server};
 
 /// RFC 8656 §7.2: at least 30 s.
 const LIFE: Duration = Duration::from_secs(30);
-/// Ports that are set aside for one holder at a time: they outlive the allocation, and no quota counts them.
-const FOR_ONE_HOLDER: usize = 4;
 /// The bits of a token that name its server; the others are random.
 const SERVER_BITS: u64 = 0xffff;
 
@@ -40,35 +38,50 @@ enum Stage {
 }
 
 impl Server {
-    pub(crate) fn may_set_aside(&self, holder: Holder) -> bool {
-        let holding = self.by_holder.get(&holder);
-        holding.is_none_or(|holding| holding.reserved < FOR_ONE_HOLDER)
-    }
-
-    /// Takes the port after a relayed one for whoever shows the token.
-    pub(crate) fn set_aside(&mut self, at: u32, even: RelayId) -> Result<(), Refused> {
+    /// Takes the port after a relayed one for whoever shows the token. It is a socket like another, and outlives the
+    /// allocation: so it is admitted like one.
+    pub(crate) fn set_aside(
+        &mut self,
+        now: Now,
+        at: u32,
+        even: RelayId,
+        authority: &mut dyn Authority,
+    ) -> Result<(), Refused> {
         let token = self.random.next_u64() & !SERVER_BITS | u64::from(self.config.share.index);
         let relay = self
             .relays
             .take_next(even, Owner::Reservation(token))
             .ok_or(Refused::CAPACITY)?;
-        let Some(allocation) = &mut self.allocations[at as usize] else {
+        let (Some(allocation), Some(opening)) =
+            (&mut self.allocations[at as usize], self.openings.get(&at))
+        else {
+            self.relays.remove(relay);
             return Err(Refused::CAPACITY);
         };
+        let holder = allocation.holder;
+        if let Err(denied) = authority.admit(now, holder, &opening.username) {
+            self.relays.remove(relay);
+            return Err(denied.into());
+        }
         allocation.reservation = Some(token);
         let reservation = Reservation {
             relay,
-            holder: allocation.holder,
+            holder,
             stage: Stage::Opening(at),
         };
         self.reservations.insert(token, reservation);
-        self.change_holding(reservation.holder, |holding| holding.reserved += 1);
         self.await_socket(at, relay);
         Ok(())
     }
 
     /// Gives an allocation the port that a token stands for: here it is open already, elsewhere it must be asked for.
-    pub(crate) fn take_reserved(&mut self, at: u32, token: u64) -> Result<(), Refused> {
+    pub(crate) fn take_reserved(
+        &mut self,
+        now: Now,
+        at: u32,
+        token: u64,
+        authority: &mut dyn Authority,
+    ) -> Result<(), Refused> {
         let (server, own) = (server_of(token), self.config.share);
         if server != own.index {
             if server >= own.of || self.claims.contains_key(&token) {
@@ -78,7 +91,9 @@ impl Server {
             self.tell(server, Note::Claim { token });
             return Ok(());
         }
-        let relay = self.redeem(token).ok_or(Refused::CAPACITY)?;
+        let relay = self
+            .redeem(now, token, authority)
+            .ok_or(Refused::CAPACITY)?;
         self.relays.set_owner(relay, Owner::Allocation(at));
         self.give(at, relay);
         Ok(())
@@ -109,14 +124,19 @@ impl Server {
     }
 
     /// The other half of a pair that was never told to anybody.
-    pub(crate) fn forget_unopened(&mut self, token: u64) {
+    pub(crate) fn forget_unopened(&mut self, now: Now, token: u64, authority: &mut dyn Authority) {
         if self.opening_of(token).is_some() {
-            self.forget_reservation(token);
+            self.forget_reservation(now, token, authority);
         }
     }
 
-    pub(crate) fn forget_reservation(&mut self, token: u64) {
-        if let Some(reservation) = self.remove_reservation(token) {
+    pub(crate) fn forget_reservation(
+        &mut self,
+        now: Now,
+        token: u64,
+        authority: &mut dyn Authority,
+    ) {
+        if let Some(reservation) = self.remove_reservation(now, token, authority) {
             self.close(reservation.relay);
         }
     }
@@ -131,7 +151,7 @@ impl Server {
     ) {
         match note {
             Note::Claim { token } => {
-                let local = self.lend(from, token);
+                let local = self.lend(now, from, token, authority);
                 self.tell(from, Note::Lend { token, local });
             }
             Note::Lend { token, local } => self.on_lent(now, from, token, local, authority),
@@ -157,8 +177,14 @@ impl Server {
     }
 
     /// The borrower opens a socket of its own, so ours is closed first.
-    fn lend(&mut self, to: u16, token: u64) -> Option<SocketAddr> {
-        let relay = self.redeem(token)?;
+    fn lend(
+        &mut self,
+        now: Now,
+        to: u16,
+        token: u64,
+        authority: &mut dyn Authority,
+    ) -> Option<SocketAddr> {
+        let relay = self.redeem(now, token, authority)?;
         self.relays.set_owner(relay, Owner::Lent(to));
         self.effects.push_back(Effect::Close { relay });
         Some(self.relays.get(relay)?.local)
@@ -190,22 +216,25 @@ impl Server {
     }
 
     /// The relay behind a token that was told, which is good once.
-    fn redeem(&mut self, token: u64) -> Option<RelayId> {
+    fn redeem(&mut self, now: Now, token: u64, authority: &mut dyn Authority) -> Option<RelayId> {
         if self.opening_of(token).is_some() {
             return None;
         }
-        self.remove_reservation(token)
+        self.remove_reservation(now, token, authority)
             .map(|reservation| reservation.relay)
     }
 
-    fn remove_reservation(&mut self, token: u64) -> Option<Reservation> {
+    fn remove_reservation(
+        &mut self,
+        now: Now,
+        token: u64,
+        authority: &mut dyn Authority,
+    ) -> Option<Reservation> {
         let reservation = self.reservations.remove(&token)?;
         if let Stage::Told(until) = reservation.stage {
             self.timers.remove(&(until, Due::Reservation(token)));
         }
-        self.change_holding(reservation.holder, |holding| {
-            holding.reserved = holding.reserved.saturating_sub(1);
-        });
+        authority.release(now, reservation.holder);
         Some(reservation)
     }
 

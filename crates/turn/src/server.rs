@@ -53,7 +53,7 @@ pub struct Server {
     pub(crate) by_client: Table,
     pub(crate) allocations: Vec<Option<Allocation>>,
     pub(crate) free: Vec<u32>,
-    pub(crate) by_holder: BTreeMap<Holder, Holding>,
+    pub(crate) by_holder: BTreeMap<Holder, Vec<u32>>,
     /// Requests that wait for their sockets.
     pub(crate) openings: BTreeMap<u32, Opening>,
     pub(crate) timers: BTreeSet<(Duration, Due)>,
@@ -62,15 +62,6 @@ pub struct Server {
     /// Tokens of other servers, and the places that wait for their ports.
     pub(crate) claims: BTreeMap<u64, u32>,
     pub(crate) effects: VecDeque<Effect>,
-}
-
-/// What a holder has.
-#[derive(Debug, Default)]
-pub(crate) struct Holding {
-    /// Places of its allocations.
-    pub(crate) places: Vec<u32>,
-    /// Ports that were set aside for it.
-    pub(crate) reserved: usize,
 }
 
 /// What has its time.
@@ -170,10 +161,7 @@ impl Server {
     /// Permissions that are not granted any more go; so do the allocations of a holder that may not stay.
     fn on_recheck(&mut self, now: Now, holder: Holder, authority: &mut dyn Authority) {
         let may_stay = authority.may_stay(now, holder);
-        let places = self
-            .by_holder
-            .get(&holder)
-            .map(|holding| holding.places.clone());
+        let places = self.by_holder.get(&holder).cloned();
         for at in places.unwrap_or_default() {
             match &mut self.allocations[at as usize] {
                 Some(allocation) if may_stay => allocation.recheck(now, authority),
@@ -198,6 +186,11 @@ impl Server {
         self.by_client.len()
     }
 
+    /// How many ports are set aside: each was admitted as an allocation is.
+    pub fn reservations(&self) -> usize {
+        self.reservations.len()
+    }
+
     /// Whether a client has an allocation: the shell ends streams that have none for long.
     pub fn holds(&self, client: Client) -> bool {
         self.place_of(client).is_some()
@@ -216,7 +209,7 @@ impl Server {
         let holdings: usize = self
             .by_holder
             .values()
-            .map(|holding| 2 * size_of::<(Holder, Holding)>() + 4 * holding.places.capacity())
+            .map(|places| 2 * size_of::<(Holder, Vec<u32>)>() + 4 * places.capacity())
             .sum();
         let timers = 2 * self.timers.len() * size_of::<(Duration, Due)>();
         let lists = self.free.capacity() * size_of::<u32>();
@@ -408,7 +401,7 @@ impl Server {
             self.timers.pop_first();
             match due {
                 Due::Allocation(place) => self.end(now, place, authority),
-                Due::Reservation(token) => self.forget_reservation(token),
+                Due::Reservation(token) => self.forget_reservation(now, token, authority),
             }
         }
     }
@@ -430,23 +423,17 @@ impl Server {
         self.by_client.remove(&allocation.client, at);
         self.timers
             .remove(&(allocation.expires, Due::Allocation(at)));
-        self.change_holding(allocation.holder, |holding| {
-            holding.places.retain(|place| *place != at);
-        });
+        if let Some(places) = self.by_holder.get_mut(&allocation.holder) {
+            places.retain(|place| *place != at);
+            if places.is_empty() {
+                self.by_holder.remove(&allocation.holder);
+            }
+        }
         for relay in allocation.relays.into_iter().flatten() {
             self.close(relay.id);
         }
         if let Some(token) = allocation.reservation {
-            self.forget_unopened(token);
-        }
-    }
-
-    /// Changes what a holder has; whoever has nothing is forgotten.
-    pub(crate) fn change_holding(&mut self, holder: Holder, change: impl FnOnce(&mut Holding)) {
-        let holding = self.by_holder.entry(holder).or_default();
-        change(holding);
-        if holding.places.is_empty() && holding.reserved == 0 {
-            self.by_holder.remove(&holder);
+            self.forget_unopened(now, token, authority);
         }
     }
 

@@ -43,13 +43,22 @@ pub(super) async fn answer(
     Ok(with_type("application/json", body))
 }
 
-/// `ttl_s`, the only parameter; names that are not known are ignored.
+/// `ttl_s`, the only parameter.
 fn ttl<'a>(parameters: impl Iterator<Item = (&'a str, &'a str)>) -> Result<u32, ParameterFault> {
     const NAME: &str = "ttl_s";
-    let given: Vec<_> = parameters
-        .filter(|(name, _)| *name == NAME)
-        .map(|(_, value)| value)
-        .collect();
+    let mut given = Vec::new();
+    for (name, value) in parameters {
+        if name != NAME {
+            return Err(ParameterFault {
+                code: "0002",
+                text: format!(
+                    "There is no parameter '{}': the only one is '{NAME}'",
+                    shown(name)
+                ),
+            });
+        }
+        given.push(value);
+    }
     let range = limits::TURN_REST_TTL_MIN_S..=limits::TURN_REST_TTL_MAX_S;
     match given[..] {
         [] => Ok(limits::TURN_REST_TTL_DEFAULT_S),
@@ -75,6 +84,11 @@ fn ttl<'a>(parameters: impl Iterator<Item = (&'a str, &'a str)>) -> Result<u32, 
     }
 }
 
+/// As much of a name as is worth telling.
+fn shown(name: &str) -> String {
+    name.chars().take(32).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,7 +97,7 @@ mod tests {
     fn the_lifetime_has_a_default_and_bounds_and_is_given_once() {
         let read = |values: &[&str]| {
             let parameters = values.iter().map(|value| ("ttl_s", *value));
-            ttl(parameters.chain([("ttl", "1")])).map_err(|fault| (fault.code, fault.text))
+            ttl(parameters).map_err(|fault| (fault.code, fault.text))
         };
         assert_eq!(read(&[]), Ok(600));
         for right in [60, 600, 86_400] {
@@ -98,5 +112,10 @@ mod tests {
             assert_eq!(read(&[wrong]), Err(malformed.clone()), "{wrong}");
         }
         assert_eq!(read(&["60", "60"]).unwrap_err().0, "0003");
+        let other = ttl([("ttl_s", "60"), ("ttl", "60")].into_iter()).unwrap_err();
+        assert_eq!(
+            other.text,
+            "There is no parameter 'ttl': the only one is 'ttl_s'"
+        );
     }
 }

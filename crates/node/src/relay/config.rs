@@ -86,6 +86,11 @@ pub enum TurnConfigFault {
         "TURN cannot listen on {0}: give an address of this machine, or 0.0.0.0 or [::] for all of them (--turn-tls-listen)"
     )]
     TlsListen(SocketAddr),
+    /// Both want TCP.
+    #[error(
+        "TURN cannot listen on {0}, where HTTP is listened on (--listen): give another port (--turn-listen)"
+    )]
+    Own(SocketAddr),
     /// TLS needs one.
     #[error(
         "TURN listens for TLS with a certificate only: give --tls-cert FILE and --tls-key FILE, or drop --turn-tls-listen"

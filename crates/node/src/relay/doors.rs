@@ -4,10 +4,11 @@ use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 
-use switch::turn_grant::{TurnOffer, TurnSecret};
+use switch::turn_grant::{TurnBounds, TurnOffer, TurnSecret};
 
 use super::Relay;
 use super::config::TurnConfigFault;
+use super::files::FileShare;
 use super::finding::{Finding, findings};
 use super::machine::Machine;
 use super::plan::{Bound, Plan};
@@ -53,11 +54,13 @@ pub(crate) struct RelayDoors {
 }
 
 impl RelayDoors {
-    /// Takes every address, or says why not; `door` is where HTTP is listened on.
+    /// Takes every address, or says why not; `door` is where HTTP is listened on, `files` how many files the process may
+    /// have open.
     pub(crate) fn bind(
         config: &Config,
         door: SocketAddr,
         certificate: Option<Arc<Certificate>>,
+        files: Option<u64>,
     ) -> Result<Self, RelayFault> {
         if !config.turn.is_on {
             return Ok(Self::default());
@@ -66,13 +69,14 @@ impl RelayDoors {
         let Some(plan) = Plan::new(config, &machine)? else {
             return Ok(Self::default());
         };
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let doors = Doors::bind(plan.setup(door, certificate, cores, FileShare::of(files)))?;
+        // Afterwards: of an address that is listened on as well, that is to be said.
         for relay in &plan.relays {
             let address = relay.local;
             UdpSocket::bind((address, 0))
                 .map_err(|source| RelayFault::Address { address, source })?;
         }
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let doors = Doors::bind(plan.setup(door, certificate, cores))?;
         let bound = Bound {
             udp: doors.udp(),
             tcp: doors.tcp(),
@@ -89,6 +93,14 @@ impl RelayDoors {
     pub(crate) fn offer(&self, behind_proxy: bool) -> Option<TurnOffer> {
         let plan = self.plan.as_ref()?;
         Some(plan.offer(&self.bound, TurnSecret::new(random()), behind_proxy))
+    }
+
+    /// What is configured, as far as there are files for it.
+    pub(crate) fn bounds(config: &Config, files: Option<u64>) -> TurnBounds {
+        let mut bounds = config.turn.bounds;
+        let allocations = &mut bounds.node.allocations;
+        *allocations = FileShare::of(files).relays.min(*allocations);
+        bounds
     }
 
     /// The loopback addresses that are listened on.

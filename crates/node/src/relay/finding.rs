@@ -5,6 +5,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 
+use super::files::FileShare;
 use super::plan::{Bound, Plan, is_public, literal};
 use crate::config::Config;
 
@@ -67,6 +68,7 @@ pub(crate) fn findings(
         view.ports(),
         view.files(),
         view.greedy_account(),
+        view.hidden_relay(),
     ];
     let facts = facts.into_iter().flatten().map(Finding::Fact);
     let doubts = doubts.into_iter().flatten();
@@ -76,6 +78,7 @@ pub(crate) fn findings(
                 .chain(view.unreachable_relays())
                 .chain(view.odd_publics())
                 .chain(view.wide_exceptions())
+                .chain(view.foreign_addresses())
                 .map(Finding::Doubt),
         )
         .collect()
@@ -176,6 +179,27 @@ impl View<'_> {
         })
     }
 
+    /// A public address was given, and nothing but loopback is listened on.
+    fn hidden_relay(&self) -> Option<String> {
+        let public = self.config.turn.public.first()?;
+        self.plan.is_local.then(|| {
+            format!(
+                "TURN listens on loopback alone, and nobody who comes to {public} (--turn-public) reaches it: give \
+                 --turn-listen ADDR:PORT"
+            )
+        })
+    }
+
+    /// Addresses that cannot be bound, as it seems.
+    fn foreign_addresses(&self) -> impl Iterator<Item = String> {
+        self.plan.foreign.iter().map(|ip| {
+            format!(
+                "TURN: {ip} is no address of this machine, which --turn-listen, --turn-tls-listen and --turn-relay want; what a \
+                 NAT makes of one is for --turn-public"
+            )
+        })
+    }
+
     fn several_ports(&self) -> Option<String> {
         for (bound, scheme) in [(&self.bound.udp, "turn"), (&self.bound.tls, "turns")] {
             let first = bound.first()?.port();
@@ -206,16 +230,9 @@ impl View<'_> {
         })
     }
 
-    /// The bounds that are there by themselves go well with the ports that are there by themselves.
     fn ports(&self) -> Option<String> {
-        let bounds = &self.config.turn.bounds;
-        let usual = switch::turn_grant::TurnBounds::default();
         let room = self.plan.room();
-        let (flag, allowed) = if bounds.node != usual.node {
-            ("--turn-allocations", bounds.node.allocations)
-        } else {
-            ("--turn-account-allocations", bounds.account.allocations)
-        };
+        let (flag, allowed) = self.allowed();
         (room < allowed as usize).then(|| {
             format!(
                 "TURN has ports for {room} allocations, and {allowed} are allowed ({flag}): give it more ports \
@@ -225,13 +242,26 @@ impl View<'_> {
     }
 
     fn files(&self) -> Option<String> {
-        let allowed = self.config.turn.bounds.node.allocations as usize;
-        let wanted = self.plan.room().min(allowed) as u64;
-        let files = self.files.filter(|files| *files < wanted)?;
-        Some(format!(
-            "TURN may need {wanted} open files, one for each allocation, and this process may have {files}: raise the limit \
-             (ulimit -n, LimitNOFILE=) or allow fewer (--turn-allocations)"
-        ))
+        let files = self.files?;
+        let share = FileShare::of(Some(files)).relays;
+        let (flag, allowed) = self.allowed();
+        (share < allowed && (share as usize) < self.plan.room()).then(|| {
+            format!(
+                "TURN has files for {share} allocations, half of the {files} that this process may have open, and {allowed} \
+                 are allowed ({flag}): raise the limit (ulimit -n, LimitNOFILE=) or allow fewer"
+            )
+        })
+    }
+
+    /// How many allocations somebody may count on. What is there by itself for the node is a bound and no promise.
+    fn allowed(&self) -> (&'static str, u32) {
+        let bounds = &self.config.turn.bounds;
+        let usual = switch::turn_grant::TurnBounds::default();
+        if bounds.node.allocations != usual.node.allocations {
+            ("--turn-allocations", bounds.node.allocations)
+        } else {
+            ("--turn-account-allocations", bounds.account.allocations)
+        }
     }
 
     /// A bound of the server that one account may use up.
@@ -295,13 +325,22 @@ impl View<'_> {
             ("127.0.0.1", "this machine itself"),
             ("::1", "this machine itself"),
             ("169.254.169.254", "the metadata service of a cloud"),
+            ("fd00:ec2::254", "the metadata service of a cloud"),
         ];
         self.config.turn.allow.iter().filter_map(move |network| {
             let open = risky
                 .iter()
-                .find(|(ip, _)| ip.parse().is_ok_and(|ip| network.contains(ip)));
-            open.map(|(ip, what)| {
-                format!("TURN: --turn-allow {network} lets clients reach {ip}, {what}")
+                .filter(|(ip, _)| ip.parse().is_ok_and(|ip| network.contains(ip)))
+                .map(|(ip, what)| format!("{ip}, {what}"));
+            let mut open: Vec<_> = open.collect();
+            if network.prefix == 0 {
+                open.push("and every private network".to_owned());
+            }
+            (!open.is_empty()).then(|| {
+                format!(
+                    "TURN: --turn-allow {network} lets clients reach {}",
+                    open.join("; ")
+                )
             })
         })
     }
@@ -466,7 +505,7 @@ mod tests {
         let heard = findings(&config, Some(&plan), &bound, Some(1_024));
         let doubt = heard.iter().find(|one| one.is_doubt()).unwrap();
         assert!(
-            doubt.text().contains("16384 open files") && doubt.text().contains("may have 1024"),
+            doubt.text().contains("has files for 512 allocations"),
             "{doubt}"
         );
     }
@@ -490,9 +529,28 @@ mod tests {
     }
 
     #[test]
+    fn an_address_that_no_interface_has_is_doubted() {
+        let mut config = open();
+        config.turn.relay = vec![ip("198.51.100.9")];
+        assert!(doubts(&config)[0].starts_with("TURN: 198.51.100.9 is no address of this machine"));
+        config.turn.relay = Vec::new();
+        config.turn.listen = vec!["198.51.100.9:3478".parse().unwrap()];
+        assert!(doubts(&config)[0].starts_with("TURN: 198.51.100.9 is no address of this machine"));
+    }
+
+    #[test]
+    fn a_public_address_that_leads_to_loopback_is_doubted() {
+        let mut config = super::super::plan::tests::config("127.0.0.1:8080");
+        config.turn.public = vec![ip("8.8.8.8")];
+        assert!(
+            doubts(&config)[0].contains("nobody who comes to 8.8.8.8 (--turn-public) reaches it")
+        );
+    }
+
+    #[test]
     fn only_one_port_is_told() {
         let mut config = open();
-        config.turn.listen = ["10.0.0.5:3478", "10.0.0.5:443"]
+        config.turn.listen = ["10.0.0.5:3478", "10.0.0.5:8443"]
             .map(|at| at.parse().unwrap())
             .into();
         assert_eq!(
@@ -518,8 +576,10 @@ mod tests {
         assert_eq!(
             doubts(&config),
             [
-                "TURN: --turn-allow 0.0.0.0/0 lets clients reach 127.0.0.1, this machine itself",
-                "TURN: --turn-allow ::/0 lets clients reach ::1, this machine itself",
+                "TURN: --turn-allow 0.0.0.0/0 lets clients reach 127.0.0.1, this machine itself; 169.254.169.254, the metadata \
+                 service of a cloud; and every private network",
+                "TURN: --turn-allow ::/0 lets clients reach ::1, this machine itself; fd00:ec2::254, the metadata service of a \
+                 cloud; and every private network",
                 "TURN: --turn-allow 169.254.0.0/16 lets clients reach 169.254.169.254, the metadata service of a cloud",
             ]
         );

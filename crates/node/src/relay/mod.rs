@@ -5,6 +5,7 @@
 
 mod config;
 mod doors;
+mod files;
 mod finding;
 mod machine;
 mod month;

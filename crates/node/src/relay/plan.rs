@@ -10,6 +10,7 @@ use switch::turn_grant::{TurnOffer, TurnSecret};
 use turn::{Network, PeerPolicy, RelayAddress};
 
 use super::config::{TurnConfig, TurnConfigFault, in_url};
+use super::files::FileShare;
 use super::machine::Machine;
 use crate::certificate::Certificate;
 use crate::config::Config;
@@ -38,6 +39,8 @@ pub(crate) struct Plan {
     pub(crate) is_local: bool,
     /// How many allocations the node may have.
     pub(crate) allocations: u32,
+    /// Addresses of the above that no interface has.
+    pub(crate) foreign: Vec<IpAddr>,
 }
 
 /// What was really bound.
@@ -67,6 +70,9 @@ impl Plan {
             return Ok(None);
         }
         let wanted = wanted(&turn.listen, config.listen, TurnConfig::PORT);
+        if let Some(at) = wanted.iter().find(|at| is_taken_by(config.listen, **at)) {
+            return Err(TurnConfigFault::Own(*at));
+        }
         let wanted_tls = match (&config.tls, turn.tls_listen.is_empty()) {
             (None, _) => Vec::new(),
             (Some(_), true) => {
@@ -89,6 +95,12 @@ impl Plan {
                 .chain(&tls_listen)
                 .all(|at| is_loopback(at.ip()))
             && relays.iter().all(|relay| is_loopback(relay.local));
+        let mut foreign = locals.clone();
+        foreign.extend(listen.iter().chain(&tls_listen).map(SocketAddr::ip));
+        // All of 127.0.0.0/8 is this machine, whatever its interfaces say.
+        foreign.retain(|ip| !machine.addresses.contains(ip) && !is_loopback(*ip));
+        foreign.sort();
+        foreign.dedup();
         let mut allowed = turn.allow.clone();
         if is_local {
             allowed.extend(LOOPBACK);
@@ -109,6 +121,7 @@ impl Plan {
             host: turn.host.as_deref().and_then(in_url),
             is_local,
             allocations: turn.bounds.node.allocations,
+            foreign,
         }))
     }
 
@@ -118,6 +131,7 @@ impl Plan {
         door: SocketAddr,
         certificate: Option<Arc<Certificate>>,
         cores: usize,
+        files: FileShare,
     ) -> Setup {
         // The ports are dealt out by pairs: a worker without one could relay nothing.
         let pairs = self.ports.end() / 2 - self.ports.start() / 2 + 1;
@@ -135,7 +149,8 @@ impl Plan {
             realm: REALM.to_owned(),
             software: None,
             // The ledger counts for all workers; which of them the kernel sends clients to, nobody knows.
-            allocations: self.allocations as usize,
+            allocations: self.allocations.min(files.relays) as usize,
+            streams: files.streams,
         }
     }
 
@@ -230,6 +245,14 @@ fn each(wanted: &[SocketAddr], machine: &Machine) -> Vec<SocketAddr> {
         }
     }
     each
+}
+
+/// Whether HTTP is to be listened on there.
+fn is_taken_by(http: SocketAddr, at: SocketAddr) -> bool {
+    let (one, other) = (http.ip().to_canonical(), at.ip().to_canonical());
+    at.port() == http.port()
+        && at.port() != 0
+        && (one == other || stands_for(one, other) || stands_for(other, one))
 }
 
 /// `[::]` means both families, as everywhere on this system.
@@ -384,6 +407,32 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn the_port_of_http_is_not_listened_on() {
+        let refused = |listen: &str, turn: &str| {
+            let mut config = config(listen);
+            config.turn.listen = vec![turn.parse().unwrap()];
+            Plan::new(&config, &machine()).err()
+        };
+        for (listen, turn) in [
+            ("127.0.0.1:8080", "127.0.0.1:8080"),
+            ("127.0.0.1:8080", "0.0.0.0:8080"),
+            ("[::]:8080", "10.0.0.5:8080"),
+        ] {
+            assert_eq!(
+                refused(listen, turn),
+                Some(TurnConfigFault::Own(turn.parse().unwrap()))
+            );
+        }
+        for (listen, turn) in [
+            ("127.0.0.1:8080", "10.0.0.5:8080"),
+            ("127.0.0.1:8080", "127.0.0.1:8081"),
+            ("127.0.0.1:0", "127.0.0.1:0"),
+        ] {
+            assert_eq!(refused(listen, turn), None, "{listen} {turn}");
+        }
+    }
+
+    #[test]
     fn loopback_peers_are_let_in_only_where_everything_is_loopback() {
         let local = || config("127.0.0.1:8080");
         let mut outside = local();
@@ -494,11 +543,26 @@ pub(super) mod tests {
     fn no_worker_is_without_ports() {
         let door = "127.0.0.1:8080".parse().unwrap();
         let mut config = config("127.0.0.1:8080");
-        assert_eq!(plan(&config).setup(door, None, 8).workers, 8);
+        assert_eq!(
+            plan(&config)
+                .setup(door, None, 8, FileShare::of(None))
+                .workers,
+            8
+        );
         config.turn.ports = 50_001..=50_004;
-        assert_eq!(plan(&config).setup(door, None, 8).workers, 3);
+        assert_eq!(
+            plan(&config)
+                .setup(door, None, 8, FileShare::of(None))
+                .workers,
+            3
+        );
         config.turn.ports = 50_000..=50_001;
-        assert_eq!(plan(&config).setup(door, None, 8).workers, 1);
+        assert_eq!(
+            plan(&config)
+                .setup(door, None, 8, FileShare::of(None))
+                .workers,
+            1
+        );
     }
 
     #[test]

@@ -98,11 +98,14 @@ impl Doors {
         for _ in 1..setup.workers.max(1) {
             workers.push(WorkerDoors::share(&bound)?);
         }
+        // The system deals connections out evenly, more or less.
+        let mut bounds = StreamBounds::default();
+        bounds.connections = (setup.streams / workers.len()).clamp(1, bounds.connections);
         Ok(Self {
             setup,
             workers,
             tls_config,
-            bounds: StreamBounds::default(),
+            bounds,
             bound,
         })
     }

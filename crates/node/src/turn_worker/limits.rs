@@ -47,7 +47,7 @@ pub(super) const SIBLING_BYTES: usize = 2 * 1024 * 1024;
 /// What bounds the TCP and TLS connections of one worker.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct StreamBounds {
-    /// Connections: half of the files that a process usually may have at most; TLS takes 30 KiB for each.
+    /// Connections, unless the process may have too few files: TLS takes 30 KiB for each.
     pub(super) connections: usize,
     /// Connections of one source (IPv4 address, IPv6 /64): an office behind one address.
     pub(super) connections_per_source: usize,

@@ -77,6 +77,8 @@ pub(crate) struct Setup {
     pub(crate) software: Option<String>,
     /// How many allocations there may be of one worker.
     pub(crate) allocations: usize,
+    /// How many TCP and TLS connections there may be of all workers, as far as their own bound allows.
+    pub(crate) streams: usize,
 }
 
 /// Running workers.

@@ -43,6 +43,30 @@ fn channel_data_goes_to_the_peer_and_comes_back() {
 }
 
 #[test]
+fn what_is_relayed_is_told_while_it_goes_on() {
+    let mut world = World::new(config());
+    let (me, peer) = (client(4_000), address("192.0.2.9:7000"));
+    world.allocate(me, 1);
+    assert_eq!(world.bind(me, 1, 0x4001, peer), 0);
+    let (packets, bytes) = (1_000, 1_000);
+    for _ in 0..packets {
+        assert!(world.channel_data(me, 0x4001, &[7; 1_000]).is_some());
+    }
+    // All but what was lent last.
+    let told = world.book.used[&(Holder(1), Tag(9))].sent.bytes;
+    let lease = u64::from(turn::Bounds::default().lease);
+    assert!(
+        (packets * bytes - lease..packets * bytes).contains(&told),
+        "{told}"
+    );
+    world.give(Input::Report);
+    assert_eq!(
+        world.book.used[&(Holder(1), Tag(9))].sent.bytes,
+        packets * bytes
+    );
+}
+
+#[test]
 fn indications_carry_data_over_ipv6_as_well() {
     let mut world = World::new(config());
     let me = client(4_000);

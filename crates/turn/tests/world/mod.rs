@@ -286,7 +286,8 @@ impl World {
 
     fn check(&self) {
         let admitted: u32 = self.book.admitted.values().sum();
-        assert_eq!(self.server.allocations(), admitted as usize);
+        let held = self.server.allocations() + self.server.reservations();
+        assert_eq!(held, admitted as usize);
         let locals: BTreeSet<&SocketAddr> = self.sockets.values().collect();
         assert_eq!(locals.len(), self.sockets.len(), "no port twice");
     }

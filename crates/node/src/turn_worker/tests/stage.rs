@@ -51,6 +51,7 @@ pub(super) fn setup(workers: usize) -> Setup {
         realm: "offhook".to_owned(),
         software: None,
         allocations: 100_000,
+        streams: 10_000,
     }
 }
 
