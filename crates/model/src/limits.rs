@@ -50,7 +50,7 @@ pub const LOGIN_FAILURES_MINUTELY: u32 = 12;
 /// Addresses that are remembered at a time; past it new failures are not, since a key has 128 bits to guess.
 pub const LOGIN_FAILURE_ADDRESSES: usize = 100_000;
 /// Head of a request, and what hyper buffers of a body at a time: a token's permissions fit in a query.
-pub const HTTP_HEAD_BYTES: usize = 64 * 1024;
+pub const HTTP_HEAD_BYTES: usize = 16 * 1024;
 
 // Connections.
 

@@ -90,7 +90,7 @@ async function listen() {
 /** Through the relay and back to ourselves: two ends, both on the relay alone. */
 async function echo(iceServers, core) {
   if (iceServers.length === 0) return [null, 'The server relays no media, so there is nothing to echo.'];
-  if (core.iceServers.lends(iceServers)) return [null, 'The relay serves calls alone: without one it echoes nothing.'];
+  if (core.iceServers.lends(iceServers)) return [null, 'Media through the relay can be tested during a call only.'];
   const ends = [1, 2].map(() => new RTCPeerConnection({ iceServers, iceTransportPolicy: 'relay' }));
   try {
     const [near, far] = ends;

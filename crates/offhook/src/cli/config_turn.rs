@@ -121,7 +121,7 @@ impl TurnValues {
     pub(super) fn source_of(&self, fault: &TurnConfigFault) -> &Source {
         match fault {
             TurnConfigFault::Ports { .. } => &self.ports.source,
-            TurnConfigFault::Listen(_) => &self.listen.source,
+            TurnConfigFault::Listen(_) | TurnConfigFault::Own(_) => &self.listen.source,
             TurnConfigFault::TlsListen(_) | TurnConfigFault::NoCertificate => {
                 &self.tls_listen.source
             }

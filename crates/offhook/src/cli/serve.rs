@@ -23,7 +23,13 @@ pub(crate) fn run(place: &Place, flags: &ServeFlags) -> Result<(), Failure> {
 async fn serve(config: node::Config) -> Result<(), Failure> {
     let store = provision::open_store(&config.data).await?;
     // Shown when the port is known, or else when the start has failed: it can never be shown again.
-    let demo = Arc::new(Mutex::new(provision::demo_account(&store, now()).await?));
+    // Nobody who serves others wants an account that was never asked for.
+    let demo = if config.may_demo() {
+        provision::demo_account(&store, now()).await?
+    } else {
+        None
+    };
+    let demo = Arc::new(Mutex::new(demo));
     let take_demo = {
         let demo = Arc::clone(&demo);
         move || demo.lock().unwrap_or_else(PoisonError::into_inner).take()

@@ -57,6 +57,19 @@ fn the_first_start_makes_a_demo_account_and_says_once_how_to_use_it() {
 }
 
 #[test]
+fn without_the_demo_mode_no_account_is_made() {
+    let folder = Folder::new();
+    for flag in ["--demo=false", "--behind-tls-proxy"] {
+        let server = folder.serve(&format!("{SERVE} {flag}"));
+        assert_eq!(server.greeting, "", "{flag}");
+        assert!(
+            folder.json("account list").as_array().unwrap().is_empty(),
+            "{flag}"
+        );
+    }
+}
+
+#[test]
 fn a_store_with_an_account_gets_no_demo() {
     let folder = Folder::new();
     let key = folder.account("a@b.c");
