@@ -108,7 +108,8 @@ fn printed_width(text: &str) -> usize {
 }
 
 /// Labelled lines: `label: value`, values aligned.
-pub(crate) fn labelled<const N: usize>(lines: [(&str, String); N]) -> String {
+pub(crate) fn labelled<'a>(lines: impl AsRef<[(&'a str, String)]>) -> String {
+    let lines = lines.as_ref();
     let width = lines
         .iter()
         .map(|(label, _)| printed_width(label))

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::latency::Latencies;
 use super::plan::{Load, Pace};
 use super::pump::Counts;
+use crate::bench::latency::Latencies;
 use crate::cli::output::{count, labelled};
 
 /// Percentiles that are told.

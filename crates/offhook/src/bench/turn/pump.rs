@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 use nix::sys::socket::SockaddrStorage;
 
 use super::allocation::CHANNEL;
-use super::latency::Latencies;
 use super::plan::{BURST_MAX, CHANNEL_HEADER_LEN, Load, Pace};
 use super::stamp::{Stamp, nanoseconds_since};
 use super::wire::{Arrived, Receiver, Sender, enlarge, merge, number_of, segment, target};
+use crate::bench::latency::Latencies;
 
 /// Packets of which nothing has been seen for so long are lost.
 const GIVE_UP: Duration = Duration::from_millis(250);

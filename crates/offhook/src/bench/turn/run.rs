@@ -8,9 +8,9 @@ use anyhow::{Context as _, anyhow};
 use super::allocation::{Allocations, Credential, RENEW_AFTER, client_sockets};
 use super::forwarder::HELLO;
 use super::plan::{Load, Path, Reach};
-use super::processor;
 use super::pump::{Pump, Sink, Source};
 use super::report::Report;
+use crate::bench::processor;
 
 /// What is sent and not counted before the clock starts, as a part of the whole.
 const WARM_UP: f64 = 0.1;

@@ -1,0 +1,139 @@
+//! One measurement in time: warming up, counting, the last answers; what is due, what was done and what failed.
+//!
+//! Closed loop: so many under way at most. Open loop: so many a second, and an answer is late by what its question had to wait,
+//! too, so that a server that stalls cannot hide it.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use super::meter::Meter;
+use super::swarm::Next;
+use crate::bench::latency::Latencies;
+
+/// What is not counted before the clock starts, as a part of the whole.
+const WARM_UP: f64 = 0.2;
+/// And at most.
+const WARM_UP_MAX: Duration = Duration::from_secs(2);
+/// How long answers are waited for after the end.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// How much is offered.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Pace {
+    /// So many under way at most.
+    Window(usize),
+    /// So many a second, come what may.
+    Rate(f64),
+}
+
+/// See the module.
+pub(super) struct Course {
+    pace: Pace,
+    begun: Instant,
+    counted_from: Instant,
+    ends: Instant,
+    started: u64,
+    under_way: usize,
+    pub(super) tally: Tally,
+    meter: Meter,
+}
+
+/// What came of it.
+pub(super) struct Tally {
+    pub(super) latencies: Latencies,
+    /// While the clock ran.
+    pub(super) done: u64,
+    /// Why it failed, and how often, from the beginning on.
+    pub(super) failures: BTreeMap<String, u64>,
+    pub(super) elapsed: Duration,
+}
+
+impl Course {
+    pub(super) fn new(pace: Pace, length: Duration, meter: Meter) -> Self {
+        let begun = Instant::now();
+        let counted_from = begun + length.mul_f64(WARM_UP).min(WARM_UP_MAX);
+        Self {
+            pace,
+            begun,
+            counted_from,
+            ends: counted_from + length,
+            started: 0,
+            under_way: 0,
+            tally: Tally {
+                latencies: Latencies::new(),
+                done: 0,
+                failures: BTreeMap::new(),
+                elapsed: length,
+            },
+            meter,
+        }
+    }
+
+    /// If one more is due: the time that it counts from.
+    pub(super) fn start(&mut self, now: Instant) -> Option<Instant> {
+        if now >= self.ends {
+            return None;
+        }
+        let since = match self.pace {
+            Pace::Window(window) => (self.under_way < window).then_some(now)?,
+            Pace::Rate(_) => Some(self.planned()).filter(|planned| *planned <= now)?,
+        };
+        self.started += 1;
+        self.under_way += 1;
+        Some(since)
+    }
+
+    fn planned(&self) -> Instant {
+        match self.pace {
+            Pace::Window(_) => self.begun,
+            Pace::Rate(rate) => self.begun + Duration::from_secs_f64(self.started as f64 / rate),
+        }
+    }
+
+    /// One that began then has succeeded.
+    pub(super) fn done(&mut self, since: Instant) {
+        let now = Instant::now();
+        self.under_way -= 1;
+        if (self.counted_from..self.ends).contains(&now) {
+            self.tally.done += 1;
+            let latency = now.saturating_duration_since(since).as_nanos();
+            self.tally.latencies.count(latency as u64, 1);
+        }
+    }
+
+    pub(super) fn failed(&mut self, why: String) {
+        self.under_way -= 1;
+        *self.tally.failures.entry(why).or_default() += 1;
+    }
+
+    /// One that was started was none, and there are no more: the clock stops.
+    pub(super) fn stop(&mut self, now: Instant) {
+        self.under_way -= 1;
+        if now < self.ends {
+            self.ends = now;
+            self.tally.elapsed = now.saturating_duration_since(self.counted_from);
+        }
+    }
+
+    /// When it wants to be asked again.
+    pub(super) fn next(&mut self, now: Instant) -> Next {
+        self.meter.look(now >= self.counted_from, now >= self.ends);
+        if now >= self.ends {
+            let is_over = self.under_way == 0 || now >= self.ends + GRACE;
+            return if is_over { Next::Done } else { Next::Message };
+        }
+        match self.pace {
+            Pace::Window(_) => Next::At(self.ends),
+            Pace::Rate(_) => Next::At(self.planned()),
+        }
+    }
+
+    /// What came of it; what is still under way has failed.
+    pub(super) fn finish(mut self) -> (Tally, Meter) {
+        if self.under_way > 0 {
+            let why = "no answer came".to_owned();
+            *self.tally.failures.entry(why).or_default() += self.under_way as u64;
+        }
+        (self.tally, self.meter)
+    }
+}
