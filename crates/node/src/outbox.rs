@@ -6,10 +6,11 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, Waker};
 
+use futures_util::task::AtomicWaker;
 use model::limits;
 use switch::Closing;
-use tokio::sync::Notify;
 
 /// One thing to write.
 #[derive(Debug, PartialEq, Eq)]
@@ -27,7 +28,7 @@ pub(crate) struct Full;
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
     queue: Mutex<Queue>,
-    wake: Notify,
+    wake: AtomicWaker,
     is_proven: AtomicBool,
 }
 
@@ -57,20 +58,20 @@ impl Outbox {
                 ..Queue::default()
             };
             drop(queue);
-            self.wake.notify_one();
+            self.wake.wake();
             return Err(Full);
         }
         queue.bytes = bytes;
         queue.messages.push_back(message);
         drop(queue);
-        self.wake.notify_one();
+        self.wake.wake();
         Ok(())
     }
 
     /// Closes the connection after what waits; the first reason stands.
     pub(crate) fn close(&self, why: Closing) {
         self.lock().closing.get_or_insert(why);
-        self.wake.notify_one();
+        self.wake.wake();
     }
 
     /// What is to be written next, if anything waits.
@@ -88,11 +89,30 @@ impl Outbox {
 
     /// Waits for what is to be written next; safe to drop at any time.
     pub(crate) async fn next(&self) -> Outgoing {
-        loop {
+        std::future::poll_fn(|context| {
             if let Some(outgoing) = self.pop() {
-                return outgoing;
+                return Poll::Ready(outgoing);
             }
-            self.wake.notified().await;
+            self.wake.register(context.waker());
+            self.pop().map_or(Poll::Pending, Poll::Ready)
+        })
+        .await
+    }
+
+    /// Whoever works on this connection looks by itself from now on.
+    pub(crate) fn forget_waker(&self) {
+        self.wake.take();
+    }
+
+    /// Has this woken when more is pushed, and says whether something waits already: for a socket that takes nothing
+    /// (`is_stalled`) only that too much does.
+    pub(crate) fn waits(&self, waker: &Waker, is_stalled: bool) -> bool {
+        self.wake.register(waker);
+        let queue = self.lock();
+        if is_stalled {
+            queue.overflowed
+        } else {
+            !queue.messages.is_empty() || queue.closing.is_some()
         }
     }
 
@@ -106,11 +126,9 @@ impl Outbox {
         self.is_proven.load(Ordering::Relaxed)
     }
 
-    /// Waits until more was pushed than may wait.
-    pub(crate) async fn overflowed(&self) {
-        while !self.lock().overflowed {
-            self.wake.notified().await;
-        }
+    /// Whether more was pushed than may wait.
+    pub(crate) fn has_overflowed(&self) -> bool {
+        self.lock().overflowed
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {

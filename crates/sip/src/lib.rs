@@ -21,6 +21,7 @@ mod reply;
 mod screen;
 pub mod status;
 mod uri;
+pub mod websocket;
 
 pub use header::{BadValue, CSeq, Contact, NameAddr, Params, Reason, Via};
 pub use message::{Header, Headers, Message, Request, Response};

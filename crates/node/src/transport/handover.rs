@@ -7,12 +7,12 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use axum::extract::ws::WebSocket;
 use model::ConnectionId;
 use switch::resume::{Credential, Credentials, SocketNumber};
 use tokio::sync::Notify;
 
 use super::Place;
+use super::socket::Socket;
 use crate::signalling::random;
 
 /// Every session of the node that can be resumed.
@@ -37,7 +37,7 @@ struct Landing {
 
 /// A client that has come back.
 pub(super) struct Arrival {
-    pub(super) socket: WebSocket,
+    pub(super) socket: Socket,
     pub(super) place: Arc<Place>,
     /// How far the client has received.
     pub(super) received: u64,
@@ -84,9 +84,9 @@ impl Handovers {
         credential: &str,
         received: u64,
         number: SocketNumber,
-        socket: WebSocket,
+        socket: Socket,
         place: Arc<Place>,
-    ) -> Option<WebSocket> {
+    ) -> Option<Socket> {
         let mut table = lock(&self.table);
         let renewed = table.credentials.renew(credential, number, random());
         let known = renewed.and_then(|(session, credential)| {

@@ -15,9 +15,9 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use model::limits;
 use switch::Counter;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 
+use super::stream::Stream;
 use super::tls::TlsAcceptor;
 use crate::http::{self, Peer, Services, network};
 use crate::shutdown::raised;
@@ -85,21 +85,18 @@ fn welcome(
     };
     let services = Arc::clone(services);
     match tls.cloned() {
-        None => drop(tokio::spawn(serve(stream, peer, services))),
+        None => drop(tokio::spawn(serve(Stream::Plain(stream), peer, services))),
         Some(tls) => drop(tokio::spawn(async move {
             // The handshake's state is large and short-lived: it ends with this task.
             if let Some(stream) = tls.handshake(stream, services.bounds.head_time).await {
-                tokio::spawn(serve(stream, peer, services));
+                tokio::spawn(serve(Stream::Tls(stream), peer, services));
             }
         })),
     }
 }
 
 /// Serves the requests of one connection; ends early when the node stops.
-async fn serve<S>(stream: S, peer: Peer, services: Arc<Services>)
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
+async fn serve(stream: Stream, peer: Peer, services: Arc<Services>) {
     let mut stopping = peer.place.stopping();
     let head_time = services.bounds.head_time;
     let service = service_fn(move |request: Request<Incoming>| {

@@ -4,9 +4,13 @@ mod capacity;
 mod handover;
 mod listener;
 pub(crate) mod resumable;
+mod socket;
+mod stream;
 pub(crate) mod tls;
 pub(crate) mod ws;
 
 pub(crate) use capacity::{Capacity, Full, Place};
 pub(crate) use handover::Handovers;
 pub(crate) use listener::{Listener, accept};
+pub(crate) use socket::Socket;
+pub(crate) use stream::Stream;

@@ -4,15 +4,11 @@
 //! `switch::resume`, and waits for the next socket when one is lost. Its shard is told once, when the session ends. Never
 //! decides what a number or a credential is worth.
 
-use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
 
-use axum::Error;
-use axum::extract::ws::{Message, Utf8Bytes, WebSocket};
 use bytes::Bytes;
-use futures_util::Sink;
 use model::limits;
 use switch::edge::{Flow, Liveness, Verdict};
 use switch::resume::{GONE, Incoming, Opening, Session as Numbers, SocketNumber};
@@ -21,7 +17,8 @@ use tokio::time::{Instant, Sleep, sleep_until, timeout, timeout_at};
 
 use super::Place;
 use super::handover::{Arrival, Handovers, Ticket};
-use super::ws::{Ending, broken, farewell};
+use super::socket::{Fault, Received, Socket};
+use super::ws::{Ending, ending_of, farewell};
 use crate::outbox::Outgoing;
 use crate::shutdown::raised;
 use crate::signalling::{Session, Signalling};
@@ -29,7 +26,7 @@ use crate::signalling::{Session, Signalling};
 /// Serves a socket whose client speaks `sip-resume`: begins a session, or hands the socket to the one that it names.
 /// `host` is what the client called this machine; a session keeps that of its first socket.
 pub(crate) async fn enter(
-    mut socket: WebSocket,
+    mut socket: Socket,
     number: SocketNumber,
     place: Arc<Place>,
     signalling: Arc<Signalling>,
@@ -70,31 +67,30 @@ pub(crate) async fn enter(
 }
 
 /// The first frame that is none of the WebSocket's own.
-async fn first_frame(socket: &mut WebSocket, signalling: &Signalling) -> Result<Bytes, Ending> {
+async fn first_frame(socket: &mut Socket, signalling: &Signalling) -> Result<Vec<u8>, Ending> {
     loop {
-        match socket.recv().await {
-            Some(Ok(Message::Text(text))) => return Ok(text.into()),
-            Some(Ok(Message::Binary(bytes))) => return Ok(bytes),
-            Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
-            Some(Ok(Message::Close(_))) => return Err(Ending::Closed),
-            Some(Err(error)) => return Err(broken(error, &signalling.counters)),
-            None => return Err(Ending::Lost),
+        match socket.next().await {
+            Ok(Received::Message(message)) => return Ok(message),
+            Ok(Received::Ping) => socket.flush().await.map_err(|_| Ending::Lost)?,
+            Ok(Received::Pong) => {}
+            Ok(Received::Close) => return Err(Ending::Closed),
+            Err(fault) => return Err(ending_of(&fault, &signalling.counters)),
         }
     }
 }
 
 /// Says that there is no such session.
-async fn refuse(mut socket: WebSocket) {
+async fn refuse(mut socket: Socket) {
     let gone = async {
-        let told = socket.send(Message::Text(Utf8Bytes::from_static(GONE)));
-        if told.await.is_ok() {
+        socket.output().push(GONE.as_bytes());
+        if socket.flush().await.is_ok() {
             farewell(socket, Ending::Close(Closing::GONE)).await;
         }
     };
     let _ = timeout(limits::FAREWELL_TIME, gone).await;
 }
 
-async fn part(socket: WebSocket, ending: Ending) {
+async fn part(socket: Socket, ending: Ending) {
     let _ = timeout(limits::FAREWELL_TIME, farewell(socket, ending)).await;
 }
 
@@ -198,7 +194,7 @@ impl Life {
                 }
                 moved = line.go_on() => match moved {
                     Ok(Moved::Out) => Ok(()),
-                    Ok(Moved::In(frame)) => self.read(frame, line),
+                    Ok(Moved::In(received)) => self.read(received, line),
                     Err(ending) => Err(ending),
                 },
                 () = timer.as_mut(), if is_written => self.time(timer.as_mut(), line),
@@ -246,18 +242,16 @@ impl Life {
         }
     }
 
-    fn read(&mut self, frame: Frame, line: &mut Line) -> Result<(), Ending> {
-        match frame {
-            Some(Ok(Message::Text(text))) => self.frame(text.as_bytes(), line),
-            Some(Ok(Message::Binary(bytes))) => self.frame(&bytes, line),
-            Some(Ok(Message::Ping(_))) => self.pace(),
-            Some(Ok(Message::Pong(_))) => {
+    fn read(&mut self, received: Result<Received, Fault>, line: &mut Line) -> Result<(), Ending> {
+        match received {
+            Ok(Received::Message(frame)) => self.frame(&frame, line),
+            Ok(Received::Ping) => self.pace(),
+            Ok(Received::Pong) => {
                 self.flow.alive(self.session.signalling.now());
                 Ok(())
             }
-            Some(Ok(Message::Close(_))) => Err(Ending::Closed),
-            Some(Err(error)) => Err(broken(error, &self.session.signalling.counters)),
-            None => Err(Ending::Lost),
+            Ok(Received::Close) => Err(Ending::Closed),
+            Err(fault) => Err(ending_of(&fault, &self.session.signalling.counters)),
         }
     }
 
@@ -335,7 +329,7 @@ impl Life {
         let signalling = &self.session.signalling;
         match self.flow.timeout(signalling.now()) {
             Liveness::Wait => {}
-            Liveness::Ping => line.put_message(Message::Ping(Bytes::new())),
+            Liveness::Ping => line.ping(),
             Liveness::Close { why, count } => {
                 count.into_iter().for_each(|counter| self.count(counter));
                 return Err(if why == Closing::NO_PONG {
@@ -373,33 +367,25 @@ impl Life {
     }
 }
 
-/// What a WebSocket reads.
-type Frame = Option<Result<Message, Error>>;
-
 /// What happened on a socket.
 enum Moved {
-    In(Frame),
+    In(Result<Received, Fault>),
     Out,
 }
 
 /// One socket of a session, and what is on its way into it.
 struct Line {
-    socket: WebSocket,
+    socket: Socket,
     place: Arc<Place>,
-    /// What the socket has not taken yet.
-    queue: VecDeque<Message>,
-    is_flushed: bool,
     /// When it counts as lost if it takes nothing.
     patience: Instant,
 }
 
 impl Line {
-    fn new(socket: WebSocket, place: Arc<Place>) -> Box<Self> {
+    fn new(socket: Socket, place: Arc<Place>) -> Box<Self> {
         Box::new(Self {
             socket,
             place,
-            queue: VecDeque::new(),
-            is_flushed: true,
             patience: Instant::now(),
         })
     }
@@ -410,56 +396,51 @@ impl Line {
         numbers.kept().for_each(|frame| self.put(frame.clone()));
     }
 
-    /// A text frame; binary where a SIP body is not UTF-8 (RFC 7118 §4.2).
     fn put(&mut self, frame: Bytes) {
-        self.put_message(match Utf8Bytes::try_from(frame.clone()) {
-            Ok(text) => Message::Text(text),
-            Err(_) => Message::Binary(frame),
-        });
+        self.expect();
+        self.socket.output().push(&frame);
     }
 
-    fn put_message(&mut self, message: Message) {
+    fn ping(&mut self) {
+        self.expect();
+        self.socket.output().ping();
+    }
+
+    /// From now on the client has to take something.
+    fn expect(&mut self) {
         if self.is_written() {
             self.patience = Instant::now() + limits::WRITE_TIME;
         }
-        self.is_flushed = false;
-        self.queue.push_back(message);
     }
 
     fn is_written(&self) -> bool {
-        self.queue.is_empty() && self.is_flushed
+        self.socket.is_flushed()
     }
 
-    /// Writes one message, or flushes after the last, or reads; safe to drop at any time.
+    /// Writes what is there, or reads; safe to drop at any time.
     ///
     /// Nothing is read before all is written: a client that takes nothing may ask for nothing more.
     async fn go_on(&mut self) -> Result<Moved, Ending> {
         if self.is_written() {
-            return Ok(Moved::In(self.socket.recv().await));
+            return Ok(Moved::In(self.socket.next().await));
         }
-        let patience = self.patience;
-        let writing = std::future::poll_fn(|context| self.poll_write(context));
-        match timeout_at(patience, writing).await {
-            Ok(Ok(())) => {
-                self.patience = Instant::now() + limits::WRITE_TIME;
-                Ok(Moved::Out)
-            }
-            Ok(Err(_)) | Err(_) => Err(Ending::Lost),
-        }
-    }
-
-    fn poll_write(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        let mut socket = Pin::new(&mut self.socket);
-        if self.queue.is_empty() {
-            ready!(socket.as_mut().poll_flush(context))?;
-            self.is_flushed = true;
-            self.queue.shrink_to(limits::RESUME_PLACES_KEPT);
-        } else {
-            ready!(socket.as_mut().poll_ready(context))?;
-            if let Some(message) = self.queue.pop_front() {
-                socket.start_send(message)?;
+        loop {
+            let patience = self.patience;
+            let writing = poll_fn(|context| {
+                let unsent = self.socket.unsent();
+                let written = self.socket.poll_flush(context);
+                if self.socket.unsent() < unsent {
+                    self.patience = Instant::now() + limits::WRITE_TIME;
+                }
+                written
+            });
+            match timeout_at(patience, writing).await {
+                Ok(Ok(())) => return Ok(Moved::Out),
+                Ok(Err(_)) => return Err(Ending::Lost),
+                Err(_) if self.patience <= patience => return Err(Ending::Lost),
+                // Some of it was taken meanwhile.
+                Err(_) => {}
             }
         }
-        Poll::Ready(Ok(()))
     }
 }

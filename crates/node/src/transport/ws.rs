@@ -3,38 +3,22 @@
 //! Reads frames and gives them to the edge, writes what the outbox holds, and pings. What a frame means is said by
 //! `switch::edge` and the shard. When the connection ends, for whatever reason, the shard is told once, at once.
 
+use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
-use axum::Error;
-use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
-use bytes::Bytes;
-use futures_util::SinkExt;
 use model::limits;
+use sip::websocket::{Broken, Frame};
 use switch::edge::{Flow, Liveness, Verdict};
 use switch::{Closing, Counter};
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
 
 use super::Place;
-use crate::outbox::{Outbox, Outgoing};
+use super::socket::{Fault, Output, Socket};
+use crate::outbox::Outgoing;
 use crate::signalling::{Session, Signalling};
 use crate::telemetry::Counters;
-
-/// Buffers of an idle connection; the usual 128 KiB would be most of its memory.
-const BUFFER_BYTES: usize = 4096;
-/// One byte more than a message may have, so that the edge sees that it is too large; and room for the head that a
-/// resumable session puts before it: two numbers of 16 digits, a space and a line end.
-const FRAME_BYTES: usize = limits::MESSAGE_BYTES + 1 + 2 * 16 + 3;
-
-/// An upgrade to a WebSocket with our bounds.
-pub(crate) fn bounded(upgrade: WebSocketUpgrade) -> WebSocketUpgrade {
-    upgrade
-        .read_buffer_size(BUFFER_BYTES)
-        .write_buffer_size(BUFFER_BYTES)
-        .max_write_buffer_size(limits::WRITE_BUFFER_BYTES)
-        .max_message_size(FRAME_BYTES)
-        .max_frame_size(FRAME_BYTES)
-}
 
 /// How a connection ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,18 +33,24 @@ pub(super) enum Ending {
 
 /// Serves one connection to its end. `place` is held as long; `host` is what its client called this machine.
 pub(crate) async fn run(
-    socket: WebSocket,
+    socket: Socket,
     signalling: Arc<Signalling>,
     place: Arc<Place>,
     host: Option<String>,
 ) {
     let session = signalling.open();
-    let flow = Flow::new(session.connection, signalling.now(), host.as_deref());
+    drop(signalling);
+    let flow = Flow::new(
+        session.connection,
+        session.signalling.now(),
+        host.as_deref(),
+    );
     drop(host);
     let mut conversation = Conversation {
         socket,
-        flow,
         session,
+        flow,
+        patience: None,
     };
     let ending = conversation.go_on().await;
     let Conversation {
@@ -72,166 +62,226 @@ pub(crate) async fn run(
         "a WebSocket ended"
     );
     drop(session);
-    drop(signalling);
     // The farewell may take a moment, and nobody need wait for it.
     let _ = tokio::time::timeout(limits::FAREWELL_TIME, farewell(socket, ending)).await;
     drop(place);
 }
 
 struct Conversation {
-    socket: WebSocket,
-    flow: Flow,
+    socket: Socket,
     session: Session,
+    flow: Flow,
+    /// When a client that takes nothing counts as lost.
+    patience: Option<Instant>,
 }
 
 impl Conversation {
     async fn go_on(&mut self) -> Ending {
-        let deadline = self
-            .session
-            .signalling
-            .clock
-            .deadline(self.flow.poll_timeout());
-        let mut timer = pin!(tokio::time::sleep_until(deadline));
-        loop {
-            let step = tokio::select! {
-                outgoing = self.session.outbox.next() => self.write(outgoing).await,
-                frame = self.socket.recv() => self.read(frame).await,
-                () = timer.as_mut() => self.time(timer.as_mut()).await,
-            };
-            if let Err(ending) = step {
-                return ending;
-            }
-        }
+        let mut timer = pin!(tokio::time::sleep_until(self.deadline()));
+        poll_fn(|context| self.poll(context, timer.as_mut())).await
     }
 
-    async fn read(&mut self, frame: Option<Result<Message, Error>>) -> Result<(), Ending> {
-        match frame {
-            Some(Ok(Message::Text(text))) => self.frame(text.as_bytes()).await,
-            Some(Ok(Message::Binary(bytes))) => self.frame(&bytes).await,
-            Some(Ok(Message::Ping(_))) => {
-                let now = self.session.signalling.now();
-                match self.flow.ping(now) {
-                    None => Ok(()),
-                    Some(why) => {
-                        self.count(Some(Counter::TooManyMessages));
-                        Err(Ending::Close(why))
+    /// When there is something to do without a message.
+    fn deadline(&self) -> Instant {
+        let clock = &self.session.signalling.clock;
+        self.patience
+            .unwrap_or_else(|| clock.deadline(self.flow.poll_timeout()))
+    }
+
+    fn poll(&mut self, context: &mut Context<'_>, mut timer: Pin<&mut Sleep>) -> Poll<Ending> {
+        // While this runs, what is pushed is seen without being woken.
+        self.session.outbox.forget_waker();
+        loop {
+            match self.poll_work(context) {
+                Poll::Ready(ending) => return Poll::Ready(ending),
+                Poll::Pending
+                    if self
+                        .session
+                        .outbox
+                        .waits(context.waker(), self.patience.is_some()) => {}
+                Poll::Pending => break,
+            }
+        }
+        while timer.as_mut().poll(context).is_ready() {
+            if let Err(ending) = self.on_time() {
+                return Poll::Ready(ending);
+            }
+            timer.as_mut().reset(self.deadline());
+            // A ping goes out at once.
+            if let Poll::Ready(ending) = self.poll_work(context) {
+                return Poll::Ready(ending);
+            }
+        }
+        Poll::Pending
+    }
+
+    /// Reads and writes until there is nothing more to do now. What waits goes out before anything is read: a client that
+    /// takes nothing may ask for nothing more.
+    fn poll_work(&mut self, context: &mut Context<'_>) -> Poll<Ending> {
+        loop {
+            let closing = self.take_outgoing();
+            let unsent = self.socket.unsent();
+            match self.socket.poll_flush(context) {
+                Poll::Ready(Ok(())) => self.patience = None,
+                Poll::Ready(Err(_)) => return Poll::Ready(Ending::Lost),
+                Poll::Pending if self.session.outbox.has_overflowed() => {
+                    return Poll::Ready(Ending::Close(Closing::SLOW_READER));
+                }
+                Poll::Pending => {
+                    if self.patience.is_none() || self.socket.unsent() < unsent {
+                        self.patience = Some(Instant::now() + limits::WRITE_TIME);
                     }
+                    return Poll::Pending;
                 }
             }
-            Some(Ok(Message::Pong(_))) => {
-                let now = self.session.signalling.now();
-                self.flow.alive(now);
-                Ok(())
+            if let Some(why) = closing {
+                return Poll::Ready(Ending::Close(why));
             }
-            Some(Ok(Message::Close(_))) => Err(Ending::Closed),
-            Some(Err(error)) => Err(broken(error, &self.session.signalling.counters)),
-            None => Err(Ending::Lost),
-        }
-    }
-
-    async fn frame(&mut self, frame: &[u8]) -> Result<(), Ending> {
-        let signalling = &self.session.signalling;
-        let published = signalling.published();
-        let shards = signalling.shard_count();
-        if self.session.outbox.is_proven() {
-            self.flow.proven();
-        }
-        let verdict = self
-            .flow
-            .frame(signalling.now(), frame, &published.snapshot, shards);
-        match verdict {
-            Verdict::Deliver {
-                shard,
-                account,
-                message,
-                ice_servers,
-            } => {
-                self.session
-                    .deliver(shard, account, &message, ice_servers.as_deref());
-                Ok(())
-            }
-            Verdict::Reply { message, count } => {
-                self.count(count);
-                self.write(Outgoing::Message(message)).await
-            }
-            Verdict::Ignore { count } => {
-                self.count(count);
-                Ok(())
-            }
-            Verdict::Close { why, count } => {
-                self.count(Some(count));
-                Err(Ending::Close(why))
+            let Self {
+                socket,
+                session,
+                flow,
+                ..
+            } = self;
+            let read =
+                socket.poll_read(context, |frame, output| take(frame, flow, session, output));
+            match read {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(Stop::Ending(ending))) => return Poll::Ready(ending),
+                Poll::Ready(Err(Stop::Fault(fault))) => {
+                    return Poll::Ready(ending_of(&fault, &session.signalling.counters));
+                }
+                Poll::Pending => return Poll::Pending,
             }
         }
     }
 
-    async fn time(&mut self, mut timer: Pin<&mut Sleep>) -> Result<(), Ending> {
+    /// What waits in the outbox goes to the socket; says why to close it behind that.
+    fn take_outgoing(&mut self) -> Option<Closing> {
+        while self.patience.is_none()
+            && let Some(outgoing) = self.session.outbox.pop()
+        {
+            match outgoing {
+                Outgoing::Message(message) => self.socket.output().push(&message),
+                Outgoing::Close(why) => return Some(why),
+            }
+        }
+        None
+    }
+
+    fn on_time(&mut self) -> Result<(), Ending> {
+        if let Some(patience) = self.patience {
+            return if Instant::now() < patience {
+                Ok(())
+            } else {
+                Err(Ending::Lost)
+            };
+        }
         match self.flow.timeout(self.session.signalling.now()) {
             Liveness::Wait => {}
-            Liveness::Ping => {
-                let ping = self.socket.send(Message::Ping(Bytes::new()));
-                unhindered(&self.session.outbox, ping).await?;
-            }
+            Liveness::Ping => self.socket.output().ping(),
             Liveness::Close { why, count } => {
-                self.count(count);
+                count
+                    .into_iter()
+                    .for_each(|counter| self.session.signalling.counters.add(counter));
                 return Err(Ending::Close(why));
             }
         }
-        timer.as_mut().reset(
-            self.session
-                .signalling
-                .clock
-                .deadline(self.flow.poll_timeout()),
-        );
         Ok(())
-    }
-
-    /// Writes `first` and whatever waits behind it, then flushes once.
-    async fn write(&mut self, first: Outgoing) -> Result<(), Ending> {
-        let (socket, outbox) = (&mut self.socket, &*self.session.outbox);
-        let writing = async {
-            let mut next = Some(first);
-            while let Some(outgoing) = next {
-                match outgoing {
-                    Outgoing::Message(message) => socket.feed(to_frame(message)).await?,
-                    Outgoing::Close(why) => {
-                        socket.flush().await?;
-                        return Ok(Some(why));
-                    }
-                }
-                next = outbox.pop();
-            }
-            socket.flush().await.map(|()| None)
-        };
-        match unhindered(outbox, writing).await? {
-            None => Ok(()),
-            Some(why) => Err(Ending::Close(why)),
-        }
-    }
-
-    fn count(&self, counter: Option<Counter>) {
-        if let Some(counter) = counter {
-            self.session.signalling.counters.add(counter);
-        }
     }
 }
 
-/// What to do about a frame that could not be read.
-pub(super) fn broken(error: Error, counters: &Counters) -> Ending {
-    use tungstenite::Error as Broken;
-    use tungstenite::error::ProtocolError::ResetWithoutClosingHandshake;
+/// Why no more is read.
+enum Stop {
+    Ending(Ending),
+    Fault(Fault),
+}
 
-    let error = error.into_inner().downcast().map(|error| *error);
-    if matches!(error, Ok(Broken::Capacity(_))) {
-        counters.add(Counter::TooLarge);
-        Ending::Close(Closing::TOO_LARGE)
-    } else if matches!(error, Ok(Broken::Utf8(_))) {
-        Ending::Close(NOT_UTF8)
-    } else if matches!(&error, Ok(Broken::Protocol(what)) if *what != ResetWithoutClosingHandshake)
-    {
-        Ending::Close(BROKEN_FRAME)
-    } else {
-        Ending::Lost
+impl From<Fault> for Stop {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+fn take(
+    frame: Frame<'_>,
+    flow: &mut Flow,
+    session: &mut Session,
+    output: &mut Output,
+) -> Result<(), Stop> {
+    match frame {
+        Frame::Message(message) => {
+            take_message(&message, flow, session, output).map_err(Stop::Ending)
+        }
+        Frame::Part => Ok(()),
+        Frame::Ping(_) => match flow.ping(session.signalling.now()) {
+            None => Ok(()),
+            Some(why) => {
+                session.signalling.counters.add(Counter::TooManyMessages);
+                Err(Stop::Ending(Ending::Close(why)))
+            }
+        },
+        Frame::Pong => {
+            flow.alive(session.signalling.now());
+            Ok(())
+        }
+        Frame::Close(_) => Err(Stop::Ending(Ending::Closed)),
+    }
+}
+
+fn take_message(
+    frame: &[u8],
+    flow: &mut Flow,
+    session: &mut Session,
+    output: &mut Output,
+) -> Result<(), Ending> {
+    let signalling = &session.signalling;
+    let published = signalling.published();
+    let shards = signalling.shard_count();
+    if session.outbox.is_proven() {
+        flow.proven();
+    }
+    let count = |counter: Option<Counter>| {
+        counter
+            .into_iter()
+            .for_each(|counter| signalling.counters.add(counter));
+    };
+    match flow.frame(signalling.now(), frame, &published.snapshot, shards) {
+        Verdict::Deliver {
+            shard,
+            account,
+            message,
+            ice_servers,
+        } => session.deliver(shard, account, &message, ice_servers.as_deref()),
+        Verdict::Reply {
+            message,
+            count: counter,
+        } => {
+            count(counter);
+            output.push(&message);
+        }
+        Verdict::Ignore { count: counter } => count(counter),
+        Verdict::Close {
+            why,
+            count: counter,
+        } => {
+            count(Some(counter));
+            return Err(Ending::Close(why));
+        }
+    }
+    Ok(())
+}
+
+/// What to do about a client that is gone, or speaks no WebSocket.
+pub(super) fn ending_of(fault: &Fault, counters: &Counters) -> Ending {
+    match fault {
+        Fault::Lost => Ending::Lost,
+        Fault::Broken(Broken::TooLarge) => {
+            counters.add(Counter::TooLarge);
+            Ending::Close(Closing::TOO_LARGE)
+        }
+        Fault::Broken(Broken::NotUtf8) => Ending::Close(NOT_UTF8),
+        Fault::Broken(Broken::Protocol) => Ending::Close(BROKEN_FRAME),
     }
 }
 
@@ -245,43 +295,14 @@ const BROKEN_FRAME: Closing = Closing {
     code: 1002,
     reason: "a frame breaks the WebSocket protocol",
 };
+/// RFC 6455 §7.4.1: the answer to a goodbye.
+const GOODBYE: u16 = 1000;
 
-/// Does a write, unless the outbox runs over meanwhile or the socket takes nothing for too long.
-async fn unhindered<T>(
-    outbox: &Outbox,
-    write: impl Future<Output = Result<T, Error>>,
-) -> Result<T, Ending> {
-    tokio::select! {
-        biased;
-        written = write => written.map_err(|_| Ending::Lost),
-        () = outbox.overflowed() => Err(Ending::Close(Closing::SLOW_READER)),
-        () = tokio::time::sleep(limits::WRITE_TIME) => Err(Ending::Lost),
-    }
-}
-
-/// A text frame, as SIP over WebSocket is nearly always; binary where a body is not UTF-8 (RFC 7118 §4.2).
-fn to_frame(message: Vec<u8>) -> Message {
-    match String::from_utf8(message) {
-        Ok(text) => Message::Text(Utf8Bytes::from(text)),
-        Err(error) => Message::Binary(error.into_bytes().into()),
-    }
-}
-
-/// Says goodbye in the way that the ending asks for, and reads until the peer has heard it.
-pub(super) async fn farewell(mut socket: WebSocket, ending: Ending) {
+/// Says goodbye in the way that the ending asks for.
+pub(super) async fn farewell(socket: Socket, ending: Ending) {
     match ending {
-        Ending::Lost => return,
-        // Reading on sends the answer to the peer's goodbye.
-        Ending::Closed => {}
-        Ending::Close(why) => {
-            let frame = CloseFrame {
-                code: why.code,
-                reason: Utf8Bytes::from_static(why.reason),
-            };
-            if socket.send(Message::Close(Some(frame))).await.is_err() {
-                return;
-            }
-        }
+        Ending::Lost => {}
+        Ending::Closed => socket.answer_close(GOODBYE).await,
+        Ending::Close(why) => socket.close(why.code, why.reason).await,
     }
-    while let Some(Ok(_)) = socket.recv().await {}
 }
