@@ -25,11 +25,62 @@ pub(crate) struct Binding {
     pub(crate) expires_unix: UnixTime,
 }
 
+/// What a REGISTER wants to be bound.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wanted<'a> {
+    pub(crate) contact: &'a str,
+    pub(crate) domain: &'a str,
+    pub(crate) call_id: &'a str,
+    pub(crate) cseq: u32,
+    pub(crate) connection: ConnectionId,
+    pub(crate) modified: UnixTime,
+    pub(crate) expires: Instant,
+    pub(crate) expires_unix: UnixTime,
+}
+
+/// The REGISTER is older than one that was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct OutOfOrder;
+
+impl Wanted<'_> {
+    fn binding(&self) -> Binding {
+        Binding {
+            contact: self.contact.into(),
+            domain: self.domain.into(),
+            call_id: self.call_id.into(),
+            cseq: self.cseq,
+            connection: self.connection,
+            modified: self.modified,
+            expires: self.expires,
+            expires_unix: self.expires_unix,
+        }
+    }
+
+    /// Texts are nearly always the same as before.
+    fn refresh(&self, binding: &mut Binding) {
+        for (known, wanted) in [
+            (&mut binding.domain, self.domain),
+            (&mut binding.call_id, self.call_id),
+        ] {
+            if **known != *wanted {
+                *known = wanted.into();
+            }
+        }
+        binding.cseq = self.cseq;
+        binding.connection = self.connection;
+        binding.modified = self.modified;
+        binding.expires = self.expires;
+        binding.expires_unix = self.expires_unix;
+    }
+}
+
 /// The instances of one client.
 #[derive(Debug, Default)]
 pub(crate) struct Instances {
     /// In the order of their registration, newest last.
     bindings: Vec<Binding>,
+    /// When they are looked at: never later than the first of them expires. A refresh leaves it where it is.
+    looked_at: Option<Instant>,
 }
 
 impl Instances {
@@ -42,18 +93,21 @@ impl Instances {
         self.bindings.iter()
     }
 
-    pub(crate) fn by_contact(&self, contact: &str) -> Option<&Binding> {
-        self.bindings
-            .iter()
-            .find(|binding| &*binding.contact == contact)
-    }
-
     fn first_expiry(&self) -> Option<Instant> {
         self.bindings.iter().map(|binding| binding.expires).min()
     }
+
+    /// After a change: where the timer stands, and where it has to.
+    fn shift(&mut self) -> ExpiryShift {
+        let (from, first) = (self.looked_at, self.first_expiry());
+        let stands = from.is_some_and(|from| first.is_some_and(|first| from <= first));
+        let to = if stands { from } else { first };
+        self.looked_at = to;
+        ExpiryShift { from, to }
+    }
 }
 
-/// A change of a client's first expiry, for its timer.
+/// How a client's timer has to move.
 #[must_use]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ExpiryShift {
@@ -81,47 +135,47 @@ impl Location {
     }
 
     /// Binds. A known Contact on its own connection is refreshed in its place; any other becomes the
-    /// newest. Says whether it is new, and how the client's first expiry moved.
+    /// newest. Says whether it is new, and how the client's timer has to move.
     pub(crate) fn bind(
         &mut self,
         account: AccountId,
         client: &ClientId,
-        binding: Binding,
-    ) -> (bool, ExpiryShift) {
+        wanted: &Wanted<'_>,
+    ) -> Result<(bool, ExpiryShift), OutOfOrder> {
         let keyed = self.keyed;
         let clients = self
             .accounts
             .entry(account)
             .or_insert_with(|| Table::with_hasher(keyed));
-        let instances = clients.entry(client.clone()).or_default();
-        let from = instances.first_expiry();
-        let known = instances
-            .bindings
+        let Some(instances) = clients.get_mut(client.as_str()) else {
+            let mut instances = Instances::default();
+            instances.bindings.push(wanted.binding());
+            let shift = instances.shift();
+            clients.insert(client.clone(), instances);
+            return Ok((true, shift));
+        };
+        let bindings = &mut instances.bindings;
+        let known = bindings
             .iter()
-            .position(|known| known.contact == binding.contact);
-        let is_new = known.is_none();
-        match known {
-            Some(at) if instances.bindings[at].connection == binding.connection => {
-                instances.bindings[at] = binding;
+            .position(|known| *known.contact == *wanted.contact);
+        let Some(at) = known else {
+            if bindings.len() == limits::BINDINGS_PER_CLIENT {
+                bindings.remove(0);
             }
-            Some(at) => {
-                instances.bindings.remove(at);
-                instances.bindings.push(binding);
-            }
-            None => {
-                if instances.bindings.len() == limits::BINDINGS_PER_CLIENT {
-                    instances.bindings.remove(0);
-                }
-                instances.bindings.push(binding);
-            }
+            bindings.push(wanted.binding());
+            return Ok((true, instances.shift()));
+        };
+        let binding = &mut bindings[at];
+        // RFC 3261 §10.3 step 7; the same number again is the same request again.
+        if *binding.call_id == *wanted.call_id && wanted.cseq < binding.cseq {
+            return Err(OutOfOrder);
         }
-        (
-            is_new,
-            ExpiryShift {
-                from,
-                to: instances.first_expiry(),
-            },
-        )
+        let is_here = binding.connection == wanted.connection;
+        wanted.refresh(binding);
+        if !is_here {
+            bindings[at..].rotate_left(1);
+        }
+        Ok((false, instances.shift()))
     }
 
     /// Removes the bindings of a client for which `ends` holds.
@@ -130,6 +184,31 @@ impl Location {
         account: AccountId,
         client: &ClientId,
         ends: impl Fn(&Binding) -> bool,
+    ) -> ExpiryShift {
+        self.change(account, client, |instances| {
+            instances.bindings.retain(|binding| !ends(binding));
+        })
+    }
+
+    /// A client's timer has come, and stands nowhere any more. Says where it has to.
+    pub(crate) fn on_due(
+        &mut self,
+        account: AccountId,
+        client: &ClientId,
+        now: Instant,
+    ) -> Option<Instant> {
+        let shift = self.change(account, client, |instances| {
+            instances.looked_at = None;
+            instances.bindings.retain(|binding| now < binding.expires);
+        });
+        shift.to
+    }
+
+    fn change(
+        &mut self,
+        account: AccountId,
+        client: &ClientId,
+        change: impl FnOnce(&mut Instances),
     ) -> ExpiryShift {
         let none = ExpiryShift {
             from: None,
@@ -141,16 +220,15 @@ impl Location {
         let Some(instances) = clients.get_mut(client) else {
             return none;
         };
-        let from = instances.first_expiry();
-        instances.bindings.retain(|binding| !ends(binding));
-        let to = instances.first_expiry();
-        if to.is_none() {
+        change(instances);
+        let shift = instances.shift();
+        if instances.bindings.is_empty() {
             clients.remove(client);
             if clients.is_empty() {
                 self.accounts.remove(&account);
             }
         }
-        ExpiryShift { from, to }
+        shift
     }
 
     /// The clients of an account and their instances, by client id.

@@ -9,12 +9,13 @@
 //! So such answers are kept for the user agent, and handed out as it comes back. Each is kept for a
 //! bounded time, and so are all.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use model::{Instant, limits};
 
 use crate::connection::UserAgent;
+use crate::table::{Keyed, Table};
 
 /// What the answer is to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,41 +34,67 @@ pub(crate) struct Orphan {
     pub(crate) until: Instant,
 }
 
-#[derive(Debug, Default)]
+/// See the module. A refresh is a look-up: when something ends is looked at again when it was to end first.
+#[derive(Debug)]
 pub(crate) struct Orphans {
-    by_user_agent: BTreeMap<Arc<UserAgent>, Vec<Orphan>>,
+    by_user_agent: Table<Arc<UserAgent>, Kept>,
+    /// When each is looked at next.
     by_end: BTreeSet<(Instant, Arc<UserAgent>)>,
 }
 
+#[derive(Debug)]
+struct Kept {
+    /// Never later than the first end of them.
+    looked_at: Instant,
+    orphans: Vec<Orphan>,
+}
+
 impl Orphans {
+    pub(crate) fn new(keyed: Keyed) -> Self {
+        Self {
+            by_user_agent: Table::with_hasher(keyed),
+            by_end: BTreeSet::new(),
+        }
+    }
+
     /// Keeps an answer; one to REGISTER replaces the one before.
     pub(crate) fn keep(&mut self, user_agent: &Arc<UserAgent>, orphan: Orphan) {
-        if self.by_end.len() >= limits::ORPHANS
-            && let Some((_, first)) = self.by_end.first().cloned()
-        {
-            self.take(&first);
-        }
-        let mut kept = self.take(user_agent);
+        let until = orphan.until;
+        let Some(kept) = self.by_user_agent.get_mut(user_agent) else {
+            if self.by_end.len() >= limits::ORPHANS
+                && let Some((_, first)) = self.by_end.first().cloned()
+            {
+                self.take(&first);
+            }
+            self.put(user_agent, vec![orphan]);
+            return;
+        };
         if orphan.question == Question::Register {
-            kept.retain(|other| other.question != Question::Register);
+            kept.orphans
+                .retain(|other| other.question != Question::Register);
         }
-        if kept.len() == limits::ORPHANS_PER_USER_AGENT {
-            kept.remove(0);
+        if kept.orphans.len() == limits::ORPHANS_PER_USER_AGENT {
+            kept.orphans.remove(0);
         }
-        kept.push(orphan);
-        self.put(user_agent, kept);
+        kept.orphans.push(orphan);
+        if until < kept.looked_at {
+            let before = std::mem::replace(&mut kept.looked_at, until);
+            self.by_end.remove(&(before, Arc::clone(user_agent)));
+            self.by_end.insert((until, Arc::clone(user_agent)));
+        }
     }
 
     /// Hands out everything that is kept for a user agent.
     pub(crate) fn take(&mut self, user_agent: &Arc<UserAgent>) -> Vec<Orphan> {
-        let orphans = self.by_user_agent.remove(user_agent).unwrap_or_default();
-        for orphan in &orphans {
-            self.by_end.remove(&(orphan.until, Arc::clone(user_agent)));
-        }
-        orphans
+        let Some(kept) = self.by_user_agent.remove(user_agent) else {
+            return Vec::new();
+        };
+        self.by_end
+            .remove(&(kept.looked_at, Arc::clone(user_agent)));
+        kept.orphans
     }
 
-    /// When the first of them may go.
+    /// When some of them may be over.
     pub(crate) fn first_end(&self) -> Option<Instant> {
         self.by_end.first().map(|(until, _)| *until)
     }
@@ -76,9 +103,9 @@ impl Orphans {
         while let Some((until, user_agent)) = self.by_end.first().cloned()
             && until <= now
         {
-            let mut kept = self.take(&user_agent);
-            kept.retain(|orphan| now < orphan.until);
-            self.put(&user_agent, kept);
+            let mut orphans = self.take(&user_agent);
+            orphans.retain(|orphan| now < orphan.until);
+            self.put(&user_agent, orphans);
         }
     }
 
@@ -87,12 +114,14 @@ impl Orphans {
     }
 
     fn put(&mut self, user_agent: &Arc<UserAgent>, orphans: Vec<Orphan>) {
-        if orphans.is_empty() {
+        let Some(first) = orphans.iter().map(|orphan| orphan.until).min() else {
             return;
-        }
-        for orphan in &orphans {
-            self.by_end.insert((orphan.until, Arc::clone(user_agent)));
-        }
-        self.by_user_agent.insert(Arc::clone(user_agent), orphans);
+        };
+        let kept = Kept {
+            looked_at: first,
+            orphans,
+        };
+        self.by_end.insert((first, Arc::clone(user_agent)));
+        self.by_user_agent.insert(Arc::clone(user_agent), kept);
     }
 }

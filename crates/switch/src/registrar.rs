@@ -10,7 +10,7 @@ use model::{AccountId, ClientId, ConnectionId, limits};
 use sip::{Contact, Headers, MessageWriter, Request};
 
 use crate::effect::Counter;
-use crate::location::{Binding, ExpiryShift};
+use crate::location::{Binding, ExpiryShift, OutOfOrder, Wanted};
 use crate::orphan::{Orphan, Question};
 use crate::refusal::{self, Refusal};
 use crate::shard::Shard;
@@ -123,26 +123,18 @@ impl Shard {
         now: model::Now,
     ) -> Result<(), Refusal> {
         let headers = &request.headers;
-        let cseq = headers.cseq().number;
-        let known = self
-            .location
-            .instances(account, client.as_str())
-            .and_then(|instances| instances.by_contact(contact));
-        // RFC 3261 §10.3 step 7; the same number again is the same request again.
-        if known.is_some_and(|known| *known.call_id == *headers.call_id() && cseq < known.cseq) {
-            return Err(refusal::out_of_order());
-        }
-        let binding = Binding {
-            contact: contact.into(),
-            domain: headers.to().uri.host.into(),
-            call_id: headers.call_id().into(),
-            cseq,
+        let wanted = Wanted {
+            contact,
+            domain: headers.to().uri.host,
+            call_id: headers.call_id(),
+            cseq: headers.cseq().number,
             connection,
             modified: now.unix,
             expires: now.mono + lasts,
             expires_unix: now.unix + lasts,
         };
-        let (is_new, shift) = self.location.bind(account, client, binding);
+        let bound = self.location.bind(account, client, &wanted);
+        let (is_new, shift) = bound.map_err(|OutOfOrder| refusal::out_of_order())?;
         self.shift_client(account, client, shift);
         if let Some(connection) = self.connections.get_mut(&connection) {
             connection.note_client(client);
@@ -230,8 +222,10 @@ impl Shard {
         client: &ClientId,
         shift: ExpiryShift,
     ) {
-        self.timers
-            .shift(Due::Client(account, client.clone()), shift.from, shift.to);
+        if shift.from != shift.to {
+            self.timers
+                .shift(Due::Client(account, client.clone()), shift.from, shift.to);
+        }
     }
 }
 

@@ -69,8 +69,8 @@ impl Shard {
             connections: BTreeMap::new(),
             per_account: BTreeMap::new(),
             user_agents: Table::with_hasher(Keyed::new(&mut random)),
-            orphans: Orphans::default(),
-            remembered: Remembered::default(),
+            orphans: Orphans::new(Keyed::new(&mut random)),
+            remembered: Remembered::new(Keyed::new(&mut random)),
             calls: BTreeMap::new(),
             next_call: 1,
             timers: Timers::default(),
@@ -374,11 +374,8 @@ impl Shard {
         while let Some((_, due)) = self.timers.pop(now.mono) {
             match due {
                 Due::Client(account, client) => {
-                    let shift = self
-                        .location
-                        .unbind(account, &client, |binding| binding.expires <= now.mono);
-                    self.timers
-                        .shift(Due::Client(account, client), None, shift.to);
+                    let again = self.location.on_due(account, &client, now.mono);
+                    self.timers.shift(Due::Client(account, client), None, again);
                 }
                 Due::Call(key) => self.on_call_due(now, key),
                 Due::Orphan => {

@@ -2,24 +2,32 @@
 //!
 //! Keeps a SHA-256 of each token, never its text.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use aws_lc_rs::digest;
 use model::{AccountId, UnixTime, limits};
 
 use super::Grant;
+use crate::table::{Keyed, Table};
 
 type TokenHash = [u8; 32];
 
 /// Grants by the hash of their token.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Remembered {
-    grants: BTreeMap<TokenHash, (AccountId, Arc<Grant>)>,
+    grants: Table<TokenHash, (AccountId, Arc<Grant>)>,
     by_expiry: BTreeSet<(UnixTime, TokenHash)>,
 }
 
 impl Remembered {
+    pub(crate) fn new(keyed: Keyed) -> Self {
+        Self {
+            grants: Table::with_hasher(keyed),
+            by_expiry: BTreeSet::new(),
+        }
+    }
+
     pub(crate) fn hash(token: &str) -> TokenHash {
         let hash = digest::digest(&digest::SHA256, token.as_bytes());
         hash.as_ref().try_into().expect("SHA-256 has 32 bytes")
@@ -55,7 +63,8 @@ impl Remembered {
 
     /// Forgets everything: keys or accounts have changed, and what was verified may no longer hold.
     pub(crate) fn clear(&mut self) {
-        *self = Self::default();
+        self.grants.clear();
+        self.by_expiry.clear();
     }
 
     pub(crate) fn forget_expired(&mut self, now: UnixTime) {
