@@ -15,6 +15,8 @@ use crate::shutdown::raised;
 
 /// How soon a store that refused is asked again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// How long changes are gathered: a call that rings and is answered meanwhile is written once.
+const GATHER_TIME: Duration = Duration::from_millis(250);
 
 /// The records that wait.
 #[derive(Debug, Default)]
@@ -63,7 +65,9 @@ impl RecordWriter {
     pub(crate) async fn run(self: Arc<Self>, store: Store, mut finish: watch::Receiver<bool>) {
         loop {
             let is_last = tokio::select! {
-                () = self.wake.notified() => false,
+                () = self.wake.notified() => {
+                    tokio::time::timeout(GATHER_TIME, raised(&mut finish)).await.is_ok()
+                }
                 () = raised(&mut finish) => true,
             };
             let is_written = self.write(&store).await;

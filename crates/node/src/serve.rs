@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::limits;
+use model::{SecretBytes, limits};
 use store::{Store, StoreError};
 use switch::Snapshot;
 use switch::turn_grant::{Ledger, TurnOffer};
@@ -31,7 +31,7 @@ use crate::shutdown::Signals;
 use crate::signalling::Signalling;
 use crate::telemetry::Counters;
 use crate::transport::tls::TlsAcceptor;
-use crate::transport::{Capacity, Listener, accept};
+use crate::transport::{Capacity, Crew, Listener, accept};
 use crate::turn_worker::Doors;
 
 const LOCK_FILE: &str = "server.lock";
@@ -80,6 +80,9 @@ pub enum ServeError {
         /// What the system said.
         source: io::Error,
     },
+    /// No thread can be started.
+    #[error("cannot start the threads that serve connections: {0}")]
+    Threads(io::Error),
     /// TURN cannot be served.
     #[error(transparent)]
     Relay(#[from] RelayFault),
@@ -153,6 +156,8 @@ struct Node {
     /// Says that the node stops; closed when the last connection is gone.
     stopping: watch::Sender<bool>,
     doors: JoinSet<()>,
+    /// Whoever serves connections.
+    crew: Arc<Crew>,
     attendants: JoinSet<()>,
     keepers: Vec<JoinHandle<()>>,
     finish: watch::Sender<bool>,
@@ -172,6 +177,30 @@ struct Core {
 }
 
 impl Core {
+    /// What the web services work with.
+    fn services(
+        &self,
+        config: &Config,
+        turn: &RelayDoors,
+        capacity: &Arc<Capacity>,
+        pepper: SecretBytes,
+    ) -> Arc<Services> {
+        Arc::new(Services {
+            signalling: Arc::clone(&self.signalling),
+            quota: Arc::clone(&self.quota),
+            failures: LoginFailures::default(),
+            pepper,
+            capacity: Arc::clone(capacity),
+            handovers: Arc::default(),
+            behind_tls_proxy: config.behind_tls_proxy,
+            is_tls: config.tls.is_some(),
+            has_softphone: config.softphone,
+            turn_loopbacks: turn.loopbacks(),
+            may_demo: config.may_demo(),
+            bounds: config.bounds,
+        })
+    }
+
     async fn load(
         config: &Config,
         store: &Store,
@@ -294,20 +323,8 @@ impl Node {
 
         let stopping = watch::Sender::new(false);
         let capacity = Arc::new(Capacity::new(config.bounds, stopping.clone()));
-        let services = Arc::new(Services {
-            signalling: Arc::clone(&core.signalling),
-            quota: Arc::clone(&core.quota),
-            failures: LoginFailures::default(),
-            pepper: store.pepper().await?,
-            capacity: Arc::clone(&capacity),
-            handovers: Arc::default(),
-            behind_tls_proxy: config.behind_tls_proxy,
-            is_tls: config.tls.is_some(),
-            has_softphone: config.softphone,
-            turn_loopbacks: turn.loopbacks(),
-            may_demo: config.may_demo(),
-            bounds: config.bounds,
-        });
+        let pepper = store.pepper().await?;
+        let services = core.services(config, &turn, &capacity, pepper);
         let answerer = Answerer {
             signalling: Arc::clone(&core.signalling),
             capacity,
@@ -332,7 +349,14 @@ impl Node {
             core.start_relay(doors)?;
         }
         let mut doors = JoinSet::new();
-        doors.spawn(async move { match accept(Listener { tcp, tls, services }).await {} });
+        let crew = crew()?;
+        let listener = Listener {
+            tcp,
+            tls,
+            services,
+            crew: Arc::clone(&crew),
+        };
+        doors.spawn(async move { match accept(listener).await {} });
         doors.spawn(control.run(Arc::new(answerer)));
         let node = Self {
             signalling: core.signalling,
@@ -341,6 +365,7 @@ impl Node {
             store,
             stopping,
             doors,
+            crew,
             attendants,
             keepers,
             finish,
@@ -359,6 +384,10 @@ impl Node {
             .is_err()
         {
             tracing::info!("some connections did not end in time and are cut");
+        }
+        if let Some(crew) = Arc::into_inner(self.crew) {
+            // Waits for threads.
+            let _ = tokio::task::spawn_blocking(move || crew.stop()).await;
         }
         self.attendants.shutdown().await;
         self.finish.send_replace(true);
@@ -459,6 +488,14 @@ fn lock(data: &Path) -> Result<File, ServeError> {
         Err(TryLockError::WouldBlock) => Err(ServeError::InUse(data.to_owned())),
         Err(TryLockError::Error(source)) => Err(fault(source)),
     }
+}
+
+/// A thread for each core.
+fn crew() -> Result<Arc<Crew>, ServeError> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    Crew::start(cores)
+        .map(Arc::new)
+        .map_err(ServeError::Threads)
 }
 
 fn certificate(config: &Config) -> Result<Option<Arc<Certificate>>, ServeError> {

@@ -278,7 +278,11 @@ pub fn push_pong(out: &mut Vec<u8>, payload: &[u8]) {
 /// Appends a goodbye; a reason that is longer than it may be is cut.
 pub fn push_close(out: &mut Vec<u8>, code: u16, reason: &str) {
     let cut = reason.floor_char_boundary(CONTROL_BYTES - 2);
-    push(out, CLOSE, &[&code.to_be_bytes(), reason[..cut].as_bytes()]);
+    push(
+        out,
+        CLOSE,
+        &[&code.to_be_bytes(), &reason.as_bytes()[..cut]],
+    );
 }
 
 /// A server masks nothing (§5.1).

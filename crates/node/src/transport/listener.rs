@@ -17,6 +17,7 @@ use model::limits;
 use switch::Counter;
 use tokio::net::{TcpListener, TcpStream};
 
+use super::crew::Crew;
 use super::stream::Stream;
 use super::tls::TlsAcceptor;
 use crate::http::{self, Peer, Services, network};
@@ -30,17 +31,23 @@ pub(crate) struct Listener {
     pub(crate) tcp: TcpListener,
     pub(crate) tls: Option<TlsAcceptor>,
     pub(crate) services: Arc<Services>,
+    pub(crate) crew: Arc<Crew>,
 }
 
 /// Accepts for ever.
 pub(crate) async fn accept(listener: Listener) -> Infallible {
-    let Listener { tcp, tls, services } = listener;
+    let Listener {
+        tcp,
+        tls,
+        services,
+        crew,
+    } = listener;
     let mut reported = false;
     loop {
         match tcp.accept().await {
             Ok((stream, address)) => {
                 reported = false;
-                welcome(stream, address, tls.as_ref(), &services);
+                welcome(stream, address, tls.clone(), &services, &crew);
             }
             // The peer was gone before it was accepted.
             Err(error) if is_of_one_connection(&error) => {}
@@ -67,8 +74,9 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 fn welcome(
     stream: TcpStream,
     address: SocketAddr,
-    tls: Option<&TlsAcceptor>,
+    tls: Option<TlsAcceptor>,
     services: &Arc<Services>,
+    crew: &Crew,
 ) {
     let client = (!services.behind_tls_proxy).then(|| network(address.ip()));
     let Ok(place) = services.capacity.accept(client) else {
@@ -84,14 +92,19 @@ fn welcome(
         place: Arc::new(place),
     };
     let services = Arc::clone(services);
-    match tls.cloned() {
-        None => drop(tokio::spawn(serve(Stream::Plain(stream), peer, services))),
-        Some(tls) => drop(tokio::spawn(async move {
+    let taken = match tls {
+        None => crew.take(stream, |stream| {
+            serve(Stream::Plain(stream), peer, services)
+        }),
+        Some(tls) => crew.take(stream, |stream| async move {
             // The handshake's state is large and short-lived: it ends with this task.
             if let Some(stream) = tls.handshake(stream, services.bounds.head_time).await {
                 tokio::spawn(serve(Stream::Tls(stream), peer, services));
             }
-        })),
+        }),
+    };
+    if let Err(error) = taken {
+        tracing::debug!(%error, "a connection could not be handed to its thread");
     }
 }
 

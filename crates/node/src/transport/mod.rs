@@ -1,6 +1,7 @@
 //! Sockets: accepting them, TLS on them, SIP over WebSocket in them, sessions that outlive them, and how many there may be.
 
 mod capacity;
+mod crew;
 mod handover;
 mod listener;
 pub(crate) mod resumable;
@@ -10,6 +11,7 @@ pub(crate) mod tls;
 pub(crate) mod ws;
 
 pub(crate) use capacity::{Capacity, Full, Place};
+pub(crate) use crew::Crew;
 pub(crate) use handover::Handovers;
 pub(crate) use listener::{Listener, accept};
 pub(crate) use socket::Socket;

@@ -13,8 +13,9 @@ const READ: &str = "read call records";
 const SAVE: &str = "save call records";
 const FORGET: &str = "delete old call records";
 const END: &str = "end the records of an earlier run";
-/// Rows in one statement: SQLite takes 32,766 values, a record has twenty.
-const ROWS: usize = 500;
+/// Rows in one statement: a few sizes, so that each is parsed once and remembered. SQLite takes 32,766 values, a record
+/// has twenty.
+const ROWS: [usize; 3] = [128, 8, 1];
 /// RFC 3261 §21.5.1: the server failed.
 const DANGLING_STATUS: u16 = 500;
 
@@ -24,15 +25,17 @@ impl Sqlite {
             return Ok(());
         }
         let mut transaction = self.begin(SAVE).await?;
-        for rows in records.chunks(ROWS) {
-            let mut statement = upsert(rows);
-            // Not to be remembered: its text differs with the number of rows.
-            statement
-                .build()
-                .persistent(false)
-                .execute(&mut *transaction)
-                .await
-                .map_err(self.failed(SAVE))?;
+        let mut rest = records;
+        for size in ROWS {
+            let (whole, less) = rest.split_at(rest.len() / size * size);
+            rest = less;
+            for rows in whole.chunks(size) {
+                upsert(rows)
+                    .build()
+                    .execute(&mut *transaction)
+                    .await
+                    .map_err(self.failed(SAVE))?;
+            }
         }
         transaction.commit().await.map_err(self.failed(SAVE))
     }
