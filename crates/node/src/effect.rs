@@ -16,6 +16,8 @@ use crate::telemetry::Counters;
 
 /// Where effects go.
 pub(crate) struct Performer<'a> {
+    /// The connection that a message came from, which is found without looking.
+    pub(crate) own: Option<(ConnectionId, &'a Outbox)>,
     pub(crate) outboxes: &'a HashMap<ConnectionId, Arc<Outbox>>,
     pub(crate) records: &'a RecordWriter,
     pub(crate) counters: &'a Counters,
@@ -32,20 +34,20 @@ impl Performer<'_> {
                 connection,
                 message,
             } => {
-                if let Some(outbox) = self.outboxes.get(&connection)
+                if let Some(outbox) = self.outbox(connection)
                     && outbox.push(message).is_err()
                 {
                     self.overflowed.push(connection);
                 }
             }
             Effect::Close { connection, why } => {
-                if let Some(outbox) = self.outboxes.get(&connection) {
+                if let Some(outbox) = self.outbox(connection) {
                     outbox.close(why);
                 }
             }
             Effect::Turn(change) => {
                 if let TurnChange::Proven { connection, .. } = &change
-                    && let Some(outbox) = self.outboxes.get(connection)
+                    && let Some(outbox) = self.outbox(*connection)
                 {
                     outbox.prove();
                 }
@@ -55,6 +57,13 @@ impl Performer<'_> {
             }
             Effect::Record(record) => self.records.keep(*record),
             Effect::Count(counter) => self.counters.add(counter),
+        }
+    }
+
+    fn outbox(&self, connection: ConnectionId) -> Option<&Outbox> {
+        match self.own {
+            Some((own, outbox)) if own == connection => Some(outbox),
+            Some(_) | None => self.outboxes.get(&connection).map(|outbox| &**outbox),
         }
     }
 }

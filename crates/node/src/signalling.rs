@@ -237,11 +237,23 @@ impl Signalling {
 
     /// One input, then every effect, then the next.
     fn step(&self, shard: usize, owned: &mut Owned, input: Input<'_>) {
-        let now = self.now();
+        self.step_for(shard, owned, self.now(), input, None);
+    }
+
+    /// The same; most effects of a message are for the connection that it came from, `own`.
+    fn step_for(
+        &self,
+        shard: usize,
+        owned: &mut Owned,
+        now: Now,
+        input: Input<'_>,
+        own: Option<(ConnectionId, &Outbox)>,
+    ) {
         let mut overflowed = Vec::new();
         owned.machine.handle(now, input);
         loop {
             let mut performer = Performer {
+                own,
                 outboxes: &owned.outboxes,
                 records: &self.records,
                 counters: &self.counters,
@@ -282,6 +294,7 @@ impl Session {
     /// Hands a message to its shard; the first one binds the connection to that shard.
     pub(crate) fn deliver(
         &mut self,
+        now: Now,
         shard: usize,
         account: AccountId,
         message: &sip::Message<'_>,
@@ -292,20 +305,18 @@ impl Session {
         if self.shard.is_none() {
             self.shard = Some(shard);
             owned.outboxes.insert(connection, Arc::clone(&self.outbox));
-        } else if !owned.outboxes.contains_key(&connection) {
-            // It overflowed, the shard was told, and it is about to be closed.
+        } else if self.outbox.has_overflowed() {
+            // The shard was told, and it is about to be closed.
             return;
         }
-        self.signalling.step(
-            shard,
-            &mut owned,
-            Input::Message {
-                connection,
-                account,
-                message,
-                ice_servers,
-            },
-        );
+        let input = Input::Message {
+            connection,
+            account,
+            message,
+            ice_servers,
+        };
+        let own = Some((connection, &*self.outbox));
+        self.signalling.step_for(shard, &mut owned, now, input, own);
     }
 }
 

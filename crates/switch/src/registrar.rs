@@ -85,7 +85,9 @@ impl Shard {
                 "the To address of a REGISTER must be a SIP URI",
             ));
         }
-        let is_own = |host| self.account_of_host(host) == Some(account);
+        // The host of From is the account's: the edge has seen to that.
+        let is_own =
+            |host: &str| *host == *from.uri.host || self.account_of_host(host) == Some(account);
         if !is_own(to.uri.host) || !is_own(request.target().host) {
             return Err(refusal::other_domain());
         }

@@ -45,7 +45,7 @@ const CAPABILITIES: Capabilities = Capabilities {
 pub struct Shard {
     pub(crate) snapshot: Arc<Snapshot>,
     pub(crate) random: Random,
-    pub(crate) connections: BTreeMap<ConnectionId, Connection>,
+    pub(crate) connections: Table<ConnectionId, Connection>,
     pub(crate) per_account: BTreeMap<AccountId, usize>,
     /// The newest connection of each user agent.
     pub(crate) user_agents: Table<Arc<UserAgent>, ConnectionId>,
@@ -66,7 +66,7 @@ impl Shard {
         Self {
             location: Location::new(Keyed::new(&mut random)),
             snapshot,
-            connections: BTreeMap::new(),
+            connections: Table::with_hasher(Keyed::new(&mut random)),
             per_account: BTreeMap::new(),
             user_agents: Table::with_hasher(Keyed::new(&mut random)),
             orphans: Orphans::new(Keyed::new(&mut random)),
@@ -342,12 +342,11 @@ impl Shard {
                 .account(id)
                 .is_some_and(|account| !account.disabled)
         };
-        let closed: Vec<ConnectionId> = self
-            .connections
-            .iter()
-            .filter(|(_, known)| !is_active(known.account))
-            .map(|(connection, _)| *connection)
-            .collect();
+        let mut closed = self.connection_ids();
+        closed.retain(|connection| {
+            let known = self.connections.get(connection);
+            known.is_some_and(|known| !is_active(known.account))
+        });
         for connection in closed {
             let end = End::server(403, "the account was disabled");
             self.dismiss(now, connection, Some(&end), Closing::ACCOUNT_DISABLED);
@@ -363,10 +362,21 @@ impl Shard {
                 call.withdraw_reach(act);
             });
         }
-        for connection in self.connections.keys() {
-            let (connection, why) = (*connection, Closing::STOPPING);
+        for connection in self.connection_ids() {
+            let why = Closing::STOPPING;
             self.effects.push_back(Effect::Close { connection, why });
         }
+    }
+
+    /// Every connection, the oldest first.
+    fn connection_ids(&self) -> Vec<ConnectionId> {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "sorted before anyone sees the order"
+        )]
+        let mut all: Vec<_> = self.connections.keys().copied().collect();
+        all.sort_unstable();
+        all
     }
 
     fn on_timeout(&mut self, now: Now) {

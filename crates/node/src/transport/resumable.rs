@@ -287,9 +287,8 @@ impl Life {
         if self.session.outbox.is_proven() {
             self.flow.proven();
         }
-        let verdict = self
-            .flow
-            .frame(signalling.now(), message, &published.snapshot, shards);
+        let now = signalling.now();
+        let verdict = self.flow.frame(now, message, &published.snapshot, shards);
         match verdict {
             Verdict::Deliver {
                 shard,
@@ -298,7 +297,7 @@ impl Life {
                 ice_servers,
             } => self
                 .session
-                .deliver(shard, account, &message, ice_servers.as_deref()),
+                .deliver(now, shard, account, &message, ice_servers.as_deref()),
             Verdict::Reply { message, count } => {
                 count.into_iter().for_each(|counter| self.count(counter));
                 line.put(self.number(&message)?);

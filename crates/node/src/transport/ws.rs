@@ -78,7 +78,14 @@ struct Conversation {
 impl Conversation {
     async fn go_on(&mut self) -> Ending {
         let mut timer = pin!(tokio::time::sleep_until(self.deadline()));
-        poll_fn(|context| self.poll(context, timer.as_mut())).await
+        // The first time it has to learn whom to wake, and later only when it has done so.
+        let mut is_armed = false;
+        poll_fn(|context| {
+            let looks = !is_armed || timer.is_elapsed();
+            is_armed = true;
+            self.poll(context, looks.then_some(timer.as_mut()))
+        })
+        .await
     }
 
     /// When there is something to do without a message.
@@ -88,7 +95,7 @@ impl Conversation {
             .unwrap_or_else(|| clock.deadline(self.flow.poll_timeout()))
     }
 
-    fn poll(&mut self, context: &mut Context<'_>, mut timer: Pin<&mut Sleep>) -> Poll<Ending> {
+    fn poll(&mut self, context: &mut Context<'_>, timer: Option<Pin<&mut Sleep>>) -> Poll<Ending> {
         // While this runs, what is pushed is seen without being woken.
         self.session.outbox.forget_waker();
         loop {
@@ -102,6 +109,9 @@ impl Conversation {
                 Poll::Pending => break,
             }
         }
+        let Some(mut timer) = timer else {
+            return Poll::Pending;
+        };
         while timer.as_mut().poll(context).is_ready() {
             if let Err(ending) = self.on_time() {
                 return Poll::Ready(ending);
@@ -246,13 +256,14 @@ fn take_message(
             .into_iter()
             .for_each(|counter| signalling.counters.add(counter));
     };
-    match flow.frame(signalling.now(), frame, &published.snapshot, shards) {
+    let now = signalling.now();
+    match flow.frame(now, frame, &published.snapshot, shards) {
         Verdict::Deliver {
             shard,
             account,
             message,
             ice_servers,
-        } => session.deliver(shard, account, &message, ice_servers.as_deref()),
+        } => session.deliver(now, shard, account, &message, ice_servers.as_deref()),
         Verdict::Reply {
             message,
             count: counter,
