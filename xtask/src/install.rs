@@ -61,6 +61,21 @@ pub(crate) fn programs() -> Result<(), String> {
     Ok(())
 }
 
+/// Installs the packages of programs that are missing.
+pub(crate) fn packages(needs: &[(&str, &[&str])]) -> Result<(), String> {
+    let missing = needs
+        .iter()
+        .filter(|(program, _)| find_program(program).is_none());
+    let packages: Vec<&str> = missing
+        .flat_map(|(_, packages)| packages.iter().copied())
+        .collect();
+    if packages.is_empty() {
+        Ok(())
+    } else {
+        apt_install(&packages)
+    }
+}
+
 /// Installs the npm packages of `folder` exactly as its lock file names them, unless that was done already.
 pub(crate) fn npm_packages(folder: &Path) -> Result<(), String> {
     if npm_packages_are_current(folder) {

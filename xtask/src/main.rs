@@ -1,6 +1,7 @@
 //! The project's chores, run as `cargo xtask <task>`: `test` installs what the tests need and runs them all, `tidy`
-//! checks the rules of the house that no compiler knows, `fuzz` runs the fuzz targets for a while, `measure` takes
-//! figures of the whole server.
+//! checks the rules of the house that no compiler knows, `fuzz` runs the fuzz targets for a while,
+//! `bench-peers` compares with others,
+//! `perf-check` counts instructions.
 //!
 //! It never ships with the product and no crate depends on it.
 #![expect(
@@ -9,9 +10,10 @@
 )]
 
 mod browser;
+mod counts;
 mod fuzz;
 mod install;
-mod measure;
+mod peers;
 mod scripts;
 mod sipp;
 mod step;
@@ -23,10 +25,11 @@ mod workspace;
 use std::process::ExitCode;
 
 const USAGE: &str = "\
-cargo xtask test [install] [lint] [unit] [sim] [browser] [sipp] [turn]   all steps, or those that are named
+cargo xtask test [install] [lint] [unit] [sim] [browser] [sipp] [turn] [counts]   all steps, or those that are named
 cargo xtask tidy                                                  the rules of the house
 cargo xtask fuzz [--seconds N]                                    every fuzz target, N seconds in all (default 60)
-cargo xtask measure idle [--connections N] [--resumable]          memory of N idle registered clients (default 10000)";
+cargo xtask bench-peers [--rounds N] [--seconds N] [--clients N]  offhook and Kamailio under the same load, in turn
+cargo xtask perf-check [--write]                                  instructions of the hot operations, compared with docs/instructions.txt";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -38,7 +41,8 @@ fn main() -> ExitCode {
         "test" => test::run(rest),
         "tidy" => tidy::run(),
         "fuzz" => fuzz::run(rest),
-        "measure" => measure::run(rest),
+        "bench-peers" => peers::run(rest),
+        "perf-check" => counts::run(rest),
         "help" | "--help" | "-h" => {
             println!("{USAGE}");
             Ok(())

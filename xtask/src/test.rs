@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::step::{cargo, run as step, succeed};
-use crate::{browser, install, scripts, sipp, tidy, turn, workspace};
+use crate::{browser, counts, install, scripts, sipp, tidy, turn, workspace};
 
 const SIM_SECONDS: &str = "60";
 
@@ -27,6 +27,7 @@ pub(crate) fn run(names: &[String]) -> Result<(), String> {
             Part::Browser => step("browser tests", || browser::run(&root))?,
             Part::Sipp => step("tests with SIPp", || sipp::run(&root))?,
             Part::Turn => step("tests of the relay", || turn::run(&root))?,
+            Part::Counts => step("instructions", || counts::run(&[]))?,
         }
     }
     println!("every step passed");
@@ -43,10 +44,11 @@ enum Part {
     Browser,
     Sipp,
     Turn,
+    Counts,
 }
 
 impl Part {
-    const ALL: [(&str, Part); 8] = [
+    const ALL: [(&str, Part); 9] = [
         ("install", Part::Install),
         ("lint", Part::Lint),
         ("build", Part::Build),
@@ -55,13 +57,14 @@ impl Part {
         ("browser", Part::Browser),
         ("sipp", Part::Sipp),
         ("turn", Part::Turn),
+        ("counts", Part::Counts),
     ];
 
     fn needs_the_build(self) -> bool {
         match self {
             Part::Unit | Part::Sim => true,
             Part::Browser | Part::Sipp | Part::Turn => !scripts::has_server_of_its_own(),
-            Part::Install | Part::Lint | Part::Build => false,
+            Part::Install | Part::Lint | Part::Build | Part::Counts => false,
         }
     }
 
