@@ -5,6 +5,7 @@
 mod console;
 mod control;
 mod demo;
+mod frames;
 mod http;
 mod login;
 mod quota;
