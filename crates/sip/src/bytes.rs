@@ -18,6 +18,13 @@ pub(crate) const WORD: u8 = 64;
 /// `gen-value` of a header parameter that is no quoted string: a token or a host.
 pub(crate) const VALUE: u8 = 128;
 
+/// Where the empty line stands that ends the rows of a head: rows are few, so looking at the end of each is the fastest.
+pub(crate) fn head_end(bytes: &[u8]) -> Option<usize> {
+    memchr::memchr_iter(b'\n', bytes)
+        .filter_map(|at| at.checked_sub(3))
+        .find(|start| bytes[*start..].starts_with(b"\r\n\r\n"))
+}
+
 const CLASSES: [u8; 256] = classes();
 
 const fn mark(mut table: [u8; 256], bytes: &[u8], classes: u8) -> [u8; 256] {

@@ -7,7 +7,7 @@
 
 use std::borrow::Cow;
 
-use crate::bytes::{self, TOKEN};
+use crate::bytes::{self, TOKEN, head_end};
 use crate::header::{BadValue, CSeq, NameAddr, Via, check_call_id, check_contacts, check_vias};
 use crate::message::{Header, Headers, Message, Request, Response};
 use crate::method::Method;
@@ -78,7 +78,7 @@ pub fn parse(bytes: &[u8]) -> Result<Message<'_>, Malformed<'_>> {
 
 fn read(bytes: &[u8]) -> Result<Message<'_>, Wrong<'_>> {
     let bytes = skip_empty_lines(bytes);
-    let Some(end) = memchr::memmem::find(bytes, b"\r\n\r\n") else {
+    let Some(end) = head_end(bytes) else {
         return Err(Wrong::new(
             "an empty line must end the header rows, and lines must end with CR LF",
             "",

@@ -1,7 +1,7 @@
 //! What a response repeats from its request (RFC 3261 §8.2.6.2): Via rows in order, From, To, Call-ID, CSeq; in a 100 the
 //! Timestamp too (§8.2.6.1). Also found in requests that break the syntax elsewhere, so that these can be answered 400.
 
-use crate::bytes;
+use crate::bytes::{self, head_end};
 use crate::header::NameAddr;
 use crate::message::{Headers, Request};
 use crate::name::Name;
@@ -82,7 +82,7 @@ impl ReplyHead {
     /// a response by. Of the others, a row that is missing there is missing here (RFC 4475 §3.3.1 asks for a 400).
     pub(crate) fn salvage(bytes: &[u8]) -> Option<Self> {
         let bytes = skip_empty_lines(bytes);
-        let end = memchr::memmem::find(bytes, b"\r\n\r\n").map_or(bytes.len(), |end| end + 2);
+        let end = head_end(bytes).map_or(bytes.len(), |end| end + 2);
         let (start, rows) = split_line(&bytes[..end]);
         let method = start.split(|&byte| byte == b' ').next()?;
         let answered = method != b"ACK"

@@ -149,6 +149,10 @@ impl Shard {
         let Some(known) = self.connections.get_mut(&connection) else {
             return;
         };
+        // As it is at every refresh.
+        if known.is_trusted && known.is_proven && known.before.is_none() {
+            return;
+        }
         let account = known.account;
         if !std::mem::replace(&mut known.is_trusted, true) {
             self.turn(TurnChange::Proven {

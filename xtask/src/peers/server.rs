@@ -132,7 +132,7 @@ impl Folder {
             .url
             .replace("ws://", "http://")
             .replace("/sipproxy", "/.well-known/jwks.json");
-        let command = format!("set -e; curl -s {jwks} | python3 -c \"$0\" > \"$1\"");
+        let command = format!("set -e; curl -s {jwks} | /usr/bin/python3 -c \"$0\" > \"$1\"");
         succeed(
             Command::new("sh")
                 .args(["-c", &command, TO_PEM])
