@@ -5,6 +5,7 @@
 //! What is committed survives the death of the process (synchronous NORMAL); a power cut may take the last commits.
 
 mod account;
+mod background;
 mod fault;
 mod folder;
 mod key;
@@ -69,8 +70,7 @@ impl Sqlite {
 
         let opening = |error| fault::explain(OPEN, file.clone(), error);
         let options = options.journal_mode(SqliteJournalMode::Wal);
-        let writer = pool(1)
-            .connect_with(options.clone())
+        let writer = background::run(pool(1).connect_with(options.clone()))
             .await
             .map_err(opening)?;
         MIGRATIONS
