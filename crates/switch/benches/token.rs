@@ -6,7 +6,9 @@ use std::hint::black_box;
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
-use aws_lc_rs::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
+use aws_lc_rs::signature::{
+    KeyPair, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, RsaKeyPair,
+};
 use criterion::{Criterion, criterion_group, criterion_main};
 use model::Algorithm;
 use switch::token::{TokenRequest, verify};
@@ -28,6 +30,17 @@ fn tokens(criterion: &mut Criterion) {
             let message = black_box(signed.as_bytes());
             raw.sign(&RSA_PKCS1_SHA256, &rng, message, &mut signature)
                 .expect("it signs");
+        });
+    });
+    let public = raw.public_key();
+    let public = ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, public.as_ref())
+        .expect("a public key is one");
+    criterion.bench_function("token/raw RSA-2048 verification", |bench| {
+        bench.iter(|| {
+            let message = black_box(signed.as_bytes());
+            public
+                .verify_sig(message, &signature)
+                .expect("it was signed by this key");
         });
     });
     let parameters = [

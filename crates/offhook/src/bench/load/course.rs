@@ -69,6 +69,12 @@ impl Course {
         }
     }
 
+    /// Counts from the beginning on: what is offered may be over before it is warm.
+    pub(super) fn at_once(mut self) -> Self {
+        self.counted_from = self.begun;
+        self
+    }
+
     /// If one more is due: the time that it counts from.
     pub(super) fn start(&mut self, now: Instant) -> Option<Instant> {
         if now >= self.ends {

@@ -265,7 +265,10 @@ impl RegisterFlags {
         let fresh = self.fresh(&target, &clients)?;
         let mut swarm = Swarm::new(&target, Framing::WebSocket, self.clients)?;
         let templates = arrive(&mut swarm, &clients, true)?;
-        let course = Course::new(pace, length, self.target.meter()?);
+        let mut course = Course::new(pace, length, self.target.meter()?);
+        if fresh.is_some() {
+            course = course.at_once();
+        }
         let mut registering = Registering::new(course, clients, templates, fresh);
         let busy = swarm.run(&mut registering)?;
         let course = registering.into_course();
