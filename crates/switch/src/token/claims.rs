@@ -35,6 +35,8 @@ struct Header {
     alg: String,
     #[serde(default)]
     kid: String,
+    /// Extensions that must be understood (RFC 7515 §4.1.11): none is.
+    crit: Option<serde::de::IgnoredAny>,
 }
 
 /// What a verified token permits.
@@ -155,6 +157,9 @@ pub fn verify(
             Rejected::OtherAccount
         });
     };
+    if header.crit.is_some() {
+        return Err(Rejected::Malformed("it has extensions that are not known"));
+    }
     if key.algorithm().as_str() != header.alg {
         return Err(Rejected::Malformed("its algorithm is not that of its key"));
     }
