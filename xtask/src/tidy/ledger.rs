@@ -8,6 +8,8 @@ use super::Finding;
 use crate::workspace::SourceFile;
 
 const LEDGER: &str = "docs/compat.md";
+/// Each of its promises names the tests that hold it.
+const SECURITY: &str = "SECURITY.md";
 
 /// Looks up every test that the ledger names.
 pub(super) fn check(files: &[SourceFile]) -> Vec<Finding> {
@@ -16,7 +18,9 @@ pub(super) fn check(files: &[SourceFile]) -> Vec<Finding> {
     }
     files
         .iter()
-        .filter(|file| file.path.starts_with("docs/") && file.has_ending(&["md"]))
+        .filter(|file| {
+            file.path.starts_with("docs/") && file.has_ending(&["md"]) || file.path == SECURITY
+        })
         .flat_map(|page| check_page(page, files))
         .collect()
 }
