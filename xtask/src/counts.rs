@@ -1,7 +1,7 @@
 //! `cargo xtask perf-check`: how many instructions the hot operations take, by valgrind's callgrind, and whether that has
 //! grown since it was last written down. Counts do not wobble as times do.
 //!
-//! Compares only what the same compiler has made.
+//! Compares only what the same compiler has made, for processors of the same kind: libraries choose their loops by that.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -73,9 +73,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
     install::packages(&NEEDS)?;
     let root = workspace::root();
     let programs = build(&root)?;
-    let compiler = output_of(Command::new("rustc").arg("--version"))?
-        .trim()
-        .to_owned();
+    let made_by = made_by()?;
     let mut counted = Vec::new();
     for operation in &OPERATIONS {
         let program = programs
@@ -87,20 +85,31 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
     }
     let file = root.join(KEPT);
     if writes {
-        let text = written(&compiler, &counted);
+        let text = written(&made_by, &counted);
         return std::fs::write(&file, text)
             .map_err(|error| format!("{KEPT} cannot be written: {error}"));
     }
     let kept = std::fs::read_to_string(&file)
         .map_err(|error| format!("{KEPT} cannot be read: {error}"))?;
-    let (known_compiler, known) = read(&kept)?;
-    if known_compiler != compiler {
-        println!(
-            "    {KEPT} was counted with {known_compiler}, this is {compiler}: nothing to compare"
-        );
+    let (known_by, known) = read(&kept)?;
+    if known_by != made_by {
+        println!("    {KEPT} was counted with {known_by}, this is {made_by}: nothing to compare");
         return Ok(());
     }
     compare(&known, &counted)
+}
+
+/// What counts depend on beside the code: the compiler, and the widest registers that valgrind offers.
+fn made_by() -> Result<String, String> {
+    let compiler = output_of(Command::new("rustc").arg("--version"))?;
+    let processor = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let is_wide = processor.split_whitespace().any(|word| word == "avx2");
+    let width = if is_wide { "avx2" } else { "no avx2" };
+    Ok(format!(
+        "{}, {}, {width}",
+        compiler.trim(),
+        std::env::consts::ARCH
+    ))
 }
 
 /// Builds the benchmarks; gives their programs by name.
