@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "what goes wrong in a test is to end it")]
 
 mod accounts;
+mod bench;
 mod calls;
 mod clients;
 mod configuration;

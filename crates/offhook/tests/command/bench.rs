@@ -1,0 +1,107 @@
+//! `offhook bench` against a server of this project: short runs, in which nothing fails and everything is counted. What is
+//! fast is not asked here.
+
+use serde_json::Value;
+
+use crate::harness::Folder;
+
+/// Runs `bench` with these words for the account of a server that runs, and gives its report.
+fn bench(folder: &Folder, words: &str) -> Value {
+    let server = folder.serve("serve --listen 127.0.0.1:0 --turn=false");
+    let created = folder
+        .json("account create --cloud-id 1-2-0 --username bench@example.com --type production");
+    let field = |name: &str| created[name].as_str().unwrap().to_owned();
+    let domain = format!(
+        "{}.webrtc-1-2-0.aculabcloud.net",
+        field("webrtc_access_key")
+    );
+    // The server sees a change of accounts within a second; until then it knows no such login.
+    server.wait_for_change(|| {
+        server.token_status("1-2-0/bench@example.com", &field("api_key")) == 200
+    });
+    let (address, key) = (server.address, field("api_key"));
+    folder.json(&format!(
+        "bench {words} --server ws://{address}/sipproxy --domain {domain} --login 1-2-0/bench@example.com --api-key {key}"
+    ))
+}
+
+fn counts(report: &Value) {
+    assert!(report["done"].as_u64().unwrap() > 0, "{report}");
+    assert_eq!(report["failures"].as_object().unwrap().len(), 0, "{report}");
+    assert!(
+        report["latency"]["p50_us"].as_f64().unwrap() > 0.0,
+        "{report}"
+    );
+}
+
+#[test]
+fn registrations_are_refreshed_and_counted() {
+    let folder = Folder::new();
+    counts(&bench(
+        &folder,
+        "register --clients 8 --seconds 0.2 --rate 100",
+    ));
+}
+
+#[test]
+fn tokens_that_were_never_seen_are_shown_until_they_are_used_up() {
+    let folder = Folder::new();
+    let report = bench(&folder, "register --clients 4 --seconds 5 --fresh-tokens 2");
+    counts(&report);
+    assert!(report["done"].as_u64().unwrap() <= 8, "{report}");
+    assert!(report["elapsed_s"].as_f64().unwrap() < 5.0, "{report}");
+}
+
+#[test]
+fn calls_are_set_up_and_ended() {
+    let folder = Folder::new();
+    let report = bench(&folder, "calls --clients 4 --seconds 0.3 --rate 20");
+    counts(&report);
+    assert!(
+        report["set_up"]["p99_us"].as_f64().unwrap() > 0.0,
+        "{report}"
+    );
+    let calls = folder.json("calls list");
+    let is_ended = |call: &Value| call["status"].as_u64() == Some(200);
+    assert!(calls.as_array().unwrap().iter().any(is_ended), "{calls}");
+}
+
+#[test]
+fn idle_clients_ask_for_turn_and_cost_memory() {
+    let folder = Folder::new();
+    let report = bench(&folder, "idle --clients 60 --seconds 0.5");
+    counts(&report);
+    assert_eq!(report["connections_lost"], 0, "{report}");
+}
+
+#[test]
+fn tokens_are_issued() {
+    let folder = Folder::new();
+    counts(&bench(
+        &folder,
+        "token --connections 2 --window 2 --seconds 0.2",
+    ));
+}
+
+#[test]
+fn all_clients_come_back() {
+    let folder = Folder::new();
+    let report = bench(&folder, "storm --clients 20");
+    assert_eq!(report["registered"], 20, "{report}");
+    assert!(report["all_s"].as_f64().unwrap() > 0.0, "{report}");
+}
+
+#[test]
+fn what_makes_no_sense_is_said() {
+    let folder = Folder::new();
+    for (words, part) in [
+        ("register --server 127.0.0.1:1", "wants ws://"),
+        ("register --clients 0", "1 to 200000 clients"),
+        ("calls --clients 3", "an even number"),
+        ("register --seconds 0", "--seconds wants"),
+        ("token --seconds 1", "want --login"),
+    ] {
+        let said = folder.fails(2, &format!("bench {words}"));
+        assert!(said.contains(part), "{words}: {said}");
+    }
+}
