@@ -3,26 +3,52 @@
 
 use serde_json::Value;
 
-use crate::harness::Folder;
+use crate::harness::{Folder, Server};
 
 /// Runs `bench` with these words for the account of a server that runs, and gives its report.
 fn bench(folder: &Folder, words: &str) -> Value {
-    let server = folder.serve("serve --listen 127.0.0.1:0 --turn=false");
-    let created = folder
-        .json("account create --cloud-id 1-2-0 --username bench@example.com --type production");
-    let field = |name: &str| created[name].as_str().unwrap().to_owned();
-    let domain = format!(
-        "{}.webrtc-1-2-0.aculabcloud.net",
-        field("webrtc_access_key")
-    );
-    // The server sees a change of accounts within a second; until then it knows no such login.
-    server.wait_for_change(|| {
-        server.token_status("1-2-0/bench@example.com", &field("api_key")) == 200
-    });
-    let (address, key) = (server.address, field("api_key"));
-    folder.json(&format!(
-        "bench {words} --server ws://{address}/sipproxy --domain {domain} --login 1-2-0/bench@example.com --api-key {key}"
-    ))
+    let site = BenchSite::new(folder);
+    folder.json(&site.words(words))
+}
+
+/// A server, and an account whose clients are made by `bench`.
+pub(crate) struct BenchSite {
+    pub(crate) server: Server,
+    domain: String,
+    api_key: String,
+}
+
+impl BenchSite {
+    pub(crate) fn new(folder: &Folder) -> Self {
+        let server = folder.serve("serve --listen 127.0.0.1:0 --turn=false");
+        let created = folder
+            .json("account create --cloud-id 1-2-0 --username bench@example.com --type production");
+        let field = |name: &str| created[name].as_str().unwrap().to_owned();
+        let api_key = field("api_key");
+        // The server sees a change of accounts within a second; until then it knows no such login.
+        server.wait_for_change(|| server.token_status("1-2-0/bench@example.com", &api_key) == 200);
+        Self {
+            server,
+            domain: format!(
+                "{}.webrtc-1-2-0.aculabcloud.net",
+                field("webrtc_access_key")
+            ),
+            api_key,
+        }
+    }
+
+    /// The whole command line.
+    pub(crate) fn words(&self, words: &str) -> String {
+        let Self {
+            server,
+            domain,
+            api_key,
+        } = self;
+        let address = server.address;
+        format!(
+            "bench {words} --server ws://{address}/sipproxy --domain {domain} --login 1-2-0/bench@example.com --api-key {api_key}"
+        )
+    }
 }
 
 fn counts(report: &Value) {

@@ -3,6 +3,7 @@
 //! Nothing here sleeps: servers are waited for by the lines that they write.
 #![expect(clippy::unwrap_used, reason = "what goes wrong in a test is to end it")]
 
+mod abuse;
 mod accounts;
 mod bench;
 mod calls;
