@@ -118,6 +118,17 @@ fn all_clients_come_back() {
 }
 
 #[test]
+fn a_key_may_begin_with_a_hyphen() {
+    let folder = Folder::new();
+    let words = "bench token --server ws://127.0.0.1:1 --login 1-2-0/a@b.c --api-key -EaWxR5BozOaMN1yRhGhFw";
+    let said = folder.fails(1, &format!("{words} --seconds 0.1"));
+    assert!(
+        said.contains("did not serve a single one") && said.contains("Connection refused"),
+        "{said}"
+    );
+}
+
+#[test]
 fn what_makes_no_sense_is_said() {
     let folder = Folder::new();
     for (words, part) in [

@@ -20,6 +20,7 @@ mod tokens;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use anyhow::anyhow;
 use clap::Args;
 use serde_json::json;
 
@@ -67,7 +68,9 @@ pub(crate) struct TargetFlags {
         long,
         value_name = "KEY",
         env = "OFFHOOK_BENCH_API_KEY",
-        hide_env_values = true
+        hide_env_values = true,
+        // One in 64 keys begins with a hyphen.
+        allow_hyphen_values = true
     )]
     api_key: Option<String>,
     /// A token that all clients show, for a server that does not look at whose it is
@@ -248,6 +251,9 @@ impl TargetFlags {
     }
 
     fn print(&self, report: &Report) -> Result<(), Failure> {
+        if let Some(why) = report.nothing_succeeded() {
+            return Err(anyhow!("{} did not serve a single one: {why}", self.server).into());
+        }
         if self.json {
             print_json(&report.json())?;
         } else {

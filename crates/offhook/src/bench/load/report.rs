@@ -125,20 +125,28 @@ impl Report {
         Some((percent, used * 1e6 / self.done.max(1) as f64))
     }
 
+    fn failures_in_words(&self) -> String {
+        let each = self.failures.iter();
+        let each: Vec<_> = each
+            .map(|(why, times)| format!("{} × {why}", count(*times)))
+            .collect();
+        each.join("; ")
+    }
+
+    /// Why all failed, if all did.
+    pub(super) fn nothing_succeeded(&self) -> Option<String> {
+        (self.done == 0 && !self.failures.is_empty()).then(|| self.failures_in_words())
+    }
+
     /// Aligned lines.
     pub(super) fn text(&self) -> String {
         let pace = match self.pace {
             Pace::Window(window) => format!("at most {} under way", count(window as u64)),
             Pace::Rate(rate) => format!("{} offered a second", count(rate.round() as u64)),
         };
-        let failures = if self.failures.is_empty() {
-            "none".to_owned()
-        } else {
-            let each = self.failures.iter();
-            let each: Vec<_> = each
-                .map(|(why, times)| format!("{} × {why}", count(*times)))
-                .collect();
-            each.join("; ")
+        let failures = match self.failures_in_words() {
+            words if words.is_empty() => "none".to_owned(),
+            words => words,
         };
         let server = match self.server_cost() {
             None => "not looked at (--server-pid names its process)".to_owned(),
