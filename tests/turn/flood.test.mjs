@@ -1,47 +1,27 @@
 // A flood of requests that prove nothing, from one room, while a relay works for another: not a packet of it is lost, nor late.
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
-import { startPeer } from './harness/coturn.mjs';
-import { Network } from './harness/network.mjs';
-import { restCredential, startOffhook, TURN_PORT } from './harness/offhook.mjs';
+import { TURN_PORT } from './harness/offhook.mjs';
 import { Program } from './harness/program.mjs';
-import { closeClients, TurnClient } from './harness/turn_client.mjs';
+import { CHANNEL, LONGEST_MS, PEER_PORT, scene } from './harness/scene.mjs';
 
-const LONGEST_MS = 60_000;
-const PEER_PORT = 3480;
-const CHANNEL = 0x4000;
 const FLOOD = 200_000;
 const LEAST_A_SECOND = 50_000;
 /** What a jitter buffer evens out. */
 const LATE_MS = 60;
 const FLOODER = fileURLToPath(new URL('harness/flood.mjs', import.meta.url));
-const props = {};
-
-before(async () => {
-  props.network = await Network.build(2, { knowRelays: true });
-  [props.near, props.far] = props.network.rooms;
-  props.peer = await startPeer(props.near, props.near.own.v4, PEER_PORT);
-  Object.assign(props, await startOffhook([], { plain: true }));
-}, { timeout: LONGEST_MS });
-
-after(async () => {
-  closeClients();
-  await props.server?.discard();
-  await props.peer?.kill();
-  await props.network?.remove();
-}, { timeout: LONGEST_MS });
+const props = scene({ rooms: 2 });
 
 for (const [title, padding] of [
   ['50,000 unauthenticated allocations a second leave a running call unharmed', 0],
   ['the same, padded to more than the length of an answer', 100],
 ]) {
   test(title, { timeout: LONGEST_MS }, async () => {
-    const { near, far, server, account } = props;
+    const { near, far, server } = props;
     // The same address as the flood's: one socket, and one queue, for both.
-    const client = await TurnClient.open({ host: far.server.v4, port: TURN_PORT });
-    await client.allocated(await restCredential(server, account));
+    const client = await props.allocated('udp', { by: far });
     assert.equal(await client.bind(CHANNEL, { ip: near.own.v4, port: PEER_PORT }), 0);
     const before = (await server.status()).counters.turn_unauthenticated_dropped;
     const flood = new Program(['node', FLOODER, far.server.v4, TURN_PORT, FLOOD, padding].map(String), { room: far });

@@ -1,16 +1,10 @@
 // What was overheard, and who only holds the door: nonces of others, requests sent again from elsewhere, silent connections.
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 
-import { startPeer } from './harness/coturn.mjs';
-import { Network } from './harness/network.mjs';
-import { restCredential, startOffhook, TURN_PORT } from './harness/offhook.mjs';
+import { CHANNEL, LONGEST_MS, PEER_PORT, scene } from './harness/scene.mjs';
 import { ATTRIBUTE, encode, METHOD, number32 } from './harness/stun.mjs';
-import { closeClients, TurnClient } from './harness/turn_client.mjs';
 
-const LONGEST_MS = 60_000;
-const PEER_PORT = 3480;
-const CHANNEL = 0x4000;
 const STALE_NONCE = 438;
 const QUOTA_REACHED = 486;
 /** Of one client, in these tests. */
@@ -18,26 +12,7 @@ const ALLOCATIONS = 200;
 const HOARDED = 220;
 const SILENT = 600;
 const SILENCE_ENDS_MS = 50_000;
-const props = {};
-
-before(async () => {
-  props.network = await Network.build(1, { knowRelays: true });
-  [props.room] = props.network.rooms;
-  props.peer = await startPeer(props.room, props.room.own.v4, PEER_PORT);
-  Object.assign(props, await startOffhook([], { plain: true }));
-}, { timeout: LONGEST_MS });
-
-after(async () => {
-  closeClients();
-  await props.server?.discard();
-  await props.peer?.kill();
-  await props.network?.remove();
-}, { timeout: LONGEST_MS });
-
-async function allocated(transport = 'udp') {
-  const client = await TurnClient.open({ host: props.room.server.v4, port: TURN_PORT, transport });
-  return client.allocated(await restCredential(props.server, props.account));
-}
+const props = scene();
 
 /** Bytes that prove this client, for whoever sends them. */
 function refreshOf({ username, realm, nonce, key }, seconds) {
@@ -55,7 +30,7 @@ async function echoes(client, words) {
 }
 
 test('a nonce that nobody gave: 438, with one that is good', { timeout: LONGEST_MS }, async () => {
-  const client = await allocated();
+  const client = await props.allocated();
   const nonce = Buffer.from(client.nonce.toString().replace(/^./, (first) => (first === 'A' ? 'B' : 'A')));
   const answer = await client.exchange(refreshOf({ ...proofOf(client), nonce }, 600));
   assert.equal(answer.code, STALE_NONCE);
@@ -68,11 +43,11 @@ function proofOf({ username, realm, nonce, key }) {
 }
 
 test('what was overheard and is sent from elsewhere ends nothing: 438', { timeout: LONGEST_MS }, async () => {
-  const [client, thief] = await Promise.all([allocated(), allocated()]);
+  const [client, thief] = await Promise.all([props.allocated(), props.allocated()]);
   const overheard = refreshOf(proofOf(client), 0);
   const answer = await thief.exchange(overheard);
   assert.equal(answer.code, STALE_NONCE);
-  assert.equal(await client.bind(CHANNEL, { ip: props.room.own.v4, port: PEER_PORT }), 0);
+  assert.equal(await client.bind(CHANNEL, { ip: props.near.own.v4, port: PEER_PORT }), 0);
   await echoes(client, 'still there');
   assert.equal(await thief.refresh(600), 0);
   // Of the client itself it is good, once: what is ended stays ended.
@@ -81,9 +56,9 @@ test('what was overheard and is sent from elsewhere ends nothing: 438', { timeou
 });
 
 test('hundreds of connections that say nothing are closed, and who talks beside them goes on', { timeout: LONGEST_MS }, async () => {
-  const client = await allocated('tcp');
-  assert.equal(await client.bind(CHANNEL, { ip: props.room.own.v4, port: PEER_PORT }), 0);
-  const open = () => TurnClient.open({ host: props.room.server.v4, port: TURN_PORT, transport: 'tcp' });
+  const client = await props.allocated('tcp');
+  assert.equal(await client.bind(CHANNEL, { ip: props.near.own.v4, port: PEER_PORT }), 0);
+  const open = () => props.connection('tcp');
   const silent = await Promise.all(Array.from({ length: SILENT }, open));
   await echoes(client, 'beside silence');
   await Promise.all(silent.map((one) => one.untilClosed(SILENCE_ENDS_MS)));
@@ -92,8 +67,8 @@ test('hundreds of connections that say nothing are closed, and who talks beside 
 });
 
 test('ports that are set aside count like allocations: nobody hoards them', { timeout: LONGEST_MS }, async () => {
-  const client = await TurnClient.open({ host: props.room.server.v4, port: TURN_PORT });
-  await client.use(await restCredential(props.server, props.account));
+  const client = await props.connection();
+  await client.use(await props.credential());
   const pair = [[ATTRIBUTE.evenPort, Buffer.from([0x80])]];
   const codes = [];
   for (let number = 0; number < HOARDED; number += 1) {
@@ -105,5 +80,5 @@ test('ports that are set aside count like allocations: nobody hoards them', { ti
   assert.equal(granted, ALLOCATIONS - 1);
   assert.ok(codes.slice(granted).every((code) => code === QUOTA_REACHED), `${codes}`);
   // Others have theirs.
-  assert.equal(await (await allocated()).refresh(600), 0);
+  assert.equal(await (await props.allocated()).refresh(600), 0);
 });

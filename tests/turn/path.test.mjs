@@ -1,43 +1,18 @@
 // A way to the peer that is narrower than the packets: what may be fragmented arrives, what may not is lost and counted, and
 // what the kernel was handed in one piece (UDP_SEGMENT) arrives though it cannot be cut there.
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 
-import { startPeer } from './harness/coturn.mjs';
-import { Network } from './harness/network.mjs';
-import { restCredential, startOffhook, TURN_PORT } from './harness/offhook.mjs';
-import { closeClients, TurnClient } from './harness/turn_client.mjs';
+import { CHANNEL, LONGEST_MS, PEER_PORT, scene } from './harness/scene.mjs';
 
-const LONGEST_MS = 60_000;
-const PEER_PORT = 3480;
-const CHANNEL = 0x4000;
 /** The least that IPv6 allows (RFC 8200 §5). */
 const NARROW = 1_280;
 const TOO_LONG = 1_400;
 const BURST = 30;
-const props = {};
+const props = scene({ rooms: 2, families: ['v4', 'v6'], narrow: NARROW });
 
-before(async () => {
-  props.network = await Network.build(2, { knowRelays: true });
-  [props.near, props.far] = props.network.rooms;
-  await props.network.narrow(props.near, NARROW);
-  const { v4, v6 } = props.near.own;
-  props.peers = await Promise.all([v4, v6].map((address) => startPeer(props.near, address, PEER_PORT)));
-  Object.assign(props, await startOffhook([], { plain: true }));
-}, { timeout: LONGEST_MS });
-
-after(async () => {
-  closeClients();
-  await props.server?.discard();
-  await Promise.all((props.peers ?? []).map((peer) => peer.kill()));
-  await props.network?.remove();
-}, { timeout: LONGEST_MS });
-
-async function allocated(transport, family) {
-  // By the other cable, which is as wide as ever.
-  const client = await TurnClient.open({ host: props.far.server.v4, port: TURN_PORT, transport });
-  return client.allocated(await restCredential(props.server, props.account), { family });
-}
+// By the other cable, which is as wide as ever.
+const allocated = (transport, family) => props.allocated(transport, { by: props.far, family });
 
 async function unsent() {
   const { counters } = await props.server.status();

@@ -1,15 +1,9 @@
 // Quotas where they are felt: one client sends all that it can, and a second one of the same account, beside it, loses nothing.
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 
-import { startPeer } from './harness/coturn.mjs';
-import { Network } from './harness/network.mjs';
-import { restCredential, startOffhook, TURN_PORT } from './harness/offhook.mjs';
-import { closeClients, TurnClient } from './harness/turn_client.mjs';
+import { CHANNEL, LONGEST_MS, PEER_PORT, scene } from './harness/scene.mjs';
 
-const LONGEST_MS = 60_000;
-const PEER_PORT = 3480;
-const CHANNEL = 0x4000;
 /** One Mbit/s. */
 const BYTES_A_SECOND = 125_000;
 /** What a client has at its start, and what it was lent and has not used. */
@@ -19,33 +13,18 @@ const AT_ONCE = 20;
 const LASTS_MS = 1_500;
 const ALLOCATIONS = 3;
 const QUOTA_REACHED = 486;
-const props = {};
-
-before(async () => {
-  props.network = await Network.build(1, { knowRelays: true });
-  [props.room] = props.network.rooms;
-  props.peer = await startPeer(props.room, props.room.own.v4, PEER_PORT);
-  const settings = ['--turn-client-mbit', 1, '--turn-client-allocations', ALLOCATIONS].map(String);
-  Object.assign(props, await startOffhook(settings, { plain: true, strict: true }));
-}, { timeout: LONGEST_MS });
-
-after(async () => {
-  closeClients();
-  await props.server?.discard();
-  await props.peer?.kill();
-  await props.network?.remove();
-}, { timeout: LONGEST_MS });
-
-const connection = (transport) => TurnClient.open({ host: props.room.server.v4, port: TURN_PORT, transport });
-const credential = () => restCredential(props.server, props.account);
+const props = scene({
+  settings: ['--turn-client-mbit', 1, '--turn-client-allocations', ALLOCATIONS].map(String),
+  strict: true,
+});
 
 test('bandwidth: what is too much is dropped, and the client beside it loses nothing', { timeout: LONGEST_MS }, async () => {
-  const [greedy, calm] = await Promise.all([connection('tcp'), connection('udp')]);
+  const [greedy, calm] = await Promise.all([props.connection('tcp'), props.connection('udp')]);
   for (const client of [greedy, calm]) {
-    await client.allocated(await credential());
-    assert.equal(await client.bind(CHANNEL, { ip: props.room.own.v4, port: PEER_PORT }), 0);
+    await client.allocated(await props.credential());
+    assert.equal(await client.bind(CHANNEL, { ip: props.near.own.v4, port: PEER_PORT }), 0);
   }
-  const [begun, before] = [performance.now(), await props.room.udpPackets()];
+  const [begun, before] = [performance.now(), await props.near.udpPackets()];
   let [sent, calmly] = [0, 0];
   while (performance.now() - begun < LASTS_MS) {
     greedy.sendChannel(CHANNEL, ...Array(AT_ONCE).fill(Buffer.alloc(LONG)));
@@ -58,7 +37,7 @@ test('bandwidth: what is too much is dropped, and the client beside it loses not
   // All that it sent was read before this is answered.
   assert.equal(await greedy.refresh(600), 0);
   const seconds = (performance.now() - begun) / 1_000;
-  const passed = (await props.room.udpPackets()) - before - calmly;
+  const passed = (await props.near.udpPackets()) - before - calmly;
   const story = `${passed} packets of ${sent} passed in ${seconds.toFixed(2)} s, and ${calmly} beside them`;
   assert.ok(passed * LONG <= BYTES_A_SECOND * seconds + LEASE, story);
   // Some come back, and count as well.
@@ -68,9 +47,9 @@ test('bandwidth: what is too much is dropped, and the client beside it loses not
 });
 
 test('allocations: one too many is refused with 486, and a client beside it gets its own', { timeout: LONGEST_MS }, async () => {
-  const given = await credential();
+  const given = await props.credential();
   const allocate = async (shown) => {
-    const client = await connection('udp');
+    const client = await props.connection('udp');
     await client.use(shown);
     return { client, code: (await client.allocate()).code };
   };
@@ -78,7 +57,7 @@ test('allocations: one too many is refused with 486, and a client beside it gets
   for (let number = 0; number < ALLOCATIONS; number += 1) full.push(await allocate(given));
   assert.deepEqual(full.map(({ code }) => code), Array(ALLOCATIONS).fill(0));
   assert.equal((await allocate(given)).code, QUOTA_REACHED);
-  assert.equal((await allocate(await credential())).code, 0);
+  assert.equal((await allocate(await props.credential())).code, 0);
   assert.equal(await full[0].client.refresh(0), 0);
   assert.equal((await allocate(given)).code, 0);
 });
