@@ -16,6 +16,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use model::limits;
 use switch::Counter;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
 
 use super::crew::Crew;
 use super::stream::Stream;
@@ -92,19 +93,32 @@ fn welcome(
         place: Arc::new(place),
     };
     let services = Arc::clone(services);
-    let taken = match tls {
-        None => crew.take(stream, |stream| {
-            serve(Stream::Plain(stream), peer, services)
-        }),
-        Some(tls) => crew.take(stream, |stream| async move {
-            // The handshake's state is large and short-lived: it ends with this task.
+    let taken = crew.take(stream, |stream| async move {
+        if !has_something_to_say(&stream, &peer, services.bounds.head_time).await {
+            return;
+        }
+        let Some(tls) = tls else {
+            tokio::spawn(serve(Stream::Plain(stream), peer, services));
+            return;
+        };
+        // In a task of its own: the handshake's state is large and short-lived.
+        tokio::spawn(async move {
             if let Some(stream) = tls.handshake(stream, services.bounds.head_time).await {
                 tokio::spawn(serve(Stream::Tls(stream), peer, services));
             }
-        }),
-    };
+        });
+    });
     if let Err(error) = taken {
         tracing::debug!(%error, "a connection could not be handed to its thread");
+    }
+}
+
+/// Waits for the first byte. Until then a connection costs next to nothing, so that strangers may hold many.
+async fn has_something_to_say(stream: &TcpStream, peer: &Peer, patience: Duration) -> bool {
+    let mut stopping = peer.place.stopping();
+    tokio::select! {
+        waited = timeout(patience, stream.readable()) => matches!(waited, Ok(Ok(()))),
+        () = raised(&mut stopping) => false,
     }
 }
 
@@ -114,7 +128,9 @@ async fn serve(stream: Stream, peer: Peer, services: Arc<Services>) {
     let head_time = services.bounds.head_time;
     let service = service_fn(move |request: Request<Incoming>| {
         let (services, peer) = (Arc::clone(&services), peer.clone());
-        async move { Ok::<_, Infallible>(http::answer(services, peer, request.map(Body::new)).await) }
+        // Boxed, so that room for it is taken with a request, and not with the connection.
+        let answer = Box::pin(http::answer(services, peer, request.map(Body::new)));
+        async move { Ok::<_, Infallible>(answer.await) }
     });
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
