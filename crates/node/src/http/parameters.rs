@@ -3,9 +3,11 @@
 //! `application/x-www-form-urlencoded` (WHATWG URL §5.1) and `multipart/form-data` (RFC 7578). A parameter may be
 //! given several times; what that means is the service's to say. Text is UTF-8, strictly.
 
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::time::Duration;
 
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{FromRequest, Multipart};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{Method, Request, StatusCode};
@@ -121,8 +123,7 @@ impl Parameters {
 
 /// The whole body, within its bound and its time.
 async fn whole(body: Body, patience: Duration) -> Result<Bytes, Fault> {
-    let Ok(read) = tokio::time::timeout(patience, to_bytes(body, limits::HTTP_BODY_BYTES)).await
-    else {
+    let Ok(read) = tokio::time::timeout(patience, gather(body)).await else {
         let text = format!(
             "The body did not come within {} seconds",
             patience.as_secs()
@@ -131,13 +132,27 @@ async fn whole(body: Body, patience: Duration) -> Result<Bytes, Fault> {
     };
     read.map_err(|error| {
         // Too long, or cut off; whoever cut it off reads no answer.
-        tracing::debug!(%error, "a body could not be read");
+        tracing::debug!(?error, "a body could not be read");
         let text = format!(
             "The body may have {} bytes at most",
             limits::HTTP_BODY_BYTES
         );
         Fault::http(StatusCode::PAYLOAD_TOO_LARGE, text)
     })
+}
+
+/// Copies a body together. Its parts are not kept: each holds the whole buffer into which it was read, however few bytes came.
+async fn gather(mut body: Body) -> Result<Bytes, Option<axum::Error>> {
+    let mut gathered = Vec::new();
+    while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
+        let frame = frame.map_err(Some)?;
+        let part = frame.data_ref().map(Bytes::as_ref).unwrap_or_default();
+        if gathered.len() + part.len() > limits::HTTP_BODY_BYTES {
+            return Err(None);
+        }
+        gathered.extend_from_slice(part);
+    }
+    Ok(gathered.into())
 }
 
 /// Undoes percent-encoding; `None` if it is broken or not UTF-8.
