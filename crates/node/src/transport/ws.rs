@@ -20,6 +20,10 @@ use crate::outbox::Outgoing;
 use crate::signalling::{Session, Signalling};
 use crate::telemetry::Counters;
 
+/// How often a client may be read before the others have their turn: once for what it has to say, and once to see that this was
+/// all. Each reading is bounded, so this bounds how long others wait for one that floods.
+const READS_IN_A_ROW: usize = 2;
+
 /// How a connection ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ending {
@@ -128,6 +132,7 @@ impl Conversation {
     /// Reads and writes until there is nothing more to do now. What waits goes out before anything is read: a client that
     /// takes nothing may ask for nothing more.
     fn poll_work(&mut self, context: &mut Context<'_>) -> Poll<Ending> {
+        let mut reads = 0..READS_IN_A_ROW;
         loop {
             let closing = self.take_outgoing();
             let unsent = self.socket.unsent();
@@ -146,6 +151,10 @@ impl Conversation {
             }
             if let Some(why) = closing {
                 return Poll::Ready(Ending::Close(why));
+            }
+            if reads.next().is_none() {
+                context.waker().wake_by_ref();
+                return Poll::Pending;
             }
             let Self {
                 socket,
