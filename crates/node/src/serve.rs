@@ -15,6 +15,7 @@ use store::{Store, StoreError};
 use switch::Snapshot;
 use switch::turn_grant::{Ledger, TurnOffer};
 use tokio::net::{TcpListener, TcpSocket};
+use tokio::sync::Semaphore;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
@@ -189,6 +190,7 @@ impl Core {
             signalling: Arc::clone(&self.signalling),
             quota: Arc::clone(&self.quota),
             failures: LoginFailures::default(),
+            signing: Semaphore::new(cores()),
             pepper,
             capacity: Arc::clone(capacity),
             handovers: Arc::default(),
@@ -492,10 +494,13 @@ fn lock(data: &Path) -> Result<File, ServeError> {
 
 /// A thread for each core.
 fn crew() -> Result<Arc<Crew>, ServeError> {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    Crew::start(cores)
+    Crew::start(cores())
         .map(Arc::new)
         .map_err(ServeError::Threads)
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 fn certificate(config: &Config) -> Result<Option<Arc<Certificate>>, ServeError> {

@@ -40,7 +40,7 @@ pub(super) async fn client(
     }
     wanted.push(("call_client", "*"));
     let wanted = TokenRequest::from_parameters(wanted).map_err(Fault::parameters)?;
-    let token = token::grant(services, &published.snapshot, account, &wanted)?;
+    let token = token::grant(services, &published.snapshot, account, &wanted).await?;
     Ok(answer_json(
         &json!({ "client_id": wanted.client.as_str(), "token": token }),
     ))

@@ -24,6 +24,7 @@ use std::sync::Arc;
 
 use axum::http::HeaderMap;
 use model::SecretBytes;
+use tokio::sync::Semaphore;
 
 pub(crate) use login::LoginFailures;
 pub(crate) use route::answer;
@@ -38,6 +39,8 @@ pub(crate) struct Services {
     pub(crate) signalling: Arc<Signalling>,
     pub(crate) quota: Arc<QuotaKeeper>,
     pub(crate) failures: LoginFailures,
+    /// One for each thread: a signature takes longer than all else that is done for a request.
+    pub(crate) signing: Semaphore,
     pub(crate) pepper: SecretBytes,
     pub(crate) capacity: Arc<Capacity>,
     pub(crate) handovers: Arc<Handovers>,

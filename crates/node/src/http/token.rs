@@ -21,12 +21,12 @@ pub(super) async fn answer(
     let account = login::check(services, peer, request.headers(), &snapshot.directory)?;
     let parameters = Parameters::read(request, services.bounds.head_time).await?;
     let wanted = TokenRequest::from_parameters(parameters.iter()).map_err(Fault::parameters)?;
-    let token = grant(services, snapshot, account, &wanted)?;
+    let token = grant(services, snapshot, account, &wanted).await?;
     Ok(json(&serde_json::json!({ "token": token })))
 }
 
 /// Takes a token from the account's month, and signs it.
-pub(super) fn grant(
+pub(super) async fn grant(
     services: &Services,
     snapshot: &Snapshot,
     account: &Account,
@@ -47,7 +47,11 @@ pub(super) fn grant(
         Fault::http(StatusCode::TOO_MANY_REQUESTS, exceeded.to_string())
             .retry_after(exceeded.resets.since(now).as_secs() + 1)
     })?;
+    // One after the other, and what clients have to say goes between them: a signature takes longer than a call.
+    let turn = services.signing.acquire().await;
     let token = issue(key, account, wanted, random(), now);
+    tokio::task::yield_now().await;
+    drop(turn);
     services.signalling.counters.add(Counter::TokenIssued);
     Ok(token)
 }

@@ -11,6 +11,9 @@ use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::watch;
 
+/// After how many tasks it is looked whose messages have come. Few, so that a call does not wait for many others' signatures.
+const TURNS: u32 = 8;
+
 /// See the module.
 pub(crate) struct Crew {
     hands: Vec<Hand>,
@@ -30,7 +33,10 @@ impl Crew {
     pub(crate) fn start(threads: usize) -> io::Result<Self> {
         let (stop, stopped) = watch::channel(());
         let hand = |number| {
-            let runtime = Builder::new_current_thread().enable_all().build()?;
+            let runtime = Builder::new_current_thread()
+                .enable_all()
+                .event_interval(TURNS)
+                .build()?;
             let handle = runtime.handle().clone();
             let mut stopped = stopped.clone();
             let work = move || {
