@@ -25,7 +25,7 @@ mod workspace;
 use std::process::ExitCode;
 
 const USAGE: &str = "\
-cargo xtask test [install] [lint] [unit] [sim] [browser] [sipp] [turn] [counts]   all steps, or those that are named
+cargo xtask test [install] [lint] [unit] [sim] [browser] [sipp] [turn] [siege] [counts]   all steps, or those that are named
 cargo xtask tidy                                                  the rules of the house
 cargo xtask fuzz [--seconds N]                                    every fuzz target, N seconds in all (default 60)
 cargo xtask bench-peers [--rounds N] [--seconds N] [--clients N]  offhook and Kamailio under the same load, in turn

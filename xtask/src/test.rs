@@ -27,6 +27,7 @@ pub(crate) fn run(names: &[String]) -> Result<(), String> {
             Part::Browser => step("browser tests", || browser::run(&root))?,
             Part::Sipp => step("tests with SIPp", || sipp::run(&root))?,
             Part::Turn => step("tests of the relay", || turn::run(&root))?,
+            Part::Siege => step("siege", || besiege(&root))?,
             Part::Counts => step("instructions", || counts::run(&[]))?,
         }
     }
@@ -44,11 +45,12 @@ enum Part {
     Browser,
     Sipp,
     Turn,
+    Siege,
     Counts,
 }
 
 impl Part {
-    const ALL: [(&str, Part); 9] = [
+    const ALL: [(&str, Part); 10] = [
         ("install", Part::Install),
         ("lint", Part::Lint),
         ("build", Part::Build),
@@ -57,6 +59,7 @@ impl Part {
         ("browser", Part::Browser),
         ("sipp", Part::Sipp),
         ("turn", Part::Turn),
+        ("siege", Part::Siege),
         ("counts", Part::Counts),
     ];
 
@@ -64,7 +67,7 @@ impl Part {
         match self {
             Part::Unit | Part::Sim => true,
             Part::Browser | Part::Sipp | Part::Turn => !scripts::has_server_of_its_own(),
-            Part::Install | Part::Lint | Part::Build | Part::Counts => false,
+            Part::Install | Part::Lint | Part::Build | Part::Siege | Part::Counts => false,
         }
     }
 
@@ -124,6 +127,20 @@ fn simulate(root: &Path) -> Result<(), String> {
             .args(["soak", "--seconds", SIM_SECONDS])
             .current_dir(root),
     )
+}
+
+/// What strangers at full size do to clients that call. It is about the program that is shipped, so this is the one step that
+/// builds it; one test after the other, because they measure.
+fn besiege(root: &Path) -> Result<(), String> {
+    let build = ["test", "--release", "-p", "offhook", "--test", "command"];
+    let run = [
+        "siege::",
+        "--",
+        "--ignored",
+        "--test-threads=1",
+        "--nocapture",
+    ];
+    cargo_in(root, &[&build[..], &run].concat())
 }
 
 fn cargo_in(root: &Path, arguments: &[&str]) -> Result<(), String> {

@@ -14,39 +14,77 @@ fn bench(folder: &Folder, words: &str) -> Value {
 /// A server, and an account whose clients are made by `bench`.
 pub(crate) struct BenchSite {
     pub(crate) server: Server,
-    domain: String,
+    account: BenchAccount,
+}
+
+/// An account whose clients are made by `bench`.
+pub(crate) struct BenchAccount {
+    login: String,
     api_key: String,
+    /// Its SIP domain.
+    pub(crate) domain: String,
 }
 
 impl BenchSite {
     pub(crate) fn new(folder: &Folder) -> Self {
-        let server = folder.serve("serve --listen 127.0.0.1:0 --turn=false");
-        let created = folder
-            .json("account create --cloud-id 1-2-0 --username bench@example.com --type production");
-        let field = |name: &str| created[name].as_str().unwrap().to_owned();
-        let api_key = field("api_key");
-        // The server sees a change of accounts within a second; until then it knows no such login.
-        server.wait_for_change(|| server.token_status("1-2-0/bench@example.com", &api_key) == 200);
-        Self {
-            server,
-            domain: format!(
-                "{}.webrtc-1-2-0.aculabcloud.net",
-                field("webrtc_access_key")
-            ),
-            api_key,
-        }
+        Self::serving(folder, "")
+    }
+
+    /// With more flags for `serve`.
+    pub(crate) fn serving(folder: &Folder, flags: &str) -> Self {
+        let account = BenchAccount::new(folder, "bench@example.com");
+        let server = folder.serve(&format!("serve --listen 127.0.0.1:0 --turn=false {flags}"));
+        Self { server, account }
     }
 
     /// The whole command line.
     pub(crate) fn words(&self, words: &str) -> String {
+        self.account.words(&self.server, words)
+    }
+
+    /// User and password of the account for the web service.
+    pub(crate) fn login(&self) -> String {
+        format!("{}:{}", self.account.login, self.account.api_key)
+    }
+
+    /// The SIP domain of the account.
+    pub(crate) fn domain(&self) -> &str {
+        &self.account.domain
+    }
+}
+
+impl BenchAccount {
+    /// Makes it, for a server that is started later.
+    pub(crate) fn new(folder: &Folder, username: &str) -> Self {
+        let created = folder.json(&format!(
+            "account create --cloud-id 1-2-0 --username {username} --type production"
+        ));
+        let field = |name: &str| created[name].as_str().unwrap();
+        Self {
+            login: format!("1-2-0/{username}"),
+            api_key: field("api_key").to_owned(),
+            domain: format!(
+                "{}.webrtc-1-2-0.aculabcloud.net",
+                field("webrtc_access_key")
+            ),
+        }
+    }
+
+    /// The whole command line.
+    pub(crate) fn words(&self, server: &Server, words: &str) -> String {
         let Self {
-            server,
-            domain,
+            login,
             api_key,
+            domain,
         } = self;
+        let scheme = if server.scheme == "https" {
+            "wss"
+        } else {
+            "ws"
+        };
         let address = server.address;
         format!(
-            "bench {words} --server ws://{address}/sipproxy --domain {domain} --login 1-2-0/bench@example.com --api-key {api_key}"
+            "bench {words} --server {scheme}://{address}/sipproxy --domain {domain} --login {login} --api-key {api_key}"
         )
     }
 }

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
@@ -120,9 +121,9 @@ pub(crate) fn finish(command: &mut Command) -> Done {
 /// A server that serves; it is killed when the test is over.
 pub(crate) struct Server {
     child: Child,
-    log: Receiver<String>,
+    log: Lines,
     /// What it prints after the line that says where it serves.
-    stdout: Receiver<String>,
+    stdout: Lines,
     /// What it printed until it served, without the last line.
     pub(crate) greeting: String,
     /// `http` or `https`.
@@ -141,9 +142,9 @@ impl Server {
         let log = lines_of(child.stderr.take().unwrap());
         let mut greeting = String::new();
         loop {
-            let Ok(line) = stdout.recv_timeout(PATIENCE) else {
+            let Some(line) = stdout.next() else {
                 let ended = child.try_wait();
-                let log: Vec<_> = log.try_iter().collect();
+                let log = log.so_far();
                 panic!(
                     "the server does not serve: {ended:?}\n{greeting}\n{}",
                     log.join("\n")
@@ -166,16 +167,21 @@ impl Server {
         }
     }
 
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The next line that it prints.
     pub(crate) fn next_line(&self) -> String {
-        self.stdout.recv_timeout(PATIENCE).unwrap()
+        self.stdout.next().unwrap()
     }
 
     /// Waits for a line of its log with this in it.
     pub(crate) fn logged(&self, part: &str) -> String {
         let mut seen = Vec::new();
         loop {
-            let Ok(line) = self.log.recv_timeout(PATIENCE) else {
+            let Some(line) = self.log.next() else {
                 panic!("the server never logs {part:?}:\n{}", seen.join("\n"));
             };
             if line.contains(part) {
@@ -189,7 +195,7 @@ impl Server {
     pub(crate) fn wait_for_change(&self, is_so: impl Fn() -> bool) {
         let mut seen = Vec::new();
         while !is_so() {
-            let Ok(line) = self.log.recv_timeout(PATIENCE) else {
+            let Some(line) = self.log.next() else {
                 panic!("the server never saw the change:\n{}", seen.join("\n"));
             };
             if !line.contains("accounts or keys have changed") {
@@ -241,7 +247,21 @@ impl Drop for Server {
 }
 
 /// The lines of a pipe, read by a thread of their own, so that one can wait for them with patience.
-fn lines_of(pipe: impl Read + Send + 'static) -> Receiver<String> {
+struct Lines(Mutex<Receiver<String>>);
+
+impl Lines {
+    /// The next one; none at the end, or when it does not come.
+    fn next(&self) -> Option<String> {
+        self.0.lock().unwrap().recv_timeout(PATIENCE).ok()
+    }
+
+    /// Those that are there.
+    fn so_far(&self) -> Vec<String> {
+        self.0.lock().unwrap().try_iter().collect()
+    }
+}
+
+fn lines_of(pipe: impl Read + Send + 'static) -> Lines {
     let (lines, received) = channel();
     std::thread::spawn(move || {
         for line in BufReader::new(pipe).lines().map_while(Result::ok) {
@@ -250,5 +270,5 @@ fn lines_of(pipe: impl Read + Send + 'static) -> Receiver<String> {
             }
         }
     });
-    received
+    Lines(Mutex::new(received))
 }

@@ -12,3 +12,4 @@ mod configuration;
 mod harness;
 mod keys;
 mod serving;
+mod siege;
