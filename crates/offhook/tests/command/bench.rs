@@ -131,6 +131,25 @@ fn calls_are_set_up_and_ended() {
 }
 
 #[test]
+fn calls_last_as_long_as_they_shall_and_all_end() {
+    let folder = Folder::new();
+    let report = bench(
+        &folder,
+        "calls --clients 20 --seconds 1 --rate 20 --talk 0.3",
+    );
+    counts(&report);
+    assert!(report["latency"]["p50_us"].as_f64().unwrap() >= 300_000.0);
+    let calls = folder.json("calls list");
+    let calls = calls.as_array().unwrap();
+    assert!(calls.iter().all(|call| call["status"] == 200), "{calls:?}");
+    // Those that the end cuts short are few.
+    let long = calls
+        .iter()
+        .filter(|call| call["talk_ms"].as_u64().unwrap() >= 290);
+    assert!(long.count() > calls.len() / 2, "{calls:?}");
+}
+
+#[test]
 fn idle_clients_ask_for_turn_and_cost_memory() {
     let folder = Folder::new();
     let report = bench(&folder, "idle --clients 60 --seconds 0.5");
@@ -173,6 +192,7 @@ fn what_makes_no_sense_is_said() {
         ("register --server 127.0.0.1:1", "wants ws://"),
         ("register --clients 0", "1 to 200000 clients"),
         ("calls --clients 3", "an even number"),
+        ("calls --talk 100000", "--talk wants"),
         ("register --seconds 0", "--seconds wants"),
         ("token --seconds 1", "want --login"),
     ] {

@@ -1,8 +1,9 @@
-//! Calls between pairs of registered clients: INVITE, 180, 200, ACK, BYE, 200. The callee answers at once.
+//! Calls between pairs of registered clients: INVITE, 180, 200, ACK, BYE, 200. The callee answers at once, the caller hangs up
+//! at once or after a while.
 
 use std::collections::VecDeque;
 use std::io;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::course::Course;
 use super::sip::{Client, Kind, Template, sdp};
@@ -21,6 +22,9 @@ pub(super) struct Calling {
     /// Pairs without a call.
     idle: VecDeque<usize>,
     calls: Vec<Option<Call>>,
+    talk: Duration,
+    /// Those who talk, in the order in which they hang up.
+    talking: VecDeque<Talk>,
     /// From INVITE to 200, of calls that were counted or not.
     pub(super) set_up: Latencies,
     message: Vec<u8>,
@@ -32,8 +36,15 @@ struct Call {
     is_answered: bool,
 }
 
+#[derive(Debug)]
+struct Talk {
+    until: Instant,
+    pair: usize,
+    bye: Vec<u8>,
+}
+
 impl Calling {
-    pub(super) fn new(course: Course, clients: Vec<Client>) -> Self {
+    pub(super) fn new(course: Course, clients: Vec<Client>, talk: Duration) -> Self {
         let offer = sdp(SDP_BYTES);
         let pairs = clients.len() / 2;
         let invites =
@@ -44,6 +55,8 @@ impl Calling {
             answer_sdp: offer,
             idle: (0..pairs).collect(),
             calls: vec![None; pairs],
+            talk,
+            talking: VecDeque::new(),
             set_up: Latencies::new(),
             clients,
             message: Vec::new(),
@@ -94,7 +107,15 @@ impl Calling {
                 }
                 self.set_up.count(call.since.elapsed().as_nanos() as u64, 1);
                 caller.in_dialog(&mut self.message, message, "BYE", 2);
-                outbox.send(2 * pair, &self.message);
+                if self.talk.is_zero() {
+                    outbox.send(2 * pair, &self.message);
+                } else {
+                    self.talking.push_back(Talk {
+                        until: Instant::now() + self.talk,
+                        pair,
+                        bye: self.message.clone(),
+                    });
+                }
             }
             300.. => self.failed(pair, &format!("INVITE: {status}")),
         }
@@ -113,6 +134,18 @@ impl Calling {
         if self.calls[pair].take().is_some() {
             self.course.failed(why.to_owned());
             self.idle.push_back(pair);
+            self.talking.retain(|talk| talk.pair != pair);
+        }
+    }
+
+    /// Whoever has talked enough hangs up, and everybody at the end.
+    fn hang_up(&mut self, outbox: &mut Outbox, now: Instant) {
+        let is_over = self.course.is_over(now);
+        while let Some(talk) = self
+            .talking
+            .pop_front_if(|talk| is_over || talk.until <= now)
+        {
+            outbox.send(2 * talk.pair, &talk.bye);
         }
     }
 }
@@ -139,6 +172,7 @@ impl Actor for Calling {
     }
 
     fn turn(&mut self, outbox: &mut Outbox, now: Instant) -> Next {
+        self.hang_up(outbox, now);
         while let Some(pair) = self.idle.front().copied() {
             let Some(since) = self.course.start(now) else {
                 break;
@@ -150,6 +184,9 @@ impl Actor for Calling {
                 is_answered: false,
             });
         }
-        self.course.next(now)
+        match (self.course.next(now), self.talking.front()) {
+            (Next::At(at), Some(talk)) => Next::At(at.min(talk.until)),
+            (next, _) => next,
+        }
     }
 }

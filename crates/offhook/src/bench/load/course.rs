@@ -77,7 +77,7 @@ impl Course {
 
     /// If one more is due: the time that it counts from.
     pub(super) fn start(&mut self, now: Instant) -> Option<Instant> {
-        if now >= self.ends {
+        if self.is_over(now) {
             return None;
         }
         let since = match self.pace {
@@ -94,6 +94,11 @@ impl Course {
             Pace::Window(_) => self.begun,
             Pace::Rate(rate) => self.begun + Duration::from_secs_f64(self.started as f64 / rate),
         }
+    }
+
+    /// Whether nothing is offered any more.
+    pub(super) fn is_over(&self, now: Instant) -> bool {
+        now >= self.ends
     }
 
     /// One that began then has succeeded.

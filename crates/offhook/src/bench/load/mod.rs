@@ -134,6 +134,9 @@ pub(crate) struct CallFlags {
     /// Registered clients; each second one calls the next
     #[arg(long, value_name = "NUMBER", default_value_t = 6_000)]
     clients: usize,
+    /// How long they talk: latency counts until the end of the call, set-up until it is answered
+    #[arg(long, value_name = "SECONDS", default_value_t = 0.0)]
+    talk: f64,
 }
 
 /// Flags of `offhook bench idle`.
@@ -311,6 +314,9 @@ impl RegisterFlags {
 impl CallFlags {
     pub(super) fn run(self) -> Result<(), Failure> {
         let (pace, length) = self.pace.pace()?;
+        if !(0.0..=86_400.0).contains(&self.talk) {
+            return Err(Failure::usage("--talk wants 0 to 86400 seconds"));
+        }
         if !self.clients.is_multiple_of(2) {
             return Err(Failure::usage(
                 "--clients wants an even number: they call each other in pairs",
@@ -321,7 +327,8 @@ impl CallFlags {
         let mut swarm = Swarm::new(&target, Framing::WebSocket, self.clients)?;
         arrive(&mut swarm, &clients, true)?;
         let course = Course::new(pace, length, self.target.meter()?);
-        let mut calling = Calling::new(course, clients);
+        let talk = Duration::from_secs_f64(self.talk);
+        let mut calling = Calling::new(course, clients, talk);
         let busy = swarm.run(&mut calling)?;
         let (course, set_up) = calling.into_course();
         let report = Report::new(
