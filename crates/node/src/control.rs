@@ -17,6 +17,7 @@ use std::time::Duration;
 use model::{Account, Login, UnixTime};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use switch::Census;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use turn::RelayAddress;
@@ -251,6 +252,7 @@ impl Answerer {
 
     fn status(&self) -> Value {
         let census = self.signalling.census();
+        let sum = |part: fn(&Census) -> usize| census.iter().map(part).sum::<usize>();
         let waiting = self.capacity.waiting();
         let counters: serde_json::Map<_, _> = self
             .signalling
@@ -268,9 +270,13 @@ impl Answerer {
                 "sockets": self.capacity.taken(),
                 "websockets": self.signalling.session_count().saturating_sub(waiting),
                 "sessions_waiting": waiting,
-                "connections": census.iter().map(|shard| shard.connections).sum::<usize>(),
-                "registrations": census.iter().map(|shard| shard.registrations).sum::<usize>(),
-                "calls": census.iter().map(|shard| shard.calls).sum::<usize>(),
+                "connections": sum(|shard| shard.connections),
+                "registrations": sum(|shard| shard.registrations),
+                "calls": sum(|shard| shard.calls),
+                "calls_lingering": sum(|shard| shard.calls_lingering),
+                "answers_kept": sum(|shard| shard.answers_kept),
+                "tokens_remembered": sum(|shard| shard.tokens_remembered),
+                "timers": sum(|shard| shard.timers),
                 "turn_allocations": self.turn.as_ref().map_or(0, |turn| turn.relay.allocations()),
                 "shards": census.len(),
             },

@@ -113,6 +113,11 @@ impl Orphans {
         self.by_user_agent.is_empty()
     }
 
+    /// User agents that something is kept for.
+    pub(crate) fn len(&self) -> usize {
+        self.by_user_agent.len()
+    }
+
     fn put(&mut self, user_agent: &Arc<UserAgent>, orphans: Vec<Orphan>) {
         let Some(first) = orphans.iter().map(|orphan| orphan.until).min() else {
             return;

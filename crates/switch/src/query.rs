@@ -24,6 +24,14 @@ pub struct Census {
     pub registrations: usize,
     /// Calls that are being set up or go on.
     pub calls: usize,
+    /// Calls that have ended, and absorb what comes late.
+    pub calls_lingering: usize,
+    /// User agents that an answer is kept for, which may have got lost with its connection.
+    pub answers_kept: usize,
+    /// Tokens that need not be verified again.
+    pub tokens_remembered: usize,
+    /// What falls due at some time.
+    pub timers: usize,
 }
 
 impl Shard {
@@ -44,10 +52,15 @@ impl Shard {
 
     /// How much there is.
     pub fn census(&self) -> Census {
+        let calls = self.calls.values().filter(|call| !call.is_over()).count();
         Census {
             connections: self.connections.len(),
             registrations: self.location.len(),
-            calls: self.calls.values().filter(|call| !call.is_over()).count(),
+            calls,
+            calls_lingering: self.calls.len() - calls,
+            answers_kept: self.orphans.len(),
+            tokens_remembered: self.remembered.len(),
+            timers: self.timers.len(),
         }
     }
 }

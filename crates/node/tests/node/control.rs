@@ -55,6 +55,12 @@ async fn a_running_server_says_who_is_registered_and_what_was_counted() {
         (&census["calls"], &census["shards"]),
         (&json!(0), &json!(2))
     );
+    // His registration falls due, and his token is remembered.
+    assert_eq!(
+        (&census["tokens_remembered"], &census["calls_lingering"]),
+        (&json!(1), &json!(0))
+    );
+    assert!(census["timers"].as_u64().unwrap() >= 1, "{status}");
     assert_eq!(
         (
             &status["counters"]["tokens_issued"],

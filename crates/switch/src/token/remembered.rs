@@ -61,6 +61,10 @@ impl Remembered {
         self.grants.insert(hash, (account, grant));
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.grants.len()
+    }
+
     /// Forgets everything: keys or accounts have changed, and what was verified may no longer hold.
     pub(crate) fn clear(&mut self) {
         self.grants.clear();
