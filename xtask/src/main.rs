@@ -1,7 +1,7 @@
 //! The project's chores, run as `cargo xtask <task>`: `test` installs what the tests need and runs them all, `tidy`
 //! checks the rules of the house that no compiler knows, `fuzz` runs the fuzz targets for a while,
 //! `bench-peers` compares with others,
-//! `perf-check` counts instructions.
+//! `perf-check` counts instructions, `soak` asks whether everything comes back.
 //!
 //! It never ships with the product and no crate depends on it.
 #![expect(
@@ -13,9 +13,11 @@ mod browser;
 mod counts;
 mod fuzz;
 mod install;
+mod offhook;
 mod peers;
 mod scripts;
 mod sipp;
+mod soak;
 mod step;
 mod test;
 mod tidy;
@@ -29,7 +31,8 @@ cargo xtask test [install] [lint] [unit] [sim] [browser] [sipp] [turn] [siege] [
 cargo xtask tidy                                                  the rules of the house
 cargo xtask fuzz [--seconds N]                                    every fuzz target, N seconds in all (default 60)
 cargo xtask bench-peers [--rounds N] [--seconds N] [--clients N]  offhook and Kamailio under the same load, in turn
-cargo xtask perf-check [--write]                                  instructions of the hot operations, compared with docs/instructions.txt";
+cargo xtask perf-check [--write]                                  instructions of the hot operations, compared with docs/instructions.txt
+cargo xtask soak [--minutes N] [--seed N]                         load and kills; files, memory and tables must come back (default 60)";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -43,6 +46,7 @@ fn main() -> ExitCode {
         "fuzz" => fuzz::run(rest),
         "bench-peers" => peers::run(rest),
         "perf-check" => counts::run(rest),
+        "soak" => soak::run(rest),
         "help" | "--help" | "-h" => {
             println!("{USAGE}");
             Ok(())

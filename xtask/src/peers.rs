@@ -11,7 +11,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use self::server::{Folder, Kamailio, Offhook};
+use self::server::{Folder, Kamailio, start_offhook};
 use crate::install;
 use crate::step::{cargo, output_of, run as step, succeed};
 use crate::workspace;
@@ -176,14 +176,14 @@ struct Load<'a> {
 
 impl Load<'_> {
     fn on_offhook(&self, folder: &Folder) -> Result<f64, String> {
-        let server = Offhook::start(self.program, folder, self.row.is_tls)?;
+        let server = start_offhook(self.program, folder, self.row.is_tls)?;
         let login = [
             "--login",
-            &folder.login,
+            &folder.account.login,
             "--api-key",
-            &folder.api_key,
+            &folder.account.api_key,
             "--domain",
-            &folder.domain,
+            &folder.account.domain,
         ];
         self.measure(&server.url, server.pid(), &login)
     }

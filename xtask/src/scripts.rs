@@ -10,9 +10,9 @@ use crate::workspace;
 /// Names the server to test when it is not the one that this workspace builds.
 const SERVER_VARIABLE: &str = "OFFHOOK_BIN";
 
-/// Whether the environment names a server, so that none need be built.
-pub(crate) fn has_server_of_its_own() -> bool {
-    std::env::var_os(SERVER_VARIABLE).is_some()
+/// The server that the environment names, so that none need be built.
+pub(crate) fn server_of_its_own() -> Option<PathBuf> {
+    std::env::var_os(SERVER_VARIABLE).map(PathBuf::from)
 }
 
 /// Runs every `*.test.mjs` of the folder, one file at a time.
@@ -23,8 +23,8 @@ pub(crate) fn run(root: &Path, folder: &Path) -> Result<(), String> {
 /// The same by a program that runs another one, given with its own words.
 pub(crate) fn run_inside(words: &[&str], root: &Path, folder: &Path) -> Result<(), String> {
     let (program, words) = words.split_first().expect("a program has a name");
-    let server = match std::env::var_os(SERVER_VARIABLE) {
-        Some(path) => PathBuf::from(path),
+    let server = match server_of_its_own() {
+        Some(path) => path,
         None => workspace::target_folder(root)?
             .join("debug")
             .join("offhook"),

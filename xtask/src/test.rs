@@ -66,7 +66,7 @@ impl Part {
     fn needs_the_build(self) -> bool {
         match self {
             Part::Unit | Part::Sim => true,
-            Part::Browser | Part::Sipp | Part::Turn => !scripts::has_server_of_its_own(),
+            Part::Browser | Part::Sipp | Part::Turn => scripts::server_of_its_own().is_none(),
             Part::Install | Part::Lint | Part::Build | Part::Siege | Part::Counts => false,
         }
     }

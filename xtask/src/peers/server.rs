@@ -1,15 +1,13 @@
 //! The servers that are compared: each in a process of its own on the first core, on free ports, gone with its value.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
-
-use crate::step::{output_of, succeed};
+use crate::offhook::{Account, Offhook, json, make_certificate, url};
+use crate::step::succeed;
 
 const CLOUD: &str = "1-2-0";
 const USER: &str = "bench@example.com";
@@ -29,9 +27,7 @@ const TO_PEM: &str = "import json, sys, jwt\n\
 /// An account, a certificate and what Kamailio is configured from, for one run.
 pub(super) struct Folder {
     path: PathBuf,
-    pub(super) login: String,
-    pub(super) api_key: String,
-    pub(super) domain: String,
+    pub(super) account: Account,
     /// One that all clients of Kamailio show.
     pub(super) token: String,
 }
@@ -41,52 +37,18 @@ impl Folder {
         let path = std::env::temp_dir().join(format!("offhook-peers-{}", std::process::id()));
         fs::create_dir_all(&path)
             .map_err(|error| format!("{} cannot be made: {error}", path.display()))?;
-        let mut folder = Self {
+        make_certificate(&path.join("cert.pem"), &path.join("key.pem"))?;
+        let data = path.join("data");
+        let account = Account::create(program, &data, USER)?;
+        let words = ["token", "create", "--client-id", "c0", "--ttl", "86400"];
+        let token = json(program, &data, &words)?;
+        let folder = Self {
             path,
-            login: format!("{CLOUD}/{USER}"),
-            api_key: String::new(),
-            domain: String::new(),
-            token: String::new(),
+            account,
+            token: token["token"].as_str().unwrap_or_default().to_owned(),
         };
-        folder.make_certificate()?;
-        let created = folder.json(
-            program,
-            &[
-                "account",
-                "create",
-                "--cloud-id",
-                CLOUD,
-                "--username",
-                USER,
-                "--type",
-                "production",
-            ],
-        )?;
-        let field = |name: &str| created[name].as_str().unwrap_or_default().to_owned();
-        folder.api_key = field("api_key");
-        folder.domain = format!(
-            "{}.webrtc-{CLOUD}.aculabcloud.net",
-            field("webrtc_access_key")
-        );
-        let token = folder.json(
-            program,
-            &["token", "create", "--client-id", "c0", "--ttl", "86400"],
-        )?;
-        folder.token = token["token"].as_str().unwrap_or_default().to_owned();
         folder.configure(program)?;
         Ok(folder)
-    }
-
-    fn json(&self, program: &Path, words: &[&str]) -> Result<Value, String> {
-        let text = output_of(
-            Command::new(program)
-                .args(words)
-                .arg("--json")
-                .arg("--data")
-                .arg(self.data()),
-        )?;
-        serde_json::from_str(&text)
-            .map_err(|error| format!("`offhook {}` wrote no JSON: {error}", words.join(" ")))
     }
 
     fn data(&self) -> PathBuf {
@@ -97,37 +59,9 @@ impl Folder {
         self.path.join(name)
     }
 
-    fn make_certificate(&self) -> Result<(), String> {
-        output_of(
-            Command::new("openssl")
-                .args([
-                    "req",
-                    "-x509",
-                    "-newkey",
-                    "ec",
-                    "-pkeyopt",
-                    "ec_paramgen_curve:prime256v1",
-                    "-nodes",
-                ])
-                .args([
-                    "-days",
-                    "30",
-                    "-subj",
-                    "/CN=localhost",
-                    "-addext",
-                    "subjectAltName=DNS:localhost,IP:127.0.0.1",
-                ])
-                .arg("-keyout")
-                .arg(self.file("key.pem"))
-                .arg("-out")
-                .arg(self.file("cert.pem")),
-        )
-        .map(drop)
-    }
-
     /// Writes what Kamailio verifies tokens with.
     fn configure(&self, program: &Path) -> Result<(), String> {
-        let server = Offhook::start(program, self, false)?;
+        let server = start_offhook(program, self, false)?;
         let jwks = server
             .url
             .replace("ws://", "http://")
@@ -166,66 +100,21 @@ fn on_its_core(program: &Path) -> Command {
     command
 }
 
-fn url(is_tls: bool, address: &str, path: &str) -> String {
-    let scheme = if is_tls { "wss" } else { "ws" };
-    format!("{scheme}://{address}{path}")
-}
-
 /// offhook, with the account of the folder.
-pub(super) struct Offhook {
-    process: Child,
-    /// Kept open, so that it can go on writing.
-    _output: BufReader<ChildStdout>,
-    pub(super) url: String,
-}
-
-impl Offhook {
-    pub(super) fn start(program: &Path, folder: &Folder, is_tls: bool) -> Result<Self, String> {
-        let mut command = on_its_core(program);
-        command
-            .args(["serve", "--listen", "127.0.0.1:0", "--turn=false", "--data"])
-            .arg(folder.data());
-        if is_tls {
-            command.arg("--tls-cert").arg(folder.file("cert.pem"));
-            command.arg("--tls-key").arg(folder.file("key.pem"));
-        }
-        let mut process = command
-            .env("OFFHOOK_LOG", "warn")
-            .stdout(Stdio::piped())
-            .spawn()
-            .map_err(|error| format!("offhook could not be started: {error}"))?;
-        let output = process.stdout.take().expect("it was piped");
-        let mut output = BufReader::new(output);
-        let mut line = String::new();
-        loop {
-            line.clear();
-            match output.read_line(&mut line) {
-                Ok(0) | Err(_) => return Err("offhook ended before it served".to_owned()),
-                Ok(_) => {}
-            }
-            let Some((_, address)) = line.split_once("offhook serves ") else {
-                continue;
-            };
-            let address = address.trim().rsplit('/').next().unwrap_or_default();
-            return Ok(Self {
-                url: url(is_tls, address, "/sipproxy"),
-                process,
-                _output: output,
-            });
-        }
+pub(super) fn start_offhook(
+    program: &Path,
+    folder: &Folder,
+    is_tls: bool,
+) -> Result<Offhook, String> {
+    let mut command = on_its_core(program);
+    command
+        .args(["serve", "--listen", "127.0.0.1:0", "--turn=false", "--data"])
+        .arg(folder.data());
+    if is_tls {
+        command.arg("--tls-cert").arg(folder.file("cert.pem"));
+        command.arg("--tls-key").arg(folder.file("key.pem"));
     }
-
-    pub(super) fn pid(&self) -> u32 {
-        self.process.id()
-    }
-}
-
-impl Drop for Offhook {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
+    Offhook::start(command, is_tls)
 }
 
 /// Kamailio, as `kamailio.cfg` says.
