@@ -176,14 +176,14 @@ impl Soak {
         let played = play.run();
         let rested = played.and_then(|()| play.rest());
         let findings = std::mem::take(&mut play.findings);
-        let start = play.start.take();
+        let restart = play.restart.take();
         drop(play);
         for finding in findings {
             println!("    FOUND {finding}");
             self.findings.push(format!("round {number}: {finding}"));
         }
         let (rest, figures) = rested?;
-        if start.is_some() {
+        if restart.is_some() {
             *life += 1;
         }
         println!(
@@ -195,9 +195,10 @@ impl Soak {
             words_of(&figures),
             begun.elapsed().as_secs_f64(),
             rest.as_secs_f64(),
-            start.map_or(String::new(), |took| format!(
-                "; served again after {} ms",
-                took.as_millis()
+            restart.map_or(String::new(), |restart| format!(
+                "; {} calls cut off, served again after {} ms",
+                restart.calls,
+                restart.took.as_millis()
             )),
         );
         Ok(Past {

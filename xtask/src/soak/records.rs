@@ -36,6 +36,12 @@ pub(super) fn check(site: &Site, before: &Value) -> Result<(), String> {
     }
 }
 
+/// How many go on.
+pub(super) fn unended(records: &Value) -> usize {
+    let going_on = by_id(records).filter(|(_, record)| record["ended"].is_null());
+    going_on.count()
+}
+
 fn fault(before: &Value, after: &Value) -> Option<String> {
     let after: BTreeMap<_, _> = by_id(after).collect();
     for (id, record) in &after {
@@ -82,6 +88,7 @@ mod tests {
         let before = json!([record("1", Some("2")), record("2", None)]);
         let after = |first: Value, second: Value| fault(&before, &json!([first, second]));
         let ended = |id| record(id, Some("2"));
+        assert_eq!(unended(&before), 1);
         assert_eq!(after(ended("1"), ended("2")), None);
         assert!(
             after(ended("1"), record("2", None))

@@ -31,8 +31,17 @@ pub(super) struct Play<'a> {
     begun: Instant,
     /// What went wrong that does not end the run.
     pub(super) findings: Vec<String>,
-    /// Until the server served again, if it was ended.
-    pub(super) start: Option<Duration>,
+    /// If the server was ended.
+    pub(super) restart: Option<Restart>,
+}
+
+/// The server came back.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Restart {
+    /// Until it served again.
+    pub(super) took: Duration,
+    /// Calls that went on a moment before it ended.
+    pub(super) calls: usize,
 }
 
 /// What is due in a round beside what generators suffer.
@@ -53,7 +62,7 @@ impl<'a> Play<'a> {
             strangers: Vec::new(),
             begun: Instant::now(),
             findings: Vec::new(),
-            start: None,
+            restart: None,
         }
     }
 
@@ -143,7 +152,10 @@ impl<'a> Play<'a> {
             self.findings
                 .push(format!("the server served after {took:?} only"));
         }
-        self.start = Some(took);
+        self.restart = Some(Restart {
+            took,
+            calls: records::unended(&before),
+        });
         if let Err(fault) = records::check(self.site, &before) {
             self.findings.push(fault);
         }
