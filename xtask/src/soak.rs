@@ -229,7 +229,7 @@ impl Soak {
         lives
             .filter_map(|trend| match trend {
                 Trend::Creeps { middle, last } => Some(format!(
-                    "memory creeps: from {middle} to {last} KiB between the middle and the last third of a server's life"
+                    "memory creeps: from {middle} to {last} KiB at least, between the middle and the last third of a server's life"
                 )),
                 Trend::Flat { .. } | Trend::Unknown => None,
             })
@@ -254,7 +254,7 @@ fn words_of(figures: &Figures) -> String {
 /// A row for each stage.
 fn table(history: &[Past]) -> String {
     let mut text = String::from(
-        "\n| stage | rounds | generators, killed | files | threads | MiB, least to most | MiB, middle and last third | s until at rest, at most |\n\
+        "\n| stage | rounds | generators, killed | files | threads | MiB, least to most | MiB, floor of the middle and last third | s until at rest, at most |\n\
          |---|---|---|---|---|---|---|---|\n",
     );
     for stage in Stage::ALL {
