@@ -282,11 +282,44 @@ fn what_our_key_has_signed_must_still_be_a_token_of_ours() {
     ] {
         assert_eq!(scene.verdict(&scene.signed(&header, &claims)), Err(why));
     }
-    for crit in [json!(["exp"]), json!([]), json!("b64")] {
+    for crit in [json!(["exp"]), json!([]), json!("b64"), json!(null)] {
         let header = json!({"alg": "RS256", "kid": scene.kid, "crit": crit});
         assert!(
             malformed(scene.verdict(&scene.signed(&header, &scene.claims().to_string()))),
             "{crit}"
         );
+    }
+}
+
+#[test]
+fn header_and_claims_are_objects() {
+    let scene = Scene::new();
+    let kid = &scene.kid;
+    let claims = scene.claims();
+    // The same values in the order of the members (RFC 7519 §7.2: both are JSON objects).
+    let names = [
+        "aud",
+        "exp",
+        "iat",
+        "iss",
+        "nbf",
+        "scope",
+        "sub",
+        "kid",
+        "enable_incoming",
+        "call_client",
+    ];
+    let listed: Vec<_> = names.iter().map(|name| claims[name].clone()).collect();
+    let listed = json!(listed).to_string().replace("null", "\"\"");
+    let header = json!({"alg": "RS256", "kid": kid});
+    let claims = claims.to_string();
+    for (header, claims) in [
+        (&header, &listed),
+        (&json!(["RS256", kid, null]), &claims),
+        (&json!(["RS256", kid]), &claims),
+    ] {
+        let verdict = scene.verdict(&scene.signed(header, claims));
+        let is_malformed = matches!(verdict, Err(RejectedToken::Malformed(_)));
+        assert!(is_malformed, "{header} {claims}: {verdict:?}");
     }
 }

@@ -5,7 +5,8 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use model::{Account, CallPattern, ClientId, UnixTime, limits};
-use serde::{Deserialize, Serialize};
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::key::{AccountKeys, SigningKey};
 use super::request::TokenRequest;
@@ -35,8 +36,13 @@ struct Header {
     alg: String,
     #[serde(default)]
     kid: String,
-    /// Extensions that must be understood (RFC 7515 §4.1.11): none is.
-    crit: Option<serde::de::IgnoredAny>,
+    /// Whether it names extensions that must be understood (RFC 7515 §4.1.11), in whatever form: none is.
+    #[serde(default, deserialize_with = "is_given")]
+    crit: bool,
+}
+
+fn is_given<'de, D: Deserializer<'de>>(value: D) -> Result<bool, D::Error> {
+    IgnoredAny::deserialize(value).map(|_| true)
 }
 
 /// What a verified token permits.
@@ -157,7 +163,7 @@ pub fn verify(
             Rejected::OtherAccount
         });
     };
-    if header.crit.is_some() {
+    if header.crit {
         return Err(Rejected::Malformed("it has extensions that are not known"));
     }
     if key.algorithm().as_str() != header.alg {
@@ -208,6 +214,10 @@ fn decode<T: for<'a> Deserialize<'a>>(part: &str) -> Result<T, RejectedToken> {
     let json = URL_SAFE_NO_PAD
         .decode(part)
         .map_err(|_| RejectedToken::Malformed("a part is not base64url"))?;
-    serde_json::from_slice(&json)
-        .map_err(|_| RejectedToken::Malformed("a part is not the JSON of a token"))
+    // The values alone, in a list, would be read as well (RFC 7519 §7.2: an object).
+    let is_object = json.trim_ascii_start().starts_with(b"{");
+    let read = is_object.then(|| serde_json::from_slice(&json).ok());
+    read.flatten().ok_or(RejectedToken::Malformed(
+        "a part is not the JSON of a token",
+    ))
 }
