@@ -345,7 +345,7 @@ impl Shard {
         let mut closed = self.connection_ids();
         closed.retain(|connection| {
             let known = self.connections.get(connection);
-            known.is_some_and(|known| !is_active(known.account))
+            known.is_some_and(|known| !is_active(known.account)) && !self.is_dismissed(*connection)
         });
         for connection in closed {
             let end = End::server(403, "the account was disabled");

@@ -6,13 +6,14 @@
 
 mod stage;
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use model::{AccountId, CallRecord, Now, RelayTraffic, RelayUsage, limits};
+use model::{AccountId, CallRecord, Directory, Now, RelayTraffic, RelayUsage, limits};
 use serde_json::Value;
 use sip::Name;
 use switch::turn_grant::TurnChange;
-use switch::{Counter, Effect, Input};
+use switch::{Counter, Effect, Input, Snapshot};
 
 use stage::*;
 
@@ -220,6 +221,25 @@ fn a_lost_connection_reaches_nothing_at_once() {
     });
     stage.pass(limits::LINGER_TIME);
     assert!(stage.ledger.is_at_rest() && stage.shard.is_at_rest());
+}
+
+#[test]
+fn a_disabled_account_is_closed_once_whatever_changes_behind_it() {
+    let mut stage = Stage::new(Some(offer()));
+    stage.ice_servers(ALICE);
+    let mut account = stage.account.clone();
+    account.disabled = true;
+    let settings = stage.snapshot.settings.clone();
+    let directory = Directory::new([account]);
+    let (snapshot, _) = Snapshot::new(directory, settings, &stage.snapshot);
+    let snapshot = Arc::new(snapshot);
+    for _ in 0..2 {
+        stage.tell(Input::Snapshot(Arc::clone(&snapshot)));
+    }
+    let gone = TurnChange::Gone {
+        connection: connection(ALICE),
+    };
+    assert_eq!(stage.changes[1..], [gone], "once");
 }
 
 #[test]
