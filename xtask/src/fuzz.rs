@@ -1,4 +1,4 @@
-//! `cargo xtask fuzz`: each fuzz target in turn, for a share of the time given.
+//! `cargo xtask fuzz`: each fuzz target in turn, or those that are named, for a share of the time given.
 
 use std::path::Path;
 use std::process::Command;
@@ -8,9 +8,10 @@ use crate::workspace;
 
 const DEFAULT_SECONDS: u64 = 60;
 
-/// Runs every target of `fuzz/fuzz_targets`; an input that fails stays in `fuzz/artifacts`.
+/// Runs targets of `fuzz/fuzz_targets`; an input that fails stays in `fuzz/artifacts`.
 pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
-    let seconds = seconds_of(arguments)?;
+    let root = workspace::root();
+    let Wish { targets, seconds } = Wish::read(arguments, targets(&root)?)?;
     if !works(Command::new("cargo").args(["+nightly", "fuzz", "--version"])) {
         return Err(
             "fuzzing needs a nightly compiler and cargo-fuzz. To get them, run: \
@@ -18,8 +19,6 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
                 .to_owned(),
         );
     }
-    let root = workspace::root();
-    let targets = targets(&root)?;
     let share = (seconds / targets.len().max(1) as u64).max(1);
     for target in targets {
         step(&format!("fuzz {target}"), || {
@@ -34,16 +33,37 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
     Ok(())
 }
 
-fn seconds_of(arguments: &[String]) -> Result<u64, String> {
-    match arguments {
-        [] => Ok(DEFAULT_SECONDS),
-        [flag, number] if flag == "--seconds" => number
-            .parse()
-            .map_err(|_| format!("`--seconds` wants a whole number, not `{number}`")),
-        other => Err(format!(
-            "fuzz knows only `--seconds N`, not `{}`",
-            other.join(" ")
-        )),
+/// What to run, and for how long in all.
+#[derive(Debug, PartialEq, Eq)]
+struct Wish {
+    targets: Vec<String>,
+    seconds: u64,
+}
+
+impl Wish {
+    /// Without a name, all that there are.
+    fn read(arguments: &[String], all: Vec<String>) -> Result<Self, String> {
+        let (mut targets, mut seconds) = (Vec::new(), DEFAULT_SECONDS);
+        let mut rest = arguments.iter();
+        while let Some(argument) = rest.next() {
+            if argument == "--seconds" {
+                let number = rest.next().map_or("", String::as_str);
+                seconds = number
+                    .parse()
+                    .map_err(|_| format!("`--seconds` wants a whole number, not `{number}`"))?;
+            } else if !all.contains(argument) {
+                let all = all.join(", ");
+                return Err(format!(
+                    "fuzz knows `--seconds N` and the targets {all}, not `{argument}`"
+                ));
+            } else if !targets.contains(argument) {
+                targets.push(argument.clone());
+            }
+        }
+        if targets.is_empty() {
+            targets = all;
+        }
+        Ok(Self { targets, seconds })
     }
 }
 
@@ -63,17 +83,35 @@ fn targets(root: &Path) -> Result<Vec<String>, String> {
 mod tests {
     use super::*;
 
+    fn wish(words: &[&str]) -> Result<(Vec<String>, u64), String> {
+        let owned = |words: &[&str]| -> Vec<String> {
+            words.iter().map(|word| (*word).to_owned()).collect()
+        };
+        let wish = Wish::read(&owned(words), owned(&["message", "token", "world"]));
+        wish.map(|wish| (wish.targets, wish.seconds))
+    }
+
     #[test]
     fn seconds_are_read_or_refused() {
-        let words = |words: &[&str]| {
-            words
-                .iter()
-                .map(|word| (*word).to_owned())
-                .collect::<Vec<_>>()
-        };
-        assert_eq!(seconds_of(&[]), Ok(DEFAULT_SECONDS));
-        assert_eq!(seconds_of(&words(&["--seconds", "7"])), Ok(7));
-        assert!(seconds_of(&words(&["--seconds", "soon"])).is_err());
-        assert!(seconds_of(&words(&["7"])).is_err());
+        assert_eq!(wish(&[]).map(|(_, seconds)| seconds), Ok(DEFAULT_SECONDS));
+        assert_eq!(wish(&["--seconds", "7"]).map(|(_, seconds)| seconds), Ok(7));
+        for wrong in [&["--seconds", "soon"][..], &["--seconds"], &["7"]] {
+            assert!(wish(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn targets_are_all_or_those_that_are_named_once_each() {
+        assert_eq!(wish(&[]).unwrap().0, ["message", "token", "world"]);
+        let (targets, seconds) = wish(&["world", "--seconds", "7", "token", "world"]).unwrap();
+        assert_eq!(
+            (targets.as_slice(), seconds),
+            (&["world".to_owned(), "token".to_owned()][..], 7)
+        );
+        assert!(
+            wish(&["tokens"])
+                .unwrap_err()
+                .contains("message, token, world")
+        );
     }
 }

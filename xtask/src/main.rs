@@ -29,7 +29,7 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 cargo xtask test [install] [lint] [unit] [sim] [browser] [sipp] [turn] [siege] [counts]   all steps, or those that are named
 cargo xtask tidy                                                  the rules of the house
-cargo xtask fuzz [--seconds N]                                    every fuzz target, N seconds in all (default 60)
+cargo xtask fuzz [TARGET…] [--seconds N]                          every fuzz target, or those that are named, N seconds in all (default 60)
 cargo xtask bench-peers [--rounds N] [--seconds N] [--clients N]  offhook and Kamailio under the same load, in turn
 cargo xtask perf-check [--write]                                  instructions of the hot operations, compared with docs/instructions.txt
 cargo xtask soak [--minutes N] [--seed N]                         load and kills; files, memory and tables must come back (default 60)";
