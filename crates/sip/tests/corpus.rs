@@ -6,11 +6,12 @@
 )]
 #![expect(clippy::unwrap_used, reason = "a test may stop where it stands")]
 
+mod stream;
 mod walk;
 
 use std::path::Path;
 
-fn replay(folder: &Path) -> usize {
+fn replay(folder: &Path, take: impl Fn(&[u8]) + Copy) -> usize {
     let mut replayed = 0;
     for entry in folder
         .read_dir()
@@ -18,9 +19,9 @@ fn replay(folder: &Path) -> usize {
     {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            replayed += replay(&path);
+            replayed += replay(&path, take);
         } else if !path.ends_with(".gitattributes") {
-            walk::walk(&std::fs::read(&path).unwrap());
+            take(&std::fs::read(&path).unwrap());
             replayed += 1;
         }
     }
@@ -29,12 +30,15 @@ fn replay(folder: &Path) -> usize {
 
 #[test]
 fn fixtures() {
-    assert!(replay(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures")) >= 49);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+    assert!(replay(&folder, walk::walk) >= 49);
 }
 
 #[test]
-fn fuzzing_corpus() {
-    assert!(replay(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/message")) >= 49);
+fn fuzzing_corpora() {
+    let corpora = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus");
+    assert!(replay(&corpora.join("message"), walk::walk) >= 49);
+    assert!(replay(&corpora.join("websocket"), stream::walk) >= 100);
 }
 
 #[test]

@@ -1,0 +1,24 @@
+//! Replays the corpora of the fuzz targets: nothing in them may break a promise of the crate.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a test may read its files; the crate may not"
+)]
+#![expect(clippy::unwrap_used, reason = "a test may stop where it stands")]
+
+mod resuming;
+
+use std::path::Path;
+
+fn replay(target: &str, take: impl Fn(&[u8])) -> usize {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus");
+    let entries = folder.join(target).read_dir().unwrap();
+    entries
+        .map(|entry| take(&std::fs::read(entry.unwrap().path()).unwrap()))
+        .count()
+}
+
+#[test]
+fn any_frames_of_a_session() {
+    assert!(replay("session", resuming::walk) >= 3);
+}
