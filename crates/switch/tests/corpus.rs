@@ -6,6 +6,7 @@
 )]
 #![expect(clippy::unwrap_used, reason = "a test may stop where it stands")]
 
+mod forger;
 mod resuming;
 
 use std::path::Path;
@@ -16,6 +17,11 @@ fn replay(target: &str, take: impl Fn(&[u8])) -> usize {
     entries
         .map(|entry| take(&std::fs::read(entry.unwrap().path()).unwrap()))
         .count()
+}
+
+#[test]
+fn any_token() {
+    assert!(replay("token", forger::walk) >= 16);
 }
 
 #[test]
