@@ -9,6 +9,7 @@ mod clients;
 mod console;
 mod cors;
 mod demo;
+mod form;
 mod host;
 mod keys;
 mod login;
