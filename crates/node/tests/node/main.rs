@@ -8,6 +8,7 @@ mod demo;
 mod frames;
 mod http;
 mod login;
+mod parameters;
 mod quota;
 mod resume;
 mod resume_end;
