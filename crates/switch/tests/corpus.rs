@@ -6,6 +6,7 @@
 )]
 #![expect(clippy::unwrap_used, reason = "a test may stop where it stands")]
 
+mod crowd;
 mod forger;
 mod resuming;
 
@@ -22,6 +23,11 @@ fn replay(target: &str, take: impl Fn(&[u8])) -> usize {
 #[test]
 fn any_token() {
     assert!(replay("token", forger::walk) >= 16);
+}
+
+#[test]
+fn any_sequence() {
+    assert!(replay("sequence", crowd::walk) >= 16);
 }
 
 #[test]
