@@ -17,6 +17,7 @@ use sim::soak;
 
 const USAGE: &str = "\
 usage: cargo run -p sim -- run --seed N [--steps N] [--ladder]
+       cargo run -p sim -- replay FILE [--steps N] [--ladder]
        cargo run -p sim -- soak --seconds N [--from-seed N] [--steps N]
        cargo run -p sim -- scenario NAME [--ladder]
        cargo run -p sim -- list";
@@ -25,6 +26,12 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let result = match arguments.first().map(String::as_str) {
         Some("run") => Options::read(&arguments[1..]).and_then(run),
+        Some("replay") => match arguments.get(1) {
+            Some(file) => {
+                Options::read(&arguments[2..]).and_then(|options| replay_file(file, &options))
+            }
+            None => Err("`replay` needs the file that the fuzz target `world` left".to_owned()),
+        },
         Some("soak") => Options::read(&arguments[1..]).and_then(|options| soak(&options)),
         Some("scenario") => match arguments.get(1) {
             Some(name) => {
@@ -48,7 +55,7 @@ fn main() -> ExitCode {
 
 struct Options {
     seed: u64,
-    steps: u64,
+    steps: Option<u64>,
     seconds: u64,
     ladder: bool,
 }
@@ -57,7 +64,7 @@ impl Options {
     fn read(arguments: &[String]) -> Result<Self, String> {
         let mut options = Self {
             seed: 0,
-            steps: soak::USUAL_STEPS,
+            steps: None,
             seconds: 60,
             ladder: false,
         };
@@ -71,7 +78,7 @@ impl Options {
             };
             match name.as_str() {
                 "--seed" | "--from-seed" => options.seed = number()?,
-                "--steps" => options.steps = number()?,
+                "--steps" => options.steps = Some(number()?),
                 "--seconds" => options.seconds = number()?,
                 "--ladder" => options.ladder = true,
                 _ => return Err(format!("unknown option {name}\n{USAGE}")),
@@ -79,23 +86,38 @@ impl Options {
         }
         Ok(options)
     }
+
+    fn usual_steps(&self) -> u64 {
+        self.steps.unwrap_or(soak::USUAL_STEPS)
+    }
 }
 
 fn run(options: Options) -> Result<ExitCode, String> {
-    let outcome = soak::run(options.seed, options.steps, options.ladder);
+    let outcome = soak::run(options.seed, options.usual_steps(), options.ladder);
+    Ok(tell(&format!("seed {}", options.seed), outcome))
+}
+
+fn replay_file(file: &str, options: &Options) -> Result<ExitCode, String> {
+    let choices = std::fs::read(file).map_err(|error| format!("{file} cannot be read: {error}"))?;
+    let steps = options.steps.unwrap_or(soak::FUZZED_STEPS);
+    let outcome = soak::run_choices(&choices, steps, options.ladder);
+    Ok(tell(file, outcome))
+}
+
+fn tell(what: &str, outcome: soak::Outcome) -> ExitCode {
     if let Some(ladder) = &outcome.ladder {
         print!("{ladder}");
     }
     println!(
-        "seed {}: {} steps, {} calls, digest {:016x}",
-        options.seed, outcome.steps, outcome.calls, outcome.digest
+        "{what}: {} steps, {} calls, digest {:016x}",
+        outcome.steps, outcome.calls, outcome.digest
     );
     match outcome.fault {
         Some(fault) => {
             println!("{fault}");
-            Ok(ExitCode::FAILURE)
+            ExitCode::FAILURE
         }
-        None => Ok(ExitCode::SUCCESS),
+        None => ExitCode::SUCCESS,
     }
 }
 
@@ -155,7 +177,7 @@ fn soak(options: &Options) -> Result<ExitCode, String> {
 }
 
 fn replay(seed: u64, options: &Options) -> String {
-    let steps = options.steps;
+    let steps = options.usual_steps();
     format!("cargo run -p sim -- run --seed {seed} --steps {steps} --ladder")
 }
 
@@ -165,7 +187,7 @@ fn soak_lane(lane: &Lane, options: &Options, end: Instant) -> Tally {
     let mut seed = lane.seed.load(Ordering::Relaxed);
     while Instant::now() < end && tally.fault.is_none() {
         lane.seed.store(seed, Ordering::Relaxed);
-        let outcome = soak::run(seed, options.steps, false);
+        let outcome = soak::run(seed, options.usual_steps(), false);
         tally.seeds += 1;
         tally.steps += outcome.steps;
         tally.calls += outcome.calls;

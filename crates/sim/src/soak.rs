@@ -1,4 +1,4 @@
-//! Random worlds: a seed chooses servers, accounts, clients and their habits, faults, and what people and operators do.
+//! Random worlds: a seed, or bytes, choose servers, accounts, clients and their habits, faults, and what people and operators do.
 //!
 //! Nothing is asserted here beside what the world checks after every step, and that nothing is left at the end.
 
@@ -21,6 +21,10 @@ use crate::world::{Fault, Plan, World};
 
 /// Steps of a run unless others are asked for.
 pub const USUAL_STEPS: u64 = 400;
+/// Steps of a run of the fuzz target `world`.
+pub const FUZZED_STEPS: u64 = 200;
+/// Sets the chance of life apart from that of the world.
+const LIFE: u64 = 0x05ee_d0ff_4004_0002;
 
 /// What came of a run.
 #[derive(Debug)]
@@ -45,7 +49,21 @@ pub struct Outcome {
 
 /// Runs a seed: so many steps of life, then the end.
 pub fn run(seed: u64, steps: u64, keeps_trace: bool) -> Outcome {
-    let mut random = Random::new(seed ^ 0x05ee_d0ff_4004_0002);
+    let random = Random::new(seed ^ LIFE);
+    live(seed, random, [steps, steps * 8], keeps_trace)
+}
+
+/// Runs what bytes choose, as the fuzz target `world` does: the first of them the seed of the network and of whatever else lies
+/// below the people, the others what [`run`] leaves to chance.
+pub fn run_choices(choices: &[u8], steps: u64, keeps_trace: bool) -> Outcome {
+    let (first, rest) = choices.split_first().unwrap_or((&0, &[]));
+    let seed = u64::from(*first);
+    let random = Random::choosing(rest, seed ^ LIFE);
+    live(seed, random, [steps, steps * 3], keeps_trace)
+}
+
+/// So many steps without media, and so many with it: media is many small steps.
+fn live(seed: u64, mut random: Random, steps: [u64; 2], keeps_trace: bool) -> Outcome {
     let plan = plan(seed, &mut random, keeps_trace);
     let mut world = World::new(&plan);
     let mut life = Life {
@@ -59,8 +77,7 @@ pub fn run(seed: u64, steps: u64, keeps_trace: bool) -> Outcome {
     };
     life.populate(&mut world);
     let mut ground = plan.turn.is_some().then(|| ground(seed));
-    // Media is many small steps.
-    let steps = if ground.is_some() { steps * 8 } else { steps };
+    let steps = steps[usize::from(ground.is_some())];
     if let Some(ground) = &mut ground {
         place(&mut world, &life.pages, ground);
     }
