@@ -116,6 +116,8 @@ pub struct Headers<'a> {
     pub(crate) from: NameAddr<'a>,
     pub(crate) to: NameAddr<'a>,
     pub(crate) via: Via<'a>,
+    pub(crate) contact: Option<Contact<'a>>,
+    pub(crate) contact_count: usize,
     pub(crate) max_forwards: Option<u8>,
 }
 
@@ -182,6 +184,16 @@ impl<'a> Headers<'a> {
     /// The Max-Forwards, if the row is there.
     pub fn max_forwards(&self) -> Option<u8> {
         self.max_forwards
+    }
+
+    /// The first item of the Contact rows.
+    pub fn contact(&self) -> Option<&Contact<'a>> {
+        self.contact.as_ref()
+    }
+
+    /// The only item of the Contact rows; `None` if there are several.
+    pub fn sole_contact(&self) -> Option<&Contact<'a>> {
+        self.contact.as_ref().filter(|_| self.contact_count == 1)
     }
 
     /// Every item of the Contact rows.

@@ -8,7 +8,9 @@
 use std::borrow::Cow;
 
 use crate::bytes::{self, TOKEN, head_end};
-use crate::header::{BadValue, CSeq, NameAddr, Via, check_call_id, check_contacts, check_vias};
+use crate::header::{
+    BadValue, CSeq, Contact, NameAddr, Via, check_call_id, check_contacts, check_vias,
+};
 use crate::message::{Header, Headers, Message, Request, Response};
 use crate::method::Method;
 use crate::name::Name;
@@ -296,6 +298,8 @@ struct Core<'a> {
     from: Option<&'a str>,
     to: Option<&'a str>,
     via: Option<Via<'a>>,
+    contact: Option<Contact<'a>>,
+    contact_count: usize,
     max_forwards: Option<u8>,
     content_length: Option<usize>,
     once: u8,
@@ -319,7 +323,11 @@ impl<'a> Core<'a> {
             Name::CallId => set(&mut self.call_id, row)?,
             Name::CSeq => set(&mut self.cseq, row)?,
             Name::Contact => {
-                check_contacts(row.value, |_| ())
+                let each = |contact| {
+                    self.contact.get_or_insert(contact);
+                    self.contact_count += 1;
+                };
+                check_contacts(row.value, each)
                     .map_err(|fault| Wrong::in_row(row.name, fault, row.value))?;
             }
             Name::MaxForwards => {
@@ -430,6 +438,8 @@ fn settle<'a>(
             from,
             to,
             via,
+            contact: core.contact,
+            contact_count: core.contact_count,
             max_forwards: core.max_forwards,
         },
         body,

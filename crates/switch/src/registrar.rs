@@ -260,13 +260,13 @@ enum Wish<'a> {
 
 impl<'a> Wish<'a> {
     fn read(headers: &Headers<'a>) -> Result<Self, Refusal> {
-        let contacts = headers.contacts().map_err(|_| refusal::one_contact())?;
         let expires = headers.expires().ok().flatten();
-        match contacts.as_slice() {
-            [] => Ok(Self::Query),
-            [Contact::Star] if expires == Some(0) => Ok(Self::Unbind { contact: None }),
-            [Contact::Star] => Err(refusal::wildcard_contact()),
-            [Contact::Address(address)] => {
+        match headers.sole_contact() {
+            None if headers.contact().is_none() => Ok(Self::Query),
+            None => Err(refusal::one_contact()),
+            Some(Contact::Star) if expires == Some(0) => Ok(Self::Unbind { contact: None }),
+            Some(Contact::Star) => Err(refusal::wildcard_contact()),
+            Some(Contact::Address(address)) => {
                 // §10.2.1.1: the Contact's own parameter first, then the header, then our default;
                 // a value that cannot be read counts as absent (§20.19).
                 let seconds = address
@@ -288,7 +288,6 @@ impl<'a> Wish<'a> {
                     Err(refusal::one_contact())
                 }
             }
-            [_, _, ..] => Err(refusal::one_contact()),
         }
     }
 }

@@ -46,8 +46,7 @@ impl Shard {
         now: Now,
     ) -> Result<(), Refusal> {
         let (caller, callee) = self.admit(account, connection, request, now)?;
-        let contacts = request.headers.contacts().unwrap_or_default();
-        let [Contact::Address(contact)] = contacts.as_slice() else {
+        let Some(Contact::Address(contact)) = request.headers.sole_contact() else {
             return Err(refusal::malformed_header(
                 "an INVITE must name exactly one Contact",
             ));

@@ -24,6 +24,9 @@ impl<'a> NameAddr<'a> {
     /// Reads one address, from its display name to its last parameter.
     pub fn parse(value: &'a str) -> Result<Self, BadValue> {
         let value = bytes::trim(value);
+        if let Some(inner) = value.strip_prefix('<') {
+            return Self::bracketed(None, inner);
+        }
         if value.starts_with('"') {
             let end = bytes::quoted_end(value.as_bytes(), 0).ok_or(BadValue(
                 "the display name has no closing quote; write the name in quotes and the URI behind it in angle brackets",
@@ -46,7 +49,7 @@ impl<'a> NameAddr<'a> {
                         "a display name with other characters than those of a token must stand in quotes",
                     ));
                 }
-                Self::bracketed((!display.is_empty()).then_some(display), &value[open + 1..])
+                Self::bracketed(Some(display), &value[open + 1..])
             }
             _ => Self::bare(value),
         }

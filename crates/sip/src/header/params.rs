@@ -1,6 +1,6 @@
 //! Parameters behind a value: `;name` or `;name=value` (RFC 3261 §7.3.1). Looked up by scanning, since rows have few.
 
-use crate::bytes::{self, VALUE};
+use crate::bytes::{self, TOKEN, UNSPLIT, VALUE};
 use crate::header::BadValue;
 
 /// Parameters of a header value or a URI, as they came. Names compare without case.
@@ -19,7 +19,7 @@ impl<'a> Params<'a> {
     pub fn iter(&self) -> impl Iterator<Item = (&'a str, Option<&'a str>)> + use<'a> {
         let mut rest = self.0;
         std::iter::from_fn(move || {
-            let param = split_param(rest).ok().flatten()?;
+            let param = split_param(rest, UNSPLIT, UNSPLIT).ok().flatten()?;
             rest = param.behind;
             Some((param.name, param.value))
         })
@@ -47,16 +47,7 @@ impl<'a> Params<'a> {
 /// quoted strings (RFC 3261 §25.1, `generic-param`).
 pub(crate) fn check_params(text: &str) -> Result<Params<'_>, BadValue> {
     let mut rest = text;
-    while let Some(param) = split_param(rest)? {
-        let fits = match param.value {
-            Some(value) => param.quoted || value.bytes().all(|byte| bytes::is(byte, VALUE)),
-            None => true,
-        };
-        if !fits || !bytes::is_token(param.name) {
-            return Err(BadValue(
-                "a parameter must be a token, or a token = a token, a host or a quoted string",
-            ));
-        }
+    while let Some(param) = split_param(rest, TOKEN, VALUE)? {
         rest = param.behind;
     }
     Ok(Params(text))
@@ -66,25 +57,24 @@ pub(crate) fn check_params(text: &str) -> Result<Params<'_>, BadValue> {
 struct Split<'a> {
     name: &'a str,
     value: Option<&'a str>,
-    quoted: bool,
     behind: &'a str,
 }
 
-/// Takes one parameter off the front. `None` at the end of the text.
-///
-/// Splits only: a URI's names and values may hold more than a token, and were checked where the URI was read.
-fn split_param(text: &str) -> Result<Option<Split<'_>>, BadValue> {
-    const SHAPE: BadValue = BadValue("parameters must be written as ;name or ;name=value");
+/// Takes one parameter off the front, with bytes of these classes in its name and its value. `None` at the end of the text.
+fn split_param(
+    text: &str,
+    name_class: u16,
+    value_class: u16,
+) -> Result<Option<Split<'_>>, BadValue> {
+    const SHAPE: BadValue = BadValue(
+        "a parameter must be written as ;name or ;name=value, the name a token, the value a token, a host or a quoted string",
+    );
     let rest = bytes::trim_start(text);
     if rest.is_empty() {
         return Ok(None);
     }
     let rest = bytes::trim_start(rest.strip_prefix(';').ok_or(SHAPE)?);
-    let end = rest
-        .bytes()
-        .position(|byte| matches!(byte, b';' | b'=') || bytes::is_space(byte))
-        .unwrap_or(rest.len());
-    let (name, behind) = rest.split_at(end);
+    let (name, behind) = rest.split_at(bytes::run(rest.as_bytes(), name_class));
     if name.is_empty() {
         return Err(SHAPE);
     }
@@ -93,7 +83,6 @@ fn split_param(text: &str) -> Result<Option<Split<'_>>, BadValue> {
         return Ok(Some(Split {
             name,
             value: None,
-            quoted: false,
             behind,
         }));
     };
@@ -104,21 +93,16 @@ fn split_param(text: &str) -> Result<Option<Split<'_>>, BadValue> {
         return Ok(Some(Split {
             name,
             value: Some(&value[1..end - 1]),
-            quoted: true,
             behind: &value[end..],
         }));
     }
-    let end = value
-        .bytes()
-        .position(|byte| byte == b';' || bytes::is_space(byte))
-        .unwrap_or(value.len());
-    if end == 0 {
+    let (value, behind) = value.split_at(bytes::run(value.as_bytes(), value_class));
+    if value.is_empty() {
         return Err(SHAPE);
     }
     Ok(Some(Split {
         name,
-        value: Some(&value[..end]),
-        quoted: false,
-        behind: &value[end..],
+        value: Some(value),
+        behind,
     }))
 }

@@ -338,9 +338,7 @@ impl Call {
 
     /// RFC 3261 §12.2: a target refresh names a new Contact.
     pub(super) fn refresh_target(&mut self, side: Side, headers: &Headers<'_>) {
-        if let Ok(contacts) = headers.contacts()
-            && let [Contact::Address(address)] = contacts.as_slice()
-        {
+        if let Some(Contact::Address(address)) = headers.sole_contact() {
             self.leg_mut(side).target = address.uri_text.into();
         }
     }

@@ -386,8 +386,7 @@ impl Call {
 
 /// The dialog that a 2xx opens beside the leg's own (RFC 3261 §13.2.2.4).
 fn fork(leg: &Leg, response: &Response<'_>) -> Leg {
-    let contacts = response.headers.contacts().unwrap_or_default();
-    let target = match contacts.first() {
+    let target = match response.headers.contact() {
         Some(sip::Contact::Address(address)) => address.uri_text.into(),
         Some(sip::Contact::Star) | None => leg.target.clone(),
     };
