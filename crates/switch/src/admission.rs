@@ -4,10 +4,9 @@
 
 use std::sync::Arc;
 
-use model::{AccountId, Now};
+use model::{AccountId, ConnectionId, Now};
 use sip::Request;
 
-use crate::call::Act;
 use crate::effect::Counter;
 use crate::input::Snapshot;
 use crate::refusal::{self, Refusal};
@@ -19,51 +18,68 @@ impl Shard {
     pub(crate) fn grant(
         &mut self,
         account: AccountId,
+        connection: ConnectionId,
         request: &Request<'_>,
         now: Now,
     ) -> Result<Arc<Grant>, Refusal> {
-        let mut act = Act {
-            now,
-            random: &mut self.random,
-            effects: &mut self.effects,
-            has_relay: self.snapshot.settings.turn.is_some(),
-        };
-        let (snapshot, remembered) = (&self.snapshot, &mut self.remembered);
-        let result = verified(request, account, snapshot, remembered, &mut act);
+        let result = self.verified(account, connection, request, now);
         if result.is_err() {
-            act.count(Counter::TokenRefused);
+            self.act(now).count(Counter::TokenRefused);
         }
         result
     }
-}
 
-fn verified(
-    request: &Request<'_>,
-    account: AccountId,
-    snapshot: &Snapshot,
-    remembered: &mut Remembered,
-    act: &mut Act<'_>,
-) -> Result<Arc<Grant>, Refusal> {
-    let Some(text) = request.headers.bearer() else {
-        return Err(refusal::no_token());
-    };
-    let hash = Remembered::hash(text);
-    let grant = match remembered.get(&hash, account, act.now.unix) {
-        Some(grant) => grant,
-        None => {
-            let grant = check(text, account, snapshot, act.now)
-                .map(Arc::new)
-                .map_err(|why| refusal::token(&why))?;
-            act.count(Counter::TokenVerified);
-            remembered.insert(hash, account, Arc::clone(&grant), act.now.unix);
-            grant
+    fn verified(
+        &mut self,
+        account: AccountId,
+        connection: ConnectionId,
+        request: &Request<'_>,
+        now: Now,
+    ) -> Result<Arc<Grant>, Refusal> {
+        let Some(text) = request.headers.bearer() else {
+            return Err(refusal::no_token());
+        };
+        let known = self.connections.get(&connection);
+        let shown = known
+            .filter(|known| known.account == account)
+            .and_then(|known| known.shown.as_ref());
+        let grant = match shown.and_then(|shown| self.remembered.again(shown, text, now.unix)) {
+            Some(grant) => grant,
+            None => self.recall(account, connection, text, now)?,
+        };
+        let from = request.headers.from();
+        if from.uri.user_decoded() != grant.client.as_str() {
+            return Err(refusal::token_of_other_client(&grant.client));
         }
-    };
-    let from = request.headers.from();
-    if from.uri.user_decoded() != grant.client.as_str() {
-        return Err(refusal::token_of_other_client(&grant.client));
+        Ok(grant)
     }
-    Ok(grant)
+
+    /// The grant of a token that is not the one that its connection showed last.
+    fn recall(
+        &mut self,
+        account: AccountId,
+        connection: ConnectionId,
+        text: &str,
+        now: Now,
+    ) -> Result<Arc<Grant>, Refusal> {
+        let hash = Remembered::hash(text);
+        let grant = match self.remembered.get(&hash, account, now.unix) {
+            Some(grant) => grant,
+            None => {
+                let grant = check(text, account, &self.snapshot, now)
+                    .map(Arc::new)
+                    .map_err(|why| refusal::token(&why))?;
+                self.act(now).count(Counter::TokenVerified);
+                self.remembered
+                    .insert(hash, account, Arc::clone(&grant), now.unix);
+                grant
+            }
+        };
+        if let Some(known) = self.connections.get_mut(&connection) {
+            known.shown = self.remembered.shown(text, &grant);
+        }
+        Ok(grant)
+    }
 }
 
 fn check(

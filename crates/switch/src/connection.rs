@@ -15,6 +15,7 @@ use crate::orphan::{Orphan, Question};
 use crate::refusal;
 use crate::shard::Shard;
 use crate::timer::Due;
+use crate::token::Shown;
 use crate::turn_grant::TurnChange;
 
 /// A connection that has told its account.
@@ -28,6 +29,8 @@ pub(crate) struct Connection {
     is_proven: bool,
     /// Whether any valid token was shown, and the ledger of relays told so.
     is_trusted: bool,
+    /// The token that was shown last.
+    pub(crate) shown: Option<Shown>,
     /// Clients that have registered here.
     clients: Vec<ClientId>,
     pub(crate) calls: Vec<CallKey>,
@@ -125,6 +128,7 @@ impl Shard {
             before,
             is_proven: false,
             is_trusted: false,
+            shown: None,
             clients: Vec::new(),
             calls: Vec::new(),
             is_dismissed: false,

@@ -4,6 +4,7 @@
 //! its token, whichever is first. Never asks for credentials by Digest, which existing clients
 //! cannot answer.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use model::{AccountId, ClientId, ConnectionId, limits};
@@ -15,7 +16,7 @@ use crate::orphan::{Orphan, Question};
 use crate::refusal::{self, Refusal};
 use crate::shard::Shard;
 use crate::timer::Due;
-use crate::token::RejectedToken;
+use crate::token::{Grant, RejectedToken};
 
 impl Shard {
     /// Answers a REGISTER, and keeps the answer for a client whose connection is just being lost.
@@ -52,14 +53,14 @@ impl Shard {
         let wish = Wish::read(&request.headers)?;
         match wish {
             Wish::Query => {
-                self.incoming_grant(account, request, now)?;
+                self.incoming_grant(account, connection, request, now)?;
                 Ok(self.registered(account, &client, None, request, now))
             }
             Wish::Unbind { contact } => {
                 self.deregister(account, connection, &client, contact, request, now)
             }
             Wish::Bind { contact, seconds } => {
-                let grant = self.incoming_grant(account, request, now)?;
+                let grant = self.incoming_grant(account, connection, request, now)?;
                 self.prove(now, connection, &grant.client);
                 if seconds < limits::REGISTRATION_MIN_S {
                     return Err(refusal::too_brief());
@@ -102,10 +103,11 @@ impl Shard {
     fn incoming_grant(
         &mut self,
         account: AccountId,
+        connection: ConnectionId,
         request: &Request<'_>,
         now: model::Now,
-    ) -> Result<std::sync::Arc<crate::token::Grant>, Refusal> {
-        let grant = self.grant(account, request, now)?;
+    ) -> Result<Arc<Grant>, Refusal> {
+        let grant = self.grant(account, connection, request, now)?;
         if grant.enable_incoming {
             Ok(grant)
         } else {
@@ -169,7 +171,11 @@ impl Shard {
             });
         // One answer for a stranger, whether the client is registered or not.
         let needs_token = is_foreign || !self.speaks_for(connection, client);
-        if needs_token && self.incoming_grant(account, request, now).is_err() {
+        if needs_token
+            && self
+                .incoming_grant(account, connection, request, now)
+                .is_err()
+        {
             return Err(refusal::not_your_binding());
         }
         let shift = self.location.unbind(account, client, is_meant);

@@ -121,7 +121,7 @@ impl Shard {
             ));
         }
         let callee = self.destination(account, request)?;
-        let grant = self.grant(account, request, now)?;
+        let grant = self.grant(account, connection, request, now)?;
         self.prove(now, connection, &grant.client);
         check_offer(request)?;
         if request.headers.max_forwards() == Some(0) {

@@ -1,12 +1,13 @@
 //! Verified tokens, remembered until they expire: a refresh costs a look-up, not a signature check.
 //!
-//! Keeps a SHA-256 of each token, never its text.
+//! Keeps a SHA-256 of each token. The text is kept only of what a connection showed last ([`Shown`]): stock clients show the
+//! same again at each refresh, and comparing is cheaper than hashing.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use aws_lc_rs::digest;
-use model::{AccountId, UnixTime, limits};
+use model::{AccountId, SecretBytes, UnixTime, limits};
 
 use super::Grant;
 use crate::table::{Keyed, Table};
@@ -18,6 +19,17 @@ type TokenHash = [u8; 32];
 pub(crate) struct Remembered {
     grants: Table<TokenHash, (AccountId, Arc<Grant>)>,
     by_expiry: BTreeSet<(UnixTime, TokenHash)>,
+    /// How often everything was forgotten.
+    epoch: u64,
+}
+
+/// The token that a connection showed last, and what it permits.
+#[derive(Debug)]
+pub(crate) struct Shown {
+    token: SecretBytes,
+    grant: Arc<Grant>,
+    /// That of its verification.
+    epoch: u64,
 }
 
 impl Remembered {
@@ -25,7 +37,23 @@ impl Remembered {
         Self {
             grants: Table::with_hasher(keyed),
             by_expiry: BTreeSet::new(),
+            epoch: 0,
         }
+    }
+
+    /// The grant of a token that was found good on the same connection, if this is it and nothing has changed since.
+    pub(crate) fn again(&self, shown: &Shown, token: &str, now: UnixTime) -> Option<Arc<Grant>> {
+        let holds = shown.epoch == self.epoch && now < shown.grant.expires;
+        (holds && shown.token.expose() == token.as_bytes()).then(|| Arc::clone(&shown.grant))
+    }
+
+    /// What to keep of a token that was just found good; nothing of a long one.
+    pub(crate) fn shown(&self, token: &str, grant: &Arc<Grant>) -> Option<Shown> {
+        (token.len() <= limits::SHOWN_TOKEN_BYTES).then(|| Shown {
+            token: SecretBytes::new(token.into()),
+            grant: Arc::clone(grant),
+            epoch: self.epoch,
+        })
     }
 
     pub(crate) fn hash(token: &str) -> TokenHash {
@@ -67,6 +95,7 @@ impl Remembered {
 
     /// Forgets everything: keys or accounts have changed, and what was verified may no longer hold.
     pub(crate) fn clear(&mut self) {
+        self.epoch += 1;
         self.grants.clear();
         self.by_expiry.clear();
     }
@@ -78,5 +107,53 @@ impl Remembered {
             self.by_expiry.pop_first();
             self.grants.remove(&hash);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use model::ClientId;
+
+    use super::*;
+    use crate::random::Random;
+
+    fn at(secs: u64) -> UnixTime {
+        UnixTime::from_secs(secs)
+    }
+
+    /// Ends at 100.
+    fn grant() -> Arc<Grant> {
+        Arc::new(Grant {
+            client: ClientId::parse("alice").unwrap(),
+            enable_incoming: true,
+            call_client: Vec::new(),
+            expires: at(100),
+        })
+    }
+
+    #[test]
+    fn what_was_shown_holds_to_the_byte_until_it_ends_or_something_changes() {
+        let mut remembered = Remembered::new(Keyed::new(&mut Random::new([1; 32])));
+        let grant = grant();
+        let shown = remembered.shown("a.b.c", &grant).unwrap();
+        assert_eq!(
+            remembered.again(&shown, "a.b.c", at(99)),
+            Some(grant.clone())
+        );
+        for other in ["", "a.b", "a.b.C", "a.b.cd"] {
+            assert_eq!(remembered.again(&shown, other, at(99)), None, "{other}");
+        }
+        assert_eq!(remembered.again(&shown, "a.b.c", at(100)), None);
+        remembered.clear();
+        assert_eq!(remembered.again(&shown, "a.b.c", at(99)), None);
+    }
+
+    #[test]
+    fn a_long_token_is_not_kept_on_its_connection() {
+        let remembered = Remembered::new(Keyed::new(&mut Random::new([1; 32])));
+        let grant = grant();
+        let kept = |length| remembered.shown(&"a".repeat(length), &grant).is_some();
+        assert!(kept(limits::SHOWN_TOKEN_BYTES));
+        assert!(!kept(limits::SHOWN_TOKEN_BYTES + 1));
     }
 }
