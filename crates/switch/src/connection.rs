@@ -11,7 +11,7 @@ use sip::{Method, Request};
 
 use crate::call::{CallKey, End};
 use crate::effect::{Closing, Counter, Effect};
-use crate::orphan::{Orphan, Question};
+use crate::orphan::{Orphan, Question, Unheard};
 use crate::refusal;
 use crate::shard::Shard;
 use crate::timer::Due;
@@ -33,6 +33,8 @@ pub(crate) struct Connection {
     pub(crate) shown: Option<Shown>,
     /// Clients that have registered here.
     clients: Vec<ClientId>,
+    /// The answer to its last REGISTER, which may get lost with it.
+    unheard: Option<Unheard>,
     pub(crate) calls: Vec<CallKey>,
     is_dismissed: bool,
 }
@@ -120,7 +122,7 @@ impl Shard {
             .as_ref()
             .and_then(|user_agent| self.user_agents.insert(Arc::clone(user_agent), connection));
         if let Some(user_agent) = &user_agent {
-            self.hand_out_orphans(now, connection, user_agent, request);
+            self.hand_out_orphans(now, connection, user_agent, before, request);
         }
         let fresh = Connection {
             account,
@@ -130,6 +132,7 @@ impl Shard {
             is_trusted: false,
             shown: None,
             clients: Vec::new(),
+            unheard: None,
             calls: Vec::new(),
             is_dismissed: false,
         };
@@ -190,7 +193,7 @@ impl Shard {
         waited: Option<Duration>,
     ) {
         self.release(now, connection, Parting::Lost { waited });
-        let Some(lost) = self.connections.remove(&connection) else {
+        let Some(mut lost) = self.connections.remove(&connection) else {
             return;
         };
         if !lost.is_dismissed {
@@ -206,6 +209,10 @@ impl Shard {
             && self.user_agents.get(user_agent) == Some(&connection)
         {
             self.user_agents.remove(user_agent);
+            let unheard = lost.unheard.as_mut();
+            if let Some(orphan) = unheard.and_then(|unheard| unheard.take(now.mono)) {
+                self.keep_for(user_agent, orphan);
+            }
         }
     }
 
@@ -226,9 +233,60 @@ impl Shard {
         }
     }
 
-    /// Keeps an answer that may get lost, or has got lost, with its connection, if its user agent has
-    /// shown its token: nobody else can have answers sent to it. The end of a call is told at once to
-    /// one that has come back meanwhile.
+    /// Keeps the answer to a REGISTER whose connection may be just being lost, if its user agent has shown its token: nobody
+    /// else can have answers sent to it.
+    pub(crate) fn keep_answer(
+        &mut self,
+        now: Now,
+        connection: ConnectionId,
+        sent_by: &str,
+        answer: &[u8],
+    ) {
+        let Some(known) = self.connections.get_mut(&connection) else {
+            return;
+        };
+        let is_own = |own: &Arc<UserAgent>| *own.sent_by == *sent_by;
+        if !known.is_proven
+            || !known.user_agent.as_ref().is_some_and(is_own)
+            || answer.len() > limits::ORPHAN_BYTES
+        {
+            return;
+        }
+        let until = now.mono + limits::TRANSACTION_TIME;
+        if let Some(unheard) = &mut known.unheard {
+            unheard.until = until;
+            unheard.answer.clear();
+            unheard.answer.extend_from_slice(answer);
+            return;
+        }
+        known.unheard = Some(Unheard {
+            answer: answer.to_vec(),
+            until,
+        });
+        let before = self.orphans.first_end();
+        self.orphans.watch(connection, now.mono);
+        self.timers
+            .shift(Due::Orphan, before, self.orphans.first_end());
+    }
+
+    /// Gives up the answers to REGISTER that nobody waits for any more.
+    pub(crate) fn forget_heard(&mut self, now: Now) {
+        while let Some(connection) = self.orphans.next_watched(now.mono) {
+            let Some(known) = self.connections.get_mut(&connection) else {
+                continue;
+            };
+            if let Some(unheard) = &known.unheard
+                && now.mono < unheard.until
+            {
+                self.orphans.watch(connection, now.mono);
+            } else {
+                known.unheard = None;
+            }
+        }
+    }
+
+    /// Keeps the end of a call that may get lost, or has got lost, with its connection, likewise. One that has come back
+    /// meanwhile is told at once.
     pub(crate) fn keep_orphan(
         &mut self,
         now: Now,
@@ -245,20 +303,18 @@ impl Shard {
             .filter(|user_agent| *user_agent.sent_by == *sent_by);
         let Some(user_agent) = user_agent else { return };
         let newest = self.user_agents.get(&user_agent).copied();
-        match (
-            newest.filter(|newest| *newest != connection),
-            orphan.question,
-        ) {
-            (Some(newest), Question::Invite) => self.rescue(now, newest, orphan),
-            (Some(_), Question::Register) => {}
-            (None, _) if orphan.answer.len() > limits::ORPHAN_BYTES => {}
-            (None, _) => {
-                let before = self.orphans.first_end();
-                self.orphans.keep(&user_agent, orphan);
-                self.timers
-                    .shift(Due::Orphan, before, self.orphans.first_end());
-            }
+        match newest.filter(|newest| *newest != connection) {
+            Some(newest) => self.rescue(now, newest, orphan),
+            None if orphan.answer.len() > limits::ORPHAN_BYTES => {}
+            None => self.keep_for(&user_agent, orphan),
         }
+    }
+
+    fn keep_for(&mut self, user_agent: &Arc<UserAgent>, orphan: Orphan) {
+        let before = self.orphans.first_end();
+        self.orphans.keep(user_agent, orphan);
+        self.timers
+            .shift(Due::Orphan, before, self.orphans.first_end());
     }
 
     /// Whether this connection has registered `client`, or shown its token.
@@ -308,19 +364,23 @@ impl Shard {
         }
     }
 
-    /// Answers that a user agent may still wait for. One that registers by itself does not wait for
+    /// Answers that a user agent may still wait for, from `before` too, which may be lost without our knowing. One that registers by itself does not wait for
     /// an answer to REGISTER.
     fn hand_out_orphans(
         &mut self,
         now: Now,
         connection: ConnectionId,
         user_agent: &Arc<UserAgent>,
+        before: Option<ConnectionId>,
         request: &Request<'_>,
     ) {
-        let before = self.orphans.first_end();
-        let orphans = self.orphans.take(user_agent);
+        let end = self.orphans.first_end();
+        let mut orphans = self.orphans.take(user_agent);
         self.timers
-            .shift(Due::Orphan, before, self.orphans.first_end());
+            .shift(Due::Orphan, end, self.orphans.first_end());
+        let before = before.and_then(|before| self.connections.get_mut(&before));
+        let unheard = before.and_then(|before| before.unheard.as_mut());
+        orphans.extend(unheard.and_then(|unheard| unheard.take(now.mono)));
         for orphan in orphans {
             let is_moot = match orphan.question {
                 Question::Register => request.method == Method::Register,

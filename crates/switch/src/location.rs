@@ -42,6 +42,17 @@ pub(crate) struct Wanted<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct OutOfOrder;
 
+/// What a REGISTER did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Bound {
+    /// There is a binding more.
+    New,
+    /// A binding has come to another connection.
+    Moved,
+    /// A binding stays where it was.
+    Refreshed,
+}
+
 impl Wanted<'_> {
     fn binding(&self) -> Binding {
         Binding {
@@ -135,13 +146,13 @@ impl Location {
     }
 
     /// Binds. A known Contact on its own connection is refreshed in its place; any other becomes the
-    /// newest. Says whether it is new, and how the client's timer has to move.
+    /// newest. Says which, and how the client's timer has to move.
     pub(crate) fn bind(
         &mut self,
         account: AccountId,
         client: &ClientId,
         wanted: &Wanted<'_>,
-    ) -> Result<(bool, ExpiryShift), OutOfOrder> {
+    ) -> Result<(Bound, ExpiryShift), OutOfOrder> {
         let keyed = self.keyed;
         let clients = self
             .accounts
@@ -152,7 +163,7 @@ impl Location {
             instances.bindings.push(wanted.binding());
             let shift = instances.shift();
             clients.insert(client.clone(), instances);
-            return Ok((true, shift));
+            return Ok((Bound::New, shift));
         };
         let bindings = &mut instances.bindings;
         let known = bindings
@@ -163,7 +174,7 @@ impl Location {
                 bindings.remove(0);
             }
             bindings.push(wanted.binding());
-            return Ok((true, instances.shift()));
+            return Ok((Bound::New, instances.shift()));
         };
         let binding = &mut bindings[at];
         // RFC 3261 §10.3 step 7; the same number again is the same request again.
@@ -172,10 +183,11 @@ impl Location {
         }
         let is_here = binding.connection == wanted.connection;
         wanted.refresh(binding);
-        if !is_here {
-            bindings[at..].rotate_left(1);
+        if is_here {
+            return Ok((Bound::Refreshed, instances.shift()));
         }
-        Ok((false, instances.shift()))
+        bindings[at..].rotate_left(1);
+        Ok((Bound::Moved, instances.shift()))
     }
 
     /// Removes the bindings of a client for which `ends` holds.

@@ -7,12 +7,13 @@
 //!   makes no other, until the old INVITE is answered.
 //!
 //! So such answers are kept for the user agent, and handed out as it comes back. Each is kept for a
-//! bounded time, and so are all.
+//! bounded time, and so are all. The answer to a REGISTER stays with its connection as long as that is there ([`Unheard`]),
+//! so that a refresh need not look for anything.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use model::{Instant, limits};
+use model::{ConnectionId, Instant, limits};
 
 use crate::connection::UserAgent;
 use crate::table::{Keyed, Table};
@@ -28,10 +29,30 @@ pub(crate) enum Question {
 #[derive(Debug)]
 pub(crate) struct Orphan {
     pub(crate) question: Question,
-    /// Via branch of the request: the same request again gets an answer of its own.
+    /// Via branch of an INVITE: the same again gets an answer of its own. Empty of a REGISTER.
     pub(crate) branch: Box<str>,
     pub(crate) answer: Vec<u8>,
     pub(crate) until: Instant,
+}
+
+/// The answer to the last REGISTER on a connection that is still there.
+#[derive(Debug)]
+pub(crate) struct Unheard {
+    pub(crate) answer: Vec<u8>,
+    pub(crate) until: Instant,
+}
+
+impl Unheard {
+    /// What becomes of it when its connection is lost, unless nobody waits for it any more. It leaves nothing behind.
+    pub(crate) fn take(&mut self, now: Instant) -> Option<Orphan> {
+        let until = std::mem::replace(&mut self.until, now);
+        (now < until).then(|| Orphan {
+            question: Question::Register,
+            branch: Box::default(),
+            answer: std::mem::take(&mut self.answer),
+            until,
+        })
+    }
 }
 
 /// See the module. A refresh is a look-up: when something ends is looked at again when it was to end first.
@@ -40,6 +61,8 @@ pub(crate) struct Orphans {
     by_user_agent: Table<Arc<UserAgent>, Kept>,
     /// When each is looked at next.
     by_end: BTreeSet<(Instant, Arc<UserAgent>)>,
+    /// Connections that have an [`Unheard`] answer, and when each is looked at next: in this order.
+    watched: VecDeque<(Instant, ConnectionId)>,
 }
 
 #[derive(Debug)]
@@ -54,6 +77,7 @@ impl Orphans {
         Self {
             by_user_agent: Table::with_hasher(keyed),
             by_end: BTreeSet::new(),
+            watched: VecDeque::new(),
         }
     }
 
@@ -96,7 +120,23 @@ impl Orphans {
 
     /// When some of them may be over.
     pub(crate) fn first_end(&self) -> Option<Instant> {
-        self.by_end.first().map(|(until, _)| *until)
+        let lost = self.by_end.first().map(|(until, _)| *until);
+        let watched = self.watched.front().map(|(until, _)| *until);
+        lost.into_iter().chain(watched).min()
+    }
+
+    /// Has a connection looked at in the time of a transaction.
+    pub(crate) fn watch(&mut self, connection: ConnectionId, now: Instant) {
+        self.watched
+            .push_back((now + limits::TRANSACTION_TIME, connection));
+    }
+
+    /// The next connection to look at, if its time has come.
+    pub(crate) fn next_watched(&mut self, now: Instant) -> Option<ConnectionId> {
+        let is_due = |(until, _): &mut (Instant, ConnectionId)| *until <= now;
+        self.watched
+            .pop_front_if(is_due)
+            .map(|(_, connection)| connection)
     }
 
     pub(crate) fn forget_ended(&mut self, now: Instant) {
@@ -110,7 +150,7 @@ impl Orphans {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.by_user_agent.is_empty()
+        self.by_user_agent.is_empty() && self.watched.is_empty()
     }
 
     /// User agents that something is kept for.

@@ -11,8 +11,7 @@ use model::{AccountId, ClientId, ConnectionId, limits};
 use sip::{Contact, Headers, MessageWriter, Request};
 
 use crate::effect::Counter;
-use crate::location::{Binding, ExpiryShift, OutOfOrder, Wanted};
-use crate::orphan::{Orphan, Question};
+use crate::location::{Binding, Bound, ExpiryShift, OutOfOrder, Wanted};
 use crate::refusal::{self, Refusal};
 use crate::shard::Shard;
 use crate::timer::Due;
@@ -31,15 +30,9 @@ impl Shard {
             Ok(answer) => answer,
             Err(refusal) => refusal.answer(request, &self.plain_tag()),
         };
-        self.act(now).send(connection, answer.clone());
-        let via = request.headers.via();
-        let orphan = Orphan {
-            question: Question::Register,
-            branch: via.branch().unwrap_or_default().into(),
-            answer,
-            until: now.mono + limits::TRANSACTION_TIME,
-        };
-        self.keep_orphan(now, connection, via.sent_by, orphan);
+        let sent_by = request.headers.via().sent_by;
+        self.keep_answer(now, connection, sent_by, &answer);
+        self.act(now).send(connection, answer);
     }
 
     fn register(
@@ -138,13 +131,16 @@ impl Shard {
             expires_unix: now.unix + lasts,
         };
         let bound = self.location.bind(account, client, &wanted);
-        let (is_new, shift) = bound.map_err(|OutOfOrder| refusal::out_of_order())?;
+        let (bound, shift) = bound.map_err(|OutOfOrder| refusal::out_of_order())?;
         self.shift_client(account, client, shift);
-        if let Some(connection) = self.connections.get_mut(&connection) {
-            connection.note_client(client);
-        }
-        if is_new {
+        if bound == Bound::New {
             self.act(now).count(Counter::Registered);
+        }
+        // A binding that is refreshed where it is was noted before.
+        if bound != Bound::Refreshed
+            && let Some(connection) = self.connections.get_mut(&connection)
+        {
+            connection.note_client(client);
         }
         Ok(())
     }

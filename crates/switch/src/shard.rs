@@ -390,6 +390,7 @@ impl Shard {
                 Due::Call(key) => self.on_call_due(now, key),
                 Due::Orphan => {
                     self.orphans.forget_ended(now.mono);
+                    self.forget_heard(now);
                     self.timers
                         .shift(Due::Orphan, None, self.orphans.first_end());
                 }
