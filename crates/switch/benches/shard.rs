@@ -152,7 +152,7 @@ impl Registered {
         let key = RsaKeyPair::generate(KeySize::Rsa2048).expect("the library makes keys");
         let pkcs8: Pkcs8V1Der<'_> = key.as_der().expect("a key has a DER form");
         let world = World::new(Algorithm::Rs256, pkcs8.as_ref());
-        let tokens = CLIENTS.map(|client| world.token(client));
+        let tokens = CLIENTS.map(|client| world.token(client, "*"));
         let registers = [ALICE, BOB].map(|at| register(CLIENTS[at], &tokens[at]));
         Self {
             snapshot: world.snapshot,

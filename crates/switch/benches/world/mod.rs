@@ -47,9 +47,9 @@ impl World {
         }
     }
 
-    /// A token of this client, which may call everybody. It lasts longer than any benchmark's clock runs.
-    pub(crate) fn token(&self, client: &str) -> String {
-        let parameters = [("client_id", client), ("call_client", "*")];
+    /// A token of this client, which may call these. It lasts longer than any benchmark's clock runs.
+    pub(crate) fn token(&self, client: &str, calls: &str) -> String {
+        let parameters = [("client_id", client), ("call_client", calls)];
         let mut request = TokenRequest::from_parameters(parameters).expect("well-formed");
         request.ttl_s = 3_000_000;
         self.issue(&request)
