@@ -241,7 +241,9 @@ impl Flow {
                 ice_servers,
             },
             // A response on a connection that never sent a request answers nothing of ours.
-            None => Verdict::Ignore { count: None },
+            None => Verdict::Ignore {
+                count: Some(Counter::ResponseStray),
+            },
         }
     }
 
@@ -324,7 +326,7 @@ impl Flow {
             Some(account) if self.account.is_none_or(|bound| bound == account.id) => {
                 if !self.owner.admits(&from.uri.user_decoded()) {
                     let refusal = refusal::second_client(request);
-                    return Some(reply(request, refusal, Counter::CallRefused));
+                    return Some(reply(request, refusal, Counter::IdentityRefused));
                 }
                 self.account = Some(account.id);
                 None
@@ -332,12 +334,12 @@ impl Flow {
             Some(_) => Some(reply(
                 request,
                 refusal::second_account(request),
-                Counter::CallRefused,
+                Counter::IdentityRefused,
             )),
             None => Some(reply(
                 request,
                 refusal::unknown_account(request),
-                Counter::CallRefused,
+                Counter::IdentityRefused,
             )),
         }
     }

@@ -177,6 +177,12 @@ counters! {
     CallRefused => "calls_refused",
     /// A call was refused: its connection, or the shard, has all it may have.
     CallsFull => "calls_refused_full",
+    /// A request was refused: its From names no active account, or another account or client than its connection's.
+    IdentityRefused => "identities_refused",
+    /// A request inside a call, or a CANCEL, came from a connection that has no such call.
+    RequestStray => "requests_of_no_call",
+    /// An answer was dropped: nothing was asked of its connection under that branch and tag.
+    ResponseStray => "responses_to_nothing",
     /// A call ended because a connection was lost.
     CallLost => "calls_lost_connection",
     /// A TURN credential was given out by the web service.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use model::{AccountId, ConnectionId, Instant, Now, RelayUsage};
 use sip::{Capabilities, Message, Method, Request, Response};
 
-use crate::call::{Act, Call, CallKey, End, read_branch, read_tag};
+use crate::call::{Act, Call, CallKey, End, Side, read_branch, read_tag};
 use crate::connection::{Connection, UserAgent};
 use crate::domain::Domain;
 use crate::effect::{Closing, Counter, Effect};
@@ -226,7 +226,10 @@ impl Shard {
             Some((key, side)) => {
                 self.drive(now, key, |call, act| call.on_message(side, message, act));
             }
-            None => self.refuse(now, connection, request, &refusal::no_such_call()),
+            None => {
+                self.act(now).count(Counter::RequestStray);
+                self.refuse(now, connection, request, &refusal::no_such_call());
+            }
         }
     }
 
@@ -244,7 +247,10 @@ impl Shard {
             Some(key) => self.drive(now, key, |call, act| {
                 call.on_cancel(connection, request, act)
             }),
-            None => self.refuse(now, connection, request, &refusal::nothing_to_cancel()),
+            None => {
+                self.act(now).count(Counter::RequestStray);
+                self.refuse(now, connection, request, &refusal::nothing_to_cancel());
+            }
         }
     }
 
@@ -257,28 +263,29 @@ impl Shard {
         response: &Response<'_>,
         message: &Message<'_>,
     ) {
-        let branch = response.headers.via().branch().unwrap_or_default();
-        let Some(key) = read_branch(branch) else {
-            return;
+        let Some((key, ours)) = self.answered(response) else {
+            return self.act(now).count(Counter::ResponseStray);
         };
-        let from = response.headers.from();
-        let Some((tagged, ours)) = from.tag().and_then(read_tag) else {
-            return;
-        };
-        let Some(call) = self.calls.get(&key).filter(|_| tagged == key) else {
-            return;
-        };
-        let leg = call.leg(ours);
-        if from.tag() != Some(leg.local_tag.as_str()) {
-            return;
-        }
-        if leg.connection == connection {
+        let call = &self.calls[&key];
+        if call.leg(ours).connection == connection {
             self.drive(now, key, |call, act| call.on_message(ours, message, act));
         } else if call.record().account == account && (200..300).contains(&response.status) {
             self.drive(now, key, |call, act| {
                 call.on_stray_answer(ours, connection, response, act);
             });
+        } else {
+            self.act(now).count(Counter::ResponseStray);
         }
+    }
+
+    /// The call whose branch and tag a response bears, and the side that was asked.
+    fn answered(&self, response: &Response<'_>) -> Option<(CallKey, Side)> {
+        let branch = response.headers.via().branch().unwrap_or_default();
+        let key = read_branch(branch)?;
+        let tag = response.headers.from().tag()?;
+        let (tagged, ours) = read_tag(tag)?;
+        let call = self.calls.get(&key).filter(|_| tagged == key)?;
+        (tag == call.leg(ours).local_tag).then_some((key, ours))
     }
 
     pub(crate) fn refuse(

@@ -7,6 +7,7 @@ mod cancel;
 mod connection;
 mod dialog;
 mod hangup;
+mod identity;
 mod instance;
 mod limit;
 mod loss;
@@ -50,6 +51,7 @@ pub fn all() -> Vec<Scenario> {
         setup::ALL,
         cancel::ALL,
         hangup::ALL,
+        identity::ALL,
         dialog::ALL,
         loss::ALL,
         odd::ALL,
