@@ -51,7 +51,7 @@ pub(crate) fn programs() -> Result<(), String> {
     if missing.is_empty() {
         println!("    every program that the tests need is here");
     } else {
-        apt_install(&missing)?;
+        debian(&missing)?;
     }
     for component in ["fmt", "clippy"] {
         if !works(cargo().args([component, "--version"])) {
@@ -72,7 +72,7 @@ pub(crate) fn packages(needs: &[(&str, &[&str])]) -> Result<(), String> {
     if packages.is_empty() {
         Ok(())
     } else {
-        apt_install(&packages)
+        debian(&packages)
     }
 }
 
@@ -97,7 +97,8 @@ fn missing_packages(is_here: impl Fn(&str) -> bool) -> Vec<&'static str> {
         .collect()
 }
 
-fn apt_install(packages: &[&str]) -> Result<(), String> {
+/// Installs Debian packages.
+pub(crate) fn debian(packages: &[&str]) -> Result<(), String> {
     let wish = packages.join(" ");
     if find_program("apt-get").is_none() {
         return Err(format!(

@@ -1,5 +1,5 @@
 //! The project's chores, run as `cargo xtask <task>`: `test` installs what the tests need and runs them all, `tidy`
-//! checks the rules of the house that no compiler knows, `fuzz` runs the fuzz targets for a while,
+//! checks the rules of the house that no compiler knows, `audit` those of what it is built from, `fuzz` runs the fuzz targets for a while,
 //! `bench-peers` compares with others,
 //! `perf-check` counts instructions, `soak` asks whether everything comes back.
 //!
@@ -9,6 +9,7 @@
     reason = "a chore speaks to the person who runs it"
 )]
 
+mod audit;
 mod browser;
 mod counts;
 mod fuzz;
@@ -27,8 +28,9 @@ mod workspace;
 use std::process::ExitCode;
 
 const USAGE: &str = "\
-cargo xtask test [install] [lint] [unit] [sim] [browser] [sipp] [turn] [siege] [counts]   all steps, or those that are named
+cargo xtask test [install] [lint] [audit] [unit] [sim] [browser] [sipp] [turn] [siege] [counts]   all steps, or those that are named
 cargo xtask tidy                                                  the rules of the house
+cargo xtask audit                                                 licences, sources and known faults of the dependencies
 cargo xtask fuzz [TARGET…] [--seconds N]                          every fuzz target, or those that are named, N seconds in all (default 60)
 cargo xtask bench-peers [--rounds N] [--seconds N] [--clients N]  offhook and Kamailio under the same load, in turn
 cargo xtask perf-check [--write]                                  instructions of the hot operations, compared with docs/instructions.txt
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
     let outcome = match task {
         "test" => test::run(rest),
         "tidy" => tidy::run(),
+        "audit" => audit::run(rest),
         "fuzz" => fuzz::run(rest),
         "bench-peers" => peers::run(rest),
         "perf-check" => counts::run(rest),

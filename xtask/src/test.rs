@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::step::{cargo, run as step, succeed};
-use crate::{browser, counts, install, scripts, sipp, tidy, turn, workspace};
+use crate::{audit, browser, counts, install, scripts, sipp, tidy, turn, workspace};
 
 const SIM_SECONDS: &str = "60";
 
@@ -19,6 +19,7 @@ pub(crate) fn run(names: &[String]) -> Result<(), String> {
         match part {
             Part::Install => step("install", install::programs)?,
             Part::Lint => lint(&root)?,
+            Part::Audit => step("audit", || audit::run(&[]))?,
             Part::Build => step("build", || build(&root))?,
             Part::Unit => step("unit and property tests", || {
                 cargo_in(&root, &["test", "--workspace"])
@@ -39,6 +40,7 @@ pub(crate) fn run(names: &[String]) -> Result<(), String> {
 enum Part {
     Install,
     Lint,
+    Audit,
     Build,
     Unit,
     Sim,
@@ -50,9 +52,10 @@ enum Part {
 }
 
 impl Part {
-    const ALL: [(&str, Part); 10] = [
+    const ALL: [(&str, Part); 11] = [
         ("install", Part::Install),
         ("lint", Part::Lint),
+        ("audit", Part::Audit),
         ("build", Part::Build),
         ("unit", Part::Unit),
         ("sim", Part::Sim),
@@ -67,7 +70,9 @@ impl Part {
         match self {
             Part::Unit | Part::Sim => true,
             Part::Browser | Part::Sipp | Part::Turn => scripts::server_of_its_own().is_none(),
-            Part::Install | Part::Lint | Part::Build | Part::Siege | Part::Counts => false,
+            Part::Install | Part::Lint | Part::Audit | Part::Build | Part::Siege | Part::Counts => {
+                false
+            }
         }
     }
 
