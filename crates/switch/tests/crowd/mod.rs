@@ -258,6 +258,8 @@ impl Crowd {
                 let effect = Effect::Close { connection, why };
                 self.judge.take(&self.ministry, now, &effect);
                 self.judge.over();
+                // The shell reads no more of it.
+                self.lose(who, None);
             }
         }
     }
