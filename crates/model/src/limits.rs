@@ -155,7 +155,7 @@ pub const CALLS_PER_CONNECTION: usize = 50;
 pub const CALLS_RINGING_PER_CONNECTION: usize = 10;
 /// Requests of a call that are open or have just been answered, both directions together.
 pub const EXCHANGES_PER_CALL: usize = 32;
-/// Calls of one shard, with those that linger.
+/// Calls of one shard, with those that linger; the oldest of these make room for new ones.
 pub const CALLS: usize = 200_000;
 /// A call that nobody ended: two days.
 pub const CALL_TIME: Duration = Duration::from_secs(2 * 86_400);

@@ -131,7 +131,7 @@ impl Shard {
             .calls_of(connection)
             .filter(|call| !call.is_over())
             .count();
-        if open >= limits::CALLS_PER_CONNECTION || self.calls.len() >= limits::CALLS {
+        if open >= limits::CALLS_PER_CONNECTION || !self.has_room(now) {
             self.act(now).count(Counter::CallsFull);
             return Err(refusal::calls_full());
         }

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use model::{AccountId, ConnectionId, Instant, Now, RelayUsage};
+use model::{AccountId, ConnectionId, Instant, Now, RelayUsage, limits};
 use sip::{Capabilities, Message, Method, Request, Response};
 
 use crate::call::{Act, Call, CallKey, End, Side, read_branch, read_tag};
@@ -53,6 +53,8 @@ pub struct Shard {
     pub(crate) orphans: Orphans,
     pub(crate) remembered: Remembered,
     pub(crate) calls: BTreeMap<CallKey, Call>,
+    /// Calls that have ended, the first one first; some may be forgotten already.
+    ended: VecDeque<CallKey>,
     pub(crate) next_call: u64,
     pub(crate) timers: Timers,
     pub(crate) effects: VecDeque<Effect>,
@@ -72,6 +74,7 @@ impl Shard {
             orphans: Orphans::new(Keyed::new(&mut random)),
             remembered: Remembered::new(Keyed::new(&mut random)),
             calls: BTreeMap::new(),
+            ended: VecDeque::new(),
             next_call: 1,
             timers: Timers::default(),
             effects: VecDeque::new(),
@@ -320,9 +323,25 @@ impl Shard {
             effects: &mut self.effects,
             has_relay: self.snapshot.settings.turn.is_some(),
         };
+        let was_over = call.is_over();
         step(call, &mut act);
         self.timers
             .shift(Due::Call(key), Some(before), Some(call.deadline()));
+        if !was_over && call.is_over() {
+            self.ended.push_back(key);
+        }
+    }
+
+    /// Whether there is room for one more call. Those that have ended and linger give theirs up, the oldest first: what may
+    /// still come late for them is worth less than a call.
+    pub(crate) fn has_room(&mut self, now: Now) -> bool {
+        while self.calls.len() >= limits::CALLS {
+            let Some(key) = self.ended.pop_front() else {
+                return false;
+            };
+            self.forget_ended(now, key);
+        }
+        true
     }
 
     /// A relay tells what it did for one side of a call.
@@ -415,17 +434,30 @@ impl Shard {
             effects: &mut self.effects,
             has_relay: self.snapshot.settings.turn.is_some(),
         };
-        if !call.on_deadline(&mut act) {
-            self.timers
-                .shift(Due::Call(key), None, Some(call.deadline()));
-            return;
+        let was_over = call.is_over();
+        if call.on_deadline(&mut act) {
+            return self.forget_ended(now, key);
         }
+        self.timers
+            .shift(Due::Call(key), None, Some(call.deadline()));
+        if !was_over && call.is_over() {
+            self.ended.push_back(key);
+        }
+    }
+
+    /// Nothing more is absorbed for a call.
+    fn forget_ended(&mut self, now: Now, key: CallKey) {
+        let Some(call) = self.calls.get(&key) else {
+            return;
+        };
         // A caller that has not acknowledged its end by now may have lost its connection unnoticed.
         let [caller, _] = call.connections();
         if let Some((sent_by, orphan)) = call.unheard(caller, now) {
             self.keep_orphan(now, caller, &sent_by, orphan);
         }
         self.forget_call(key);
+        let is_gone = |key: &CallKey| !self.calls.contains_key(key);
+        while self.ended.pop_front_if(|key| is_gone(key)).is_some() {}
     }
 
     fn forget_call(&mut self, key: CallKey) {

@@ -5,6 +5,7 @@
 //! afterwards all is as before. The server has one processor to itself. It means something only for the program as it is
 //! shipped: `cargo xtask test siege` runs these tests with the release profile, and nothing else does.
 
+mod capacity;
 mod floods;
 mod held;
 mod messages;
