@@ -125,7 +125,7 @@ enum Command {
     Config(config::Command),
     /// Show what a running server holds and has counted
     Status(status::Flags),
-    /// Measure how fast a TURN server relays, this one or another
+    /// Put load on a server, this one or another, and measure it
     #[command(subcommand)]
     Bench(bench::Command),
 }

@@ -180,6 +180,65 @@ fn all_clients_come_back() {
 }
 
 #[test]
+fn clients_that_the_server_drops_make_it_fail() {
+    let folder = Folder::new();
+    let site = BenchSite::new(&folder);
+    let words = site.words("register --clients 8 --rate 50 --seconds 60");
+    let done = std::thread::scope(|scope| {
+        let bench = scope.spawn(|| folder.run(&words));
+        while folder.json("status")["census"]["registrations"] != 8 {
+            std::thread::yield_now();
+        }
+        site.server.stop();
+        bench.join().unwrap()
+    });
+    assert_eq!(done.code, 1, "{done:?}");
+    assert!(
+        done.stderr.contains("8 of 8 connections were lost"),
+        "{done:?}"
+    );
+}
+
+#[test]
+fn what_nobody_is_free_to_offer_has_failed() {
+    let folder = Folder::new();
+    let report = bench(&folder, "calls --clients 2 --rate 20 --talk 1 --seconds 1");
+    let failures = report["failures"].as_object().unwrap();
+    assert!(
+        failures
+            .keys()
+            .any(|why| why.starts_with("could not be offered")),
+        "{report}"
+    );
+}
+
+#[test]
+fn two_runs_at_a_time_are_not_each_others_clients() {
+    let folder = Folder::new();
+    let site = BenchSite::new(&folder);
+    let words = site.words("register --clients 8 --rate 50 --seconds 1");
+    std::thread::scope(|scope| {
+        let runs = [(); 2].map(|()| scope.spawn(|| folder.json(&words)));
+        runs.into_iter()
+            .for_each(|run| counts(&run.join().unwrap()));
+    });
+}
+
+#[test]
+fn a_refusal_is_told_with_its_reason() {
+    let folder = Folder::new();
+    let site = BenchSite::new(&folder);
+    let words = site
+        .words("register --clients 2")
+        .replace(site.domain(), "nobody.example");
+    let said = folder.fails(1, &words);
+    assert!(
+        said.contains("403 Forbidden (the host of the From address names no active account"),
+        "{said}"
+    );
+}
+
+#[test]
 fn a_key_may_begin_with_a_hyphen() {
     let folder = Folder::new();
     let words = "bench token --server ws://127.0.0.1:1 --login 1-2-0/a@b.c --api-key -EaWxR5BozOaMN1yRhGhFw";

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
 
-use super::sip::{Client, Kind, Template};
+use super::sip::{Client, Kind, Template, refusal};
 use super::swarm::{Actor, Next, Outbox, Swarm};
 
 /// Clients that are on their way at a time.
@@ -65,12 +65,8 @@ impl Actor for Arrival {
             Kind::Answer(200, b"REGISTER") => self.is_there(),
             Kind::Answer(..=199, _) | Kind::Request(_) => {}
             Kind::Answer(_, _) => {
-                let line = message
-                    .split(|byte| *byte == b'\r')
-                    .next()
-                    .unwrap_or_default();
-                let line = String::from_utf8_lossy(line);
-                self.fault = Some(format!("a REGISTER was answered with {line}"));
+                let refusal = refusal(message);
+                self.fault = Some(format!("a REGISTER was answered with {refusal}"));
             }
         }
     }

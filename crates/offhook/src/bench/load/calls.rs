@@ -166,6 +166,7 @@ impl Actor for Calling {
     }
 
     fn lost(&mut self, _: &mut Outbox, at: usize, why: &io::Error) {
+        self.course.lost(why, 2 * self.invites.len());
         let pair = at / 2;
         self.failed(pair, &why.to_string());
         self.idle.retain(|other| *other != pair);

@@ -4,6 +4,7 @@
 //! too, so that a server that stalls cannot hide it.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::time::{Duration, Instant};
 
 use super::meter::Meter;
@@ -16,6 +17,8 @@ const WARM_UP: f64 = 0.2;
 const WARM_UP_MAX: Duration = Duration::from_secs(2);
 /// How long answers are waited for after the end.
 const GRACE: Duration = Duration::from_secs(5);
+/// The part of what is due that the end may cut off.
+const LATE: f64 = 0.02;
 
 /// How much is offered.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -45,6 +48,9 @@ pub(super) struct Tally {
     pub(super) done: u64,
     /// Why it failed, and how often, from the beginning on.
     pub(super) failures: BTreeMap<String, u64>,
+    /// Connections that the server ended, and why it ended the first.
+    pub(super) lost: u64,
+    pub(super) lost_because: Option<String>,
     pub(super) elapsed: Duration,
 }
 
@@ -63,6 +69,8 @@ impl Course {
                 latencies: Latencies::new(),
                 done: 0,
                 failures: BTreeMap::new(),
+                lost: 0,
+                lost_because: None,
                 elapsed: length,
             },
             meter,
@@ -117,6 +125,37 @@ impl Course {
         *self.tally.failures.entry(why).or_default() += 1;
     }
 
+    /// A connection is gone, of so many that should have lasted; with the last one it is over.
+    pub(super) fn lost(&mut self, why: &io::Error, of: usize) {
+        self.tally.lost += 1;
+        if self.tally.lost == of as u64 {
+            self.ends = self.ends.min(Instant::now());
+            self.tally.elapsed = self.ends.saturating_duration_since(self.counted_from);
+        }
+        self.tally
+            .lost_because
+            .get_or_insert_with(|| why.to_string());
+    }
+
+    /// What was due before the end and could not be offered, because nobody was free. A generator that is late with a few at the end
+    /// is left alone.
+    fn not_offered(&self) -> u64 {
+        let Pace::Rate(rate) = self.pace else {
+            return 0;
+        };
+        let due = rate
+            * self
+                .ends
+                .saturating_duration_since(self.begun)
+                .as_secs_f64();
+        let missing = due - self.started as f64;
+        if missing > due * LATE {
+            missing as u64
+        } else {
+            0
+        }
+    }
+
     /// One that was started was none, and there are no more: the clock stops.
     pub(super) fn stop(&mut self, now: Instant) {
         self.under_way -= 1;
@@ -141,6 +180,11 @@ impl Course {
 
     /// What came of it; what is still under way has failed.
     pub(super) fn finish(mut self) -> (Tally, Meter) {
+        let missing = self.not_offered();
+        if missing > 0 {
+            let why = "could not be offered, since no client was free or there".to_owned();
+            *self.tally.failures.entry(why).or_default() += missing;
+        }
         if self.under_way > 0 {
             let why = "no answer came".to_owned();
             *self.tally.failures.entry(why).or_default() += self.under_way as u64;

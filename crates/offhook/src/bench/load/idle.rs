@@ -18,7 +18,6 @@ pub(super) struct Idling {
     next: usize,
     at: Instant,
     since: Vec<Option<Instant>>,
-    pub(super) lost: u64,
 }
 
 impl Idling {
@@ -29,7 +28,6 @@ impl Idling {
             next: 0,
             at: Instant::now(),
             since: vec![None; clients.len()],
-            lost: 0,
         }
     }
 
@@ -53,7 +51,7 @@ impl Actor for Idling {
     }
 
     fn lost(&mut self, _: &mut Outbox, at: usize, why: &io::Error) {
-        self.lost += 1;
+        self.course.lost(why, self.since.len());
         if self.since[at].take().is_some() {
             self.course.failed(why.to_string());
         }

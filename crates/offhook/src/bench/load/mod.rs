@@ -177,6 +177,13 @@ pub(crate) struct StormFlags {
     clients: usize,
 }
 
+/// A number that no other run has: then nobody is taken for a client of another one that comes back.
+fn run() -> u64 {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
+    let s = since_1970.unwrap_or_default().as_secs();
+    u64::from(std::process::id()) << 17 | s % (1 << 17)
+}
+
 impl PaceFlags {
     fn pace(&self) -> Result<(Pace, Duration), Failure> {
         let pace = match self.rate {
@@ -229,13 +236,9 @@ impl TargetFlags {
                 .collect(),
             None => vec![self.token.clone(); number],
         };
-        let since_midnight = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default()
-            .as_secs()
-            % 86_400;
+        let run = run();
         let clients = ids.into_iter().enumerate().map(|(number, id)| Client {
-            run: since_midnight as u32,
+            run,
             id,
             domain: self.domain.clone(),
             token: tokens[number].take(),
@@ -254,15 +257,21 @@ impl TargetFlags {
     }
 
     fn print(&self, report: &Report) -> Result<(), Failure> {
+        let lost = report.connections_lost();
         if let Some(why) = report.nothing_succeeded() {
-            return Err(anyhow!("{} did not serve a single one: {why}", self.server).into());
+            let lost = lost.map_or(String::new(), |lost| format!("; {lost}"));
+            let server = &self.server;
+            return Err(anyhow!("{server} did not serve a single one: {why}{lost}").into());
         }
         if self.json {
             print_json(&report.json())?;
         } else {
             print(report.text())?;
         }
-        Ok(())
+        match lost {
+            Some(lost) => Err(anyhow!("{lost}").into()),
+            None => Ok(()),
+        }
     }
 }
 
@@ -361,7 +370,6 @@ impl IdleFlags {
         let mut idling = Idling::new(course, &clients);
         let busy = swarm.run(&mut idling)?;
         let after = self.target.memory()?;
-        let lost = idling.lost;
         let mut report = Report::new(
             "requests",
             &self.target.server,
@@ -369,8 +377,7 @@ impl IdleFlags {
             pace,
             idling.into_course(),
             busy,
-        )
-        .and("connections lost", lost);
+        );
         let each = |memory: u64, before: u64| memory.saturating_sub(before) / self.clients as u64;
         if let (Some(before), Some(registered), Some(after)) = (before, registered, after) {
             report = report
@@ -410,6 +417,11 @@ impl StormFlags {
         let mut swarm = Swarm::new(&target, Framing::WebSocket, self.clients)?;
         let mut storm = Storm::new(&clients, STORM_PATIENCE);
         swarm.run(&mut storm)?;
+        if storm.registered_after.is_empty() {
+            let server = &self.target.server;
+            let why = storm.failures_in_words();
+            return Err(anyhow!("{server} did not register a single one: {why}").into());
+        }
         let after = |percent: usize| {
             let place = (self.clients * percent).div_ceil(100).max(1) - 1;
             storm.registered_after.get(place).map(Duration::as_secs_f64)
@@ -439,24 +451,12 @@ impl StormFlags {
             Some(time) => format!("{percent} % after {time:.2} s"),
             None => format!("{percent} % never"),
         });
-        let failures: Vec<_> = storm
-            .failures
-            .iter()
-            .map(|(why, times)| format!("{} × {why}", count(*times)))
-            .collect();
         print(labelled([
             ("server", self.target.server.clone()),
             ("clients", count(self.clients as u64)),
             ("registered", times.join(", ")),
             ("attempts", count(storm.attempts)),
-            (
-                "failures",
-                if failures.is_empty() {
-                    "none".to_owned()
-                } else {
-                    failures.join("; ")
-                },
-            ),
+            ("failures", storm.failures_in_words()),
         ]))?;
         Ok(())
     }

@@ -75,6 +75,7 @@ impl Actor for Registering {
     }
 
     fn lost(&mut self, _: &mut Outbox, at: usize, why: &io::Error) {
+        self.course.lost(why, self.since.len());
         if self.since[at].take().is_some() {
             self.course.failed(why.to_string());
         }

@@ -23,6 +23,8 @@ pub(super) struct Report {
     elapsed: Duration,
     done: u64,
     failures: Vec<(String, u64)>,
+    lost: u64,
+    lost_because: Option<String>,
     /// Each with its name: the first is that of what was done.
     latencies: Vec<(&'static str, Percentiles)>,
     server_cpu: Option<Duration>,
@@ -48,6 +50,9 @@ impl Percentiles {
     }
 
     fn text(&self) -> String {
+        if self.max_ns == 0 {
+            return "nothing was counted".to_owned();
+        }
         let mut words: Vec<_> = PERCENTILES
             .iter()
             .zip(self.ns)
@@ -91,6 +96,8 @@ impl Report {
             elapsed: tally.elapsed,
             done: tally.done,
             failures: tally.failures.into_iter().collect(),
+            lost: tally.lost,
+            lost_because: tally.lost_because,
             latencies: vec![("latency", Percentiles::of(&tally.latencies))],
             server_cpu: meter.server(),
             generator_cpu: meter.generator(),
@@ -135,7 +142,23 @@ impl Report {
 
     /// Why all failed, if all did.
     pub(super) fn nothing_succeeded(&self) -> Option<String> {
-        (self.done == 0 && !self.failures.is_empty()).then(|| self.failures_in_words())
+        if self.done > 0 || (self.failures.is_empty() && self.lost == 0) {
+            return None;
+        }
+        Some(match self.failures_in_words() {
+            words if words.is_empty() => "nobody was there".to_owned(),
+            words => words,
+        })
+    }
+
+    /// How many connections did not last, and why the first did not; none if all did.
+    pub(super) fn connections_lost(&self) -> Option<String> {
+        let why = self.lost_because.as_deref()?;
+        Some(format!(
+            "{} of {} connections were lost, the first because of this: {why}",
+            count(self.lost),
+            count(self.clients as u64)
+        ))
     }
 
     /// Aligned lines.
@@ -150,6 +173,7 @@ impl Report {
         };
         let server = match self.server_cost() {
             None => "not looked at (--server-pid names its process)".to_owned(),
+            Some((percent, _)) if percent <= 0.0 => "nothing, or it is gone".to_owned(),
             Some((percent, us)) => format!(
                 "{percent:.0} % of a core, {us:.2} µs each, so {} for a second of it",
                 count((1e6 / us.max(1e-3)).round() as u64)
@@ -216,6 +240,7 @@ impl Report {
             "done": self.done,
             "rate_per_s": self.rate(),
             "failures": failures,
+            "connections_lost": self.lost,
             "server_cpu_percent": cost.map(|(percent, _)| percent),
             "server_cpu_us_each": cost.map(|(_, us)| us),
             "per_server_cpu_s": cost.map(|(_, us)| 1e6 / us.max(1e-3)),

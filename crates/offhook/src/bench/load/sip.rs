@@ -58,7 +58,7 @@ pub(super) struct Client {
     /// Sets its names apart from everybody else's.
     pub(super) number: usize,
     /// Sets this run apart from those before it.
-    pub(super) run: u32,
+    pub(super) run: u64,
     pub(super) is_tls: bool,
 }
 
@@ -76,8 +76,8 @@ impl Client {
     }
 
     fn contact(&self) -> String {
-        let number = self.number;
-        format!("sip:qa{number:06}@agent{number:07}.invalid;transport=ws")
+        let Self { number, run, .. } = self;
+        format!("sip:qa{number:06}@agent{run}x{number:07}.invalid;transport=ws")
     }
 
     /// Registers, and again each time that it is sent.
@@ -93,11 +93,11 @@ impl Client {
             (self.authorization(), self.contact(), self.transport());
         Template::new(format!(
             "REGISTER sip:{domain} SIP/2.0\r\n\
-             Via: SIP/2.0/{transport} agent{number:07}.invalid;branch=z9hG4bK{run:06}{number:06}{PLACE}\r\n\
+             Via: SIP/2.0/{transport} agent{run}x{number:07}.invalid;branch=z9hG4bK{run}{number:06}{PLACE}\r\n\
              Max-Forwards: 69\r\n\
              To: <sip:{id}@{domain}>\r\n\
              From: <sip:{id}@{domain}>;tag=o1{number:08}\r\n\
-             Call-ID: 3oohli{run:06}{number:011}\r\n\
+             Call-ID: 3oohli{run}{number:011}\r\n\
              CSeq: {PLACE} REGISTER\r\n\
              {authorization}\
              Contact: <{contact}>;expires=600\r\n\
@@ -123,11 +123,11 @@ impl Client {
         let transport = self.transport();
         Template::new(format!(
             "OPTIONS sip:{host} SIP/2.0\r\n\
-             Via: SIP/2.0/{transport} agent{number:07}.invalid;branch=z9hG4bKo{run:06}{number:06}{PLACE}\r\n\
+             Via: SIP/2.0/{transport} agent{run}x{number:07}.invalid;branch=z9hG4bKo{run}{number:06}{PLACE}\r\n\
              Max-Forwards: 69\r\n\
              To: <sip:{host}>\r\n\
              From: <sip:{id}@{domain}>;tag=3c{number:08}\r\n\
-             Call-ID: 3ooh{run:06}{number:011}{PLACE}\r\n\
+             Call-ID: 3ooh{run}{number:011}{PLACE}\r\n\
              CSeq: 1 OPTIONS\r\n\
              X-AculabTurnRequest: 1\r\n\
              Supported: outbound\r\n\
@@ -150,11 +150,11 @@ impl Client {
         let (to, length) = (&callee.id, sdp.len());
         Template::new(format!(
             "INVITE sip:{to}@{domain} SIP/2.0\r\n\
-             Via: SIP/2.0/{transport} agent{number:07}.invalid;branch=z9hG4bKi{run:06}{number:06}{PLACE}\r\n\
+             Via: SIP/2.0/{transport} agent{run}x{number:07}.invalid;branch=z9hG4bKi{run}{number:06}{PLACE}\r\n\
              Max-Forwards: 69\r\n\
              To: <sip:{to}@{domain}>\r\n\
              From: <sip:{id}@{domain}>;tag=c{PLACE}{number:06}\r\n\
-             Call-ID: bench{run:06}{number:08}{PLACE}\r\n\
+             Call-ID: bench{run}{number:08}{PLACE}\r\n\
              CSeq: 1 INVITE\r\n\
              {authorization}\
              Contact: <{contact};ob>\r\n\
@@ -205,12 +205,12 @@ impl Client {
         out.push(b' ');
         out.extend_from_slice(target);
         out.extend_from_slice(b" SIP/2.0\r\n");
-        let (number, transport) = (self.number, self.transport());
+        let (number, run, transport) = (self.number, self.run, self.transport());
         let call = row(b"Call-ID");
         // The Call-ID ends in the number of the call.
         let call = String::from_utf8_lossy(&call[call.len().saturating_sub(PLACE.len())..]);
         let via = format!(
-            "Via: SIP/2.0/{transport} agent{number:07}.invalid;branch=z9hG4bK{method}{number:06}{call}\r\nMax-Forwards: 69\r\n"
+            "Via: SIP/2.0/{transport} agent{run}x{number:07}.invalid;branch=z9hG4bK{method}{number:06}{call}\r\nMax-Forwards: 69\r\n"
         );
         out.extend_from_slice(via.as_bytes());
         let routes: Vec<_> = rows(answer)
@@ -227,6 +227,25 @@ impl Client {
         let rest = format!("CSeq: {cseq} {method}\r\nContent-Length: 0\r\n\r\n");
         out.extend_from_slice(rest.as_bytes());
     }
+}
+
+/// What a refusal says: its first line, and the reason in words of RFC 3261 §20.43 where there is one.
+pub(super) fn refusal(message: &[u8]) -> String {
+    let line = message
+        .split(|byte| *byte == b'\r')
+        .next()
+        .unwrap_or_default();
+    let mut text = String::from_utf8_lossy(line).into_owned();
+    let warning = rows(message).find_map(|(name, row)| (name == b"Warning").then_some(row));
+    if let Some(words) = warning.and_then(|row| {
+        String::from_utf8_lossy(row)
+            .split('"')
+            .nth(1)
+            .map(str::to_owned)
+    }) {
+        let _ = write!(text, " ({words})");
+    }
+    text
 }
 
 fn push_row(out: &mut Vec<u8>, row: &[u8], more: &[u8]) {
@@ -324,7 +343,7 @@ mod tests {
         let first = String::from_utf8(template.next().to_vec()).unwrap();
         let second = String::from_utf8(template.next().to_vec()).unwrap();
         assert!(first.contains("CSeq: 100000001 REGISTER") && second.contains("CSeq: 100000002 "));
-        assert!(second.contains("branch=z9hG4bK000005000007100000002\r\n"));
+        assert!(second.contains("branch=z9hG4bK5000007100000002\r\n"));
         assert!(first.contains("Authorization: Bearer e.y.J\r\n"));
     }
 
@@ -346,7 +365,7 @@ mod tests {
         ann.in_dialog(&mut bye, &answer, "BYE", 2);
         let bye = String::from_utf8(bye).unwrap();
         assert!(
-            bye.starts_with("BYE sip:qa000002@agent0000002.invalid;transport=ws SIP/2.0\r\n"),
+            bye.starts_with("BYE sip:qa000002@agent5x0000002.invalid;transport=ws SIP/2.0\r\n"),
             "{bye}"
         );
         let (two, one) = (

@@ -5,13 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::time::{Duration, Instant};
 
-use super::sip::{Client, Kind, Template};
+use super::sip::{Client, Kind, Template, refusal};
 use super::swarm::{Actor, Next, Outbox};
+use crate::cli::output::count;
 
 /// Without jitter or back-off (docs/compat.md).
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// Stock clients notice the loss at about the same time: within this they begin.
 const WITHIN: Duration = Duration::from_secs(1);
+
+/// How long the first of all may take.
+const HOPE: Duration = Duration::from_secs(30);
 
 /// See the module.
 pub(super) struct Storm {
@@ -47,6 +51,18 @@ impl Storm {
         }
     }
 
+    /// Why clients had to come again, and how often.
+    pub(super) fn failures_in_words(&self) -> String {
+        if self.failures.is_empty() {
+            return "none".to_owned();
+        }
+        let each = self.failures.iter();
+        let each: Vec<_> = each
+            .map(|(why, times)| format!("{} × {why}", count(*times)))
+            .collect();
+        each.join("; ")
+    }
+
     fn again(&mut self, at: usize, why: String) {
         *self.failures.entry(why).or_default() += 1;
         self.tries.insert((Instant::now() + AGAIN_AFTER, at));
@@ -67,10 +83,8 @@ impl Actor for Storm {
                 }
             }
             Kind::Answer(200.., b"REGISTER") => {
-                let status =
-                    String::from_utf8_lossy(&message[..message.len().min(11)]).into_owned();
                 outbox.close(at);
-                self.again(at, status);
+                self.again(at, refusal(message));
             }
             Kind::Answer(_, _) | Kind::Request(_) => {}
         }
@@ -84,7 +98,12 @@ impl Actor for Storm {
     }
 
     fn turn(&mut self, outbox: &mut Outbox, now: Instant) -> Next {
-        if self.registered_after.len() == self.options.len() || now >= self.begun + self.patience {
+        let patience = if self.registered_after.is_empty() {
+            HOPE
+        } else {
+            self.patience
+        };
+        if self.registered_after.len() == self.options.len() || now >= self.begun + patience {
             return Next::Done;
         }
         while let Some((when, at)) = self.tries.first().copied() {
