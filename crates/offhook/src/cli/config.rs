@@ -11,6 +11,7 @@ use node::ConfigFault;
 use node::model::limits;
 use serde_json::json;
 
+use super::config_environment::{environment, refuse_misspelt};
 use super::config_file::ConfigFile;
 use super::config_key::{Key, OWN_KEYS, ServeFlags};
 use super::config_turn::{TurnValues, in_table};
@@ -53,11 +54,6 @@ pub(crate) struct Sourced<T> {
 
 /// The environment, as far as it is ours to read; a variable that is empty counts as not set.
 pub(crate) type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
-
-/// The environment of this process.
-pub(crate) fn environment(name: &str) -> Option<String> {
-    std::env::var(name).ok()
-}
 
 /// The three places where values can be said.
 pub(crate) struct Layers<'a> {
@@ -342,6 +338,7 @@ impl Command {
         match self {
             Self::Check { flags, json } => {
                 let flags = flags.or(outer);
+                refuse_misspelt()?;
                 let layers = Layers::read(place, &flags, &environment)?;
                 let effective = Effective::read(&layers)?;
                 let outlook = effective.outlook();

@@ -6,6 +6,7 @@ mod account;
 mod calls;
 mod clients;
 mod config;
+mod config_environment;
 mod config_file;
 mod config_key;
 mod config_turn;

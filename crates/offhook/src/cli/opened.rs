@@ -6,7 +6,8 @@ use node::model::{Account, Directory, InvalidName, Login, SecretBytes};
 use node::provision;
 use node::store::Store;
 
-use super::config::{Layers, environment};
+use super::config::Layers;
+use super::config_environment::environment;
 use super::config_key::ServeFlags;
 use super::{Failure, Place, output};
 

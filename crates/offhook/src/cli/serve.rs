@@ -6,12 +6,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use node::provision::{self, Created};
 
 use super::account::created_text;
-use super::config::{Effective, Layers, environment};
+use super::config::{Effective, Layers};
+use super::config_environment::{environment, refuse_misspelt};
 use super::config_key::ServeFlags;
 use super::output::{now, print};
 use super::{Failure, Place};
 
 pub(crate) fn run(place: &Place, flags: &ServeFlags) -> Result<(), Failure> {
+    refuse_misspelt()?;
     let config = Effective::read(&Layers::read(place, flags, &environment)?)?.node_config()?;
     node::telemetry::start_logging();
     tokio::runtime::Builder::new_multi_thread()

@@ -221,3 +221,33 @@ fn with_a_certificate_it_serves_tls() {
         assert!(answer.stdout.contains("\"token\""), "{answer:?}");
     }
 }
+
+#[test]
+fn everything_that_status_shows_is_explained() {
+    let folder = Folder::new();
+    let _server = folder.serve("serve --listen 127.0.0.1:0");
+    let status = folder.json("status");
+    let mut shown: Vec<&str> = ["census", "counters"]
+        .iter()
+        .flat_map(|part| status[part].as_object().unwrap().keys())
+        .map(String::as_str)
+        .collect();
+    let page = include_str!("../../../../docs/status.md");
+    let mut explained: Vec<&str> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split('`').next())
+        .collect();
+    shown.sort_unstable();
+    explained.sort_unstable();
+    assert_eq!(shown, explained);
+}
+
+#[test]
+fn a_variable_that_is_misspelt_is_refused() {
+    let folder = Folder::new();
+    for line in ["serve --listen 127.0.0.1:0", "config check"] {
+        let done = finish(folder.command(line).env("OFFHOOK_LISTN", "127.0.0.1:1"));
+        let said = "there is no variable OFFHOOK_LISTN; did you mean OFFHOOK_LISTEN?";
+        assert!(done.code == 2 && done.stderr.contains(said), "{done:?}");
+    }
+}
