@@ -181,7 +181,7 @@ pub(crate) struct StormFlags {
 fn run() -> u64 {
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
     let s = since_1970.unwrap_or_default().as_secs();
-    u64::from(std::process::id()) << 17 | s % (1 << 17)
+    (u64::from(std::process::id()) << 17) | (s % (1 << 17))
 }
 
 impl PaceFlags {
