@@ -4,6 +4,7 @@
 //! No call fails, the slowest are less than three times as slow as without the strangers, memory has a bound, and ten seconds
 //! afterwards all is as before. The server has one processor to itself. It means something only for the program as it is
 //! shipped: `cargo xtask test siege` runs these tests with the release profile, and nothing else does.
+#![expect(clippy::print_stdout, reason = "whoever runs it wants the figures")]
 
 mod capacity;
 mod floods;
