@@ -350,7 +350,9 @@ impl Crowd {
             return;
         };
         let mut frame = self.frames[at].clone();
-        let place = usize::from(how) * 7 % frame.len();
+        let Some(place) = (usize::from(how) * 7).checked_rem(frame.len()) else {
+            return self.send(who, &frame);
+        };
         match how % 8 {
             1 => frame[place] ^= 0x20,
             2 => frame.truncate(place),
