@@ -62,6 +62,8 @@ pub const MESSAGE_BYTES: usize = 64 * 1024;
 pub const HEADER_ROWS: usize = 96;
 /// A Call-ID: it stands in a call's record. Real ones have 20 to 60 bytes.
 pub const CALL_ID_BYTES: usize = 256;
+/// All rows of one of From, To, Via and Contact together: a call keeps them for as long as it lasts.
+pub const ADDRESS_BYTES: usize = 1_024;
 /// A Contact URI: it is kept for as long as its registration. Real ones have about 60 bytes.
 pub const CONTACT_BYTES: usize = 512;
 /// WebSocket connections of one node.
@@ -83,7 +85,7 @@ pub const WRITE_BUFFER_BYTES: usize = 256 * 1024;
 /// Messages that violate the syntax before a connection is closed.
 pub const MALFORMED_MESSAGES: u32 = 20;
 /// Bytes that wait for a slow reader before its connection is closed.
-pub const OUTBOX_BYTES: usize = 1024 * 1024;
+pub const OUTBOX_BYTES: usize = 2 * 1024 * 1024;
 /// Messages that wait for a slow reader before its connection is closed.
 pub const OUTBOX_MESSAGES: usize = 256;
 /// A silent connection is asked for a sign of life after this.
@@ -155,6 +157,8 @@ pub const CALLS_PER_CONNECTION: usize = 50;
 pub const CALLS_RINGING_PER_CONNECTION: usize = 10;
 /// Requests of a call that are open or have just been answered, both directions together.
 pub const EXCHANGES_PER_CALL: usize = 32;
+/// Requests of one side of a call that the other has not answered at all: together they must fit into its outbox.
+pub const EXCHANGES_UNREAD: usize = 8;
 /// Calls of one shard, with those that linger; the oldest of these make room for new ones.
 pub const CALLS: usize = 200_000;
 /// A call that nobody ended: two days.

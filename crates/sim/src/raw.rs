@@ -58,6 +58,17 @@ impl Draft {
         self
     }
 
+    /// A request inside the dialog that this one has made, without its own rows; `to` is that of the answer.
+    pub fn inside(mut self, method: &str, to: &str, cseq: u32) -> Self {
+        method.clone_into(&mut self.method);
+        to.clone_into(&mut self.to);
+        self.cseq = cseq;
+        self.branch = format!("{}-{cseq}", self.branch);
+        self.rows.clear();
+        self.body.clear();
+        self
+    }
+
     /// With one more row.
     pub fn row(mut self, name: &str, value: &str) -> Self {
         self.rows.push((name.to_owned(), value.to_owned()));

@@ -231,6 +231,11 @@ impl Flow {
                     count: Some(Counter::TooManyMessages),
                 };
             }
+            sip::Message::Response(response) if long_address(&response.headers).is_some() => {
+                return Verdict::Ignore {
+                    count: Some(Counter::Malformed),
+                };
+            }
             sip::Message::Response(_) => {}
         }
         match self.account {
@@ -371,9 +376,25 @@ fn refuse_form(request: &sip::Request<'_>) -> Option<Vec<u8>> {
         Some(refusal::no_branch(request))
     } else if request.headers.call_id().len() > limits::CALL_ID_BYTES {
         Some(refusal::long_call_id(request))
+    } else if let Some(name) = long_address(&request.headers) {
+        Some(refusal::long_address(request, name))
     } else {
         None
     }
+}
+
+/// The first of the rows that calls keep that is too long.
+fn long_address(headers: &sip::Headers<'_>) -> Option<&'static str> {
+    let kept = [
+        (sip::Name::From, "From"),
+        (sip::Name::To, "To"),
+        (sip::Name::Via, "Via"),
+        (sip::Name::Contact, "Contact"),
+    ];
+    let length = |name| headers.all(name).map(str::len).sum::<usize>();
+    kept.into_iter()
+        .find(|(name, _)| length(*name) > limits::ADDRESS_BYTES)
+        .map(|(_, name)| name)
 }
 
 /// Whether a request can be answered without shared state.

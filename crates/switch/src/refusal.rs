@@ -121,6 +121,11 @@ pub(crate) fn long_call_id(request: &Request<'_>) -> Vec<u8> {
     Refusal::new(400, text).answer(request, STATELESS_TAG)
 }
 
+pub(crate) fn long_address(request: &Request<'_>, name: &str) -> Vec<u8> {
+    let text = format!("{name} may have {} bytes", limits::ADDRESS_BYTES);
+    Refusal::new(400, text).answer(request, STATELESS_TAG)
+}
+
 pub(crate) fn unknown_account(request: &Request<'_>) -> Vec<u8> {
     let text = "the host of the From address names no active account: \
                 it should be <WebRTC access key>.webrtc-<cloud id>.aculabcloud.net";

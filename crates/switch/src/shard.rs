@@ -323,12 +323,29 @@ impl Shard {
             effects: &mut self.effects,
             has_relay: self.snapshot.settings.turn.is_some(),
         };
-        let was_over = call.is_over();
+        let was = (call.is_over(), call.concerns_callee());
         step(call, &mut act);
         self.timers
             .shift(Due::Call(key), Some(before), Some(call.deadline()));
-        if !was_over && call.is_over() {
+        self.after_step(key, was);
+    }
+
+    /// What a step of a call has changed for others; `was`: whether it was over, and concerned its callee.
+    fn after_step(&mut self, key: CallKey, was: (bool, bool)) {
+        let Some(call) = self.calls.get(&key) else {
+            return;
+        };
+        if !was.0 && call.is_over() {
             self.ended.push_back(key);
+        }
+        // What lingers is not to be walked through at each call that the same client gets.
+        let [caller, callee] = call.connections();
+        if was.1
+            && !call.concerns_callee()
+            && caller != callee
+            && let Some(known) = self.connections.get_mut(&callee)
+        {
+            known.calls.retain(|known| *known != key);
         }
     }
 
@@ -434,15 +451,13 @@ impl Shard {
             effects: &mut self.effects,
             has_relay: self.snapshot.settings.turn.is_some(),
         };
-        let was_over = call.is_over();
+        let was = (call.is_over(), call.concerns_callee());
         if call.on_deadline(&mut act) {
             return self.forget_ended(now, key);
         }
         self.timers
             .shift(Due::Call(key), None, Some(call.deadline()));
-        if !was_over && call.is_over() {
-            self.ended.push_back(key);
-        }
+        self.after_step(key, was);
     }
 
     /// Nothing more is absorbed for a call.

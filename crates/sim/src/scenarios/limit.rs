@@ -6,6 +6,7 @@ use switch::Counter;
 use super::{Stage, scenarios};
 use crate::authority::{Wish, domain};
 use crate::browser::Heard;
+use crate::raw::row;
 
 scenarios! {
     message_too_large: "A message above 64 KiB: the connection is closed.",
@@ -16,8 +17,10 @@ scenarios! {
     pace_recovers: "After a pause the pace is free again.",
     too_many_calls: "More calls on a connection than may be: 503.",
     too_many_calls_ring: "More calls ringing at one callee than may be: 486, and the callee is not drowned.",
+    calls_taken_back_ring_on: "Calls that are taken back before their callee has read them ring on: a flood of them is the caller's loss.",
     slow_reader: "A client that reads nothing while messages pile up is closed.",
-    too_many_exchanges: "More open requests in a call than may be: 503.",
+    too_many_exchanges: "More requests in a call than the other side reads: 503.",
+    long_address: "From, To, Via or Contact of more than 1 KiB: 400, and an answer with one is dropped.",
 }
 
 fn options(stage: &mut Stage, padding: usize) -> Vec<u8> {
@@ -195,9 +198,102 @@ fn too_many_calls_ring(stage: &mut Stage) {
     );
 }
 
-fn slow_reader(stage: &mut Stage) {
+fn calls_taken_back_ring_on(stage: &mut Stage) {
     let bob = stage.registered_raw("bob");
     let alice = stage.raw("alice");
+    let token = stage.token(&Wish::all("alice"));
+    let calls = 2 * limits::CALLS_RINGING_PER_CONNECTION;
+    for _ in 0..calls {
+        let draft = stage.invite("alice", "bob", &token);
+        stage.sends(alice, draft.finish());
+        stage.sends(alice, super::cancel::as_cancel(&draft.finish()));
+    }
+    stage.claim(
+        stage.inbox(bob).count("INVITE") == limits::CALLS_RINGING_PER_CONNECTION,
+        "bob gets as many as he may",
+    );
+    stage.claim(
+        stage.inbox(alice).count("SIP/2.0 486") == calls - limits::CALLS_RINGING_PER_CONNECTION,
+        "486 for the others",
+    );
+    for invite in stage.inbox(bob).texts() {
+        if invite.starts_with("INVITE") {
+            stage.sends(bob, super::setup::reply(&invite, "100 Trying", "b"));
+        }
+    }
+    let next = stage.invite("alice", "bob", &token).finish();
+    stage.sends(alice, next);
+    stage.claim(
+        stage.inbox(bob).count("INVITE") == limits::CALLS_RINGING_PER_CONNECTION + 1,
+        "once he has read them there is room",
+    );
+}
+
+fn long_address(stage: &mut Stage) {
+    let bob = stage.registered_raw("bob");
+    let alice = stage.registered_raw("alice");
+    let token = stage.token(&Wish::all("alice"));
+    let long = "x".repeat(limits::ADDRESS_BYTES);
+    for row in [
+        "From: ",
+        "To: ",
+        "Via: SIP/2.0/WSS x.invalid;branch=z9hG4bKx;y=",
+        "Contact: ",
+    ] {
+        let invite = stage.invite("alice", "bob", &token).finish();
+        let text = String::from_utf8_lossy(&invite).into_owned();
+        let longer = if row.starts_with("Via") {
+            text.replacen("Max-Forwards", &format!("{row}{long}\r\nMax-Forwards"), 1)
+        } else {
+            text.replacen(row, &format!("{row}\"{long}\" "), 1)
+        };
+        stage.sends(alice, longer);
+    }
+    stage.claim(stage.inbox(alice).count("SIP/2.0 400") == 4, "400 for each");
+    stage.claim(
+        stage.inbox(bob).count("INVITE") == 0,
+        "and bob hears nothing",
+    );
+    let invite = stage.invite("alice", "bob", &token).finish();
+    stage.sends(alice, invite);
+    let heard = stage.inbox(bob).last("INVITE").unwrap_or_default();
+    let ringing = super::setup::reply(&heard, "180 Ringing", "b");
+    let contact = format!("\r\nContact: <sip:{long}@raw.invalid>\r\nCSeq");
+    stage.sends(bob, ringing.replacen("\r\nCSeq", &contact, 1));
+    stage.claim(
+        stage.inbox(alice).count("SIP/2.0 180") == 0,
+        "it is dropped",
+    );
+    stage.sends(bob, ringing);
+    stage.claim(
+        stage.inbox(alice).count("SIP/2.0 180") == 1,
+        "a short one is not",
+    );
+}
+
+fn slow_reader(stage: &mut Stage) {
+    let bob = stage.registered_raw("bob");
+    // In each of some calls as much waits for him as may.
+    let calls = limits::OUTBOX_MESSAGES / limits::EXCHANGES_UNREAD + 1;
+    let mut infos = Vec::new();
+    for number in 0..calls {
+        let client = format!("caller{number}");
+        let caller = stage.raw(&client);
+        let token = stage.token(&Wish::all(&client));
+        let draft = stage.invite(&client, "bob", &token);
+        stage.sends(caller, draft.finish());
+        let heard = stage.inbox(bob).last("INVITE").unwrap_or_default();
+        stage.sends(bob, super::cancel::accept(&heard, "b"));
+        let answer = stage.inbox(caller).last("SIP/2.0 200").unwrap_or_default();
+        let to = row(&answer, "To").unwrap_or_default().to_owned();
+        for cseq in 2..2 + u32::try_from(limits::EXCHANGES_UNREAD).unwrap_or(0) {
+            let info = draft
+                .clone()
+                .inside("INFO", &to, cseq)
+                .body("text/plain", "x");
+            infos.push((caller, info.finish()));
+        }
+    }
     stage.world.cut(
         bob,
         crate::faults::Cut {
@@ -205,16 +301,8 @@ fn slow_reader(stage: &mut Stage) {
             server_after: None,
         },
     );
-    let token = stage.token(&Wish::all("alice"));
-    // Each call that is taken back sends him an INVITE that he does not read.
-    for _ in 0..limits::OUTBOX_MESSAGES + 10 {
-        if stage.clients().is_empty() {
-            break;
-        }
-        let draft = stage.invite("alice", "bob", &token);
-        let cancel = super::cancel::as_cancel(&draft.finish());
-        stage.world.script(alice, |raw| raw.send(draft.finish()));
-        stage.sends(alice, cancel);
+    for (caller, info) in infos {
+        stage.world.script(caller, |raw| raw.send(info));
     }
     stage.seconds(1);
     stage.claim(stage.clients().is_empty(), "bob is gone");
@@ -227,7 +315,7 @@ fn too_many_exchanges(stage: &mut Stage) {
     stage.seconds(1);
     let invite = stage.inbox(bob).last("INVITE").unwrap_or_default();
     stage.sends(bob, super::cancel::accept(&invite, "b1"));
-    for _ in 0..limits::EXCHANGES_PER_CALL {
+    for _ in 0..=limits::EXCHANGES_UNREAD {
         stage.world.app(alice, |browser, now| {
             browser.ask_in_dialog(now, out, "INFO", "x")
         });
@@ -241,7 +329,7 @@ fn too_many_exchanges(stage: &mut Stage) {
     stage.seconds(40);
     let timeouts = stage.world.ladder().matches("408 INFO").count();
     stage.claim(
-        timeouts == limits::EXCHANGES_PER_CALL - 1,
+        timeouts == limits::EXCHANGES_UNREAD,
         "the others end with 408",
     );
 }

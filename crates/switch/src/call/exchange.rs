@@ -50,8 +50,10 @@ pub(crate) struct Exchange {
     pub(crate) branch: String,
     pub(crate) cseq: u32,
     pub(crate) target: Box<str>,
-    /// Whether the other side has answered anything yet.
+    /// Whether a CANCEL may go: the other side has answered something, or nobody waits for that any longer.
     pub(crate) provisional: bool,
+    /// Whether the other side has answered anything yet.
+    pub(crate) is_read: bool,
     /// Whether the asker has acknowledged its final answer.
     pub(crate) is_heard: bool,
     pub(crate) cancelling: Cancelling,
@@ -79,6 +81,7 @@ impl Exchange {
             cseq: towards.cseq,
             target: towards.target.clone(),
             provisional: false,
+            is_read: false,
             is_heard: false,
             cancelling: Cancelling::No,
             progress: Progress::Waiting,
@@ -98,6 +101,11 @@ impl Exchange {
 
     pub(crate) fn is_waiting(&self) -> bool {
         matches!(self.progress, Progress::Waiting)
+    }
+
+    /// Whether the other side has said nothing yet, and may still.
+    pub(crate) fn is_unread(&self) -> bool {
+        !self.is_read && matches!(self.progress, Progress::Waiting | Progress::Abandoned)
     }
 
     /// Takes the request back from the other side, now or as soon as that is allowed.
@@ -133,6 +141,7 @@ impl Exchange {
 
     /// A provisional response came: a CANCEL that waited for it may go.
     pub(crate) fn on_provisional(&mut self, towards: &Leg, call_id: &str, act: &mut Act<'_>) {
+        self.is_read = true;
         self.provisional = true;
         self.send_cancel(towards, call_id, act);
     }

@@ -100,9 +100,22 @@ impl Call {
         matches!(self.phase, Phase::Over { .. })
     }
 
-    /// Whether its callee, on this binding's connection, has not answered yet.
+    /// Whether its callee, on this binding's connection, has not answered yet. A call that was given up rings on until its
+    /// callee has shown that it has read the INVITE: its bytes wait in the outbox as before.
     pub(crate) fn rings_at(&self, binding: &Binding) -> bool {
-        matches!(self.phase, Phase::Setup { .. }) && self.callee.connection == binding.connection
+        let rings = matches!(self.phase, Phase::Setup { .. }) || self.is_unread();
+        rings && self.callee.connection == binding.connection
+    }
+
+    /// Whether the callee has said nothing to the INVITE, and may still.
+    fn is_unread(&self) -> bool {
+        let mut exchanges = self.exchanges.iter();
+        exchanges.any(|exchange| exchange.is_initial && exchange.is_unread())
+    }
+
+    /// Whether the callee's connection has anything of it.
+    pub(crate) fn concerns_callee(&self) -> bool {
+        !self.is_over() || self.is_unread()
     }
 
     /// The connections of caller and callee.

@@ -118,7 +118,11 @@ impl Call {
         if method == "INVITE" && self.exchanges.iter().any(is_pending) {
             return Some(refusal::invite_pending());
         }
-        (self.exchanges.len() >= limits::EXCHANGES_PER_CALL).then(refusal::too_many_exchanges)
+        let of_side = |exchange: &&Exchange| exchange.asker == side && exchange.is_unread();
+        let unread = self.exchanges.iter().filter(of_side).count();
+        let is_full = self.exchanges.len() >= limits::EXCHANGES_PER_CALL
+            || unread >= limits::EXCHANGES_UNREAD;
+        is_full.then(refusal::too_many_exchanges)
     }
 
     /// The ACK of a 2xx goes end to end; one of a refusal ends here (RFC 3261 §13.2.2.4, §17.1.1.3).

@@ -140,8 +140,14 @@ fn refusal_in_words(response: &Response<'_>) -> String {
 fn printable(text: &str) -> String {
     text.chars()
         .take(200)
-        .map(|c| if c.is_control() { ' ' } else { c })
+        .map(|c| if is_visible(c) { c } else { ' ' })
         .collect()
+}
+
+/// Neither a control character nor one that moves or hides what stands beside it (Unicode: line ends, directions, widths of nothing).
+fn is_visible(c: char) -> bool {
+    let moves = matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+    !c.is_control() && !moves
 }
 
 fn legs(placing: &Placing<'_>, act: &mut Act<'_>) -> (Leg, Leg) {
