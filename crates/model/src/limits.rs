@@ -31,6 +31,8 @@ pub const TOKEN_LEEWAY_S: u64 = 5;
 pub const DEVELOPER_TOKENS_MONTHLY: u64 = 1_000;
 /// Verified tokens that a shard remembers; past it the one that expires first goes, and costs a signature check again.
 pub const REMEMBERED_TOKENS: usize = 200_000;
+/// And what they may permit, in bytes: a token may name a hundred clients.
+pub const REMEMBERED_BYTES: usize = 128 * 1024 * 1024;
 /// A token that a connection keeps to compare with the next; stock clients' have 700 bytes. A longer one is hashed each time.
 pub const SHOWN_TOKEN_BYTES: usize = 1024;
 /// How long a rotated API key goes on working.

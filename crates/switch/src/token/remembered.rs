@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use aws_lc_rs::digest;
-use model::{AccountId, SecretBytes, UnixTime, limits};
+use model::{AccountId, CallPattern, SecretBytes, UnixTime, limits};
 
 use super::Grant;
 use crate::table::{Keyed, Table};
@@ -19,6 +19,8 @@ type TokenHash = [u8; 32];
 pub(crate) struct Remembered {
     grants: Table<TokenHash, (AccountId, Arc<Grant>)>,
     by_expiry: BTreeSet<(UnixTime, TokenHash)>,
+    /// What all grants weigh.
+    bytes: usize,
     /// How often everything was forgotten.
     epoch: u64,
 }
@@ -37,6 +39,7 @@ impl Remembered {
         Self {
             grants: Table::with_hasher(keyed),
             by_expiry: BTreeSet::new(),
+            bytes: 0,
             epoch: 0,
         }
     }
@@ -80,13 +83,24 @@ impl Remembered {
         now: UnixTime,
     ) {
         self.forget_expired(now);
-        if self.grants.len() >= limits::REMEMBERED_TOKENS
-            && let Some((_, first)) = self.by_expiry.pop_first()
-        {
-            self.grants.remove(&first);
-        }
+        self.bytes += weight(&grant);
         self.by_expiry.insert((grant.expires, hash));
-        self.grants.insert(hash, (account, grant));
+        if let Some((_, before)) = self.grants.insert(hash, (account, grant)) {
+            self.bytes -= weight(&before);
+        }
+        while self.grants.len() > limits::REMEMBERED_TOKENS || self.bytes > limits::REMEMBERED_BYTES
+        {
+            let Some((_, first)) = self.by_expiry.pop_first() else {
+                break;
+            };
+            self.forget(&first);
+        }
+    }
+
+    fn forget(&mut self, hash: &TokenHash) {
+        if let Some((_, grant)) = self.grants.remove(hash) {
+            self.bytes -= weight(&grant);
+        }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -98,6 +112,7 @@ impl Remembered {
         self.epoch += 1;
         self.grants.clear();
         self.by_expiry.clear();
+        self.bytes = 0;
     }
 
     pub(crate) fn forget_expired(&mut self, now: UnixTime) {
@@ -105,9 +120,22 @@ impl Remembered {
             && expires <= now
         {
             self.by_expiry.pop_first();
-            self.grants.remove(&hash);
+            self.forget(&hash);
         }
     }
+}
+
+/// Bytes of a grant: its texts, and what stands round each.
+fn weight(grant: &Grant) -> usize {
+    let text = |pattern: &CallPattern| match pattern {
+        CallPattern::Client(client) => client.as_str().len(),
+        CallPattern::Prefix(prefix) => prefix.len(),
+    };
+    let patterns = grant.call_client.iter();
+    let texts: usize = patterns
+        .map(|pattern| size_of_val(pattern) + text(pattern))
+        .sum();
+    size_of::<Grant>() + grant.client.as_str().len() + texts
 }
 
 #[cfg(test)]
@@ -155,5 +183,24 @@ mod tests {
         let kept = |length| remembered.shown(&"a".repeat(length), &grant).is_some();
         assert!(kept(limits::SHOWN_TOKEN_BYTES));
         assert!(!kept(limits::SHOWN_TOKEN_BYTES + 1));
+    }
+
+    #[test]
+    fn what_is_remembered_has_a_bound_in_bytes_too() {
+        let mut remembered = Remembered::new(Keyed::new(&mut Random::new([1; 32])));
+        let pattern = CallPattern::parse(&"x".repeat(100)).unwrap();
+        let heavy = Arc::new(Grant {
+            call_client: vec![pattern; limits::CALL_PATTERNS],
+            ..Grant::clone(&grant())
+        });
+        let room = limits::REMEMBERED_BYTES / weight(&heavy);
+        for number in 0..room + 10 {
+            let mut hash = [0; 32];
+            hash[..8].copy_from_slice(&number.to_be_bytes());
+            remembered.insert(hash, AccountId(1), Arc::clone(&heavy), at(1));
+        }
+        assert_eq!(remembered.len(), room);
+        remembered.forget_expired(at(100));
+        assert_eq!((remembered.len(), remembered.bytes), (0, 0));
     }
 }
