@@ -212,7 +212,9 @@ pub const TURN_LEASE_MIN: u32 = 4_096;
 
 /// Records that may wait for the store.
 pub const RECORDS_WAITING: usize = 10_000;
-/// Records that are kept at most: about 2 GB. Past it the oldest go.
+/// Records that are kept at most: about 8 GB, at some 800 bytes each. Past it the account with the most loses its oldest.
 pub const RECORDS: u64 = 10_000_000;
+/// Records that are deleted in one transaction: some 10 ms, for which whatever else is to be written waits.
+pub const RECORDS_FORGOTTEN_AT_ONCE: u64 = 200;
 /// How long the record of an ended call is kept: a year and a day.
 pub const RECORD_AGE: Duration = Duration::from_secs(366 * 86_400);

@@ -198,7 +198,9 @@ impl Store {
         }
     }
 
-    /// Deletes the records of ended calls that began before `before`, and the oldest beyond `keep`. Says how many.
+    /// Deletes the records of ended calls that began before `before`. If more than `keep` are left, the account with the
+    /// most loses its oldest, until they fit; calls that go on keep theirs. Says how many were deleted. Other writers have
+    /// a turn after each [`limits::RECORDS_FORGOTTEN_AT_ONCE`](model::limits::RECORDS_FORGOTTEN_AT_ONCE).
     pub async fn forget_records(&self, before: UnixTime, keep: u64) -> Result<u64, StoreError> {
         match self {
             Self::Sqlite(sqlite) => sqlite.forget_records(before, keep).await,

@@ -355,6 +355,18 @@ mod tests {
                 "records_of_account",
             ),
             (
+                "DELETE FROM records WHERE (started_ms, id) > (8, x'00') AND (started_ms, id) <= (9, x'00')",
+                "records_newest ((started_ms,id)>(?,?) AND (started_ms,id)<(?,?))",
+            ),
+            (
+                "DELETE FROM records WHERE account_id = 1 AND (started_ms, id) > (8, x'00') AND (started_ms, id) <= (9, x'00')",
+                "records_of_account (account_id=? AND (started_ms,id)>(?,?) AND (started_ms,id)<(?,?))",
+            ),
+            (
+                "SELECT account_id, count(*) FROM records GROUP BY account_id",
+                "COVERING INDEX records_of_account",
+            ),
+            (
                 "UPDATE records SET ended_ms = 1 WHERE ended_ms IS NULL",
                 "records_going_on",
             ),

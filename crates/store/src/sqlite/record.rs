@@ -1,7 +1,8 @@
 //! Call records.
 
 use model::{
-    CallOutcome, CallRecord, ClientId, EndedBy, RecordId, RelayTraffic, RelayUsage, UnixTime,
+    AccountId, CallOutcome, CallRecord, ClientId, EndedBy, RecordId, RelayTraffic, RelayUsage,
+    UnixTime, limits,
 };
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row};
@@ -18,6 +19,9 @@ const END: &str = "end the records of an earlier run";
 const ROWS: [usize; 3] = [128, 8, 1];
 /// RFC 3261 §21.5.1: the server failed.
 const DANGLING_STATUS: u16 = 500;
+
+/// Where a record stands in the order of time: when it began, in milliseconds, and its number.
+type Place = (i64, Vec<u8>);
 
 impl Sqlite {
     pub(crate) async fn save_records(&self, records: &[CallRecord]) -> Result<(), StoreError> {
@@ -79,19 +83,83 @@ impl Sqlite {
         before: UnixTime,
         keep: u64,
     ) -> Result<u64, StoreError> {
-        let mut transaction = self.begin(FORGET).await?;
-        let forgotten = sqlx::query(
-            "DELETE FROM records WHERE ended_ms IS NOT NULL AND started_ms < max(?, coalesce( \
-             (SELECT started_ms FROM records ORDER BY started_ms DESC, id DESC LIMIT 1 OFFSET ?), 0))",
-        )
-        .bind(value::millis(before))
-        .bind(i64::try_from(keep.saturating_sub(1)).unwrap_or(i64::MAX))
-        .execute(&mut *transaction)
-        .await
-        .map_err(self.failed(FORGET))?
-        .rows_affected();
-        transaction.commit().await.map_err(self.failed(FORGET))?;
+        let mut forgotten = self
+            .forget_oldest(None, value::millis(before), u64::MAX)
+            .await?;
+        for (account, beyond) in beyond(keep, self.record_counts().await?) {
+            forgotten += self.forget_oldest(Some(account), i64::MAX, beyond).await?;
+        }
         Ok(forgotten)
+    }
+
+    /// How many records each account has, by which it has the fewest first.
+    async fn record_counts(&self) -> Result<Vec<(AccountId, u64)>, StoreError> {
+        let counts: Vec<(i64, i64)> = sqlx::query_as(
+            "SELECT account_id, count(*) AS records FROM records GROUP BY account_id ORDER BY records",
+        )
+        .fetch_all(&self.readers)
+        .await
+        .map_err(self.failed(FORGET))?;
+        counts
+            .into_iter()
+            .map(|(account, records)| Ok((value::account_id(account)?, value::count(records)?)))
+            .collect::<Result<_, _>>()
+            .map_err(self.damaged(FORGET))
+    }
+
+    /// Deletes the oldest `most` records that began before `before_ms`, but for those of calls that go on. The writer is
+    /// held for one batch at a time: in between, whoever waits for it has a turn.
+    async fn forget_oldest(
+        &self,
+        account: Option<AccountId>,
+        before_ms: i64,
+        most: u64,
+    ) -> Result<u64, StoreError> {
+        let (mut forgotten, mut rest) = (0, most);
+        // A batch begins where the last one ended, so that calls that go on are passed over once.
+        let mut start = (0, Vec::new());
+        while rest > 0 {
+            let batch = rest.min(limits::RECORDS_FORGOTTEN_AT_ONCE);
+            let mut find = QueryBuilder::new("SELECT started_ms, id FROM records WHERE true");
+            among(&mut find, account, &start);
+            find.push(" AND started_ms < ").push_bind(before_ms);
+            find.push(" ORDER BY started_ms, id LIMIT ")
+                .push_bind(value::whole(batch));
+            let found: Vec<(i64, Vec<u8>)> = find
+                .build_query_as()
+                .fetch_all(&self.readers)
+                .await
+                .map_err(self.failed(FORGET))?;
+            rest -= batch;
+            let Some(end) = found.last() else { break };
+            forgotten += self.forget_batch(account, &start, end).await?;
+            start = end.clone();
+        }
+        Ok(forgotten)
+    }
+
+    async fn forget_batch(
+        &self,
+        account: Option<AccountId>,
+        start: &Place,
+        end: &Place,
+    ) -> Result<u64, StoreError> {
+        let mut delete = QueryBuilder::new("DELETE FROM records WHERE ended_ms IS NOT NULL");
+        among(&mut delete, account, start);
+        delete
+            .push(" AND (started_ms, id) <= (")
+            .push_bind(end.0)
+            .push(", ")
+            .push_bind(end.1.clone())
+            .push(")");
+        let mut transaction = self.begin(FORGET).await?;
+        let done = delete
+            .build()
+            .execute(&mut *transaction)
+            .await
+            .map_err(self.failed(FORGET))?;
+        transaction.commit().await.map_err(self.failed(FORGET))?;
+        Ok(done.rows_affected())
     }
 
     pub(crate) async fn end_dangling_records(
@@ -164,6 +232,35 @@ impl Sqlite {
     }
 }
 
+/// How many records each account has to lose so that `keep` are left: whoever has the most loses first, until it has no
+/// more than the next. `counts`: the fewest first.
+fn beyond(keep: u64, counts: Vec<(AccountId, u64)>) -> Vec<(AccountId, u64)> {
+    let (mut room, mut sharers) = (keep, counts.len() as u64);
+    let mut losses = Vec::new();
+    for (account, records) in counts {
+        let kept = records.min(room / sharers);
+        room -= kept;
+        sharers -= 1;
+        if records > kept {
+            losses.push((account, records - kept));
+        }
+    }
+    losses
+}
+
+/// Only records after `start`, in the order of an index.
+fn among(statement: &mut QueryBuilder<sqlx::Sqlite>, account: Option<AccountId>, start: &Place) {
+    if let Some(account) = account {
+        statement.push(" AND account_id = ").push_bind(account.0);
+    }
+    statement
+        .push(" AND (started_ms, id) > (")
+        .push_bind(start.0)
+        .push(", ")
+        .push_bind(start.1.clone())
+        .push(")");
+}
+
 /// Adds records, or completes those that are there.
 fn upsert(records: &[CallRecord]) -> QueryBuilder<sqlx::Sqlite> {
     let mut statement = QueryBuilder::new(
@@ -212,4 +309,29 @@ fn upsert(records: &[CallRecord]) -> QueryBuilder<sqlx::Sqlite> {
          callee_received_bytes = max(callee_received_bytes, excluded.callee_received_bytes)",
     );
     statement
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn left(keep: u64, counts: &[u64]) -> Vec<u64> {
+        let accounts = (1..).map(AccountId).zip(counts.iter().copied()).collect();
+        let mut left = counts.to_vec();
+        for (account, loss) in beyond(keep, accounts) {
+            left[account.0 as usize - 1] -= loss;
+        }
+        left
+    }
+
+    #[test]
+    fn whoever_has_the_most_loses_first() {
+        assert_eq!(left(10, &[]), [0; 0]);
+        assert_eq!(left(10, &[3, 7]), [3, 7], "they fit");
+        assert_eq!(left(10, &[3, 900]), [3, 7]);
+        assert_eq!(left(10, &[1, 5, 5]), [1, 4, 5], "a tie");
+        assert_eq!(left(10, &[2, 6, 70, 700]), [2, 2, 3, 3]);
+        assert_eq!(left(1, &[1, 1]), [0, 1]);
+        assert_eq!(left(0, &[1, 2]), [0, 0]);
+    }
 }

@@ -1,6 +1,8 @@
 //! Call records.
 
-use model::{AccountId, CallOutcome, CallRecord, EndedBy, RelayTraffic, RelayUsage, UnixTime};
+use model::{
+    AccountId, CallOutcome, CallRecord, EndedBy, RelayTraffic, RelayUsage, UnixTime, limits,
+};
 use store::RecordQuery;
 
 use crate::sample::{self, HOUR, NOW};
@@ -244,4 +246,66 @@ async fn the_newest_calls_are_kept_and_no_more() {
     assert_eq!(store.forget_records(long_ago, 2).await.unwrap(), 0);
     let left = store.records(RecordQuery::default()).await.unwrap();
     assert_eq!(left, [calls[4].clone(), calls[3].clone()]);
+}
+
+#[tokio::test]
+async fn a_flood_of_one_account_costs_no_other_a_record() {
+    let (_dir, store) = sample::fresh().await;
+    let quiet = store.create_account(sample::account("ann")).await.unwrap();
+    let flooder = store.create_account(sample::account("ben")).await.unwrap();
+    let ended = |account, minute| sample::hung_up(&sample::call(account, minute));
+    let few: Vec<_> = (0..4).map(|minute| ended(quiet, minute)).collect();
+    let mut many: Vec<_> = (4..50).map(|minute| ended(flooder, minute)).collect();
+    store.save_records(&few).await.unwrap();
+    store.save_records(&many).await.unwrap();
+
+    let long_ago = UnixTime::from_secs(1);
+    assert_eq!(store.forget_records(long_ago, 10).await.unwrap(), 40);
+    let mut expected = many.split_off(many.len() - 6);
+    expected.splice(..0, few);
+    expected.reverse();
+    assert_eq!(
+        store.records(RecordQuery::default()).await.unwrap(),
+        expected
+    );
+}
+
+#[tokio::test]
+async fn many_records_are_forgotten_wholly_and_others_write_meanwhile() {
+    const BATCHES: u32 = 12;
+    let (_dir, store) = sample::fresh().await;
+    let id = store.create_account(sample::account("ann")).await.unwrap();
+    let count = limits::RECORDS_FORGOTTEN_AT_ONCE as u32 * (BATCHES - 1) + 1;
+    for by_age in [true, false] {
+        // All of one time, the first still going on.
+        let mut calls: Vec<_> = (0..=count)
+            .map(|number| CallRecord {
+                started: NOW,
+                ..sample::hung_up(&sample::call(id, number))
+            })
+            .collect();
+        calls[0].outcome = None;
+        store.save_records(&calls).await.unwrap();
+        let (before, keep) = if by_age {
+            (NOW + HOUR, u64::MAX)
+        } else {
+            (UnixTime::from_secs(1), 0)
+        };
+
+        let forget = store.forget_records(before, keep);
+        let mut forget = std::pin::pin!(forget);
+        let (counts, mut writes) = ([(id, 1)], 0);
+        let forgotten = loop {
+            tokio::select! {
+                biased;
+                forgotten = &mut forget => break forgotten.unwrap(),
+                written = store.save_token_counts(NOW.month(), &counts) => written.unwrap(),
+            }
+            writes += 1;
+        };
+        assert_eq!(forgotten, u64::from(count));
+        assert!(writes >= BATCHES - 1, "only {writes} had a turn");
+        let left = store.records(RecordQuery::default()).await.unwrap();
+        assert_eq!(left, calls[..1]);
+    }
 }
