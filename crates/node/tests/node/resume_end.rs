@@ -137,15 +137,15 @@ async fn more_than_may_wait_ends_the_session() {
     let server = site.serve().await;
     let mut bob = Phone::registered(&site, &server, "bob").await;
     let mut calls = Vec::new();
-    // Each call holds 32 requests at most, so it takes several.
-    for number in 0..=limits::OUTBOX_MESSAGES / 30 {
+    // Of each call few may be unread, so it takes many.
+    for number in 0..=limits::OUTBOX_MESSAGES / limits::EXCHANGES_UNREAD {
         let mut ann = Client::connect(&site, &server, &format!("ann-{number}")).await;
         let ok = call(&site, &server, &mut ann, &mut bob).await;
         calls.push((ann, ok));
     }
     bob.lose(&site).await;
     for (ann, ok) in &mut calls {
-        for _ in 0..30 {
+        for _ in 0..limits::EXCHANGES_UNREAD {
             let info = ann.words.within(ok, "INFO", "hello");
             ann.say(info).await;
         }
