@@ -226,17 +226,13 @@ impl Flow {
                     };
                 }
             }
-            sip::Message::Response(_) if !is_in_pace => {
-                return Verdict::Ignore {
-                    count: Some(Counter::TooManyMessages),
-                };
+            sip::Message::Response(response) => {
+                if let Some(counter) = drop_response(response, is_in_pace) {
+                    return Verdict::Ignore {
+                        count: Some(counter),
+                    };
+                }
             }
-            sip::Message::Response(response) if long_address(&response.headers).is_some() => {
-                return Verdict::Ignore {
-                    count: Some(Counter::Malformed),
-                };
-            }
-            sip::Message::Response(_) => {}
         }
         match self.account {
             Some(account) => Verdict::Deliver {
@@ -376,10 +372,17 @@ fn refuse_form(request: &sip::Request<'_>) -> Option<Vec<u8>> {
         Some(refusal::no_branch(request))
     } else if request.headers.call_id().len() > limits::CALL_ID_BYTES {
         Some(refusal::long_call_id(request))
-    } else if let Some(name) = long_address(&request.headers) {
-        Some(refusal::long_address(request, name))
     } else {
-        None
+        long_address(&request.headers).map(|name| refusal::long_address(request, name))
+    }
+}
+
+/// Whether a response goes no further, and as what that counts.
+fn drop_response(response: &sip::Response<'_>, is_in_pace: bool) -> Option<Counter> {
+    if is_in_pace {
+        long_address(&response.headers).map(|_| Counter::Malformed)
+    } else {
+        Some(Counter::TooManyMessages)
     }
 }
 
