@@ -86,7 +86,8 @@ pub const MESSAGES_BEYOND_PACE: u32 = 500;
 pub const WRITE_BUFFER_BYTES: usize = 256 * 1024;
 /// Messages that violate the syntax before a connection is closed.
 pub const MALFORMED_MESSAGES: u32 = 20;
-/// Bytes that wait for a slow reader before its connection is closed.
+/// Bytes that wait for a slow reader before its connection is closed: more than all calls that may ring, and what may be unread
+/// of one more, in messages of the largest size.
 pub const OUTBOX_BYTES: usize = 2 * 1024 * 1024;
 /// Messages that wait for a slow reader before its connection is closed.
 pub const OUTBOX_MESSAGES: usize = 256;
