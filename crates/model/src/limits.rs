@@ -158,6 +158,8 @@ pub const CALLS_PER_CONNECTION: usize = 50;
 /// Calls that ring at a time on one connection: what they carry must fit into its outbox, so that a flood of
 /// calls is the caller's loss and not the callee's.
 pub const CALLS_RINGING_PER_CONNECTION: usize = 10;
+/// Those of them that one client makes: the rest is for others.
+pub const CALLS_RINGING_PER_CALLER: usize = 4;
 /// Requests of a call that are open or have just been answered, both directions together.
 pub const EXCHANGES_PER_CALL: usize = 32;
 /// Requests of one side of a call that the other has not answered at all: together they must fit into its outbox.

@@ -334,6 +334,13 @@ pub(crate) fn callee_busy(callee: &ClientId) -> Refusal {
     Refusal::new(486, format!("{callee} has as many calls ringing as may be"))
 }
 
+pub(crate) fn rings_enough(caller: &ClientId, callee: &ClientId) -> Refusal {
+    Refusal::new(
+        486,
+        format!("{caller} has as many calls ringing at {callee} as one caller may"),
+    )
+}
+
 pub(crate) fn merged() -> Refusal {
     Refusal::new(482, "this INVITE has come before on another way")
 }

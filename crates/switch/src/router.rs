@@ -9,6 +9,7 @@ use sip::{Contact, Method, Name, Request};
 use crate::call::{Call, CallKey, Placing};
 use crate::domain::Domain;
 use crate::effect::Counter;
+use crate::location::Binding;
 use crate::refusal::{self, Refusal};
 use crate::shard::Shard;
 use crate::timer::Due;
@@ -62,13 +63,8 @@ impl Shard {
             return Err(refusal);
         };
 
-        let ringing = self
-            .calls_of(binding.connection)
-            .filter(|call| call.rings_at(&binding))
-            .count();
-        if ringing >= limits::CALLS_RINGING_PER_CONNECTION {
+        if let Err(refusal) = self.check_may_ring(&binding, &caller, &callee) {
             self.act(now).count(Counter::CallsFull);
-            let refusal = refusal::callee_busy(&callee);
             self.record_refused(account, caller, callee, request, &refusal, now);
             return Err(refusal);
         }
@@ -96,6 +92,29 @@ impl Shard {
             .shift(Due::Call(key), None, Some(call.deadline()));
         self.calls.insert(key, call);
         Ok(())
+    }
+
+    /// Whether one more call may ring there: no caller takes every place of a callee.
+    fn check_may_ring(
+        &self,
+        binding: &Binding,
+        caller: &ClientId,
+        callee: &ClientId,
+    ) -> Result<(), Refusal> {
+        let (mut all, mut own) = (0, 0);
+        for call in self.calls_of(binding.connection) {
+            if call.rings_at(binding) {
+                all += 1;
+                own += usize::from(call.record().caller == *caller);
+            }
+        }
+        if all >= limits::CALLS_RINGING_PER_CONNECTION {
+            Err(refusal::callee_busy(callee))
+        } else if own >= limits::CALLS_RINGING_PER_CALLER {
+            Err(refusal::rings_enough(caller, callee))
+        } else {
+            Ok(())
+        }
     }
 
     /// Who calls whom, if they may.

@@ -17,6 +17,7 @@ scenarios! {
     pace_recovers: "After a pause the pace is free again.",
     too_many_calls: "More calls on a connection than may be: 503.",
     too_many_calls_ring: "More calls ringing at one callee than may be: 486, and the callee is not drowned.",
+    one_caller_rings_too_often: "More calls of one client ringing at one callee than may be: 486, and others still get through.",
     calls_taken_back_ring_on: "Calls that are taken back before their callee has read them ring on: a flood of them is the caller's loss.",
     slow_reader: "A client that reads nothing while messages pile up is closed.",
     too_many_exchanges: "More requests in a call than the other side reads: 503.",
@@ -149,17 +150,22 @@ fn pace_recovers(stage: &mut Stage) {
 }
 
 fn too_many_calls(stage: &mut Stage) {
-    let callees = ["bob", "carol", "dave", "erin", "frank", "grace"];
-    let pages = callees.map(|callee| stage.registered(callee));
-    for page in pages {
+    let callees: Vec<_> = (0..=limits::CALLS_PER_CONNECTION / limits::CALLS_RINGING_PER_CALLER)
+        .map(|number| format!("bob{number}"))
+        .collect();
+    let pages: Vec<_> = callees
+        .iter()
+        .map(|callee| stage.registered(callee))
+        .collect();
+    for page in &pages {
         stage
             .world
-            .app(page, |browser, _| browser.habit.at_once = 1000);
+            .app(*page, |browser, _| browser.habit.at_once = 1000);
     }
     let alice = stage.raw("alice");
     let token = stage.token(&Wish::all("alice"));
     for number in 0..=limits::CALLS_PER_CONNECTION {
-        let callee = callees[number / limits::CALLS_RINGING_PER_CONNECTION];
+        let callee = &callees[number / limits::CALLS_RINGING_PER_CALLER];
         let invite = stage.invite("alice", callee, &token).finish();
         stage.sends(alice, invite);
     }
@@ -176,21 +182,32 @@ fn too_many_calls(stage: &mut Stage) {
     );
 }
 
+/// Callers and their tokens: as many as it takes to fill the places of one callee.
+fn crowd(stage: &mut Stage) -> [(&'static str, usize, String); 3] {
+    ["alice", "carol", "dave"].map(|name| {
+        let token = stage.token(&Wish::all(name));
+        (name, stage.raw(name), token)
+    })
+}
+
+/// Who makes the call of this number.
+fn of_crowd(number: usize) -> usize {
+    number / limits::CALLS_RINGING_PER_CALLER
+}
+
 fn too_many_calls_ring(stage: &mut Stage) {
     let bob = stage.registered("bob");
     stage
         .world
         .app(bob, |browser, _| browser.habit.at_once = 1000);
-    let alice = stage.raw("alice");
-    let token = stage.token(&Wish::all("alice"));
-    for _ in 0..=limits::CALLS_RINGING_PER_CONNECTION {
-        let invite = stage.invite("alice", "bob", &token).finish();
-        stage.sends(alice, invite);
+    let crowd = crowd(stage);
+    for number in 0..=limits::CALLS_RINGING_PER_CONNECTION {
+        let (name, raw, token) = &crowd[of_crowd(number)];
+        let invite = stage.invite(name, "bob", token).finish();
+        stage.sends(*raw, invite);
     }
-    stage.claim(
-        stage.inbox(alice).count("SIP/2.0 486") == 1,
-        "486 for the last",
-    );
+    let refused = crowd.map(|(_, raw, _)| stage.inbox(raw).count("SIP/2.0 486"));
+    stage.claim(refused == [0, 0, 1], "486 for the last");
     let rings = stage.heard(bob, |heard| matches!(heard, Heard::Incoming { .. }));
     stage.claim(
         rings == limits::CALLS_RINGING_PER_CONNECTION,
@@ -198,22 +215,52 @@ fn too_many_calls_ring(stage: &mut Stage) {
     );
 }
 
+fn one_caller_rings_too_often(stage: &mut Stage) {
+    let bob = stage.registered_raw("bob");
+    let token = stage.token(&Wish::all("alice"));
+    // A second connection of the same client is no second client.
+    for _ in 0..2 {
+        let alice = stage.raw("alice");
+        for _ in 0..=limits::CALLS_RINGING_PER_CALLER {
+            let invite = stage.invite("alice", "bob", &token).finish();
+            stage.sends(alice, invite);
+        }
+        stage.claim(
+            stage.inbox(bob).count("INVITE") == limits::CALLS_RINGING_PER_CALLER,
+            "bob hears her share",
+        );
+        let refused = stage.inbox(alice).last("SIP/2.0 486").unwrap_or_default();
+        stage.claim(
+            refused.contains("alice has as many calls ringing at bob as one caller may"),
+            "and she why no more",
+        );
+    }
+    let carol = stage.raw("carol");
+    let token = stage.token(&Wish::all("carol"));
+    let invite = stage.invite("carol", "bob", &token).finish();
+    stage.sends(carol, invite);
+    stage.claim(
+        stage.inbox(bob).count("INVITE") == limits::CALLS_RINGING_PER_CALLER + 1,
+        "carol gets through",
+    );
+}
+
 fn calls_taken_back_ring_on(stage: &mut Stage) {
     let bob = stage.registered_raw("bob");
     let alice = stage.raw("alice");
     let token = stage.token(&Wish::all("alice"));
-    let calls = 2 * limits::CALLS_RINGING_PER_CONNECTION;
+    let calls = 2 * limits::CALLS_RINGING_PER_CALLER;
     for _ in 0..calls {
         let draft = stage.invite("alice", "bob", &token);
         stage.sends(alice, draft.finish());
         stage.sends(alice, super::cancel::as_cancel(&draft.finish()));
     }
     stage.claim(
-        stage.inbox(bob).count("INVITE") == limits::CALLS_RINGING_PER_CONNECTION,
-        "bob gets as many as he may",
+        stage.inbox(bob).count("INVITE") == limits::CALLS_RINGING_PER_CALLER,
+        "bob gets as many as she may",
     );
     stage.claim(
-        stage.inbox(alice).count("SIP/2.0 486") == calls - limits::CALLS_RINGING_PER_CONNECTION,
+        stage.inbox(alice).count("SIP/2.0 486") == calls - limits::CALLS_RINGING_PER_CALLER,
         "486 for the others",
     );
     for invite in stage.inbox(bob).texts() {
@@ -224,7 +271,7 @@ fn calls_taken_back_ring_on(stage: &mut Stage) {
     let next = stage.invite("alice", "bob", &token).finish();
     stage.sends(alice, next);
     stage.claim(
-        stage.inbox(bob).count("INVITE") == limits::CALLS_RINGING_PER_CONNECTION + 1,
+        stage.inbox(bob).count("INVITE") == limits::CALLS_RINGING_PER_CALLER + 1,
         "once he has read them there is room",
     );
 }

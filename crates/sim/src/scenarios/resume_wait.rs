@@ -290,7 +290,7 @@ fn too_much_for_a_waiting_client(stage: &mut Stage) {
     let token = stage.token(&Wish::all("alice"));
     stage.world.take_away(bob, 1000 * SECOND);
     stage.world.cut(bob, Cut::BOTH);
-    let calls = 2 * limits::CALLS_RINGING_PER_CONNECTION;
+    let calls = 2 * limits::CALLS_RINGING_PER_CALLER;
     for _ in 0..calls {
         let draft = stage.invite("alice", "bob", &token);
         stage.world.script(alice, |raw| raw.send(draft.finish()));
@@ -306,8 +306,8 @@ fn too_much_for_a_waiting_client(stage: &mut Stage) {
         "it is not drowned",
     );
     stage.claim(
-        stage.inbox(alice).count("SIP/2.0 486") == calls - limits::CALLS_RINGING_PER_CONNECTION,
-        "the caller is told that he is busy",
+        stage.inbox(alice).count("SIP/2.0 486") == calls - limits::CALLS_RINGING_PER_CALLER,
+        "the caller is told that he has enough of hers",
     );
 }
 
