@@ -68,7 +68,14 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
     let program = match scripts::server_of_its_own() {
         Some(program) => program,
         None => {
-            let words = ["build", "--release", "-p", "offhook"];
+            let words = [
+                "build",
+                "--release",
+                "-p",
+                "offhook",
+                "--features",
+                "heap-count",
+            ];
             step("build", || succeed(cargo().args(words).current_dir(&root)))?;
             target.join("release").join("offhook")
         }
@@ -187,10 +194,11 @@ impl Soak {
             *life += 1;
         }
         println!(
-            "    {} files, {} threads, {} KiB, log {} KiB, tables {}; {:.0} s, {:.0} of them until at rest{}",
+            "    {} files, {} threads, {} KiB, {} of them in use, log {} KiB, tables {}; {:.0} s, {:.0} of them until at rest{}",
             figures.files,
             figures.threads,
             figures.memory_kib,
+            figures.heap_kib,
             figures.log_kib,
             words_of(&figures),
             begun.elapsed().as_secs_f64(),
@@ -218,22 +226,52 @@ impl Soak {
     /// A sentence for each life in which memory creeps.
     fn creeps(&self) -> Vec<String> {
         let last = self.history.last().map_or(0, |past| past.life);
-        let lives = (0..=last).map(|life| {
-            let rounds = self.history.iter().filter(|past| past.life == life);
-            trend(
-                &rounds
-                    .map(|past| past.figures.memory_kib)
-                    .collect::<Vec<_>>(),
-            )
-        });
+        let gauges = [Gauge::Heap, Gauge::Process];
+        let lives = (0..=last).flat_map(|life| gauges.map(|gauge| (life, gauge)));
         lives
-            .filter_map(|trend| match trend {
-                Trend::Creeps { middle, last } => Some(format!(
-                    "memory creeps: from {middle} to {last} KiB at least, between the middle and the last third of a server's life"
-                )),
-                Trend::Flat { .. } | Trend::Unknown => None,
+            .filter_map(|(life, gauge)| {
+                let rounds = self.history.iter().filter(|past| past.life == life);
+                match gauge.trend(rounds) {
+                    Trend::Creeps { middle, last } => Some(format!(
+                        "{} creeps: from {middle} to {last} KiB at least, between the middle and the last third of a server's life",
+                        gauge.name()
+                    )),
+                    Trend::Flat { .. } | Trend::Unknown => None,
+                }
             })
             .collect()
+    }
+}
+
+/// The two sorts of memory that are judged.
+#[derive(Clone, Copy)]
+enum Gauge {
+    Heap,
+    Process,
+}
+
+impl Gauge {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Heap => "memory in use",
+            Self::Process => "memory of the process",
+        }
+    }
+
+    fn read(self, past: &Past) -> u64 {
+        match self {
+            Self::Heap => past.figures.heap_kib,
+            Self::Process => past.figures.memory_kib,
+        }
+    }
+
+    fn trend<'a>(self, rounds: impl Iterator<Item = &'a Past>) -> Trend {
+        let kib: Vec<_> = rounds.map(|past| self.read(past)).collect();
+        let creep = match self {
+            Self::Heap => verdict::HEAP_CREEP_KIB,
+            Self::Process => verdict::MEMORY_CREEP_KIB,
+        };
+        trend(&kib, creep)
     }
 }
 
@@ -254,34 +292,34 @@ fn words_of(figures: &Figures) -> String {
 /// A row for each stage.
 fn table(history: &[Past]) -> String {
     let mut text = String::from(
-        "\n| stage | rounds | generators, killed | files | threads | MiB, least to most | MiB, floor of the middle and last third | s until at rest, at most |\n\
+        "\n| stage | rounds | generators, killed | files | threads | MiB of the process, floor of middle and last third | MiB in use, floor of middle and last third | s until at rest, at most |\n\
          |---|---|---|---|---|---|---|---|\n",
     );
     for stage in Stage::ALL {
         let rounds: Vec<_> = history.iter().filter(|past| past.stage == stage).collect();
-        let range = |figure: fn(&Past) -> u64| {
-            let least = rounds.iter().map(|past| figure(past)).min().unwrap_or(0);
-            (
-                least,
-                rounds.iter().map(|past| figure(past)).max().unwrap_or(0),
-            )
+        let range = |figure: &dyn Fn(&Past) -> u64| {
+            let figures = rounds.iter().map(|past| figure(past));
+            let least = figures.clone().min().unwrap_or(0);
+            (least, figures.max().unwrap_or(0))
         };
-        let files = range(|past| past.figures.files);
-        let threads = range(|past| past.figures.threads);
-        let memory = range(|past| past.figures.memory_kib / 1024);
-        let rest = range(|past| past.rest.as_secs());
-        let memories: Vec<_> = rounds.iter().map(|past| past.figures.memory_kib).collect();
-        let trend = match trend(&memories) {
-            _ if stage == Stage::Restarts => "each life anew".to_owned(),
-            Trend::Unknown => "too few rounds".to_owned(),
-            Trend::Flat { middle, last } | Trend::Creeps { middle, last } => {
-                format!("{} {}", middle / 1024, last / 1024)
-            }
-        };
+        let files = range(&|past| past.figures.files);
+        let threads = range(&|past| past.figures.threads);
+        let rest = range(&|past| past.rest.as_secs());
+        let memory = [Gauge::Process, Gauge::Heap].map(|gauge| {
+            let (least, most) = range(&|past| gauge.read(past));
+            let trend = match gauge.trend(rounds.iter().copied()) {
+                _ if stage == Stage::Restarts => "each life anew".to_owned(),
+                Trend::Unknown => "too few rounds".to_owned(),
+                Trend::Flat { middle, last } | Trend::Creeps { middle, last } => {
+                    format!("{}, {}", mib(middle), mib(last))
+                }
+            };
+            format!("{} to {}; {trend}", mib(least), mib(most))
+        });
         // Writing to a String cannot fail.
         let _ = writeln!(
             text,
-            "| {} | {} | {}, {} | {} to {} | {} to {} | {} to {} | {trend} | {} |",
+            "| {} | {} | {}, {} | {} to {} | {} to {} | {} | {} |",
             stage.name(),
             rounds.len(),
             rounds.iter().map(|past| past.loads).sum::<usize>(),
@@ -290,12 +328,15 @@ fn table(history: &[Past]) -> String {
             files.1,
             threads.0,
             threads.1,
-            memory.0,
-            memory.1,
+            memory.join(" | "),
             rest.1,
         );
     }
     text
+}
+
+fn mib(kib: u64) -> String {
+    format!("{:.1}", kib as f64 / 1024.0)
 }
 
 #[cfg(test)]
@@ -317,7 +358,7 @@ mod tests {
 
     #[test]
     fn the_table_has_a_row_for_each_stage() {
-        let past = |memory_kib| Past {
+        let past = |memory_kib, heap_kib| Past {
             stage: Stage::Plain,
             loads: 2,
             killed: 1,
@@ -325,13 +366,14 @@ mod tests {
             figures: Figures {
                 files: 40,
                 memory_kib,
+                heap_kib,
                 ..Figures::default()
             },
             rest: Duration::from_secs(33),
         };
-        let text = table(&[past(51_200), past(61_440)]);
+        let text = table(&[past(51_200, 4_096), past(61_440, 4_608)]);
         assert!(
-            text.contains("| ws | 2 | 4, 2 | 40 to 40 | 0 to 0 | 50 to 60 | too few rounds | 33 |"),
+            text.contains("| ws | 2 | 4, 2 | 40 to 40 | 0 to 0 | 50.0 to 60.0; too few rounds | 4.0 to 4.5; too few rounds | 33 |"),
             "{text}"
         );
     }

@@ -116,6 +116,11 @@ fn lint(root: &Path) -> Result<(), String> {
         ];
         cargo_in(root, &arguments)
     })?;
+    // The only feature that is off unless asked for.
+    step("clippy heap-count", || {
+        let arguments = "clippy -p offhook --features heap-count -- -D warnings";
+        cargo_in(root, &arguments.split(' ').collect::<Vec<_>>())
+    })?;
     step("tidy", tidy::run)
 }
 

@@ -13,7 +13,7 @@ use switch::turn_grant::TurnOffer;
 use crate::relay::{TurnConfig, TurnConfigFault};
 
 /// The configuration of one node.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Config {
     /// The folder that holds everything that is kept.
     pub data: PathBuf,
@@ -39,6 +39,8 @@ pub struct Config {
     pub turn: TurnConfig,
     /// Bounds that are the product's, not the operator's: tests narrow them.
     pub bounds: Bounds,
+    /// Says how many bytes of memory are given out, in a build that counts them.
+    pub heap: Option<fn() -> usize>,
 }
 
 impl Default for Config {
@@ -56,6 +58,7 @@ impl Default for Config {
             shards: None,
             turn: TurnConfig::default(),
             bounds: Bounds::default(),
+            heap: None,
         }
     }
 }

@@ -173,6 +173,8 @@ pub(crate) struct Answerer {
     pub(crate) listen: SocketAddr,
     /// None where TURN is switched off.
     pub(crate) turn: Option<TurnStatus>,
+    /// None where memory is not counted.
+    pub(crate) heap: Option<fn() -> usize>,
 }
 
 /// What is known of TURN.
@@ -280,6 +282,7 @@ impl Answerer {
                 "turn_allocations": self.turn.as_ref().map_or(0, |turn| turn.relay.allocations()),
                 "shards": census.len(),
             },
+            "heap_bytes": self.heap.map(|given_out| given_out()),
             "records_lost": self.records.dropped(),
             "counters": counters,
         })

@@ -333,6 +333,7 @@ impl Node {
             records: Arc::clone(&core.records),
             listen: address,
             turn: core.relay.clone().map(|relay| turn.status(relay)),
+            heap: config.heap,
         };
         let started = Started {
             address,

@@ -17,6 +17,8 @@ use crate::step::output_of;
 const RESUME_S: &str = "10";
 /// How long the server may take to stop, and an account to be served again.
 const PATIENCE: Duration = Duration::from_secs(20);
+const UNCOUNTED: &str =
+    "this server does not count its memory: build it with `--features heap-count`";
 /// How often things are looked at.
 pub(super) const LOOK: Duration = Duration::from_millis(25);
 /// Ports below those that the system gives out by itself: nobody takes them while the server is away.
@@ -203,6 +205,7 @@ impl Site {
             files: entries(&process.join("fd"))?,
             threads: entries(&process.join("task"))?,
             memory_kib: pss(&process)?,
+            heap_kib: status["heap_bytes"].as_u64().ok_or(UNCOUNTED)? / 1024,
             log_kib: log.map_or(0, |log| log.len() / 1024),
             records_lost: status["records_lost"].as_u64().unwrap_or_default(),
             tables,

@@ -14,8 +14,10 @@ const MEMORY_MAX_KIB: u64 = 256 * 1024;
 const WARM_UP: usize = 3;
 /// Rounds after that which make a trend.
 const TREND: usize = 6;
-/// How much higher the floor of memory may be in the last third than in the middle one: the noise of the allocator.
-const CREEP_KIB: u64 = 12 * 1024;
+/// How much higher the floor of what is in use may be in the last third than in the middle one.
+pub(super) const HEAP_CREEP_KIB: u64 = 1024;
+/// The same for what the process takes: the allocator keeps what the largest load needed, and in another place each time.
+pub(super) const MEMORY_CREEP_KIB: u64 = 24 * 1024;
 
 /// What a process holds at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,6 +25,8 @@ pub(super) struct Figures {
     pub(super) files: u64,
     pub(super) threads: u64,
     pub(super) memory_kib: u64,
+    /// Of that, what is in use: the allocator keeps more for later.
+    pub(super) heap_kib: u64,
     pub(super) log_kib: u64,
     pub(super) records_lost: u64,
     /// As `offhook status` names them.
@@ -85,9 +89,9 @@ pub(super) enum Trend {
     },
 }
 
-/// Judges what a server took at rest after each round of its life.
-pub(super) fn trend(memory_kib: &[u64]) -> Trend {
-    let rest = memory_kib.get(WARM_UP..).unwrap_or_default();
+/// Judges what a server took at rest after each round of its life. `creep`: how much more may be noise.
+pub(super) fn trend(kib: &[u64], creep: u64) -> Trend {
+    let rest = kib.get(WARM_UP..).unwrap_or_default();
     if rest.len() < TREND {
         return Trend::Unknown;
     }
@@ -95,7 +99,7 @@ pub(super) fn trend(memory_kib: &[u64]) -> Trend {
     let floor = |part: &[u64]| part.iter().copied().min().unwrap_or(0);
     let middle = floor(&rest[rest.len() - 2 * third..rest.len() - third]);
     let last = floor(&rest[rest.len() - third..]);
-    if last > middle + CREEP_KIB {
+    if last > middle + creep {
         Trend::Creeps { middle, last }
     } else {
         Trend::Flat { middle, last }
@@ -111,6 +115,7 @@ mod tests {
             files: 40,
             threads: 8,
             memory_kib: 50_000,
+            heap_kib: 5_000,
             log_kib: 100,
             records_lost: 0,
             tables: tables
@@ -178,6 +183,7 @@ mod tests {
         let kib = |first: u64, each: u64, count: u64| -> Vec<u64> {
             (0..count).map(|at| first + at * each).collect()
         };
+        let trend = |kib: &[u64]| trend(kib, 12_000);
         assert_eq!(trend(&kib(50_000, 0, 8)), Trend::Unknown);
         let flat = trend(&kib(50_000, 0, 30));
         assert_eq!(

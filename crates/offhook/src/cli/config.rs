@@ -215,6 +215,7 @@ impl Effective {
             softphone: self.softphone.value,
             demo: self.demo.value,
             turn: self.turn.node_config(),
+            heap: crate::heap::gauge(),
             ..node::Config::default()
         };
         config.check().map_err(|fault| self.refused(fault))?;
