@@ -5,7 +5,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::id::{AccountId, CloudId, Login, Username, WebRtcAccessKey};
+use crate::id::{AccountId, CloudId, Login, ServiceName, Username, WebRtcAccessKey};
+use crate::service::{Service, ServiceCallers};
 use crate::time::UnixTime;
 
 /// Bytes that never appear in a log: `Debug` prints their length alone.
@@ -137,6 +138,10 @@ pub struct Account {
     pub api_keys: Vec<ApiKeyHash>,
     /// Its signing keys; the one without `expires` signs, all verify.
     pub signing_keys: Vec<SigningKeyRow>,
+    /// Its services, by name.
+    pub services: BTreeMap<ServiceName, Service>,
+    /// Who may call them.
+    pub service_callers: ServiceCallers,
 }
 
 impl Account {

@@ -69,7 +69,12 @@ macro_rules! name {
 }
 
 fn is_client_id(text: &str) -> bool {
-    (1..=limits::CLIENT_ID_BYTES).contains(&text.len())
+    text.len() <= limits::CLIENT_ID_BYTES && is_word(text)
+}
+
+/// What may stand as it is in a SIP address and in the path of a URL.
+fn is_word(text: &str) -> bool {
+    !text.is_empty()
         && text
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || b"+-_.".contains(&b))
@@ -99,6 +104,12 @@ name!(
     /// A client of an account, such as `bob`.
     ClientId, "client id", "1 to 128 characters of A-Z, a-z, 0-9, '+', '-', '_' and '.'",
     is_client_id
+);
+
+name!(
+    /// A service of an account, such as `support`.
+    ServiceName, "service name", "1 to 64 characters of A-Z, a-z, 0-9, '+', '-', '_' and '.'",
+    |text| text.len() <= limits::SERVICE_NAME_BYTES && is_word(text)
 );
 
 name!(
@@ -219,6 +230,10 @@ mod tests {
             assert!(ClientId::parse(bad).is_err(), "{bad}");
         }
         assert!(ClientId::parse(&"x".repeat(129)).is_err());
+        assert!(ServiceName::parse(&"x".repeat(64)).is_ok());
+        for bad in ["", "the service", "a/b", &"x".repeat(65)] {
+            assert!(ServiceName::parse(bad).is_err(), "{bad}");
+        }
         assert!(WebRtcAccessKey::parse("Upper").is_err());
         assert!(Login::parse("1-2-0/bob@example.com").is_ok());
         assert!(Login::parse("bob@example.com").is_err());

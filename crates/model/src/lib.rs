@@ -7,6 +7,7 @@ mod directory;
 mod id;
 pub mod limits;
 mod record;
+mod service;
 mod time;
 
 pub use directory::{
@@ -14,7 +15,8 @@ pub use directory::{
 };
 pub use id::{
     AccountId, CallPattern, ClientId, CloudId, ConnectionId, InvalidName, Login, RecordId,
-    Username, WebRtcAccessKey,
+    ServiceName, Username, WebRtcAccessKey,
 };
-pub use record::{CallOutcome, CallRecord, EndedBy, RelayTraffic, RelayUsage};
+pub use record::{CallOutcome, CallRecord, Callee, EndedBy, RelayTraffic, RelayUsage};
+pub use service::{ClientGroup, InvalidGroup, RingOrder, Service, ServiceCallers, ServiceTarget};
 pub use time::{Instant, Now, UnixTime};

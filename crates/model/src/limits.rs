@@ -10,6 +10,8 @@ use std::time::Duration;
 pub const CLIENT_ID_BYTES: usize = 128;
 /// A cloud id: three numbers.
 pub const CLOUD_ID_BYTES: usize = 32;
+/// A service name.
+pub const SERVICE_NAME_BYTES: usize = 64;
 /// A user name: an e-mail address, mostly.
 pub const USERNAME_BYTES: usize = 128;
 
@@ -142,6 +144,17 @@ pub const ORPHANED_INVITE_TIME: Duration = Duration::from_secs(600);
 /// A token with less left does not register: existing clients refresh 3 s before the end, and one that
 /// is given less refreshes in a loop.
 pub const REGISTRATION_TOKEN_REST: Duration = Duration::from_secs(5);
+
+// Services.
+
+/// Services of one account.
+pub const SERVICES_PER_ACCOUNT: usize = 1_000;
+/// Clients that one service rings: one INVITE becomes as many.
+pub const SERVICE_CLIENTS: usize = 32;
+/// How long the clients of a service ring unless it says otherwise.
+pub const SERVICE_RING_DEFAULT_S: u16 = 20;
+/// And at most: existing callers wait for a minute.
+pub const SERVICE_RING_MAX_S: u16 = 60;
 
 // Calls.
 

@@ -2,9 +2,10 @@
 //!
 //! Holds no SDP, no token and no header of the callers'.
 
+use std::fmt;
 use std::time::Duration;
 
-use crate::id::{AccountId, ClientId, RecordId};
+use crate::id::{AccountId, ClientId, RecordId, ServiceName};
 use crate::time::UnixTime;
 
 /// Who brought a call to its end.
@@ -33,6 +34,51 @@ impl EndedBy {
         [Self::Caller, Self::Callee, Self::Server]
             .into_iter()
             .find(|by| by.as_str() == text)
+    }
+}
+
+/// Who was called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Callee {
+    /// A client, by its id.
+    Client(ClientId),
+    /// A service, by its name.
+    Service {
+        /// Its name.
+        name: ServiceName,
+        /// The client that answered for it, if one did.
+        client: Option<ClientId>,
+    },
+}
+
+impl Callee {
+    /// The client that was called, or that answered for the service.
+    pub fn client(&self) -> Option<&ClientId> {
+        match self {
+            Self::Client(client) => Some(client),
+            Self::Service { client, .. } => client.as_ref(),
+        }
+    }
+
+    /// The service that was called.
+    pub fn service(&self) -> Option<&ServiceName> {
+        match self {
+            Self::Client(_) => None,
+            Self::Service { name, .. } => Some(name),
+        }
+    }
+}
+
+impl fmt::Display for Callee {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Client(client) => client.fmt(f),
+            Self::Service { name, client: None } => write!(f, "service {name}"),
+            Self::Service {
+                name,
+                client: Some(client),
+            } => write!(f, "{client} for service {name}"),
+        }
     }
 }
 
@@ -108,7 +154,7 @@ pub struct CallRecord {
     /// Who called.
     pub caller: ClientId,
     /// Who was called.
-    pub callee: ClientId,
+    pub callee: Callee,
     /// The SIP Call-ID, the same at both ends.
     pub call_id: String,
     /// When the INVITE was accepted for routing.

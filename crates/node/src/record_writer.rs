@@ -119,7 +119,7 @@ mod tests {
             id: RecordId(id),
             account,
             caller: client("ann"),
-            callee: client("bob"),
+            callee: model::Callee::Client(client("bob")),
             call_id: "call".to_owned(),
             started: UnixTime::from_secs(1),
             ringing: None,

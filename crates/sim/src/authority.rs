@@ -162,6 +162,8 @@ impl Authority {
                 token_limit: TokenLimit::Unlimited,
                 api_keys: Vec::new(),
                 signing_keys: vec![row],
+                services: Default::default(),
+                service_callers: Default::default(),
             };
             authority.holders.push(Holder { account, signing });
         }

@@ -3,7 +3,9 @@
 //!
 //! Decides once, before a call exists; what happens afterwards is the call's.
 
-use model::{AccountId, CallOutcome, CallRecord, ClientId, ConnectionId, EndedBy, Now, limits};
+use model::{
+    AccountId, CallOutcome, CallRecord, Callee, ClientId, ConnectionId, EndedBy, Now, limits,
+};
 use sip::{Contact, Method, Name, Request};
 
 use crate::call::{Call, CallKey, Placing};
@@ -205,7 +207,7 @@ impl Shard {
             id: self.random.record_id(),
             account,
             caller,
-            callee,
+            callee: Callee::Client(callee),
             call_id: request.headers.call_id().to_owned(),
             started: now.unix,
             ringing: None,

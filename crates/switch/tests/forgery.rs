@@ -50,6 +50,8 @@ impl Scene {
                 pkcs8: SecretBytes::new(pkcs8),
                 expires: None,
             }],
+            services: Default::default(),
+            service_callers: Default::default(),
         };
         let (ring, _) = KeyRing::parse(&Directory::new([account.clone()]), &KeyRing::default());
         Self {

@@ -69,6 +69,8 @@ fn account(id: u32, signing_keys: Vec<SigningKeyRow>) -> Account {
         token_limit: TokenLimit::Monthly(3),
         api_keys: Vec::new(),
         signing_keys,
+        services: Default::default(),
+        service_callers: Default::default(),
     }
 }
 

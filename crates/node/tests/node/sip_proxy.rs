@@ -295,7 +295,7 @@ async fn a_call_is_routed_between_two_connections_and_a_lost_one_ends_it() {
         panic!("{records:?}")
     };
     assert_eq!(
-        (record.caller.as_str(), record.callee.as_str()),
+        (record.caller.as_str(), record.callee.to_string().as_str()),
         ("ann", "bob")
     );
     assert!(record.outcome.is_some(), "{record:?}");

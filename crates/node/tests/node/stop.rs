@@ -71,7 +71,7 @@ async fn calls_that_a_killed_server_left_are_ended_at_the_next_start() {
         id: model::RecordId(7),
         account,
         caller: client("ann"),
-        callee: client("bob"),
+        callee: model::Callee::Client(client("bob")),
         call_id: "call".to_owned(),
         started: model::UnixTime::from_secs(1_900_000_000),
         ringing: None,

@@ -1,7 +1,7 @@
 //! `offhook calls …`: the calls that the store has records of, the newest first.
 
 use clap::{Args, Subcommand};
-use node::model::{CallRecord, Directory, Login, RelayTraffic, RelayUsage};
+use node::model::{CallRecord, ClientId, Directory, Login, RelayTraffic, RelayUsage, ServiceName};
 use node::store::RecordQuery;
 use serde_json::{Value, json};
 
@@ -125,7 +125,8 @@ fn record_json(record: &CallRecord, directory: &Directory) -> Value {
         "id": record.id.to_string(),
         "account": account_name(record, directory),
         "caller": record.caller.as_str(),
-        "callee": record.callee.as_str(),
+        "callee": record.callee.client().map(ClientId::as_str),
+        "service": record.callee.service().map(ServiceName::as_str),
         "call_id": record.call_id,
         "started": record.started.to_string(),
         "ringing": record.ringing.map(|at| at.to_string()),
@@ -157,7 +158,7 @@ mod tests {
             id: RecordId(7),
             account: AccountId(1),
             caller: ClientId::parse("ann").unwrap(),
-            callee: ClientId::parse("bob").unwrap(),
+            callee: node::model::Callee::Client(ClientId::parse("bob").unwrap()),
             call_id: "x@y".to_owned(),
             started: UnixTime::from_secs(1_610_700_984),
             ringing: None,

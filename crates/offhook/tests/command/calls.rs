@@ -15,7 +15,7 @@ fn record(account: AccountId, number: u128, caller: &str) -> CallRecord {
         id: RecordId(number),
         account,
         caller: ClientId::parse(caller).unwrap(),
-        callee: ClientId::parse("bob").unwrap(),
+        callee: node::model::Callee::Client(ClientId::parse("bob").unwrap()),
         call_id: format!("call-{number}"),
         started,
         ringing: Some(started),

@@ -53,7 +53,7 @@ fn answered(stage: &mut Stage) {
     );
     stage.claim(record.ringing.is_some(), "and when it began to ring");
     stage.claim(
-        (record.caller.as_str(), record.callee.as_str()) == ("alice", "bob"),
+        (record.caller.as_str(), record.callee.to_string().as_str()) == ("alice", "bob"),
         "and who called whom",
     );
 }

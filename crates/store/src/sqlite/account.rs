@@ -165,6 +165,8 @@ impl Sqlite {
             token_limit: value::limit(row.try_get("token_limit").map_err(&failed)?, kind),
             api_keys: Vec::new(),
             signing_keys: Vec::new(),
+            services: BTreeMap::new(),
+            service_callers: Default::default(),
         })
     }
 

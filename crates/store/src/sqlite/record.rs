@@ -1,8 +1,8 @@
 //! Call records.
 
 use model::{
-    AccountId, CallOutcome, CallRecord, ClientId, EndedBy, RecordId, RelayTraffic, RelayUsage,
-    UnixTime, limits,
+    AccountId, CallOutcome, CallRecord, Callee, ClientId, EndedBy, RecordId, RelayTraffic,
+    RelayUsage, ServiceName, UnixTime, limits,
 };
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row};
@@ -15,7 +15,7 @@ const SAVE: &str = "save call records";
 const FORGET: &str = "delete old call records";
 const END: &str = "end the records of an earlier run";
 /// Rows in one statement: a few sizes, so that each is parsed once and remembered. SQLite takes 32,766 values, a record
-/// has twenty.
+/// has 21.
 const ROWS: [usize; 3] = [128, 8, 1];
 /// RFC 3261 §21.5.1: the server failed.
 const DANGLING_STATUS: u16 = 500;
@@ -46,7 +46,7 @@ impl Sqlite {
 
     pub(crate) async fn records(&self, query: RecordQuery) -> Result<Vec<CallRecord>, StoreError> {
         let mut statement: QueryBuilder<sqlx::Sqlite> = QueryBuilder::new(
-            "SELECT id, account_id, caller, callee, call_id, started_ms, ringing_ms, answered_ms, \
+            "SELECT id, account_id, caller, callee, service, call_id, started_ms, ringing_ms, answered_ms, \
              ended_ms, ended_by, status, reason, \
              caller_sent_packets, caller_sent_bytes, caller_received_packets, caller_received_bytes, \
              callee_sent_packets, callee_sent_bytes, callee_received_packets, callee_received_bytes \
@@ -182,6 +182,20 @@ impl Sqlite {
         .map_err(self.failed(END))
     }
 
+    fn callee(&self, row: &SqliteRow) -> Result<Callee, StoreError> {
+        let (failed, damaged) = (self.failed(READ), self.damaged(READ));
+        let client = |text: &str| ClientId::parse(text).map_err(|error| damaged(error.to_string()));
+        let callee: &str = row.try_get("callee").map_err(&failed)?;
+        let service: Option<&str> = row.try_get("service").map_err(&failed)?;
+        Ok(match service {
+            None => Callee::Client(client(callee)?),
+            Some(name) => Callee::Service {
+                name: ServiceName::parse(name).map_err(|error| damaged(error.to_string()))?,
+                client: (!callee.is_empty()).then(|| client(callee)).transpose()?,
+            },
+        })
+    }
+
     fn record(&self, row: &SqliteRow) -> Result<CallRecord, StoreError> {
         let (failed, damaged) = (self.failed(READ), self.damaged(READ));
         let text = |column| row.try_get::<&str, _>(column).map_err(&failed);
@@ -212,7 +226,7 @@ impl Sqlite {
             id: RecordId(u128::from_be_bytes(value::bytes(id).map_err(&damaged)?)),
             account: value::account_id(number("account_id")?).map_err(&damaged)?,
             caller: client("caller")?,
-            callee: client("callee")?,
+            callee: self.callee(row)?,
             call_id: text("call_id")?.to_owned(),
             started: value::time(number("started_ms")?).map_err(&damaged)?,
             ringing: time("ringing_ms")?,
@@ -264,7 +278,7 @@ fn among(statement: &mut QueryBuilder<sqlx::Sqlite>, account: Option<AccountId>,
 /// Adds records, or completes those that are there.
 fn upsert(records: &[CallRecord]) -> QueryBuilder<sqlx::Sqlite> {
     let mut statement = QueryBuilder::new(
-        "INSERT INTO records (id, account_id, caller, callee, call_id, started_ms, ringing_ms, answered_ms, \
+        "INSERT INTO records (id, account_id, caller, callee, service, call_id, started_ms, ringing_ms, answered_ms, \
          ended_ms, ended_by, status, reason, \
          caller_sent_packets, caller_sent_bytes, caller_received_packets, caller_received_bytes, \
          callee_sent_packets, callee_sent_bytes, callee_received_packets, callee_received_bytes) ",
@@ -274,7 +288,14 @@ fn upsert(records: &[CallRecord]) -> QueryBuilder<sqlx::Sqlite> {
         row.push_bind(record.id.0.to_be_bytes().to_vec())
             .push_bind(record.account.0)
             .push_bind(record.caller.as_str().to_owned())
-            .push_bind(record.callee.as_str().to_owned())
+            .push_bind(
+                record
+                    .callee
+                    .client()
+                    .map_or("", ClientId::as_str)
+                    .to_owned(),
+            )
+            .push_bind(record.callee.service().map(|name| name.as_str().to_owned()))
             .push_bind(record.call_id.clone())
             .push_bind(value::millis(record.started))
             .push_bind(record.ringing.map(value::millis))
@@ -293,6 +314,7 @@ fn upsert(records: &[CallRecord]) -> QueryBuilder<sqlx::Sqlite> {
     // The four columns of the outcome come together or not at all; what relays did only becomes more.
     statement.push(
         " ON CONFLICT (id) DO UPDATE SET \
+         callee = CASE excluded.callee WHEN '' THEN callee ELSE excluded.callee END, \
          ringing_ms = coalesce(excluded.ringing_ms, ringing_ms), \
          answered_ms = coalesce(excluded.answered_ms, answered_ms), \
          ended_ms = coalesce(excluded.ended_ms, ended_ms), \

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use model::{
-    Account, AccountId, AccountKind, Algorithm, CallOutcome, CallRecord, ClientId, CloudId,
+    Account, AccountId, AccountKind, Algorithm, CallOutcome, CallRecord, Callee, ClientId, CloudId,
     EndedBy, RecordId, SecretBytes, SigningKeyRow, UnixTime, Username, WebRtcAccessKey,
 };
 use store::{NewAccount, Store};
@@ -59,7 +59,7 @@ pub(crate) fn call(account: AccountId, minute: u32) -> CallRecord {
         id: RecordId((0xfeed << 112) | u128::from(minute)),
         account,
         caller: ClientId::parse("alice").unwrap(),
-        callee: ClientId::parse("bob").unwrap(),
+        callee: Callee::Client(ClientId::parse("bob").unwrap()),
         call_id: format!("call-{minute}"),
         started,
         ringing: None,

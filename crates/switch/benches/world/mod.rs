@@ -38,6 +38,8 @@ impl World {
                 pkcs8: SecretBytes::new(pkcs8.to_vec()),
                 expires: None,
             }],
+            services: Default::default(),
+            service_callers: Default::default(),
         };
         let directory = Directory::new([account.clone()]);
         let (snapshot, _) = Snapshot::new(directory, Settings::default(), &Snapshot::default());

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use model::{AccountId, CallRecord, ClientId, ConnectionId, limits};
+use model::{AccountId, CallRecord, Callee, ClientId, ConnectionId, limits};
 use sip::{MessageWriter, Request, Response};
 
 use super::exchange::Exchange;
@@ -35,7 +35,7 @@ impl Call {
             id: act.random.record_id(),
             account: placing.account,
             caller: placing.caller.clone(),
-            callee: placing.callee.clone(),
+            callee: Callee::Client(placing.callee.clone()),
             call_id: call_id.to_string(),
             started: act.now.unix,
             ringing: None,

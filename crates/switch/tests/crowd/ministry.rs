@@ -207,5 +207,7 @@ fn account((at, holder): (usize, &Holder)) -> Account {
         token_limit: TokenLimit::Unlimited,
         api_keys: Vec::new(),
         signing_keys: holder.seeds.iter().map(row).collect(),
+        services: Default::default(),
+        service_callers: Default::default(),
     }
 }

@@ -84,6 +84,8 @@ fn account(id: u32, signing_keys: Vec<SigningKeyRow>) -> Account {
         token_limit: TokenLimit::Unlimited,
         api_keys: Vec::new(),
         signing_keys,
+        services: Default::default(),
+        service_callers: Default::default(),
     }
 }
 

@@ -47,6 +47,8 @@ pub(crate) fn account() -> Account {
             pkcs8: SecretBytes::new(pkcs8.as_ref().to_vec()),
             expires: None,
         }],
+        services: Default::default(),
+        service_callers: Default::default(),
     }
 }
 

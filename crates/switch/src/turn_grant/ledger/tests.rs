@@ -423,6 +423,8 @@ fn a_disabled_account_has_no_web_service_credentials() {
         token_limit: model::TokenLimit::Unlimited,
         api_keys: Vec::new(),
         signing_keys: Vec::new(),
+        services: Default::default(),
+        service_callers: Default::default(),
     };
     let directory = Directory::new([account(ACCOUNT, true), account(OTHER, false)]);
     assert_eq!(ledger.publish(&directory), [holder]);
