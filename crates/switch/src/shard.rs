@@ -61,6 +61,22 @@ pub struct Shard {
     pub(crate) stopping: bool,
 }
 
+/// What a call is for others.
+#[derive(Clone, Copy)]
+struct Standing {
+    is_over: bool,
+    concerns_callee: bool,
+}
+
+impl Standing {
+    fn of(call: &Call) -> Self {
+        Self {
+            is_over: call.is_over(),
+            concerns_callee: call.concerns_callee(),
+        }
+    }
+}
+
 impl Shard {
     /// An empty shard. All its randomness comes from `seed`.
     pub fn new(seed: [u8; 32], snapshot: Arc<Snapshot>) -> Self {
@@ -323,24 +339,24 @@ impl Shard {
             effects: &mut self.effects,
             has_relay: self.snapshot.settings.turn.is_some(),
         };
-        let was = (call.is_over(), call.concerns_callee());
+        let was = Standing::of(call);
         step(call, &mut act);
         self.timers
             .shift(Due::Call(key), Some(before), Some(call.deadline()));
         self.after_step(key, was);
     }
 
-    /// What a step of a call has changed for others; `was`: whether it was over, and concerned its callee.
-    fn after_step(&mut self, key: CallKey, was: (bool, bool)) {
+    /// What a step of a call has changed for others.
+    fn after_step(&mut self, key: CallKey, was: Standing) {
         let Some(call) = self.calls.get(&key) else {
             return;
         };
-        if !was.0 && call.is_over() {
+        if !was.is_over && call.is_over() {
             self.ended.push_back(key);
         }
         // What lingers is not to be walked through at each call that the same client gets.
         let [caller, callee] = call.connections();
-        if was.1
+        if was.concerns_callee
             && !call.concerns_callee()
             && caller != callee
             && let Some(known) = self.connections.get_mut(&callee)
@@ -451,7 +467,7 @@ impl Shard {
             effects: &mut self.effects,
             has_relay: self.snapshot.settings.turn.is_some(),
         };
-        let was = (call.is_over(), call.concerns_callee());
+        let was = Standing::of(call);
         if call.on_deadline(&mut act) {
             return self.forget_ended(now, key);
         }
