@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use model::{
-    Account, AccountId, AccountKind, Algorithm, CallPattern, ClientId, CloudId, Directory,
-    SecretBytes, SigningKeyRow, TokenLimit, UnixTime, Username, WebRtcAccessKey,
+    Account, AccountId, AccountKind, Algorithm, CallPattern, ClientGroup, ClientId, CloudId,
+    Directory, RingOrder, SecretBytes, Service, ServiceCallers, ServiceName, ServiceTarget,
+    SigningKeyRow, TokenLimit, UnixTime, Username, WebRtcAccessKey,
 };
 use switch::token::{SigningKey, TokenRequest, issue};
 use switch::turn_grant::TurnOffer;
@@ -101,6 +102,9 @@ pub struct View {
 struct AccountView {
     disabled: bool,
     keys: Vec<(String, Option<UnixTime>)>,
+    /// The clients of each service.
+    services: BTreeMap<String, Vec<String>>,
+    service_callers: ServiceCallers,
 }
 
 impl View {
@@ -109,6 +113,19 @@ impl View {
         self.accounts
             .get(account)
             .is_some_and(|account| !account.disabled)
+    }
+
+    /// The clients that answer for a service.
+    pub fn service(&self, account: usize, name: &str) -> Option<&[String]> {
+        let services = &self.accounts.get(account)?.services;
+        services.get(name).map(Vec::as_slice)
+    }
+
+    /// Which clients of an account may call its services.
+    pub fn service_callers(&self, account: usize) -> ServiceCallers {
+        self.accounts
+            .get(account)
+            .map_or(ServiceCallers::Proven, |account| account.service_callers)
     }
 
     /// Whether a server with this view must take the token.
@@ -211,6 +228,26 @@ impl Authority {
         self.holders[account].account.disabled = disabled;
     }
 
+    /// Gives account 0 a service that rings these clients, or another in its place.
+    pub fn set_service(&mut self, name: &str, clients: &[&str], order: RingOrder, ring_s: u16) {
+        let clients = clients
+            .iter()
+            .map(|client| ClientId::parse(client).expect("clients of a world have valid ids"))
+            .collect();
+        let group = ClientGroup::new(clients, order, ring_s).expect("groups of a world are valid");
+        let service = Service {
+            name: ServiceName::parse(name).expect("services of a world have valid names"),
+            target: ServiceTarget::Clients(group),
+        };
+        let services = &mut self.holders[0].account.services;
+        services.insert(service.name.clone(), service);
+    }
+
+    /// Lets only some of an account's clients call its services.
+    pub fn set_service_callers(&mut self, account: usize, callers: ServiceCallers) {
+        self.holders[account].account.service_callers = callers;
+    }
+
     /// Gives an account a new key; the old one goes on verifying until `keep`, or is gone at once.
     pub fn rotate(&mut self, account: usize, keep: Option<UnixTime>) {
         let (row, signing) = self.key();
@@ -253,6 +290,8 @@ impl Authority {
                     .iter()
                     .map(|row| (row.kid.clone(), row.expires))
                     .collect(),
+                services: services_of(&holder.account),
+                service_callers: holder.account.service_callers,
             })
             .collect();
         (Arc::clone(&self.snapshot), View { accounts })
@@ -271,6 +310,20 @@ impl Authority {
         };
         (row, Arc::new(signing))
     }
+}
+
+fn services_of(account: &Account) -> BTreeMap<String, Vec<String>> {
+    let services = account.services.values().map(|service| {
+        let ServiceTarget::Clients(group) = &service.target;
+        let clients = group.clients().iter().map(ClientId::to_string);
+        (service.name.to_string(), clients.collect())
+    });
+    services.collect()
+}
+
+/// The service that a Request-URI of existing clients names.
+pub fn service_of<'a>(user: &'a str, host: &str) -> Option<&'a str> {
+    (host == format!("sip-{CLOUD}.aculab.com")).then_some(user)
 }
 
 /// The WebRTC access key of an account.

@@ -5,10 +5,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use model::{ConnectionId, UnixTime, limits};
+use model::{ConnectionId, ServiceCallers, UnixTime, limits};
 use sip::{Message, Method, Response};
 
-use crate::authority::{Authority, Issued, View, account_of};
+use crate::authority::{Authority, Issued, View, account_of, service_of};
 use crate::check::{Reading, Scene};
 use crate::raw::row;
 
@@ -45,6 +45,8 @@ pub struct Reference {
     /// it kept its place or is the newest is open.
     open: BTreeSet<(usize, String)>,
     accounts: BTreeMap<ConnectionId, usize>,
+    /// Clients that have registered or shown a good token, and where.
+    proven: BTreeSet<(ConnectionId, String)>,
     asked: Option<Asked>,
     has_changed: bool,
 }
@@ -101,7 +103,14 @@ impl Reference {
             return Ok(());
         };
         let message = Message::Response(response.clone());
-        if response.status < 200 || crate::check::transaction(&message) != asked.key {
+        if crate::check::transaction(&message) != asked.key {
+            return Ok(());
+        }
+        if good_token(scene.authority, scene.view, &asked, scene.now.unix).is_some() {
+            self.proven
+                .insert((reading.connection, asked.client.clone()));
+        }
+        if response.status < 200 {
             return Ok(());
         }
         match asked.method {
@@ -136,15 +145,83 @@ impl Reference {
                 asked.client
             ));
         }
+        self.is_newest(scene, issued.account, callee, connection)
+    }
+
+    /// The service that is asked for.
+    pub(crate) fn asked_service(&self) -> Option<&str> {
+        let asked = self.asked.as_ref()?;
+        let (user, host) = &asked.target;
+        service_of(user, host).filter(|_| asked.method == "INVITE")
+    }
+
+    /// A service is called: may it be?
+    pub(crate) fn permits_service_call(
+        &self,
+        scene: &Scene<'_>,
+        reading: &Reading,
+    ) -> Result<(), String> {
+        let asked = self.asked.as_ref().ok_or("nothing was asked")?;
+        let account = asked
+            .account
+            .filter(|account| scene.view.is_active(*account));
+        let account = account.ok_or("a service of no account rings")?;
+        if self.accounts.get(&reading.connection) != Some(&account) {
+            return Err(format!("{} calls another account's service", asked.client));
+        }
+        let who = (reading.connection, asked.client.clone());
+        let is_proven = match &asked.token {
+            Some(_) => good_token(scene.authority, scene.view, asked, scene.now.unix).is_some(),
+            None => self.proven.contains(&who),
+        };
+        let must_be =
+            asked.token.is_some() || scene.view.service_callers(account) == ServiceCallers::Proven;
+        if must_be && !is_proven {
+            return Err(format!(
+                "{} calls a service and has shown nothing",
+                asked.client
+            ));
+        }
+        Ok(())
+    }
+
+    /// A client rings for a service that was called on the connection `caller`: may it?
+    pub(crate) fn permits_service_ring(
+        &self,
+        scene: &Scene<'_>,
+        service: &str,
+        caller: ConnectionId,
+        client: &str,
+        connection: ConnectionId,
+    ) -> Result<(), String> {
+        let account = self.accounts.get(&caller).copied();
+        let account = account.ok_or("a service rings for a caller of no account")?;
+        let clients = scene.view.service(account, service).unwrap_or_default();
+        if !clients.iter().any(|of_it| of_it == client) {
+            return Err(format!(
+                "{client} rings for {service} and is none of its clients"
+            ));
+        }
+        self.is_newest(scene, account, client, connection)
+    }
+
+    /// Whether the newest instance of a client is on this connection.
+    fn is_newest(
+        &self,
+        scene: &Scene<'_>,
+        account: usize,
+        callee: &str,
+        connection: ConnectionId,
+    ) -> Result<(), String> {
         // While the server may be late to notice an end, either instance is right.
         let now = scene.now.mono.as_micros();
         let newest = |at: u64| {
-            let bound = self.clients.get(&(issued.account, callee.clone()))?;
+            let bound = self.clients.get(&(account, callee.to_owned()))?;
             let live = bound.iter().rev().find(|bound| bound.ends > at)?;
             Some(live.connection)
         };
         let right = [newest(now), newest(now.saturating_sub(scene.late_wake))];
-        if self.open.contains(&(issued.account, callee.clone())) {
+        if self.open.contains(&(account, callee.to_owned())) {
             return Ok(());
         }
         if right == [None, None] {
@@ -162,6 +239,7 @@ impl Reference {
     /// A connection is gone for the server.
     pub(crate) fn loses(&mut self, connection: ConnectionId) {
         self.accounts.remove(&connection);
+        self.proven.retain(|(where_to, _)| *where_to != connection);
         self.retain(|bound| bound.connection != connection);
     }
 
@@ -360,13 +438,10 @@ impl Reference {
         }
         let issued = good_token(scene.authority, scene.view, asked, scene.now.unix);
         let (callee, host) = &asked.target;
-        let is_bound = |account| {
-            self.clients
-                .get(&(account, callee.clone()))
-                .into_iter()
-                .flatten()
-                .any(|bound| bound.ends > scene.now.mono.as_micros())
-        };
+        if let Some(service) = service_of(callee, host) {
+            return self.service_answered(scene, reading, asked, service, status);
+        }
+        let is_bound = |account| self.is_bound(scene, account, callee);
         let deserved = match (status, issued) {
             (401, issued) => issued.is_none(),
             (403, Some(issued)) => {
@@ -391,6 +466,58 @@ impl Reference {
                 asked.client
             ))
         }
+    }
+
+    /// The call of a service was refused at once.
+    fn service_answered(
+        &self,
+        scene: &Scene<'_>,
+        reading: &Reading,
+        asked: &Asked,
+        service: &str,
+        status: u16,
+    ) -> Result<(), String> {
+        let account = asked
+            .account
+            .filter(|account| scene.view.is_active(*account));
+        let clients = account.and_then(|account| scene.view.service(account, service));
+        let is_there = |client: &String| {
+            let is_bound = |account| self.is_bound(scene, account, client);
+            *client != asked.client && account.is_some_and(is_bound)
+        };
+        // What a token has proven that came with a request that was refused is open.
+        let bound = |account| self.clients.get(&(account, asked.client.clone()));
+        let is_registered_here = account.and_then(bound).is_some_and(|bound| {
+            bound
+                .iter()
+                .any(|bound| bound.connection == reading.connection)
+        });
+        let must_be_proven = |account| {
+            scene.view.service_callers(account) == ServiceCallers::Proven && asked.token.is_none()
+        };
+        let deserved = match status {
+            401 => asked.token.is_some(),
+            403 => !account.is_some_and(|account| {
+                let is_active = self.accounts.get(&reading.connection) == Some(&account);
+                is_active && (is_registered_here || !must_be_proven(account))
+            }),
+            404 => clients.is_none(),
+            480 => !clients.into_iter().flatten().any(is_there),
+            486 => clients.into_iter().flatten().any(is_there),
+            503 => scene.is_stopping,
+            _ => false,
+        };
+        let sentence = format!(
+            "the call of {} to the service {service} was answered {status}, which it does not deserve",
+            asked.client
+        );
+        deserved.then_some(()).ok_or(sentence)
+    }
+
+    fn is_bound(&self, scene: &Scene<'_>, account: usize, client: &str) -> bool {
+        let bound = self.clients.get(&(account, client.to_owned()));
+        let mut bound = bound.into_iter().flatten();
+        bound.any(|bound| bound.ends > scene.now.mono.as_micros())
     }
 }
 

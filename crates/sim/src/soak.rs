@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use model::{RingOrder, ServiceCallers};
 use switch::Counter;
 
 use crate::authority::Wish;
@@ -76,6 +77,10 @@ fn live(seed: u64, mut random: Random, steps: [u64; 2], keeps_trace: bool) -> Ou
         random,
     };
     life.populate(&mut world);
+    for _ in 0..life.random.below(4) {
+        life.set_up_service(&mut world);
+    }
+    world.publish();
     let mut ground = plan.turn.is_some().then(|| ground(seed));
     let steps = steps[usize::from(ground.is_some())];
     if let Some(ground) = &mut ground {
@@ -461,7 +466,7 @@ impl Life {
 
     fn call(&mut self, world: &mut World, page: usize) {
         let (callee, token) = (self.name(), self.token(world, page));
-        let is_service = self.random.happens(20);
+        let is_service = self.random.happens(200);
         world.app(page, |browser, now| {
             if is_service {
                 browser.call_service(now, &callee);
@@ -471,11 +476,30 @@ impl Life {
         });
     }
 
+    /// A service of one of the names that pages call.
+    fn set_up_service(&mut self, world: &mut World) {
+        let (name, clients) = (self.name(), self.names.clone());
+        let first = usize::try_from(self.random.below(clients.len() as u64)).unwrap_or(0);
+        let clients: Vec<&str> = clients[first..].iter().map(String::as_str).collect();
+        let orders = [RingOrder::All, RingOrder::InOrder, RingOrder::RoundRobin];
+        let order = self.random.pick(&orders).copied().unwrap_or(RingOrder::All);
+        let ring_s = u16::try_from(self.random.between(1, 20)).unwrap_or(1);
+        world.authority.set_service(&name, &clients, order, ring_s);
+        let callers = [ServiceCallers::Anyone, ServiceCallers::Proven];
+        if let Some(callers) = self.random.pick(&callers) {
+            world.authority.set_service_callers(0, *callers);
+        }
+    }
+
     fn operate(&mut self, world: &mut World) {
         let node = usize::try_from(self.random.below(world.server_count() as u64)).unwrap_or(0);
         let away = Some(Duration::from_micros(self.random.below(20 * SECOND)));
         let account = self.account(world);
-        match self.random.below(6) {
+        match self.random.below(8) {
+            6 | 7 => {
+                self.set_up_service(world);
+                world.publish();
+            }
             0 => world.stop_server(node, away),
             1 => world.crash_server(node, away),
             2 => {

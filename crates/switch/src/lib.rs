@@ -24,6 +24,7 @@ mod refusal;
 mod registrar;
 pub mod resume;
 mod router;
+mod service;
 mod shard;
 mod table;
 mod timer;

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use model::{ClientId, limits};
+use model::{ClientId, ServiceName, limits};
 use sip::{Malformed, MessageWriter, ReplyHead, Request};
 
 use crate::token::RejectedToken;
@@ -306,6 +306,32 @@ pub(crate) fn not_sdp() -> Refusal {
 
 pub(crate) fn no_service() -> Refusal {
     Refusal::new(404, "there is no service of this name")
+}
+
+pub(crate) fn no_client() -> Refusal {
+    Refusal::new(400, "the From address must name a client of the account")
+}
+
+pub(crate) fn unproven_caller(client: &ClientId) -> Refusal {
+    Refusal::new(
+        403,
+        format!(
+            "this account lets clients call services that have shown a token, and {client} has not here: register first, or send the token with the INVITE"
+        ),
+    )
+}
+
+pub(crate) fn nobody_for(service: &ServiceName, is_busy: bool) -> Refusal {
+    match is_busy {
+        true => Refusal::new(
+            486,
+            format!("every client of the service {service} is busy"),
+        ),
+        false => Refusal::new(
+            480,
+            format!("no client of the service {service} is registered"),
+        ),
+    }
 }
 
 pub(crate) fn no_destination() -> Refusal {

@@ -4,7 +4,8 @@
 //! Decides once, before a call exists; what happens afterwards is the call's.
 
 use model::{
-    AccountId, CallOutcome, CallRecord, Callee, ClientId, ConnectionId, EndedBy, Now, limits,
+    AccountId, CallOutcome, CallRecord, Callee, ClientId, ConnectionId, EndedBy, Now, Service,
+    limits,
 };
 use sip::{Contact, Method, Name, Request};
 
@@ -15,6 +16,12 @@ use crate::location::Binding;
 use crate::refusal::{self, Refusal};
 use crate::shard::Shard;
 use crate::timer::Due;
+
+/// Whom an INVITE calls.
+enum Destination {
+    Client(ClientId),
+    Service(Service),
+}
 
 impl Shard {
     /// An INVITE that opens a dialog.
@@ -48,12 +55,29 @@ impl Shard {
         request: &Request<'_>,
         now: Now,
     ) -> Result<(), Refusal> {
-        let (caller, callee) = self.admit(account, connection, request, now)?;
-        let Some(Contact::Address(contact)) = request.headers.sole_contact() else {
-            return Err(refusal::malformed_header(
-                "an INVITE must name exactly one Contact",
-            ));
-        };
+        self.check_order(connection, request)?;
+        match self.destination(account, request)? {
+            Destination::Client(callee) => {
+                let caller = self.admit(account, connection, request, &callee, now)?;
+                self.call_client(account, connection, request, caller, callee, now)
+            }
+            Destination::Service(service) => {
+                let caller = self.admit_to_service(account, connection, request, now)?;
+                self.call_service(account, connection, request, caller, &service, now)
+            }
+        }
+    }
+
+    fn call_client(
+        &mut self,
+        account: AccountId,
+        connection: ConnectionId,
+        request: &Request<'_>,
+        caller: ClientId,
+        callee: ClientId,
+        now: Now,
+    ) -> Result<(), Refusal> {
+        let contact = caller_target(request)?;
         let newest = self
             .location
             .instances(account, callee.as_str())
@@ -61,30 +85,56 @@ impl Shard {
             .cloned();
         let Some(binding) = newest else {
             let refusal = refusal::not_registered(&callee);
-            self.record_refused(account, caller, callee, request, &refusal, now);
+            self.record_refused(
+                account,
+                caller,
+                Callee::Client(callee),
+                request,
+                &refusal,
+                now,
+            );
             return Err(refusal);
         };
-
         if let Err(refusal) = self.check_may_ring(&binding, &caller, &callee) {
             self.act(now).count(Counter::CallsFull);
-            self.record_refused(account, caller, callee, request, &refusal, now);
+            self.record_refused(
+                account,
+                caller,
+                Callee::Client(callee),
+                request,
+                &refusal,
+                now,
+            );
             return Err(refusal);
         }
-
-        let key = CallKey(self.next_call);
-        self.next_call += 1;
+        let client = callee.clone();
         let placing = Placing {
-            key,
+            key: self.next_key(),
             account,
             connection,
             request,
             caller,
-            caller_target: contact.uri_text,
-            callee,
+            caller_target: contact,
+            callee: Callee::Client(callee),
+            client: &client,
             binding: &binding,
             no_answer: self.snapshot.settings.no_answer,
+            hunt: None,
         };
-        let call = Call::place(&placing, &mut self.act(now));
+        self.begin(placing, now);
+        Ok(())
+    }
+
+    pub(crate) fn next_key(&mut self) -> CallKey {
+        let key = CallKey(self.next_call);
+        self.next_call += 1;
+        key
+    }
+
+    /// A call comes into being.
+    pub(crate) fn begin(&mut self, placing: Placing<'_>, now: Now) {
+        let key = placing.key;
+        let call = Call::place(placing, &mut self.act(now));
         for connection in call.connections() {
             if let Some(connection) = self.connections.get_mut(&connection) {
                 connection.note_call(key);
@@ -93,11 +143,10 @@ impl Shard {
         self.timers
             .shift(Due::Call(key), None, Some(call.deadline()));
         self.calls.insert(key, call);
-        Ok(())
     }
 
     /// Whether one more call may ring there: no caller takes every place of a callee.
-    fn check_may_ring(
+    pub(crate) fn check_may_ring(
         &self,
         binding: &Binding,
         caller: &ClientId,
@@ -119,14 +168,8 @@ impl Shard {
         }
     }
 
-    /// Who calls whom, if they may.
-    fn admit(
-        &mut self,
-        account: AccountId,
-        connection: ConnectionId,
-        request: &Request<'_>,
-        now: Now,
-    ) -> Result<(ClientId, ClientId), Refusal> {
+    /// Whether the request is in order, whomever it calls.
+    fn check_order(&self, connection: ConnectionId, request: &Request<'_>) -> Result<(), Refusal> {
         if self.stopping {
             return Err(refusal::stopping());
         }
@@ -141,9 +184,38 @@ impl Shard {
                 "the From address of an INVITE must have a tag",
             ));
         }
-        let callee = self.destination(account, request)?;
+        Ok(())
+    }
+
+    /// Who calls, if its token permits.
+    fn admit(
+        &mut self,
+        account: AccountId,
+        connection: ConnectionId,
+        request: &Request<'_>,
+        callee: &ClientId,
+        now: Now,
+    ) -> Result<ClientId, Refusal> {
         let grant = self.grant(account, connection, request, now)?;
         self.prove(now, connection, &grant.client);
+        self.check_room(connection, request, now)?;
+        let caller = grant.client.clone();
+        if !grant.may_call(callee) {
+            let refusal = refusal::not_permitted(callee);
+            let callee = Callee::Client(callee.clone());
+            self.record_refused(account, caller, callee, request, &refusal, now);
+            return Err(refusal);
+        }
+        Ok(caller)
+    }
+
+    /// Whether the call can be carried.
+    pub(crate) fn check_room(
+        &mut self,
+        connection: ConnectionId,
+        request: &Request<'_>,
+        now: Now,
+    ) -> Result<(), Refusal> {
         check_offer(request)?;
         if request.headers.max_forwards() == Some(0) {
             return Err(refusal::too_many_hops());
@@ -156,17 +228,15 @@ impl Shard {
             self.act(now).count(Counter::CallsFull);
             return Err(refusal::calls_full());
         }
-        let caller = grant.client.clone();
-        if !grant.may_call(&callee) {
-            let refusal = refusal::not_permitted(&callee);
-            self.record_refused(account, caller, callee, request, &refusal, now);
-            return Err(refusal);
-        }
-        Ok((caller, callee))
+        Ok(())
     }
 
-    /// The client that the Request-URI names.
-    fn destination(&self, account: AccountId, request: &Request<'_>) -> Result<ClientId, Refusal> {
+    /// Whom the Request-URI names.
+    fn destination(
+        &self,
+        account: AccountId,
+        request: &Request<'_>,
+    ) -> Result<Destination, Refusal> {
         let target = request.target();
         match Domain::parse(target.host, &self.snapshot.settings) {
             Domain::Account { key } => {
@@ -177,22 +247,25 @@ impl Shard {
                     .map(|named| named.id);
                 match named {
                     Some(named) if named == account => ClientId::parse(&target.user_decoded())
+                        .map(Destination::Client)
                         .map_err(|_| refusal::no_destination()),
                     Some(_) => Err(refusal::other_account()),
                     None => Err(refusal::no_destination()),
                 }
             }
-            Domain::Service => Err(refusal::no_service()),
+            Domain::Service => self
+                .service(account, &target.user_decoded())
+                .map(Destination::Service),
             Domain::Other => Err(refusal::no_destination()),
         }
     }
 
     /// A call that was refused although we know who called whom is in the list of calls as well.
-    fn record_refused(
+    pub(crate) fn record_refused(
         &mut self,
         account: AccountId,
         caller: ClientId,
-        callee: ClientId,
+        callee: Callee,
         request: &Request<'_>,
         refusal: &Refusal,
         now: Now,
@@ -207,7 +280,7 @@ impl Shard {
             id: self.random.record_id(),
             account,
             caller,
-            callee: Callee::Client(callee),
+            callee,
             call_id: request.headers.call_id().to_owned(),
             started: now.unix,
             ringing: None,
@@ -216,6 +289,16 @@ impl Shard {
             relay: Default::default(),
         };
         self.act(now).record(&record);
+    }
+}
+
+/// Where the caller is to be reached inside the call.
+pub(crate) fn caller_target<'a>(request: &Request<'a>) -> Result<&'a str, Refusal> {
+    match request.headers.sole_contact() {
+        Some(Contact::Address(contact)) => Ok(contact.uri_text),
+        Some(Contact::Star) | None => Err(refusal::malformed_header(
+            "an INVITE must name exactly one Contact",
+        )),
     }
 }
 

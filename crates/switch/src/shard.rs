@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use model::{AccountId, ConnectionId, Instant, Now, RelayUsage, limits};
+use model::{AccountId, ClientId, ConnectionId, Instant, Now, RelayUsage, ServiceName, limits};
 use sip::{Capabilities, Message, Method, Request, Response};
 
 use crate::call::{Act, Call, CallKey, End, Side, read_branch, read_tag};
@@ -53,6 +53,8 @@ pub struct Shard {
     pub(crate) orphans: Orphans,
     pub(crate) remembered: Remembered,
     pub(crate) calls: BTreeMap<CallKey, Call>,
+    /// Of services whose clients ring in turn: who was the first for the call before.
+    pub(crate) rung_first: BTreeMap<(AccountId, ServiceName), ClientId>,
     /// Calls that have ended, the first one first; some may be forgotten already.
     ended: VecDeque<CallKey>,
     pub(crate) next_call: u64,
@@ -90,6 +92,7 @@ impl Shard {
             orphans: Orphans::new(Keyed::new(&mut random)),
             remembered: Remembered::new(Keyed::new(&mut random)),
             calls: BTreeMap::new(),
+            rung_first: BTreeMap::new(),
             ended: VecDeque::new(),
             next_call: 1,
             timers: Timers::default(),
@@ -286,7 +289,12 @@ impl Shard {
             return self.act(now).count(Counter::ResponseStray);
         };
         let call = &self.calls[&key];
-        if call.leg(ours).connection == connection {
+        let tag = response.headers.from().tag().unwrap_or_default();
+        if call.has_rival(tag) && call.record().account == account {
+            self.drive(now, key, |call, act| {
+                call.on_rival_response(tag, connection, response, act);
+            });
+        } else if call.leg(ours).connection == connection {
             self.drive(now, key, |call, act| call.on_message(ours, message, act));
         } else if call.record().account == account && (200..300).contains(&response.status) {
             self.drive(now, key, |call, act| {
@@ -304,7 +312,8 @@ impl Shard {
         let tag = response.headers.from().tag()?;
         let (tagged, ours) = read_tag(tag)?;
         let call = self.calls.get(&key).filter(|_| tagged == key)?;
-        (tag == call.leg(ours).local_tag).then_some((key, ours))
+        let is_ours = tag == call.leg(ours).local_tag || call.has_rival(tag);
+        is_ours.then_some((key, ours))
     }
 
     pub(crate) fn refuse(
@@ -343,14 +352,19 @@ impl Shard {
         step(call, &mut act);
         self.timers
             .shift(Due::Call(key), Some(before), Some(call.deadline()));
-        self.after_step(key, was);
+        self.after_step(now, key, was);
     }
 
     /// What a step of a call has changed for others.
-    fn after_step(&mut self, key: CallKey, was: Standing) {
-        let Some(call) = self.calls.get(&key) else {
+    fn after_step(&mut self, now: Now, key: CallKey, was: Standing) {
+        let Some(call) = self.calls.get_mut(&key) else {
             return;
         };
+        for left in call.take_left() {
+            if let Some(known) = self.connections.get_mut(&left) {
+                known.calls.retain(|known| *known != key);
+            }
+        }
         if !was.is_over && call.is_over() {
             self.ended.push_back(key);
         }
@@ -362,6 +376,9 @@ impl Shard {
             && let Some(known) = self.connections.get_mut(&callee)
         {
             known.calls.retain(|known| *known != key);
+        }
+        if call.is_vacant() {
+            self.fill(now, key);
         }
     }
 
@@ -395,6 +412,7 @@ impl Shard {
     fn on_snapshot(&mut self, now: Now, snapshot: Arc<Snapshot>) {
         self.snapshot = snapshot;
         self.remembered.clear();
+        self.forget_turns();
         let is_active = |id: AccountId| {
             self.snapshot
                 .directory
@@ -473,7 +491,7 @@ impl Shard {
         }
         self.timers
             .shift(Due::Call(key), None, Some(call.deadline()));
-        self.after_step(key, was);
+        self.after_step(now, key, was);
     }
 
     /// Nothing more is absorbed for a call.
@@ -497,7 +515,11 @@ impl Shard {
         };
         self.timers
             .shift(Due::Call(key), Some(call.deadline()), None);
-        for connection in call.connections() {
+        for connection in call
+            .connections()
+            .into_iter()
+            .chain(call.rival_connections())
+        {
             if let Some(known) = self.connections.get_mut(&connection) {
                 known.calls.retain(|known| *known != key);
             }

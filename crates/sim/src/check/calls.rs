@@ -21,24 +21,43 @@ enum Phase {
 struct Watched {
     call_id: String,
     caller: ConnectionId,
-    callee: ConnectionId,
     /// The caller's INVITE, as its answers name it.
     invite: (String, String),
-    /// Branch of the INVITE to the callee.
-    branch: String,
-    /// The server's tags towards either side.
+    /// The service that was called, if it was none of the clients.
+    service: Option<String>,
+    /// The server's tag towards the caller.
     caller_tag: Option<String>,
-    callee_tag: String,
+    /// Who was called: one, but for a service.
+    rings: Vec<Ring>,
+    /// Who has answered; the first until then.
+    callee: usize,
     /// The callee's own tag: that of the 2xx that was taken.
     callee_remote: Option<String>,
     phase: Phase,
     /// What it was when this step began.
     before: Phase,
-    provisional: bool,
-    /// The callee is to get a CANCEL as soon as it has said anything.
-    owes_cancel: bool,
     record: Option<RecordId>,
     is_recorded_over: bool,
+}
+
+/// An INVITE to a callee.
+#[derive(Debug)]
+struct Ring {
+    connection: ConnectionId,
+    branch: String,
+    /// The server's tag towards it.
+    tag: String,
+    provisional: bool,
+    /// It is to get a CANCEL as soon as it has said anything.
+    owes_cancel: bool,
+    /// It has a CANCEL, has given a final answer, or is gone.
+    is_done: bool,
+}
+
+impl Watched {
+    fn callee(&self) -> &Ring {
+        &self.rings[self.callee]
+    }
 }
 
 /// What the other side must be told in this step.
@@ -76,14 +95,15 @@ enum What {
 pub(super) struct Calls {
     calls: Vec<Watched>,
     by_tag: BTreeMap<String, usize>,
-    by_branch: BTreeMap<String, usize>,
+    /// A call and one of its rings.
+    by_branch: BTreeMap<String, (usize, usize)>,
     /// By connection, transaction and Call-ID: a branch that is used twice names two requests (an attacker's doing).
     by_invite: BTreeMap<(ConnectionId, (String, String), String), usize>,
     /// Calls that are not over, and those that ended in this step.
     live: Vec<usize>,
     sent: Vec<Sent>,
     duties: Vec<Duty>,
-    owed: Vec<usize>,
+    owed: Vec<(usize, usize)>,
     gone: Vec<ConnectionId>,
     fresh: Option<usize>,
     /// Our tags of calls that have ended.
@@ -99,7 +119,7 @@ impl Calls {
     pub(super) fn sides(&self) -> impl Iterator<Item = (RecordId, [ConnectionId; 2])> {
         self.calls
             .iter()
-            .filter_map(|call| Some((call.record?, [call.caller, call.callee])))
+            .filter_map(|call| Some((call.record?, [call.caller, call.callee().connection])))
     }
 
     pub(super) fn take_ended(&mut self) -> Vec<String> {
@@ -112,62 +132,107 @@ impl Calls {
         };
         let branch = response.headers.via().branch().unwrap_or_default();
         let is_invite = response.headers.cseq().method == Method::Invite;
-        let Some(&at) = self.by_branch.get(branch) else {
+        let Some(&(at, number)) = self.by_branch.get(branch) else {
             return;
         };
         let call = &mut self.calls[at];
+        let ring = &mut call.rings[number];
         // A stranger's answer, or one under another tag of ours, belongs to no call.
-        let is_its = call.callee == connection
-            && response.headers.from().tag() == Some(call.callee_tag.as_str());
-        if is_its && is_invite && response.status < 200 && !call.provisional {
-            call.provisional = true;
-            if std::mem::take(&mut call.owes_cancel) {
-                self.owed.push(at);
+        let is_its = ring.connection == connection
+            && response.headers.from().tag() == Some(ring.tag.as_str());
+        if is_its && is_invite && response.status < 200 && !ring.provisional {
+            ring.provisional = true;
+            if std::mem::take(&mut ring.owes_cancel) {
+                self.owed.push((at, number));
             }
         } else if is_its && is_invite && response.status >= 200 {
-            call.owes_cancel = false;
-            if call.phase == Phase::Ringing && call.callee_remote.is_none() {
+            ring.owes_cancel = false;
+            let may_win = !std::mem::replace(&mut ring.is_done, true);
+            let is_answer = response.status < 300 || call.service.is_none();
+            if may_win && is_answer && call.phase == Phase::Ringing && call.callee_remote.is_none()
+            {
+                call.callee = number;
                 call.callee_remote = response.headers.to().tag().map(str::to_owned);
             }
         }
     }
 
+    /// The service that a call under way has called, and its caller's connection.
+    pub(super) fn service_of(&self, call_id: &str) -> Option<(&str, ConnectionId)> {
+        let mut live = self.live.iter().map(|at| &self.calls[*at]);
+        let call = live.find(|call| call.call_id == call_id)?;
+        Some((call.service.as_deref()?, call.caller))
+    }
+
+    /// An INVITE goes out that answers to another.
     pub(super) fn rings(
         &mut self,
         reading: &Reading,
+        service: Option<&str>,
         connection: ConnectionId,
         message: &Message<'_>,
     ) -> Result<(), String> {
         let asked = sip::parse(&reading.frame).map_err(|e| e.to_string())?;
-        let at = self.calls.len();
         let headers = message.headers();
         let call = Watched {
             call_id: headers.call_id().to_owned(),
             caller: reading.connection,
-            callee: connection,
             invite: transaction(&asked),
-            branch: headers.via().branch().unwrap_or_default().to_owned(),
+            service: service.map(str::to_owned),
             caller_tag: None,
-            callee_tag: headers.from().tag().unwrap_or_default().to_owned(),
+            rings: Vec::new(),
+            callee: 0,
             callee_remote: None,
             phase: Phase::Ringing,
             before: Phase::Ringing,
-            provisional: false,
-            owes_cancel: false,
             record: None,
             is_recorded_over: false,
         };
         if call.call_id != asked.headers().call_id() {
             return Err("an INVITE was passed on under another Call-ID".to_owned());
         }
-        self.by_tag.insert(call.callee_tag.clone(), at);
-        self.by_branch.insert(call.branch.clone(), at);
+        let at = self.calls.len();
         let key = (call.caller, call.invite.clone(), call.call_id.clone());
         self.by_invite.insert(key, at);
         self.live.push(at);
         self.fresh = Some(at);
         self.calls.push(call);
+        self.ring(at, connection, message);
         Ok(())
+    }
+
+    /// One goes out to another client of a service that was called.
+    pub(super) fn rings_also(
+        &mut self,
+        connection: ConnectionId,
+        message: &Message<'_>,
+    ) -> Result<(), String> {
+        let call_id = message.headers().call_id();
+        let is_its = |at: &usize| self.calls[*at].call_id == call_id;
+        let Some(at) = self.live.iter().copied().find(is_its) else {
+            return Err(format!("{call_id} rings and is no call under way"));
+        };
+        if self.calls[at].phase != Phase::Ringing {
+            return Err(format!("{call_id} rings on and has been answered"));
+        }
+        self.ring(at, connection, message);
+        Ok(())
+    }
+
+    fn ring(&mut self, at: usize, connection: ConnectionId, message: &Message<'_>) {
+        let headers = message.headers();
+        let ring = Ring {
+            connection,
+            branch: headers.via().branch().unwrap_or_default().to_owned(),
+            tag: headers.from().tag().unwrap_or_default().to_owned(),
+            provisional: false,
+            owes_cancel: false,
+            is_done: false,
+        };
+        let number = self.calls[at].rings.len();
+        self.by_tag.insert(ring.tag.clone(), at);
+        self.by_branch.insert(ring.branch.clone(), (at, number));
+        self.calls[at].rings.push(ring);
     }
 
     pub(super) fn sent(&mut self, connection: ConnectionId, message: &Message<'_>) {
@@ -181,7 +246,10 @@ impl Calls {
                 // The BYE to a fork has the From tag of the call and the fork's own To tag.
                 let is_fork = self.by_tag.get(&tag).is_some_and(|&at| {
                     let call = &self.calls[at];
-                    tag == call.callee_tag && headers.to().tag() != call.callee_remote.as_deref()
+                    let ring = call.rings.iter().position(|ring| ring.tag == tag);
+                    ring.is_some_and(|ring| {
+                        ring != call.callee || headers.to().tag() != call.callee_remote.as_deref()
+                    })
                 });
                 if !is_fork {
                     self.over_by_tag(&tag, connection);
@@ -191,9 +259,10 @@ impl Calls {
             }
             Message::Request(request) if request.method == Method::Cancel => {
                 let branch = headers.via().branch().unwrap_or_default().to_owned();
-                if let Some(&at) = self.by_branch.get(&branch) {
+                if let Some(&(at, number)) = self.by_branch.get(&branch) {
                     // It need not wait for a sign of life that nobody waits for any longer.
-                    self.calls[at].owes_cancel = false;
+                    let ring = &mut self.calls[at].rings[number];
+                    (ring.owes_cancel, ring.is_done) = (false, true);
                 }
                 let what = What::Cancel { branch, reason };
                 self.sent.push(Sent { connection, what });
@@ -235,7 +304,18 @@ impl Calls {
             self.by_tag.insert(tag.to_owned(), at);
         }
         match (call.phase, response.status) {
-            (Phase::Ringing, 200..300) => call.phase = Phase::Answered,
+            (Phase::Ringing, 200..300) => {
+                call.phase = Phase::Answered;
+                // Nobody else need ring: those that have said anything are told at once.
+                for number in 0..call.rings.len() {
+                    let ring = &mut call.rings[number];
+                    if number != call.callee && !ring.is_done && ring.provisional {
+                        self.owed.push((at, number));
+                    } else if number != call.callee && !ring.is_done {
+                        ring.owes_cancel = true;
+                    }
+                }
+            }
             (Phase::Ringing, 300..) => call.phase = Phase::Over,
             (Phase::Ringing | Phase::Answered | Phase::Over, _) => {}
         }
@@ -244,11 +324,8 @@ impl Calls {
     fn over_by_tag(&mut self, tag: &str, connection: ConnectionId) {
         if let Some(&at) = self.by_tag.get(tag) {
             let call = &mut self.calls[at];
-            let side = if tag == call.callee_tag {
-                call.callee
-            } else {
-                call.caller
-            };
+            let ring = call.rings.iter().find(|ring| ring.tag == tag);
+            let side = ring.map_or(call.caller, |ring| ring.connection);
             if side == connection && call.phase == Phase::Answered {
                 call.phase = Phase::Over;
             }
@@ -273,11 +350,24 @@ impl Calls {
     pub(super) fn loses(&mut self, connection: ConnectionId) {
         self.gone.push(connection);
         for &at in &self.live {
-            let call = &self.calls[at];
+            let call = &mut self.calls[at];
+            for ring in &mut call.rings {
+                if ring.connection == connection {
+                    (ring.owes_cancel, ring.is_done) = (false, true);
+                }
+            }
+            let callee = call.callee().connection;
             let other = match connection {
-                lost if lost == call.caller && lost == call.callee => None,
-                lost if lost == call.caller => Some((call.callee, true)),
-                lost if lost == call.callee => Some((call.caller, false)),
+                lost if lost == call.caller && lost == callee => None,
+                lost if lost == call.caller => Some((callee, true)),
+                // Others may answer for a service.
+                lost if lost == callee
+                    && call.service.is_some()
+                    && call.before == Phase::Ringing =>
+                {
+                    continue;
+                }
+                lost if lost == callee => Some((call.caller, false)),
                 _ => continue,
             };
             self.duties.push(Duty {
@@ -292,8 +382,9 @@ impl Calls {
     pub(super) fn ends(&mut self, concerns: impl Fn(ConnectionId) -> bool) {
         for &at in &self.live {
             let call = &self.calls[at];
-            if concerns(call.caller) || concerns(call.callee) {
-                for (to, is_callee) in [(call.caller, false), (call.callee, true)] {
+            let callee = call.callee().connection;
+            if concerns(call.caller) || concerns(callee) {
+                for (to, is_callee) in [(call.caller, false), (callee, true)] {
                     self.duties.push(Duty {
                         at,
                         to: Some(to),
@@ -318,7 +409,8 @@ impl Calls {
         for &at in &self.live {
             let call = &self.calls[at];
             if call.phase == Phase::Over {
-                self.ended.push(call.callee_tag.clone());
+                self.ended
+                    .extend(call.rings.iter().map(|ring| ring.tag.clone()));
                 self.ended.extend(call.caller_tag.clone());
             }
         }
@@ -328,11 +420,11 @@ impl Calls {
     }
 
     fn check(&mut self) -> Result<(), String> {
-        for at in std::mem::take(&mut self.owed) {
+        for (at, number) in std::mem::take(&mut self.owed) {
             let call = &self.calls[at];
-            if !self.was_cancelled(call, false) {
+            if !self.was_cancelled(&call.rings[number], false) {
                 return Err(format!(
-                    "the callee of {} rings for a caller that is gone",
+                    "a callee of {} rings for a caller that is gone or talks to somebody else",
                     call.call_id
                 ));
             }
@@ -384,11 +476,18 @@ impl Calls {
             Phase::Answered => self.sent.iter().any(|sent| {
                 sent.connection == to
                     && matches!(&sent.what, What::Bye { tag, reason: true }
-                        if *tag == call.callee_tag || Some(tag) == call.caller_tag.as_ref())
+                        if *tag == call.callee().tag || Some(tag) == call.caller_tag.as_ref())
             }),
-            Phase::Ringing if duty.is_callee && call.provisional => self.was_cancelled(call, true),
+            // It has refused, or was told to stop before.
+            Phase::Ringing if duty.is_callee && call.service.is_some() && call.callee().is_done => {
+                true
+            }
+            Phase::Ringing if duty.is_callee && call.callee().provisional => {
+                self.was_cancelled(call.callee(), true)
+            }
             Phase::Ringing if duty.is_callee => {
-                self.calls[duty.at].owes_cancel = true;
+                let call = &mut self.calls[duty.at];
+                call.rings[call.callee].owes_cancel = true;
                 true
             }
             Phase::Ringing => self.sent.iter().any(|sent| {
@@ -408,11 +507,11 @@ impl Calls {
         }
     }
 
-    fn was_cancelled(&self, call: &Watched, with_reason: bool) -> bool {
+    fn was_cancelled(&self, ring: &Ring, with_reason: bool) -> bool {
         self.sent.iter().any(|sent| {
-            sent.connection == call.callee
+            sent.connection == ring.connection
                 && matches!(&sent.what, What::Cancel { branch, reason }
-                    if *branch == call.branch && (*reason || !with_reason))
+                    if *branch == ring.branch && (*reason || !with_reason))
         })
     }
 }

@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use sip::{Message, Method};
 
 use super::{extra_rows, kind};
+use crate::authority::service_of;
 
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Item {
     call_id: String,
     kind: String,
@@ -19,6 +20,8 @@ pub(super) struct Content {
     reading: Option<Item>,
     /// ACKs that were passed on: they may be repeated later.
     acks: BTreeSet<(String, Vec<u8>)>,
+    /// INVITEs to services: clients may be rung with them later.
+    hunts: Vec<Item>,
 }
 
 impl Content {
@@ -29,6 +32,13 @@ impl Content {
             && matches!(status, "401" | "407" | "503")
         {
             item.kind = format!("500 {method}");
+        }
+        if let Message::Request(request) = message
+            && request.method == Method::Invite
+            && request.headers.to().tag().is_none()
+            && service_of(&request.target().user_decoded(), request.target().host).is_some()
+        {
+            self.hunts.push(item.clone());
         }
         self.reading = Some(item);
     }
@@ -51,7 +61,10 @@ impl Content {
                 && self
                     .acks
                     .contains(&(item.call_id.clone(), item.body.clone()));
-            return if known || (item.body.is_empty() && (is_ack || item.rows.is_empty())) {
+            return if known
+                || self.hunts.contains(&item)
+                || (item.body.is_empty() && (is_ack || item.rows.is_empty()))
+            {
                 Ok(())
             } else {
                 Err(format!(

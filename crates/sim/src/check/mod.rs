@@ -192,6 +192,37 @@ impl Checker {
         self.calls.seen()
     }
 
+    fn judge_ring(
+        &mut self,
+        scene: &Scene<'_>,
+        connection: ConnectionId,
+        message: &Message<'_>,
+    ) -> Result<(), String> {
+        let headers = message.headers();
+        let client = headers.to().uri.user_decoded();
+        if let Some((service, caller)) = self.calls.service_of(headers.call_id()) {
+            self.reference
+                .permits_service_ring(scene, service, caller, &client, connection)?;
+            return self.calls.rings_also(connection, message);
+        }
+        let reading = self
+            .reading
+            .as_ref()
+            .ok_or("an INVITE went out that answers to nothing")?;
+        let service = self.reference.asked_service().map(str::to_owned);
+        match &service {
+            Some(service) => {
+                self.reference.permits_service_call(scene, reading)?;
+                let caller = reading.connection;
+                self.reference
+                    .permits_service_ring(scene, service, caller, &client, connection)?;
+            }
+            None => self.reference.permits_ring(scene, reading, connection)?,
+        }
+        self.calls
+            .rings(reading, service.as_deref(), connection, message)
+    }
+
     fn judge(
         &mut self,
         scene: &Scene<'_>,
@@ -203,12 +234,7 @@ impl Checker {
         let is_ring = matches!(message, Message::Request(request)
             if request.method == Method::Invite && request.headers.to().tag().is_none());
         if is_ring {
-            let reading = self
-                .reading
-                .as_ref()
-                .ok_or("an INVITE went out that answers to nothing")?;
-            self.reference.permits_ring(scene, reading, connection)?;
-            self.calls.rings(reading, connection, message)?;
+            self.judge_ring(scene, connection, message)?;
         } else if !self.reads_rubbish {
             self.calls.sent(connection, message);
         }

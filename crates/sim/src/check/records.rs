@@ -23,7 +23,11 @@ impl Records {
             }
             let is_same = before.account == record.account
                 && before.caller == record.caller
-                && before.callee == record.callee
+                && before.callee.service() == record.callee.service()
+                && before
+                    .callee
+                    .client()
+                    .is_none_or(|client| record.callee.client() == Some(client))
                 && before.call_id == record.call_id
                 && before.started == record.started;
             if !is_same {

@@ -21,6 +21,7 @@ mod resume;
 mod resume_expiry;
 mod resume_sweep;
 mod resume_wait;
+mod service;
 mod setup;
 mod stage;
 mod sweep;
@@ -49,6 +50,7 @@ pub fn all() -> Vec<Scenario> {
         connection::ALL,
         permission::ALL,
         setup::ALL,
+        service::ALL,
         cancel::ALL,
         hangup::ALL,
         identity::ALL,
@@ -102,7 +104,12 @@ mod tests {
     use crate::world::Plan;
 
     /// What a loss comes to is another story with sessions that outlive it.
-    const STORIES_OF_LOSSES: [&str; 8] = [
+    const STORIES_OF_LOSSES: [&str; 13] = [
+        "ring_all_caller_is_lost",
+        "ring_all_one_is_lost",
+        "ring_all_all_are_lost",
+        "in_order_lost",
+        "the_server_stops",
         "silent_client_is_lost",
         "falls_back",
         "comes_back",
@@ -122,6 +129,7 @@ mod tests {
             connection::ALL,
             permission::ALL,
             setup::ALL,
+            service::ALL,
             cancel::ALL,
             hangup::ALL,
             dialog::ALL,

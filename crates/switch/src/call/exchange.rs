@@ -89,6 +89,27 @@ impl Exchange {
         }
     }
 
+    /// The same question, put to another.
+    pub(crate) fn beside(&self, towards: &Leg, branch: String, deadline: Instant) -> Self {
+        Self {
+            asker: self.asker,
+            method: self.method,
+            is_initial: self.is_initial,
+            head: self.head.clone(),
+            asker_branch: self.asker_branch.clone(),
+            asker_cseq: self.asker_cseq,
+            branch,
+            cseq: towards.cseq,
+            target: towards.target.clone(),
+            provisional: false,
+            is_read: false,
+            is_heard: false,
+            cancelling: Cancelling::No,
+            progress: Progress::Waiting,
+            deadline,
+        }
+    }
+
     pub(crate) fn is_invite(&self) -> bool {
         self.method == "INVITE"
     }

@@ -62,6 +62,22 @@ pub(crate) fn read_branch(branch: &str) -> Option<CallKey> {
     u64::from_str_radix(call, 16).ok().map(CallKey)
 }
 
+/// The display name of whoever asks, as it stands before an address.
+pub(crate) fn display_of(request: &Request<'_>) -> String {
+    let display = request.headers.from().display;
+    // A quoted string (RFC 3261 §25.1), whichever form it came in; escapes are as they came.
+    display.map_or_else(String::new, |display| format!("\"{display}\" "))
+}
+
+/// What is left of a request's hops behind us.
+pub(crate) fn one_hop_less(request: &Request<'_>) -> u8 {
+    request
+        .headers
+        .max_forwards()
+        .unwrap_or(70)
+        .saturating_sub(1)
+}
+
 /// The dialog with one client.
 #[derive(Debug)]
 pub(crate) struct Leg {

@@ -5,6 +5,7 @@
 //! It is driven by messages, lost connections and its deadline, and answers with effects.
 
 mod exchange;
+mod hunt;
 mod leg;
 mod pass;
 mod reach;
@@ -17,6 +18,7 @@ use std::collections::VecDeque;
 use model::{CallRecord, ConnectionId, Instant, Now};
 
 pub(crate) use exchange::{Exchange, Progress};
+pub(crate) use hunt::Hunt;
 pub(crate) use leg::{Leg, Side, read_branch, read_tag};
 use reach::Reach;
 pub(crate) use setup::Placing;
@@ -89,6 +91,8 @@ pub(crate) struct Call {
     exchanges: Vec<Exchange>,
     record: CallRecord,
     reach: Reach,
+    /// While several clients may answer, or one of them has and the others stop ringing.
+    hunt: Option<Box<Hunt>>,
 }
 
 impl Call {
@@ -104,7 +108,8 @@ impl Call {
     /// callee has shown that it has read the INVITE: its bytes wait in the outbox as before.
     pub(crate) fn rings_at(&self, binding: &Binding) -> bool {
         let rings = matches!(self.phase, Phase::Setup { .. }) || self.is_unread();
-        rings && self.callee.connection == binding.connection
+        (rings && self.callee.connection == binding.connection)
+            || self.has_rival_ringing_at(binding.connection)
     }
 
     /// Whether the callee has said nothing to the INVITE, and may still.
@@ -145,6 +150,7 @@ impl Call {
             .filter(|exchange| !matches!(exchange.progress, Progress::Closed { .. }))
             .map(|exchange| exchange.deadline)
             .chain(self.reach.ends())
+            .chain(self.hunt.iter().flat_map(|hunt| hunt.deadlines()))
             .fold(until, Instant::min)
     }
 

@@ -78,6 +78,26 @@ impl Reach {
         }));
     }
 
+    /// One more may reach what its rivals may.
+    pub(super) fn tell_also(&self, call: CallKey, connection: ConnectionId, act: &mut Act<'_>) {
+        if self.callee.is_told {
+            act.effects.push_back(Effect::Turn(TurnChange::Reach {
+                connection,
+                call: call.0,
+                addresses: self.callee.addresses.clone(),
+            }));
+        }
+    }
+
+    /// One who may answer no more.
+    pub(super) fn end_for(&self, call: CallKey, connection: ConnectionId, act: &mut Act<'_>) {
+        if self.callee.is_told {
+            let call = call.0;
+            act.effects
+                .push_back(Effect::Turn(TurnChange::Ended { connection, call }));
+        }
+    }
+
     /// When the call wants to be told to withdraw it.
     pub(super) fn ends(&self) -> Option<Instant> {
         self.ends
@@ -114,6 +134,11 @@ impl Call {
 
     /// Nothing that the call has named may be reached any more.
     pub(crate) fn withdraw_reach(&mut self, act: &mut Act<'_>) {
+        for rival in self.rival_connections() {
+            if !self.connections().contains(&rival) {
+                self.reach.end_for(self.key, rival, act);
+            }
+        }
         let Reach { caller, callee, .. } = std::mem::take(&mut self.reach);
         let [calling, called] = self.connections();
         let callee_is_apart = called != calling || !caller.is_told;

@@ -78,11 +78,7 @@ impl Call {
         let hop = Hop {
             call_id: &self.call_id,
             branch: &exchange.branch,
-            max_forwards: request
-                .headers
-                .max_forwards()
-                .unwrap_or(70)
-                .saturating_sub(1),
+            max_forwards: leg::one_hop_less(request),
             target: None,
         };
         let mut writer = towards.request(method, exchange.cseq, &hop);

@@ -6,6 +6,7 @@ use model::{AccountId, CallRecord, Callee, ClientId, ConnectionId, limits};
 use sip::{MessageWriter, Request, Response};
 
 use super::exchange::Exchange;
+use super::hunt::Hunt;
 use super::leg::{self, Hop, Leg, Side};
 use super::reach::{Learner, Reach};
 use super::{Act, Call, CallKey, End, Phase, pass};
@@ -20,22 +21,54 @@ pub(crate) struct Placing<'a> {
     pub(crate) request: &'a Request<'a>,
     pub(crate) caller: ClientId,
     pub(crate) caller_target: &'a str,
-    pub(crate) callee: ClientId,
+    pub(crate) callee: Callee,
+    /// Who rings first.
+    pub(crate) client: &'a ClientId,
     pub(crate) binding: &'a Binding,
     pub(crate) no_answer: Duration,
+    /// Where others may answer instead.
+    pub(crate) hunt: Option<Box<Hunt>>,
+}
+
+/// An INVITE to a callee.
+pub(super) struct Invitation<'a> {
+    pub(super) call_id: &'a str,
+    pub(super) leg: &'a Leg,
+    pub(super) branch: &'a str,
+    pub(super) max_forwards: u8,
+    pub(super) body: &'a [u8],
+}
+
+impl Invitation<'_> {
+    /// `rows`: adds what passes from the caller.
+    pub(super) fn write(&self, rows: impl FnOnce(&mut MessageWriter)) -> Vec<u8> {
+        let hop = Hop {
+            call_id: self.call_id,
+            branch: self.branch,
+            max_forwards: self.max_forwards,
+            target: None,
+        };
+        let mut writer = self.leg.request("INVITE", self.leg.cseq, &hop);
+        writer.header("Contact", self.leg.contact());
+        rows(&mut writer);
+        writer.finish_with(self.body)
+    }
 }
 
 impl Call {
     /// Places a call: 100 to the caller, INVITE to the callee.
-    pub(crate) fn place(placing: &Placing<'_>, act: &mut Act<'_>) -> Self {
+    pub(crate) fn place(placing: Placing<'_>, act: &mut Act<'_>) -> Self {
         let request = placing.request;
-        let (caller, callee) = legs(placing, act);
+        let display = leg::display_of(request);
+        let caller = caller_leg(&placing, &display, act);
+        let (client, binding) = (placing.client, placing.binding);
+        let callee = callee_leg(placing.key, &placing.caller, &display, client, binding, act);
         let call_id: Box<str> = request.headers.call_id().into();
         let record = CallRecord {
             id: act.random.record_id(),
             account: placing.account,
-            caller: placing.caller.clone(),
-            callee: Callee::Client(placing.callee.clone()),
+            caller: placing.caller,
+            callee: placing.callee,
             call_id: call_id.to_string(),
             started: act.now.unix,
             ringing: None,
@@ -54,19 +87,6 @@ impl Call {
             caller.connection,
             MessageWriter::reply(request, 100, "Trying", None).finish(),
         );
-        let hop = Hop {
-            call_id: &call_id,
-            branch: &invite.branch,
-            max_forwards: request
-                .headers
-                .max_forwards()
-                .unwrap_or(70)
-                .saturating_sub(1),
-            target: None,
-        };
-        let mut writer = callee.request("INVITE", callee.cseq, &hop);
-        writer.header("Contact", callee.contact());
-        pass::headers(&request.headers, &mut writer);
         let mut reach = Reach::default();
         let learner = Learner {
             call: placing.key,
@@ -74,10 +94,22 @@ impl Call {
             connection: callee.connection,
         };
         reach.learn(learner, &request.headers, request.body, act);
-        act.send(callee.connection, writer.finish_with(request.body));
+        let invitation = Invitation {
+            call_id: &call_id,
+            leg: &callee,
+            branch: &invite.branch,
+            max_forwards: leg::one_hop_less(request),
+            body: request.body,
+        };
+        let message = invitation.write(|writer| pass::headers(&request.headers, writer));
+        act.send(callee.connection, message);
         act.count(Counter::CallRouted);
         act.record(&record);
         let phase = Phase::Setup { until };
+        let mut hunt = placing.hunt;
+        if let Some(hunt) = &mut hunt {
+            hunt.begins(act);
+        }
         Self {
             key: placing.key,
             call_id,
@@ -88,6 +120,18 @@ impl Call {
             exchanges: vec![invite],
             record,
             reach,
+            hunt,
+        }
+    }
+
+    /// Somebody rings: the caller is told. Where several may, it is told so once: what each of them says would mix.
+    pub(super) fn on_ringing(&mut self, response: &Response<'_>, act: &mut Act<'_>) {
+        let is_first = self.record.ringing.is_none() && response.status > 100;
+        if is_first {
+            self.record.ringing = Some(act.now.unix);
+        }
+        if let Some(at) = self.initial().filter(|_| is_first || self.hunt.is_none()) {
+            self.pass_response(at, response, act);
         }
     }
 
@@ -100,12 +144,7 @@ impl Call {
     ) {
         match response.status {
             100 => {}
-            101..200 => {
-                if self.record.ringing.is_none() {
-                    self.record.ringing = Some(act.now.unix);
-                }
-                self.pass_response(at, response, act);
-            }
+            101..200 => self.on_ringing(response, act),
             200..300 => {
                 self.callee.remote_tag = response.headers.to().tag().map(Into::into);
                 self.refresh_target(Side::Callee, &response.headers);
@@ -113,10 +152,12 @@ impl Call {
                     until: act.now.mono + limits::CALL_TIME,
                 };
                 self.record.answered = Some(act.now.unix);
+                self.on_won(act);
                 self.accept(at, response, act);
                 act.count(Counter::CallAnswered);
                 act.record(&self.record);
             }
+            status if self.hunt.is_some() => self.on_declined(at, status, act),
             _ => {
                 self.pass_response(at, response, act);
                 self.close(at);
@@ -150,12 +191,10 @@ fn is_visible(c: char) -> bool {
     !c.is_control() && !moves
 }
 
-fn legs(placing: &Placing<'_>, act: &mut Act<'_>) -> (Leg, Leg) {
+fn caller_leg(placing: &Placing<'_>, display: &str, act: &mut Act<'_>) -> Leg {
     let headers = &placing.request.headers;
     let (from, to) = (headers.from(), headers.to());
-    let binding = placing.binding;
-    let display = from.display.map(quoted_display).unwrap_or_default();
-    let caller = Leg {
+    Leg {
         connection: placing.connection,
         domain: from.uri.host.into(),
         local_tag: leg::mint_tag(placing.key, Side::Caller, act.random),
@@ -165,24 +204,28 @@ fn legs(placing: &Placing<'_>, act: &mut Act<'_>) -> (Leg, Leg) {
         target: placing.caller_target.into(),
         cseq: 0,
         remote_cseq: headers.cseq().number,
-    };
-    // The host of the From address tells the callee's app that a client calls: it must be in the
-    // spelling that the callee registered with.
-    let callee = Leg {
+    }
+}
+
+/// The host of the From address tells the callee's app that a client calls: it must be in the spelling that the callee
+/// registered with.
+pub(super) fn callee_leg(
+    key: CallKey,
+    caller: &ClientId,
+    display: &str,
+    client: &ClientId,
+    binding: &Binding,
+    act: &mut Act<'_>,
+) -> Leg {
+    Leg {
         connection: binding.connection,
         domain: binding.domain.clone(),
-        local_tag: leg::mint_tag(placing.key, Side::Callee, act.random),
+        local_tag: leg::mint_tag(key, Side::Callee, act.random),
         remote_tag: None,
-        local: format!("{display}<sip:{}@{}>", placing.caller, binding.domain).into(),
-        remote: format!("<sip:{}@{}>", placing.callee, binding.domain).into(),
+        local: format!("{display}<sip:{caller}@{}>", binding.domain).into(),
+        remote: format!("<sip:{client}@{}>", binding.domain).into(),
         target: binding.contact.clone(),
         cseq: 1,
         remote_cseq: 0,
-    };
-    (caller, callee)
-}
-
-/// A display name as a quoted string (RFC 3261 §25.1), whichever form it came in; escapes are as they came.
-fn quoted_display(display: &str) -> String {
-    format!("\"{display}\" ")
+    }
 }

@@ -7,9 +7,9 @@ use std::time::Duration;
 use model::{CallOutcome, ConnectionId, EndedBy, Now, limits};
 use sip::{MessageWriter, Request, Response};
 
-use super::exchange::{Cancelling, Progress};
+use super::exchange::{Cancelling, Exchange, Progress};
 use super::leg::{self, Hop, Leg, Side};
-use super::{Act, Call, Phase, pass};
+use super::{Act, Call, CallKey, Phase, pass};
 use crate::effect::{Counter, Effect};
 use crate::orphan::{Orphan, Question};
 use crate::refusal::{self, Refusal, quoted};
@@ -50,6 +50,11 @@ impl End {
     /// RFC 3326. Existing clients read the cause only if something follows it.
     fn reason_header(&self) -> String {
         format!("SIP;cause={};text={}", self.status, quoted(&self.reason))
+    }
+
+    /// What a caller is told whose call never was.
+    pub(super) fn refusal(&self) -> Refusal {
+        Refusal::with_reason(self.status, &self.reason, self.reason_header())
     }
 
     pub(crate) fn outcome(self, at: model::UnixTime) -> CallOutcome {
@@ -120,6 +125,9 @@ impl Call {
         if self.is_over() {
             return;
         }
+        if self.on_ringing_lost(connection, act) {
+            return;
+        }
         act.count(Counter::CallLost);
         let whose = if self.caller.connection == connection {
             "caller"
@@ -170,13 +178,20 @@ impl Call {
                 return true;
             }
             Phase::Setup { until } if until <= now => {
-                self.hang_up(End::server(480, "the callee did not answer in time"), act);
+                let whose = if self.hunt.is_some() {
+                    "no client of the service answered in time"
+                } else {
+                    "the callee did not answer in time"
+                };
+                self.hang_up(End::server(480, whose), act);
             }
             Phase::Live { until } if until <= now => {
                 self.hang_up(End::server(408, "the call lasted longer than any may"), act);
             }
             Phase::Over { .. } | Phase::Setup { .. } | Phase::Live { .. } => {}
         }
+        self.on_ring_time(act);
+        self.on_rivals_due(act);
         while let Some(at) = self.exchanges.iter().position(|exchange| {
             exchange.deadline <= now && !matches!(exchange.progress, Progress::Closed { .. })
         }) {
@@ -189,6 +204,9 @@ impl Call {
         let exchange = &self.exchanges[at];
         let is_initial = exchange.is_initial;
         match &exchange.progress {
+            Progress::Waiting if is_initial && self.hunt.is_some() => {
+                self.on_callee_silent(at, act)
+            }
             Progress::Waiting if is_initial => {
                 let reason = "SIP;cause=487;text=\"no answer came in time\"";
                 self.exchanges[at].withdraw(&self.callee, &self.call_id, reason, act);
@@ -230,6 +248,7 @@ impl Call {
 
     /// A CANCEL that waited for a sign of life goes out before the call is forgotten: after it nobody could send it.
     fn withdraw_unheard(&mut self, act: &mut Act<'_>) {
+        self.withdraw_rivals(act);
         for exchange in &mut self.exchanges {
             let towards = match exchange.asker {
                 Side::Caller => &self.callee,
@@ -249,6 +268,7 @@ impl Call {
         self.phase = Phase::Over {
             until: act.now.mono + limits::LINGER_TIME,
         };
+        self.stop_rivals(&format!("SIP;cause=487;text={}", quoted(&end.reason)), act);
         self.reach.end_at(act.now.mono + limits::TURN_GRACE);
         self.record.outcome = Some(end.outcome(act.now.unix));
         for at in 0..self.exchanges.len() {
@@ -291,46 +311,32 @@ impl Call {
         act: &mut Act<'_>,
     ) {
         let exchange = &self.exchanges[at];
-        let towards = self.leg(exchange.asker.other());
-        let tag = response.headers.to().tag();
-        let is_own_dialog = !exchange.is_initial && tag == towards.remote_tag.as_deref();
-        let fork = fork(towards, response);
-        let mut send = |method: &str, cseq: u32, reason: Option<&str>| {
-            let branch = leg::mint_branch(self.key, act.random);
-            let hop = Hop {
-                call_id: &self.call_id,
-                branch: &branch,
-                max_forwards: 70,
-                target: None,
-            };
-            let mut writer = fork.request(method, cseq, &hop);
-            if let Some(reason) = reason {
-                writer.header("Reason", reason);
-            }
-            act.effects.push_back(Effect::Send {
-                connection,
-                message: writer.finish(),
-            });
+        let leg = self.leg(exchange.asker.other());
+        let unwanted = Unwanted {
+            leg,
+            exchange,
+            connection,
+            reason: self.reason_of_end(),
         };
-        send("ACK", exchange.cseq, None);
-        // A late answer inside the dialog: the dialog's own BYE is on its way.
-        if !is_own_dialog {
-            let reason = match &self.record.outcome {
-                Some(outcome) if outcome.status >= 300 => {
-                    format!(
-                        "SIP;cause={};text={}",
-                        outcome.status,
-                        quoted(&outcome.reason)
-                    )
-                }
-                Some(_) | None => "SIP;cause=487;text=\"Request Terminated\"".to_owned(),
-            };
-            send("BYE", fork.cseq.max(exchange.cseq) + 1, Some(&reason));
+        unwanted.hang_up(self.key, &self.call_id, response, act);
+    }
+
+    /// Why whoever still answers is sent away.
+    pub(super) fn reason_of_end(&self) -> String {
+        match &self.record.outcome {
+            Some(outcome) if outcome.status >= 300 => {
+                format!(
+                    "SIP;cause={};text={}",
+                    outcome.status,
+                    quoted(&outcome.reason)
+                )
+            }
+            Some(_) | None => "SIP;cause=487;text=\"Request Terminated\"".to_owned(),
         }
     }
 
     /// The final answer to whoever asked, while the other side's is still open.
-    fn refuse_asker(&mut self, at: usize, refusal: &Refusal, act: &mut Act<'_>) {
+    pub(super) fn refuse_asker(&mut self, at: usize, refusal: &Refusal, act: &mut Act<'_>) {
         self.exchanges[at].progress = Progress::Abandoned;
         self.exchanges[at].deadline = act.now.mono + limits::TRANSACTION_TIME;
         self.refuse_asker_head(at, refusal, act);
@@ -377,10 +383,57 @@ impl Call {
         act.send(leg.connection, message);
     }
 
-    fn initial(&self) -> Option<usize> {
+    pub(super) fn initial(&self) -> Option<usize> {
         self.exchanges
             .iter()
             .position(|exchange| exchange.is_initial && exchange.is_waiting())
+    }
+}
+
+/// Whoever gives an answer that nobody wants.
+pub(super) struct Unwanted<'a> {
+    pub(super) leg: &'a Leg,
+    pub(super) exchange: &'a Exchange,
+    /// Where the answer came from.
+    pub(super) connection: ConnectionId,
+    pub(super) reason: String,
+}
+
+impl Unwanted<'_> {
+    /// ACK, and BYE with the reason.
+    pub(super) fn hang_up(
+        &self,
+        key: CallKey,
+        call_id: &str,
+        response: &Response<'_>,
+        act: &mut Act<'_>,
+    ) {
+        let tag = response.headers.to().tag();
+        let is_own_dialog = !self.exchange.is_initial && tag == self.leg.remote_tag.as_deref();
+        let fork = fork(self.leg, response);
+        let mut send = |method: &str, cseq: u32, reason: Option<&str>| {
+            let branch = leg::mint_branch(key, act.random);
+            let hop = Hop {
+                call_id,
+                branch: &branch,
+                max_forwards: 70,
+                target: None,
+            };
+            let mut writer = fork.request(method, cseq, &hop);
+            if let Some(reason) = reason {
+                writer.header("Reason", reason);
+            }
+            act.effects.push_back(Effect::Send {
+                connection: self.connection,
+                message: writer.finish(),
+            });
+        };
+        send("ACK", self.exchange.cseq, None);
+        // A late answer inside the dialog: the dialog's own BYE is on its way.
+        if !is_own_dialog {
+            let cseq = fork.cseq.max(self.exchange.cseq) + 1;
+            send("BYE", cseq, Some(&self.reason));
+        }
     }
 }
 
