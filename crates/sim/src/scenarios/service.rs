@@ -314,8 +314,8 @@ fn in_order_refused(stage: &mut Stage) {
     stage.habit(carol, Answering::Never);
     stage.seconds(21);
     stage.claim(
-        stage.cause(alice) == Some("BUSY"),
-        "one was there and took no call",
+        stage.cause(alice) == Some("UNOBTAINABLE"),
+        "one was busy, and the other did not answer",
     );
     stage.claim(stage.cause(carol) == Some("NORMAL"), "carol stops");
 }

@@ -20,6 +20,7 @@ use crate::location::Binding;
 /// Existing clients are told so when somebody else has answered (RFC 3326 §2).
 const ELSEWHERE: &str = "SIP;cause=200;text=\"Call completed elsewhere\"";
 const NEXT: &str = "SIP;cause=487;text=\"another client is called now\"";
+pub(super) const UNANSWERED: &str = "no client of the service answered in time";
 const SILENT: &str = "SIP;cause=487;text=\"no answer came in time\"";
 
 /// What a call needs until somebody has answered it, and everybody else has stopped ringing.
@@ -37,6 +38,8 @@ pub(crate) struct Hunt {
     rivals: Vec<Rival>,
     /// Whether somebody was there and took no call.
     was_busy: bool,
+    /// Whether somebody rang and has not answered.
+    was_unanswered: bool,
     vacancy: Option<Vacancy>,
     /// Connections that have nothing of the call any more.
     left: Vec<ConnectionId>,
@@ -93,6 +96,7 @@ impl Hunt {
             next_at: None,
             rivals: Vec::new(),
             was_busy: false,
+            was_unanswered: false,
             vacancy: None,
             left: Vec::new(),
         }
@@ -157,19 +161,14 @@ impl Call {
 
     /// Connections that have nothing of the call since this was last asked.
     pub(crate) fn take_left(&mut self) -> Vec<ConnectionId> {
-        let left = self
-            .hunt
-            .as_mut()
-            .map(|hunt| std::mem::take(&mut hunt.left));
-        let mut left = left.unwrap_or_default();
+        let Some(hunt) = &mut self.hunt else {
+            return Vec::new();
+        };
+        let mut left = std::mem::take(&mut hunt.left);
+        let is_done = hunt.rivals.is_empty() && !matches!(self.phase, Phase::Setup { .. });
         let own = self.connections();
         left.retain(|gone| !own.contains(gone) && !self.rival_connections().any(|is| is == *gone));
-        if self
-            .hunt
-            .as_ref()
-            .is_some_and(|hunt| hunt.rivals.is_empty())
-            && !matches!(self.phase, Phase::Setup { .. })
-        {
+        if is_done {
             self.hunt = None;
         }
         left
@@ -220,14 +219,10 @@ impl Call {
     pub(crate) fn exhaust(&mut self, act: &mut Act<'_>) {
         let Some(hunt) = &mut self.hunt else { return };
         let vacancy = hunt.vacancy.take();
-        let end = match (hunt.was_busy, vacancy) {
-            (true, _) => End::callee(486, "every client of the service is busy"),
-            (false, Some(Vacancy::Stopped)) => {
-                End::server(480, "no client of the service answered")
-            }
-            (false, Some(Vacancy::Refused) | None) => {
-                End::callee(480, "no client of the service takes the call")
-            }
+        let end = match (hunt.was_unanswered, hunt.was_busy) {
+            (true, _) => End::server(480, UNANSWERED),
+            (false, true) => End::callee(486, "every client of the service is busy"),
+            (false, false) => End::callee(480, "no client of the service takes the call"),
         };
         let Some(at) = self.initial() else { return };
         self.refuse_asker(at, &end.refusal(), act);
@@ -258,10 +253,11 @@ impl Call {
         if !self.hunt.as_deref().is_some_and(is_due) {
             return;
         }
-        if let Some(hunt) = &mut self.hunt {
-            hunt.next_at = None;
-        }
-        if let Some(at) = self.initial() {
+        let Some(hunt) = &mut self.hunt else { return };
+        hunt.next_at = None;
+        if hunt.waiting.is_empty() {
+            self.hang_up(End::server(480, UNANSWERED), act);
+        } else if let Some(at) = self.initial() {
             self.exchanges[at].cancel(&self.callee, &self.call_id, NEXT.to_owned(), act);
             self.give_way(at, Vacancy::Stopped, act);
         }
@@ -277,6 +273,7 @@ impl Call {
         };
         for rival in &mut hunt.rivals {
             if rival.leg.connection == connection {
+                hunt.was_unanswered |= rival.exchange.is_waiting();
                 // It may have answered, and says so again on its next connection.
                 rival.stop(act);
             }
@@ -295,6 +292,7 @@ impl Call {
     /// Somebody else has the place of a callee that will not answer: one who rings already, or whom the shard brings.
     fn give_way(&mut self, at: usize, vacancy: Vacancy, act: &mut Act<'_>) {
         let Some(hunt) = &mut self.hunt else { return };
+        hunt.was_unanswered |= vacancy == Vacancy::Stopped;
         let ringing = hunt
             .rivals
             .iter()
@@ -421,13 +419,14 @@ impl Call {
     /// What is due of the others.
     pub(super) fn on_rivals_due(&mut self, act: &mut Act<'_>) {
         let now = act.now.mono;
-        let mut gone = Vec::new();
+        let (mut gone, mut was_unanswered) = (Vec::new(), false);
         let Some(hunt) = &mut self.hunt else { return };
         hunt.rivals.retain_mut(|rival| {
             if now < rival.exchange.deadline {
                 return true;
             }
             let was_waiting = rival.exchange.is_waiting();
+            was_unanswered |= was_waiting;
             let is_wanted = matches!(rival.exchange.cancelling, Cancelling::Wanted(_));
             if was_waiting || is_wanted {
                 rival
@@ -439,6 +438,7 @@ impl Call {
             gone.push(rival.leg.connection);
             false
         });
+        hunt.was_unanswered |= was_unanswered;
         for connection in gone {
             self.part(connection, act);
         }

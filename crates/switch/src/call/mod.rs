@@ -145,13 +145,17 @@ impl Call {
     /// When the call wants to be told that its time has come.
     pub(crate) fn deadline(&self) -> Instant {
         let (Phase::Setup { until } | Phase::Live { until } | Phase::Over { until }) = self.phase;
-        self.exchanges
+        let own = self
+            .exchanges
             .iter()
             .filter(|exchange| !matches!(exchange.progress, Progress::Closed { .. }))
             .map(|exchange| exchange.deadline)
             .chain(self.reach.ends())
-            .chain(self.hunt.iter().flat_map(|hunt| hunt.deadlines()))
-            .fold(until, Instant::min)
+            .fold(until, Instant::min);
+        match &self.hunt {
+            None => own,
+            Some(hunt) => hunt.deadlines().fold(own, Instant::min),
+        }
     }
 
     /// Whether this INVITE is one that the call has seen, or this CANCEL means one (RFC 3261 §17.2.3, §9.2).

@@ -8,6 +8,7 @@ use model::{CallOutcome, ConnectionId, EndedBy, Now, limits};
 use sip::{MessageWriter, Request, Response};
 
 use super::exchange::{Cancelling, Exchange, Progress};
+use super::hunt::UNANSWERED;
 use super::leg::{self, Hop, Leg, Side};
 use super::{Act, Call, CallKey, Phase, pass};
 use crate::effect::{Counter, Effect};
@@ -179,7 +180,7 @@ impl Call {
             }
             Phase::Setup { until } if until <= now => {
                 let whose = if self.hunt.is_some() {
-                    "no client of the service answered in time"
+                    UNANSWERED
                 } else {
                     "the callee did not answer in time"
                 };
