@@ -2,7 +2,9 @@
 //!
 //! Words between the callers and every back end; never SQL.
 
-use model::{AccountKind, CloudId, SigningKeyRow, TokenLimit, Username, WebRtcAccessKey};
+use model::{
+    AccountKind, CloudId, ServiceCallers, SigningKeyRow, TokenLimit, Username, WebRtcAccessKey,
+};
 
 /// An account to be, with its first keys.
 #[derive(Clone, Debug)]
@@ -32,4 +34,6 @@ pub struct AccountChange {
     pub token_limit: Option<Option<TokenLimit>>,
     /// Whether it is shut out.
     pub disabled: Option<bool>,
+    /// Who may call its services.
+    pub service_callers: Option<ServiceCallers>,
 }

@@ -4,7 +4,7 @@
 
 use std::path::PathBuf;
 
-use model::{AccountId, Login, WebRtcAccessKey};
+use model::{AccountId, Login, ServiceName, WebRtcAccessKey, limits};
 
 /// The store could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -164,6 +164,28 @@ pub enum ChangeError {
     /// The new key is one that the account has or had.
     #[error("account {} has this key already; rotate to a freshly made one", .0.0)]
     KeyTaken(AccountId),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A service could not be kept, changed or removed.
+#[derive(Debug, thiserror::Error)]
+pub enum ServiceError {
+    /// No account has this number.
+    #[error("there is no account with the number {}; the list of accounts has those there are", .0.0)]
+    NoSuchAccount(AccountId),
+    /// The account has no service of this name.
+    #[error("account {} has no service {name}; the list of services has those there are", account.0)]
+    NoSuchService {
+        /// The account.
+        account: AccountId,
+        /// The service that was named.
+        name: ServiceName,
+    },
+    /// The account has as many as it may have.
+    #[error("account {} has {max} services already, as many as it may have; remove one first", .0.0, max = limits::SERVICES_PER_ACCOUNT)]
+    TooMany(AccountId),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),

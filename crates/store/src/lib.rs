@@ -1,4 +1,4 @@
-//! What is kept: accounts, their keys, what they used in a month, and call records.
+//! What is kept: accounts, their keys and services, what they used in a month, and call records.
 //!
 //! The only crate with SQL. It never decides anything, never reads a clock and never makes a key: times, keys and
 //! random bytes come in as values. Nothing here belongs on the path of a message: the server works on a
@@ -9,15 +9,20 @@
 mod account;
 mod error;
 mod record;
+mod service;
 mod sqlite;
 
 use std::path::Path;
 
-use model::{AccountId, CallRecord, Directory, Login, SecretBytes, SigningKeyRow, UnixTime};
+use model::{
+    AccountId, CallRecord, Directory, Login, SecretBytes, Service, ServiceName, SigningKeyRow,
+    UnixTime,
+};
 
 pub use account::{AccountChange, NewAccount};
-pub use error::{ChangeError, CreateError, StoreError};
+pub use error::{ChangeError, CreateError, ServiceError, StoreError};
 pub use record::RecordQuery;
+pub use service::Put;
 
 /// A place where things are kept. Cheap to clone; all clones are the same place.
 #[derive(Clone, Debug)]
@@ -49,7 +54,7 @@ impl Store {
         }
     }
 
-    /// All accounts with the keys that are good at `now`, and the version of the directory that this is.
+    /// All accounts with their services and the keys that are good at `now`, and the version of the directory that this is.
     /// Deletes keys that have expired.
     pub async fn directory(&self, now: UnixTime) -> Result<(Directory, u64), StoreError> {
         match self {
@@ -126,6 +131,38 @@ impl Store {
     ) -> Result<(), ChangeError> {
         match self {
             Self::Sqlite(sqlite) => sqlite.note_token(id, kid, expires).await,
+        }
+    }
+
+    /// Keeps a service of the account, in place of the one of that name if there is one. An account has at most
+    /// [`limits::SERVICES_PER_ACCOUNT`](model::limits::SERVICES_PER_ACCOUNT).
+    pub async fn put_service(&self, id: AccountId, service: &Service) -> Result<Put, ServiceError> {
+        match self {
+            Self::Sqlite(sqlite) => sqlite.put_service(id, service).await,
+        }
+    }
+
+    /// Makes of the account's service of this name what `change` makes of it, under the same name; nobody else changes it
+    /// meanwhile. What `change` refuses stays as it is, and its refusal is the inner error.
+    pub async fn change_service<E>(
+        &self,
+        id: AccountId,
+        name: &ServiceName,
+        change: impl FnOnce(&Service) -> Result<Service, E>,
+    ) -> Result<Result<Service, E>, ServiceError> {
+        match self {
+            Self::Sqlite(sqlite) => sqlite.change_service(id, name, change).await,
+        }
+    }
+
+    /// Removes the account's service of this name.
+    pub async fn remove_service(
+        &self,
+        id: AccountId,
+        name: &ServiceName,
+    ) -> Result<(), ServiceError> {
+        match self {
+            Self::Sqlite(sqlite) => sqlite.remove_service(id, name).await,
         }
     }
 

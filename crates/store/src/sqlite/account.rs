@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use model::{
     Account, AccountId, AccountKind, Algorithm, ApiKeyHash, CloudId, Directory, Login, SecretBytes,
-    SigningKeyRow, UnixTime, Username, WebRtcAccessKey,
+    ServiceCallers, SigningKeyRow, UnixTime, Username, WebRtcAccessKey,
 };
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
@@ -29,6 +29,7 @@ impl Sqlite {
         self.add_api_keys(&mut snapshot, now, &mut accounts).await?;
         self.add_signing_keys(&mut snapshot, now, &mut accounts)
             .await?;
+        self.add_services(&mut snapshot, &mut accounts).await?;
         snapshot.commit().await.map_err(self.failed(READ))?;
         Ok((Directory::new(accounts.into_values()), version))
     }
@@ -109,13 +110,15 @@ impl Sqlite {
     ) -> Result<(), ChangeError> {
         let changed = sqlx::query(
             "UPDATE accounts SET kind = coalesce(?2, kind), disabled = coalesce(?3, disabled), \
-             token_limit = CASE WHEN ?4 THEN ?5 ELSE token_limit END WHERE id = ?1",
+             token_limit = CASE WHEN ?4 THEN ?5 ELSE token_limit END, \
+             service_callers = coalesce(?6, service_callers) WHERE id = ?1",
         )
         .bind(id.0)
         .bind(change.kind.map(AccountKind::as_str))
         .bind(change.disabled)
         .bind(change.token_limit.is_some())
         .bind(change.token_limit.and_then(value::limit_column))
+        .bind(change.service_callers.map(ServiceCallers::as_str))
         .execute(&self.writer)
         .await
         .map_err(self.failed(CHANGE))?;
@@ -138,7 +141,8 @@ impl Sqlite {
         connection: &mut SqliteConnection,
     ) -> Result<BTreeMap<AccountId, Account>, StoreError> {
         let rows = sqlx::query(
-            "SELECT id, cloud_id, username, kind, disabled, access_key, token_limit FROM accounts ORDER BY id",
+            "SELECT id, cloud_id, username, kind, disabled, access_key, token_limit, service_callers \
+             FROM accounts ORDER BY id",
         )
         .fetch_all(connection)
         .await
@@ -166,7 +170,8 @@ impl Sqlite {
             api_keys: Vec::new(),
             signing_keys: Vec::new(),
             services: BTreeMap::new(),
-            service_callers: Default::default(),
+            service_callers: value::word(text("service_callers")?, ServiceCallers::parse)
+                .map_err(&damaged)?,
         })
     }
 

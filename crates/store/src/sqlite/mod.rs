@@ -10,6 +10,7 @@ mod fault;
 mod folder;
 mod key;
 mod record;
+mod service;
 mod usage;
 mod value;
 
@@ -300,7 +301,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn records_from_before_there_were_relays_are_kept() {
+    async fn what_is_from_before_there_were_relays_and_services_is_kept() {
         let dir = tempfile::TempDir::new().unwrap();
         let file = folder::database(dir.path()).unwrap();
         let options = SqliteConnectOptions::new().filename(&file);
@@ -323,6 +324,14 @@ mod tests {
         let records = sqlite.records(crate::RecordQuery::default()).await.unwrap();
         assert_eq!(records.len(), 1);
         assert_eq!(records[0].relay, [model::RelayUsage::default(); 2]);
+        assert_eq!(records[0].callee.to_string(), "bob");
+        let (directory, _) = sqlite
+            .directory(model::UnixTime::from_secs(1))
+            .await
+            .unwrap();
+        let account = directory.by_access_key("k").unwrap();
+        assert!(account.services.is_empty());
+        assert_eq!(account.service_callers, model::ServiceCallers::Anyone);
     }
 
     #[tokio::test]
@@ -377,6 +386,14 @@ mod tests {
             (
                 "SELECT 1 FROM signing_keys WHERE expires_ms <= 9",
                 "signing_keys_expiry",
+            ),
+            (
+                "SELECT 1 FROM services LEFT JOIN service_clients ON service_id = services.id ORDER BY services.id, position",
+                "SEARCH service_clients USING PRIMARY KEY (service_id=?)",
+            ),
+            (
+                "SELECT count(*) FROM services WHERE account_id = 1",
+                "(account_id=?)",
             ),
         ] {
             let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {query}"));

@@ -8,4 +8,5 @@ mod open;
 mod process;
 mod record;
 mod sample;
+mod service;
 mod usage;

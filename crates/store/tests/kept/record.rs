@@ -1,7 +1,8 @@
 //! Call records.
 
 use model::{
-    AccountId, CallOutcome, CallRecord, EndedBy, RelayTraffic, RelayUsage, UnixTime, limits,
+    AccountId, CallOutcome, CallRecord, Callee, ClientId, EndedBy, RelayTraffic, RelayUsage,
+    ServiceName, UnixTime, limits,
 };
 use store::RecordQuery;
 
@@ -48,6 +49,45 @@ async fn beginning_and_end_may_come_in_one_batch() {
         store.records(RecordQuery::default()).await.unwrap(),
         [ended]
     );
+}
+
+#[tokio::test]
+async fn a_call_of_a_service_is_told_its_client_later() {
+    let (_dir, store) = sample::fresh().await;
+    let id = store.create_account(sample::account("ann")).await.unwrap();
+    let callee = |client: Option<&str>| Callee::Service {
+        name: ServiceName::parse("support").unwrap(),
+        client: client.map(|id| ClientId::parse(id).unwrap()),
+    };
+    let rings = CallRecord {
+        callee: callee(None),
+        ..sample::call(id, 0)
+    };
+    let answered = CallRecord {
+        callee: callee(Some("carol")),
+        ..sample::hung_up(&rings)
+    };
+    // The name of a client that was called by its own, and no service.
+    let direct = sample::call(id, 1);
+    store
+        .save_records(&[rings.clone(), direct.clone()])
+        .await
+        .unwrap();
+    assert_eq!(
+        store.records(RecordQuery::default()).await.unwrap(),
+        [direct.clone(), rings.clone()]
+    );
+    for late in [&answered, &rings] {
+        store
+            .save_records(std::slice::from_ref(late))
+            .await
+            .unwrap();
+        assert_eq!(
+            store.records(RecordQuery::default()).await.unwrap(),
+            [direct.clone(), answered.clone()],
+            "what is known is not lost to an older version"
+        );
+    }
 }
 
 #[tokio::test]

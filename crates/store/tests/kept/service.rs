@@ -1,0 +1,335 @@
+//! Services: what is kept of them, their bound, and what another process sees.
+
+use model::{
+    AccountId, ClientGroup, ClientId, InvalidGroup, RingOrder, Service, ServiceCallers,
+    ServiceName, ServiceTarget, limits,
+};
+use sqlx::ConnectOptions;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use store::{AccountChange, Put, ServiceError, Store, StoreError};
+use tempfile::TempDir;
+
+use crate::sample::{self, NOW};
+
+fn name(text: &str) -> ServiceName {
+    ServiceName::parse(text).unwrap()
+}
+
+fn service(text: &str, clients: &[&str], order: RingOrder, ring_s: u16) -> Service {
+    let clients = clients.iter().map(|id| ClientId::parse(id).unwrap());
+    let group = ClientGroup::new(clients.collect(), order, ring_s).unwrap();
+    Service {
+        name: name(text),
+        target: ServiceTarget::Clients(group),
+    }
+}
+
+fn support() -> Service {
+    service("support", &["bob", "ann", "carol"], RingOrder::InOrder, 15)
+}
+
+async fn services(store: &Store, id: AccountId) -> Vec<Service> {
+    let account = sample::loaded(store, id, NOW).await;
+    account
+        .services
+        .into_iter()
+        .map(|(name, service)| {
+            assert_eq!(name, service.name);
+            service
+        })
+        .collect()
+}
+
+/// The file as another program sees it, with cascades as the store has them.
+async fn raw(dir: &TempDir) -> SqliteConnection {
+    let file = dir.path().join("offhook.db");
+    SqliteConnectOptions::new()
+        .filename(file)
+        .foreign_keys(true)
+        .connect()
+        .await
+        .unwrap()
+}
+
+async fn execute(connection: &mut SqliteConnection, statement: &'static str) {
+    sqlx::query(statement).execute(connection).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_service_is_created_replaced_and_removed() {
+    let (dir, store) = sample::fresh().await;
+    let id = store.create_account(sample::account("ann")).await.unwrap();
+    assert_eq!(services(&store, id).await, []);
+
+    assert_eq!(
+        store.put_service(id, &support()).await.unwrap(),
+        Put::Created
+    );
+    let sales = service("Sales", &["dave"], RingOrder::All, 20);
+    assert_eq!(store.put_service(id, &sales).await.unwrap(), Put::Created);
+    assert_eq!(services(&store, id).await, [sales.clone(), support()]);
+
+    let fewer = service("support", &["carol", "bob"], RingOrder::RoundRobin, 60);
+    assert_eq!(store.put_service(id, &fewer).await.unwrap(), Put::Replaced);
+    assert_eq!(services(&store, id).await, [sales.clone(), fewer.clone()]);
+
+    store.close().await;
+    let store = Store::open(dir.path(), sample::PEPPER).await.unwrap();
+    assert_eq!(services(&store, id).await, [sales.clone(), fewer]);
+    store.remove_service(id, &name("support")).await.unwrap();
+    assert_eq!(services(&store, id).await, [sales]);
+}
+
+#[tokio::test]
+async fn accounts_have_services_of_their_own() {
+    let (_dir, store) = sample::fresh().await;
+    let ann = store.create_account(sample::account("ann")).await.unwrap();
+    let ben = store.create_account(sample::account("ben")).await.unwrap();
+    let of_ben = service("support", &["eve"], RingOrder::All, 1);
+    store.put_service(ann, &support()).await.unwrap();
+    assert_eq!(store.put_service(ben, &of_ben).await.unwrap(), Put::Created);
+    store.remove_service(ann, &name("support")).await.unwrap();
+    assert_eq!(services(&store, ann).await, []);
+    assert_eq!(services(&store, ben).await, [of_ben]);
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_named() {
+    let (_dir, store) = sample::fresh().await;
+    let id = store.create_account(sample::account("ann")).await.unwrap();
+    let error = store.remove_service(id, &name("sales")).await.unwrap_err();
+    assert!(
+        matches!(&error, ServiceError::NoSuchService { account, name } if *account == id && name.as_str() == "sales"),
+        "{error:?}"
+    );
+    assert!(error.to_string().contains("no service sales"), "{error}");
+    let error = store
+        .change_service(id, &name("sales"), |service| Ok::<_, ()>(service.clone()))
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(error, ServiceError::NoSuchService { .. }),
+        "{error:?}"
+    );
+    let nobody = AccountId(4711);
+    let error = store.put_service(nobody, &support()).await.unwrap_err();
+    assert!(matches!(error, ServiceError::NoSuchAccount(id) if id == nobody));
+}
+
+#[tokio::test]
+async fn an_account_has_so_many_services_and_no_more() {
+    let (_dir, store) = sample::fresh().await;
+    let id = store.create_account(sample::account("ann")).await.unwrap();
+    let other = store.create_account(sample::account("ben")).await.unwrap();
+    let numbered = |number| service(&format!("s{number}"), &["bob"], RingOrder::All, 20);
+    for number in 0..limits::SERVICES_PER_ACCOUNT {
+        store.put_service(id, &numbered(number)).await.unwrap();
+    }
+    let error = store.put_service(id, &support()).await.unwrap_err();
+    assert!(
+        matches!(error, ServiceError::TooMany(of) if of == id),
+        "{error:?}"
+    );
+    assert!(
+        error.to_string().contains("has 1000 services already"),
+        "{error}"
+    );
+    assert_eq!(
+        services(&store, id).await.len(),
+        limits::SERVICES_PER_ACCOUNT
+    );
+    let replaced = store.put_service(id, &numbered(7)).await.unwrap();
+    assert_eq!(replaced, Put::Replaced, "it takes no further place");
+    store.put_service(other, &support()).await.unwrap();
+    store.remove_service(id, &name("s3")).await.unwrap();
+    store.put_service(id, &support()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_change_is_made_of_what_is_there_or_not_at_all() {
+    let (_dir, store) = sample::fresh().await;
+    let id = store.create_account(sample::account("ann")).await.unwrap();
+    store.put_service(id, &support()).await.unwrap();
+    let changed = store
+        .change_service(id, &name("support"), |old| {
+            assert_eq!(*old, support());
+            // Its name is no part of what can be changed.
+            Ok::<_, ()>(service("other", &["ann"], RingOrder::All, 5))
+        })
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(changed, service("support", &["ann"], RingOrder::All, 5));
+    assert_eq!(services(&store, id).await, std::slice::from_ref(&changed));
+
+    let version = store.directory_version().await.unwrap();
+    let refused = store
+        .change_service(id, &name("support"), |_| Err("not like this"))
+        .await
+        .unwrap();
+    assert_eq!(refused, Err("not like this"));
+    assert_eq!(services(&store, id).await, [changed]);
+    assert_eq!(store.directory_version().await.unwrap(), version);
+    store
+        .put_service(id, &support())
+        .await
+        .expect("a refusal leaves nothing locked");
+}
+
+#[tokio::test]
+async fn of_many_changes_at_once_none_is_lost() {
+    let (dir, store) = sample::fresh().await;
+    let other = Store::open(dir.path(), sample::PEPPER).await.unwrap();
+    let id = store.create_account(sample::account("ann")).await.unwrap();
+    let first = service("support", &["bob"], RingOrder::All, 20);
+    store.put_service(id, &first).await.unwrap();
+    let one_more = |old: &Service, number: usize| {
+        let ServiceTarget::Clients(group) = &old.target;
+        let mut clients = group.clients().to_vec();
+        clients.push(ClientId::parse(&number.to_string()).unwrap());
+        let group = ClientGroup::new(clients, group.order(), group.ring_s())?;
+        Ok::<_, InvalidGroup>(Service {
+            target: ServiceTarget::Clients(group),
+            ..old.clone()
+        })
+    };
+    let changes: Vec<_> = (0..10)
+        .map(|number| {
+            let store = [&store, &other][number % 2].clone();
+            tokio::spawn(async move {
+                let name = name("support");
+                let change = store.change_service(id, &name, |old| one_more(old, number));
+                change.await.unwrap().unwrap();
+            })
+        })
+        .collect();
+    for change in changes {
+        change.await.unwrap();
+    }
+    let ServiceTarget::Clients(group) = &services(&store, id).await[0].target;
+    assert_eq!(group.clients().len(), 11);
+}
+
+#[tokio::test]
+async fn each_change_of_services_grows_the_version_as_other_handles_see_it() {
+    let (dir, store) = sample::fresh().await;
+    let other = Store::open(dir.path(), sample::PEPPER).await.unwrap();
+    let id = store.create_account(sample::account("ann")).await.unwrap();
+    let mut version = other.directory_version().await.unwrap();
+    let mut grown = async |what: &str| {
+        let now = other.directory_version().await.unwrap();
+        assert!(now > version, "{what}");
+        assert_eq!(other.directory(NOW).await.unwrap().1, now, "{what}");
+        version = now;
+    };
+    store.put_service(id, &support()).await.unwrap();
+    grown("a service was created").await;
+    store.put_service(id, &support()).await.unwrap();
+    grown("it was replaced").await;
+    let change = AccountChange {
+        service_callers: Some(ServiceCallers::Proven),
+        ..AccountChange::default()
+    };
+    store.update_account(id, change).await.unwrap();
+    grown("strangers were shut out").await;
+    execute(
+        &mut raw(&dir).await,
+        "UPDATE service_clients SET client = 'eve' WHERE position = 0",
+    )
+    .await;
+    grown("another program changed a client").await;
+    store.remove_service(id, &name("support")).await.unwrap();
+    grown("it was removed").await;
+    store
+        .remove_service(id, &name("support"))
+        .await
+        .expect_err("it is gone");
+    assert_eq!(other.directory_version().await.unwrap(), version);
+}
+
+#[tokio::test]
+async fn anyone_may_call_services_until_an_account_says_otherwise() {
+    let (_dir, store) = sample::fresh().await;
+    let id = store.create_account(sample::account("ann")).await.unwrap();
+    let callers_after = async |change| {
+        store.update_account(id, change).await.unwrap();
+        sample::loaded(&store, id, NOW).await.service_callers
+    };
+    let nothing = AccountChange::default();
+    let set = |callers| AccountChange {
+        service_callers: Some(callers),
+        ..nothing
+    };
+    assert_eq!(callers_after(nothing).await, ServiceCallers::Anyone);
+    assert_eq!(
+        callers_after(set(ServiceCallers::Proven)).await,
+        ServiceCallers::Proven
+    );
+    assert_eq!(callers_after(nothing).await, ServiceCallers::Proven);
+    assert_eq!(
+        callers_after(set(ServiceCallers::Anyone)).await,
+        ServiceCallers::Anyone
+    );
+}
+
+#[tokio::test]
+async fn services_go_with_their_account() {
+    let (dir, store) = sample::fresh().await;
+    let ann = store.create_account(sample::account("ann")).await.unwrap();
+    let ben = store.create_account(sample::account("ben")).await.unwrap();
+    for id in [ann, ben] {
+        store.put_service(id, &support()).await.unwrap();
+    }
+    let mut connection = raw(&dir).await;
+    execute(
+        &mut connection,
+        "DELETE FROM accounts WHERE username = 'ann@example.com'",
+    )
+    .await;
+    let left: (i64, i64) = sqlx::query_as(
+        "SELECT (SELECT count(*) FROM services), (SELECT count(*) FROM service_clients)",
+    )
+    .fetch_one(&mut connection)
+    .await
+    .unwrap();
+    assert_eq!(left, (1, 3));
+    assert_eq!(services(&store, ben).await, [support()]);
+}
+
+#[tokio::test]
+async fn rows_that_make_no_sense_cannot_be_written_or_are_reported() {
+    let (dir, store) = sample::fresh().await;
+    let id = store.create_account(sample::account("ann")).await.unwrap();
+    store.put_service(id, &support()).await.unwrap();
+    let mut connection = raw(&dir).await;
+    for statement in [
+        "UPDATE services SET kind = 'robots'",
+        "UPDATE services SET ring_order = 'both'",
+        "UPDATE services SET ring_order = NULL",
+        "UPDATE services SET ring_s = 0",
+        "UPDATE services SET ring_s = 61",
+        "UPDATE services SET name = ''",
+        "UPDATE service_clients SET client = 'bob'",
+        "UPDATE service_clients SET position = 32 WHERE position = 0",
+        "UPDATE accounts SET service_callers = 'nobody'",
+    ] {
+        let done = sqlx::query(statement).execute(&mut connection).await;
+        assert!(done.is_err(), "{statement}");
+    }
+    for (statement, word) in [
+        ("UPDATE services SET name = 'a b'", "service name \"a b\""),
+        (
+            "UPDATE services SET name = 'support'; UPDATE service_clients SET client = 'b b' WHERE position = 0",
+            "client id \"b b\"",
+        ),
+        ("DELETE FROM service_clients", "at least one client"),
+    ] {
+        sqlx::raw_sql(statement)
+            .execute(&mut connection)
+            .await
+            .unwrap();
+        let error = store.directory(NOW).await.unwrap_err();
+        assert!(matches!(error, StoreError::Damaged { .. }), "{error:?}");
+        assert!(error.to_string().contains(word), "{statement}: {error}");
+    }
+}
