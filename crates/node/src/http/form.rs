@@ -19,9 +19,7 @@ pub(super) enum Encoding {
 impl Encoding {
     /// What a Content-Type names, if we can read it.
     pub(super) fn of(content_type: &HeaderValue) -> Option<Self> {
-        let essence = content_type.to_str().unwrap_or_default().split(';').next();
-        let essence = essence.unwrap_or_default().trim();
-        let is = |wanted| essence.eq_ignore_ascii_case(wanted);
+        let is = |wanted| media_type(content_type).eq_ignore_ascii_case(wanted);
         if is("application/x-www-form-urlencoded") {
             Some(Self::Urlencoded)
         } else if is("multipart/form-data") {
@@ -124,14 +122,25 @@ impl Form {
     }
 }
 
-/// Undoes percent-encoding; `None` if it is broken or not UTF-8.
+/// The media type of a Content-Type, without its parameters (RFC 9110 §8.3.1).
+pub(super) fn media_type(content_type: &HeaderValue) -> &str {
+    let text = content_type.to_str().unwrap_or_default();
+    text.split(';').next().unwrap_or_default().trim()
+}
+
+/// Undoes percent-encoding, of a space as `+` too (WHATWG URL §5.1); `None` if it is broken or not UTF-8.
 fn decode(text: &[u8]) -> Option<String> {
+    percent_decode(text, b' ')
+}
+
+/// Undoes percent-encoding; `plus` is what `+` stands for. `None` if it is broken or not UTF-8.
+pub(super) fn percent_decode(text: &[u8], plus: u8) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text;
     while let Some((first, after)) = rest.split_first() {
         rest = after;
         bytes.push(match first {
-            b'+' => b' ',
+            b'+' => plus,
             b'%' => {
                 let (digits, after) = rest.split_at_checked(2)?;
                 rest = after;

@@ -5,6 +5,7 @@
 
 mod answer;
 mod asset;
+mod body;
 mod clients;
 mod console;
 mod cors;
