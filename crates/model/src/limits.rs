@@ -155,6 +155,8 @@ pub const SERVICE_CLIENTS: usize = 32;
 pub const SERVICE_RING_DEFAULT_S: u16 = 20;
 /// And at most: existing callers wait for a minute.
 pub const SERVICE_RING_MAX_S: u16 = 60;
+/// Faults of one document about a service that are told: an answer is not to be longer than what was asked.
+pub const SERVICE_FAULTS: usize = 16;
 
 // Calls.
 

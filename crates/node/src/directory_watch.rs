@@ -1,16 +1,24 @@
-//! Watches the store for changes of accounts and keys, made by this process or another, and publishes them.
+//! Watches the store for changes of accounts, keys and services, made by this process or another, and publishes them.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use store::{Store, StoreError};
 use switch::{Settings, Snapshot};
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::clock::Clock;
 use crate::signalling::{Published, Signalling};
 
 /// A change is seen within a second, with the time to parse new keys.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// Whoever waits for a change has the directory read sooner, but not again at once: it is work for every account.
+const REST: Duration = Duration::from_millis(20);
+/// Nor for more than a fifth of the time: the rest is so many times as long as the look was, if that is less than the usual.
+const REST_TIMES: u32 = 4;
+/// How long whoever has made a change waits for it to be published.
+const CATCH_UP_TIME: Duration = Duration::from_secs(2);
 /// A store that cannot be read is reported once in so many looks: each minute.
 const REPORT_EVERY: u32 = 240;
 
@@ -38,37 +46,78 @@ pub(crate) async fn load(
     Ok((published, version))
 }
 
-/// Publishes each change; never ends.
-pub(crate) async fn run(signalling: Arc<Signalling>, store: Store, mut seen: u64) {
-    let mut failures = 0;
-    loop {
-        tokio::time::sleep(LOOK_EVERY).await;
-        match look(&signalling, &store, seen).await {
-            Ok(version) => {
-                failures = 0;
-                seen = version;
-            }
-            Err(error) => {
-                if failures % REPORT_EVERY == 0 {
-                    tracing::error!(%error, "changes of accounts are not seen: the store cannot be read");
-                }
-                failures += 1;
-            }
-        }
-    }
+/// The store, and how much of what it holds is published.
+pub(crate) struct DirectoryWatch {
+    pub(crate) store: Store,
+    signalling: Arc<Signalling>,
+    /// The version of the directory that everybody works with.
+    version: watch::Sender<u64>,
+    /// Somebody waits for a change.
+    wanted: Notify,
 }
 
-async fn look(signalling: &Signalling, store: &Store, seen: u64) -> Result<u64, StoreError> {
-    if store.directory_version().await? == seen {
-        return Ok(seen);
+impl DirectoryWatch {
+    /// `version`: what was published already.
+    pub(crate) fn new(store: Store, signalling: Arc<Signalling>, version: u64) -> Self {
+        Self {
+            store,
+            signalling,
+            version: watch::Sender::new(version),
+            wanted: Notify::new(),
+        }
     }
-    let previous = Arc::clone(&signalling.published().snapshot);
-    let (published, version) = load(store, previous.settings.clone(), previous).await?;
-    let accounts = published.snapshot.directory.accounts().count();
-    signalling.publish(published);
-    tracing::info!(
-        accounts,
-        "accounts or keys have changed and were read again"
-    );
-    Ok(version)
+
+    /// Publishes each change; never ends.
+    pub(crate) async fn run(&self) {
+        let mut failures = 0;
+        let mut rest = REST;
+        loop {
+            sleep(rest).await;
+            // Over or not: it is time to look.
+            let _ = timeout(LOOK_EVERY.saturating_sub(rest), self.wanted.notified()).await;
+            let began = Instant::now();
+            match self.look().await {
+                Ok(()) => failures = 0,
+                Err(error) => {
+                    if failures % REPORT_EVERY == 0 {
+                        tracing::error!(%error, "changes of accounts are not seen: the store cannot be read");
+                    }
+                    failures += 1;
+                }
+            }
+            rest = (began.elapsed() * REST_TIMES).clamp(REST, LOOK_EVERY);
+        }
+    }
+
+    /// Waits until everybody works with what the store holds now. Not for ever: what is kept is seen some time, and is not to be
+    /// said to have failed.
+    pub(crate) async fn catch_up(&self) {
+        let kept = match self.store.directory_version().await {
+            Ok(kept) => kept,
+            Err(error) => {
+                tracing::debug!(%error, "a change is not waited for");
+                return;
+            }
+        };
+        let mut version = self.version.subscribe();
+        self.wanted.notify_one();
+        // Too late or not: see above.
+        let _ = timeout(CATCH_UP_TIME, version.wait_for(|seen| *seen >= kept)).await;
+    }
+
+    async fn look(&self) -> Result<(), StoreError> {
+        if self.store.directory_version().await? == *self.version.borrow() {
+            return Ok(());
+        }
+        let previous = Arc::clone(&self.signalling.published().snapshot);
+        let (published, version) = load(&self.store, previous.settings.clone(), previous).await?;
+        let accounts = published.snapshot.directory.accounts().count();
+        self.signalling.publish(published);
+        self.version.send_replace(version);
+        tracing::info!(
+            accounts,
+            "accounts, keys or services have changed and were read again"
+        );
+        Ok(())
+    }
 }

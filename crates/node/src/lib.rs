@@ -17,6 +17,7 @@ mod quota_keeper;
 mod record_writer;
 mod relay;
 mod serve;
+pub mod service_document;
 mod shutdown;
 mod signalling;
 pub mod telemetry;

@@ -23,7 +23,7 @@ use crate::certificate::{Certificate, CertificateFault};
 use crate::clock::Clock;
 use crate::config::{Config, ConfigFault};
 use crate::control::{Answerer, ControlSocket};
-use crate::directory_watch;
+use crate::directory_watch::{self, DirectoryWatch};
 use crate::http::{LoginFailures, Services};
 use crate::quota_keeper::QuotaKeeper;
 use crate::record_writer::RecordWriter;
@@ -173,8 +173,7 @@ struct Core {
     relay: Option<Arc<Relay>>,
     /// What the workers of the relay have told.
     usage: Arc<UsageQueue>,
-    /// The version of the directory that was loaded.
-    version: u64,
+    watch: Arc<DirectoryWatch>,
 }
 
 impl Core {
@@ -191,6 +190,8 @@ impl Core {
             quota: Arc::clone(&self.quota),
             failures: LoginFailures::default(),
             signing: Semaphore::new(cores()),
+            watch: Arc::clone(&self.watch),
+            changes: Semaphore::new(1),
             pepper,
             capacity: Arc::clone(capacity),
             handovers: Arc::default(),
@@ -245,13 +246,15 @@ impl Core {
             counters,
             relay.clone(),
         );
+        let signalling = Arc::new(signalling);
+        let watch = DirectoryWatch::new(store.clone(), Arc::clone(&signalling), version);
         Ok(Self {
-            signalling: Arc::new(signalling),
+            signalling,
             records,
             quota,
             relay,
             usage: Arc::default(),
-            version,
+            watch: Arc::new(watch),
         })
     }
 
@@ -287,7 +290,7 @@ impl Core {
     }
 
     /// The tasks that wake the shards and look for changes of accounts.
-    fn attendants(&self, store: &Store) -> JoinSet<()> {
+    fn attendants(&self) -> JoinSet<()> {
         let mut attendants = JoinSet::new();
         for shard in 0..self.signalling.shard_count() {
             let signalling = Arc::clone(&self.signalling);
@@ -300,10 +303,10 @@ impl Core {
         attendants.spawn(revived(move || {
             Arc::clone(&usage).run(Arc::clone(&signalling))
         }));
-        let (signalling, store, version) =
-            (Arc::clone(&self.signalling), store.clone(), self.version);
+        let watch = Arc::clone(&self.watch);
         attendants.spawn(revived(move || {
-            directory_watch::run(Arc::clone(&signalling), store.clone(), version)
+            let watch = Arc::clone(&watch);
+            async move { watch.run().await }
         }));
         attendants
     }
@@ -342,7 +345,7 @@ impl Node {
 
         let (finish, finished) = watch::channel(false);
         let keepers = core.keepers(&store, &finished);
-        let mut attendants = core.attendants(&store);
+        let mut attendants = core.attendants();
         attendants.spawn(forget_failures(Arc::clone(&services)));
         attendants.spawn(forget_records(store.clone()));
         if let Some(certificate) = certificate {

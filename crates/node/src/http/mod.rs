@@ -12,6 +12,7 @@ mod cors;
 mod demo;
 mod form;
 mod host;
+mod inbound;
 mod keys;
 mod login;
 mod page;
@@ -32,6 +33,7 @@ pub(crate) use login::LoginFailures;
 pub(crate) use route::answer;
 
 use crate::config::Bounds;
+use crate::directory_watch::DirectoryWatch;
 use crate::quota_keeper::QuotaKeeper;
 use crate::signalling::Signalling;
 use crate::transport::{Capacity, Handovers, Place};
@@ -43,6 +45,9 @@ pub(crate) struct Services {
     pub(crate) failures: LoginFailures,
     /// One for each thread: a signature takes longer than all else that is done for a request.
     pub(crate) signing: Semaphore,
+    pub(crate) watch: Arc<DirectoryWatch>,
+    /// Changes of services go to the store one at a time: what else is to be written waits for one of them at most.
+    pub(crate) changes: Semaphore,
     pub(crate) pepper: SecretBytes,
     pub(crate) capacity: Arc<Capacity>,
     pub(crate) handovers: Arc<Handovers>,

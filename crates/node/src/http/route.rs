@@ -9,7 +9,8 @@ use axum::http::{HeaderValue, Method, Request, Response, StatusCode};
 use super::answer::{Asked, ERROR_PAGE, Fault};
 use super::asset::{self, Asset};
 use super::{
-    Peer, Services, clients, console, cors, demo, keys, page, sip_proxy, token, turn_credentials,
+    Peer, Services, clients, console, cors, demo, inbound, keys, page, sip_proxy, token,
+    turn_credentials,
 };
 
 /// Where the listing of what is served is found.
@@ -21,6 +22,10 @@ enum Route {
     GenerateToken,
     RegisteredClients,
     TurnCredentials,
+    /// The services of an account.
+    InboundServices,
+    /// One of them.
+    InboundService,
     PublicKeys,
     SipProxy,
     /// A file of the browser library.
@@ -43,10 +48,14 @@ impl Route {
         if let Some(asset) = asset::of_page(path).filter(|_| has_softphone) {
             return Some(Self::Console(asset));
         }
+        if inbound::is_of_one(path) {
+            return Some(Self::InboundService);
+        }
         Some(match path {
             "/webrtc_generate_token" => Self::GenerateToken,
             "/webrtc_registered_clients" => Self::RegisteredClients,
             "/v1/turn_credentials" => Self::TurnCredentials,
+            inbound::PATH => Self::InboundServices,
             "/.well-known/jwks.json" => Self::PublicKeys,
             "/sipproxy" => Self::SipProxy,
             "/console/settings.json" if has_softphone => Self::Settings,
@@ -66,7 +75,8 @@ impl Route {
             Self::GenerateToken | Self::RegisteredClients | Self::TurnCredentials => {
                 "GET, HEAD, POST, OPTIONS"
             }
-            Self::PublicKeys => "GET, HEAD, OPTIONS",
+            Self::InboundService => "GET, HEAD, PUT, PATCH, DELETE, OPTIONS",
+            Self::InboundServices | Self::PublicKeys => "GET, HEAD, OPTIONS",
             Self::Sdk(_)
             | Self::Console(_)
             | Self::Settings
@@ -86,6 +96,8 @@ impl Route {
             Self::GenerateToken
             | Self::RegisteredClients
             | Self::TurnCredentials
+            | Self::InboundServices
+            | Self::InboundService
             | Self::PublicKeys
             | Self::SipProxy
             | Self::Sdk(_)
@@ -145,6 +157,8 @@ async fn dispatch(
         Route::GenerateToken => token::answer(services, peer, request).await,
         Route::RegisteredClients => clients::answer(services, peer, request).await,
         Route::TurnCredentials => turn_credentials::answer(services, peer, request).await,
+        Route::InboundServices => inbound::list(services, peer, &request),
+        Route::InboundService => inbound::one(services, peer, request).await,
         Route::PublicKeys => Ok(keys::answer(services)),
         Route::SipProxy => sip_proxy::answer(services, peer, request).await,
         Route::Sdk(asset) => Ok(asset.answer(request.headers(), console::for_any_origin())),

@@ -40,9 +40,7 @@ pub(crate) fn ask<'a>(method: &'a str, target: &'a str) -> Ask<'a> {
 
 /// A POST of a body of this type.
 pub(crate) fn post<'a>(target: &'a str, content_type: &str, body: impl Into<Vec<u8>>) -> Ask<'a> {
-    let mut ask = ask("POST", target).header("Content-Type", content_type);
-    ask.body = body.into();
-    ask
+    ask("POST", target).body(content_type, body)
 }
 
 pub(crate) fn form<'a>(target: &'a str, body: &str) -> Ask<'a> {
@@ -53,6 +51,12 @@ impl Ask<'_> {
     pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push(format!("{name}: {value}\r\n"));
         self
+    }
+
+    /// With a body of this type.
+    pub(crate) fn body(mut self, content_type: &str, body: impl Into<Vec<u8>>) -> Self {
+        self.body = body.into();
+        self.header("Content-Type", content_type)
     }
 
     /// Says that the body is so long, whatever is sent.
@@ -80,7 +84,7 @@ impl Ask<'_> {
                 request.push_str(&format!("{name}: {value}\r\n"));
             }
         }
-        if self.method == "POST" {
+        if self.method == "POST" || self.announced.is_some() || !self.body.is_empty() {
             let length = self.announced.unwrap_or(self.body.len());
             request.push_str(&format!("Content-Length: {length}\r\n"));
         }

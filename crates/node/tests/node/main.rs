@@ -13,6 +13,7 @@ mod quota;
 mod resume;
 mod resume_end;
 mod server;
+mod services;
 mod sip_proxy;
 mod stop;
 mod tls;

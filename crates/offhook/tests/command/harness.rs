@@ -191,14 +191,14 @@ impl Server {
         }
     }
 
-    /// Waits until `is_so`, looking again after each change of accounts or keys that the server has read.
+    /// Waits until `is_so`, looking again after each change of accounts, keys or services that the server has read.
     pub(crate) fn wait_for_change(&self, is_so: impl Fn() -> bool) {
         let mut seen = Vec::new();
         while !is_so() {
             let Some(line) = self.log.next() else {
                 panic!("the server never saw the change:\n{}", seen.join("\n"));
             };
-            if !line.contains("accounts or keys have changed") {
+            if !line.contains("accounts, keys or services have changed") {
                 seen.push(line);
             }
         }
@@ -211,13 +211,27 @@ impl Server {
 
     /// Status and body of a token request.
     pub(crate) fn token_answer(&self, login: &str, key: &str) -> (u16, Value) {
+        let path = "/webrtc_generate_token?client_id=bob";
+        self.ask("GET", path, "", login, key)
+    }
+
+    /// Status and body of a request with this login and key, and with a body of JSON.
+    pub(crate) fn ask(
+        &self,
+        method: &str,
+        path: &str,
+        body: &str,
+        login: &str,
+        key: &str,
+    ) -> (u16, Value) {
         let login = STANDARD.encode(format!("{login}:{key}"));
         let mut stream = TcpStream::connect(self.address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         write!(
             stream,
-            "GET /webrtc_generate_token?client_id=bob HTTP/1.1\r\nHost: offhook\r\n\
-             Authorization: Basic {login}\r\nConnection: close\r\n\r\n"
+            "{method} {path} HTTP/1.1\r\nHost: offhook\r\nAuthorization: Basic {login}\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            body.len()
         )
         .unwrap();
         let mut answer = String::new();

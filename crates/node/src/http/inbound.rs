@@ -1,0 +1,176 @@
+//! `/service/v1/inbound`: the services of an account, listed, and each of them shown, put, patched and removed.
+//!
+//! What is shown is what calls find; a change is answered when they find it as well. What a document says is read by
+//! `service_document`.
+
+use axum::body::Body;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
+use model::{AccountId, ServiceName, limits};
+use serde_json::Value;
+use store::{Put, ServiceError};
+
+use super::answer::{Fault, json};
+use super::body::whole;
+use super::form::{media_type, percent_decode};
+use super::{Peer, Services, login};
+use crate::service_document::{parsed, patched, read, shown};
+
+/// Where the services are listed; each is at its name below.
+pub(super) const PATH: &str = "/service/v1/inbound";
+
+const JSON: &str = "application/json";
+/// RFC 7396 §4.
+const MERGE_PATCH: &str = "application/merge-patch+json";
+
+/// Whether this is the path of one service, as far as its form goes.
+pub(super) fn is_of_one(path: &str) -> bool {
+    segment(path).is_some_and(|name| !name.is_empty() && !name.contains('/'))
+}
+
+/// Every service of the account, by name.
+pub(super) fn list(
+    services: &Services,
+    peer: &Peer,
+    request: &Request<Body>,
+) -> Result<Response<Body>, Fault> {
+    let published = services.signalling.published();
+    let directory = &published.snapshot.directory;
+    let account = login::check(services, peer, request.headers(), directory)?;
+    let list: Vec<_> = account.services.values().map(shown).collect();
+    Ok(json(&list))
+}
+
+/// One service: shown, or changed as the method says.
+pub(super) async fn one(
+    services: &Services,
+    peer: &Peer,
+    request: Request<Body>,
+) -> Result<Response<Body>, Fault> {
+    let published = services.signalling.published();
+    let directory = &published.snapshot.directory;
+    let account = login::check(services, peer, request.headers(), directory)?;
+    let name = name(request.uri())?;
+    match *request.method() {
+        Method::PUT => put(services, account.id, &name, request).await,
+        Method::PATCH => patch(services, account.id, &name, request).await,
+        Method::DELETE => remove(services, account.id, &name).await,
+        _ => {
+            let service = account.services.get(&name);
+            let service = service.ok_or_else(|| no_such_service(&name))?;
+            Ok(json(&shown(service)))
+        }
+    }
+}
+
+async fn put(
+    services: &Services,
+    account: AccountId,
+    name: &ServiceName,
+    request: Request<Body>,
+) -> Result<Response<Body>, Fault> {
+    let document = document(services, request, &[JSON]).await?;
+    let service = read(name, &document).map_err(Fault::parameters)?;
+    let turn = services.changes.acquire().await;
+    let put = services.watch.store.put_service(account, &service).await;
+    drop(turn);
+    let put = put.map_err(refused)?;
+    services.watch.catch_up().await;
+    let mut response = json(&shown(&service));
+    *response.status_mut() = match put {
+        Put::Created => StatusCode::CREATED,
+        Put::Replaced => StatusCode::OK,
+    };
+    Ok(response)
+}
+
+async fn patch(
+    services: &Services,
+    account: AccountId,
+    name: &ServiceName,
+    request: Request<Body>,
+) -> Result<Response<Body>, Fault> {
+    let patch = document(services, request, &[JSON, MERGE_PATCH]).await?;
+    let turn = services.changes.acquire().await;
+    let store = &services.watch.store;
+    let changed = store
+        .change_service(account, name, |service| patched(service, &patch))
+        .await;
+    drop(turn);
+    let service = changed.map_err(refused)?.map_err(Fault::parameters)?;
+    services.watch.catch_up().await;
+    Ok(json(&shown(&service)))
+}
+
+async fn remove(
+    services: &Services,
+    account: AccountId,
+    name: &ServiceName,
+) -> Result<Response<Body>, Fault> {
+    let turn = services.changes.acquire().await;
+    let removed = services.watch.store.remove_service(account, name).await;
+    drop(turn);
+    removed.map_err(refused)?;
+    services.watch.catch_up().await;
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    let no_store = HeaderValue::from_static("no-store");
+    response.headers_mut().insert(CACHE_CONTROL, no_store);
+    Ok(response)
+}
+
+/// What stands behind the list's path.
+fn segment(path: &str) -> Option<&str> {
+    path.strip_prefix(PATH)?.strip_prefix('/')
+}
+
+fn name(uri: &Uri) -> Result<ServiceName, Fault> {
+    let segment = segment(uri.path()).unwrap_or_default();
+    let text = percent_decode(segment.as_bytes(), b'+').ok_or_else(|| {
+        let text = "The path is malformed: it must be UTF-8, and a '%' must be followed by two hexadecimal digits";
+        Fault::malformed(text)
+    })?;
+    ServiceName::parse(&text)
+        .map_err(|error| Fault::malformed(format!("The path is malformed: {error}")))
+}
+
+/// The body as JSON, in one of these media types.
+async fn document(
+    services: &Services,
+    request: Request<Body>,
+    types: &[&str],
+) -> Result<Value, Fault> {
+    let (parts, body) = request.into_parts();
+    let given = parts.headers.get(CONTENT_TYPE).map(media_type);
+    if !given.is_some_and(|given| types.iter().any(|known| known.eq_ignore_ascii_case(given))) {
+        let text = format!("The body must be {}", types.join(" or "));
+        return Err(Fault::http(StatusCode::UNSUPPORTED_MEDIA_TYPE, text));
+    }
+    let body = whole(body, services.bounds.head_time).await?;
+    parsed(&body).map_err(|fault| Fault::parameters(vec![fault]))
+}
+
+fn refused(error: ServiceError) -> Fault {
+    match error {
+        // It went while the request was read.
+        ServiceError::NoSuchAccount(_) => Fault::wrong_login(),
+        ServiceError::NoSuchService { name, .. } => no_such_service(&name),
+        ServiceError::TooMany(_) => {
+            let text = format!(
+                "The account has {} services already, as many as it may have; remove one first",
+                limits::SERVICES_PER_ACCOUNT
+            );
+            Fault::http(StatusCode::CONFLICT, text)
+        }
+        ServiceError::Store(error) => {
+            tracing::error!(%error, "a service is not changed");
+            let text = "The change cannot be kept; the server's log says why";
+            Fault::http(StatusCode::INTERNAL_SERVER_ERROR, text)
+        }
+    }
+}
+
+fn no_such_service(name: &ServiceName) -> Fault {
+    let text = format!("The account has no service '{name}'; {PATH} lists those that it has");
+    Fault::http(StatusCode::NOT_FOUND, text)
+}
