@@ -4,7 +4,8 @@
 
 use clap::{Args, Subcommand};
 use node::model::{
-    Account, AccountKind, Algorithm, CloudId, Directory, Login, TokenLimit, Username,
+    Account, AccountKind, Algorithm, CloudId, Directory, Login, ServiceCallers, TokenLimit,
+    Username,
 };
 use node::provision::{self, Created, NewAccount};
 use node::store::AccountChange;
@@ -82,6 +83,9 @@ pub(crate) struct SetFlags {
     /// Sign its tokens with another algorithm; makes a new signing key
     #[arg(long, value_name = "RS256|ES256|EdDSA", value_parser = parse_algorithm)]
     algorithm: Option<Algorithm>,
+    /// Who may call its services: anyone who knows its WebRTC access key, or clients that have proven themselves with a token
+    #[arg(long, value_name = "anyone|proven", value_parser = parse_service_callers)]
+    service_callers: Option<ServiceCallers>,
 }
 
 /// What `--token-limit` asks for.
@@ -242,6 +246,10 @@ fn show_text(account: &Account, taken: &TokensTaken) -> String {
         ("WebRTC access key", account.access_key.to_string()),
         ("tokens this month", tokens_text(account, taken)),
         ("API access keys", api_keys),
+        (
+            "service callers",
+            account.service_callers.as_str().to_owned(),
+        ),
     ]);
     let mut keys = Table::new(["SIGNING KEY", "ALGORITHM", "USE (UTC)"]);
     for key in &account.signing_keys {
@@ -264,21 +272,24 @@ async fn set(place: &Place, flags: SetFlags) -> Result<(), Failure> {
         kind,
         token_limit,
         algorithm,
+        service_callers,
     } = flags;
-    if kind.is_none() && token_limit.is_none() && algorithm.is_none() {
+    let has_change = kind.is_some() || token_limit.is_some() || service_callers.is_some();
+    if !has_change && algorithm.is_none() {
         return Err(Failure::usage(
-            "nothing is asked for: give --type, --token-limit or --algorithm",
+            "nothing is asked for: give --type, --token-limit, --algorithm or --service-callers",
         ));
     }
     let opened = Opened::existing(place).await?;
     let account = opened.account(login.as_ref())?;
-    if kind.is_some() || token_limit.is_some() {
+    if has_change {
         let change = AccountChange {
             kind,
             token_limit: token_limit.map(|change| match change {
                 LimitChange::Default => None,
                 LimitChange::Own(limit) => Some(limit),
             }),
+            service_callers,
             ..AccountChange::default()
         };
         opened.store.update_account(account.id, change).await?;
@@ -349,6 +360,7 @@ fn account_json(account: &Account, taken: &TokensTaken) -> Value {
             TokenLimit::Monthly(limit) => limit.into(),
         },
         "tokens_this_month": taken.by(account),
+        "service_callers": account.service_callers.as_str(),
     })
 }
 
@@ -379,6 +391,10 @@ fn tokens_text(account: &Account, taken: &TokensTaken) -> String {
 
 fn parse_kind(text: &str) -> Result<AccountKind, String> {
     AccountKind::parse(text).ok_or_else(|| "it must be developer or production".to_owned())
+}
+
+fn parse_service_callers(text: &str) -> Result<ServiceCallers, String> {
+    ServiceCallers::parse(text).ok_or_else(|| "it must be anyone or proven".to_owned())
 }
 
 fn parse_token_limit(text: &str) -> Result<LimitChange, String> {

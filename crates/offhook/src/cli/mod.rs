@@ -15,6 +15,7 @@ mod key;
 mod opened;
 pub(crate) mod output;
 mod serve;
+mod service;
 mod status;
 mod token;
 
@@ -109,6 +110,9 @@ enum Command {
     /// Make, list and change accounts
     #[command(subcommand)]
     Account(account::Command),
+    /// Make, list, show and remove the services of an account
+    #[command(subcommand)]
+    Service(service::Command),
     /// Rotate the keys of an account
     #[command(subcommand)]
     Key(key::Command),
@@ -158,6 +162,7 @@ impl Command {
             Self::Serve(flags) => serve::run(place, &flags),
             Self::Config(command) => command.run(place, ServeFlags::default()),
             Self::Account(command) => in_runtime(command.run(place)),
+            Self::Service(command) => in_runtime(command.run(place)),
             Self::Key(command) => in_runtime(command.run(place)),
             Self::Token(command) => in_runtime(command.run(place)),
             Self::Clients(command) => in_runtime(command.run(place)),

@@ -156,7 +156,7 @@ fn faults_are_one_sentence_with_the_right_exit_code() {
     assert!(
         folder
             .fails(2, "account set")
-            .contains("--type, --token-limit or --algorithm")
+            .contains("--type, --token-limit, --algorithm or --service-callers")
     );
     for (wrong, right) in [
         ("account create --cloud-id 1-2 --username a@b.c", "1-2-0"),

@@ -11,5 +11,6 @@ mod clients;
 mod configuration;
 mod harness;
 mod keys;
+mod services;
 mod serving;
 mod siege;

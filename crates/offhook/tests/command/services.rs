@@ -1,0 +1,158 @@
+//! `offhook service …`.
+
+use serde_json::json;
+
+use crate::harness::Folder;
+
+#[test]
+fn a_service_is_made_replaced_shown_listed_and_removed() {
+    let folder = Folder::new();
+    folder.account("a@b.c");
+    assert_eq!(
+        folder.ok("service list"),
+        "There are no services; `offhook service set` makes one.\n"
+    );
+    assert_eq!(folder.json("service list"), json!([]));
+    let said = folder.ok("service set support --clients bob,carol");
+    assert_eq!(said, "Service support of 1-2-0/a@b.c is made.\n");
+    let support = json!({
+        "name": "support",
+        "clients": { "list": ["bob", "carol"], "ring": "all", "ring_s": 20 },
+    });
+    assert_eq!(folder.json("service show support"), support);
+
+    folder.ok("service set sales --clients dave --clients eve --ring round-robin --ring-s 7");
+    let table = folder.ok("service list");
+    let lines: Vec<_> = table.lines().collect();
+    assert_eq!(
+        lines,
+        [
+            "SERVICE  RING         SECONDS  CLIENTS",
+            "sales    round-robin  7        dave, eve",
+            "support  all          20       bob, carol",
+        ]
+    );
+    let sales = folder.json("service show sales --account 1-2-0/a@b.c");
+    assert_eq!(sales["clients"]["ring"], "round_robin");
+    assert_eq!(
+        folder.json("service list 1-2-0/a@b.c"),
+        json!([sales, support])
+    );
+
+    for (ring, shown) in [("in-order", "in-order"), ("in_order", "in-order")] {
+        let said = folder.ok(&format!("service set support --clients bob --ring {ring}"));
+        assert_eq!(said, "Service support of 1-2-0/a@b.c is replaced.\n");
+        let text = folder.ok("service show support");
+        let line = text.lines().find(|line| line.starts_with("ring:"));
+        assert!(line.unwrap().ends_with(shown), "{text}");
+    }
+    let said = folder.ok("service remove support");
+    assert_eq!(said, "Service support of 1-2-0/a@b.c is removed.\n");
+    assert_eq!(folder.json("service list"), json!([sales]));
+}
+
+#[test]
+fn each_account_has_services_of_its_own() {
+    let folder = Folder::new();
+    folder.account("a@b.c");
+    folder.account("d@e.f");
+    let sentence = folder.fails(2, "service set support --clients bob");
+    assert!(sentence.contains("1-2-0/a@b.c"), "{sentence}");
+    folder.ok("service set support --clients bob --account 1-2-0/a@b.c");
+    assert_eq!(folder.json("service list 1-2-0/d@e.f"), json!([]));
+    for line in ["service show support", "service remove support"] {
+        let sentence = folder.fails(1, &format!("{line} --account 1-2-0/d@e.f"));
+        assert!(
+            sentence.contains("account 1-2-0/d@e.f has no service support"),
+            "{sentence}"
+        );
+    }
+    let sentence = folder.fails(1, "service list 1-2-0/x");
+    assert!(
+        sentence.contains("there is no account 1-2-0/x"),
+        "{sentence}"
+    );
+}
+
+#[test]
+fn what_is_asked_for_wrongly_is_one_sentence() {
+    let folder = Folder::new();
+    folder.account("a@b.c");
+    for (wrong, right) in [
+        ("service", "requires a subcommand"),
+        ("service set support", "--clients"),
+        ("service set --clients bob", "NAME"),
+        ("service set a/b --clients bob", "1 to 64 characters"),
+        ("service set support --clients bob,,eve", "client id"),
+        ("service set support --clients bob,b/b", "client id"),
+        (
+            "service set support --clients bob,bob",
+            "bob is named twice",
+        ),
+        (
+            "service set support --clients bob --ring-s 0",
+            "1 to 60 seconds",
+        ),
+        (
+            "service set support --clients bob --ring-s 61",
+            "1 to 60 seconds",
+        ),
+        (
+            "service set support --clients bob --ring both",
+            "all, in-order or round-robin",
+        ),
+        ("account set --service-callers nobody", "anyone or proven"),
+    ] {
+        let done = folder.run(wrong);
+        assert_eq!(done.code, 2, "{wrong}: {done:?}");
+        assert!(
+            done.stderr.contains(right) && done.stderr.lines().count() == 1,
+            "{wrong}: {done:?}"
+        );
+    }
+    assert_eq!(folder.json("service list"), json!([]));
+}
+
+#[test]
+fn who_may_call_services_is_the_accounts_to_say() {
+    let folder = Folder::new();
+    folder.account("a@b.c");
+    let callers = || folder.json("account show")["service_callers"].clone();
+    assert_eq!(callers(), "anyone");
+    let said = folder.ok("account set --service-callers proven");
+    assert_eq!(said, "Account 1-2-0/a@b.c is changed.\n");
+    assert_eq!(callers(), "proven");
+    let text = folder.ok("account show");
+    let line = text
+        .lines()
+        .find(|line| line.starts_with("service callers:"));
+    assert!(line.unwrap().ends_with("proven"), "{text}");
+    folder.ok("account set --token-limit 5");
+    assert_eq!(callers(), "proven");
+    folder.ok("account set 1-2-0/a@b.c --service-callers anyone");
+    assert_eq!(folder.json("account list")[0]["service_callers"], "anyone");
+}
+
+#[test]
+fn a_running_server_sees_what_is_set_and_the_command_what_was_put_there() {
+    let folder = Folder::new();
+    let key = folder.account("a@b.c");
+    let server = folder.serve("serve --listen 127.0.0.1:0");
+    let login = "1-2-0/a@b.c";
+    let ask = |method: &str, path: &str, body: &str| server.ask(method, path, body, login, &key);
+    assert_eq!(ask("GET", "/service/v1/inbound", "").1, json!([]));
+    folder.ok("service set support --clients bob,carol --ring in-order");
+    let support = folder.json("service show support");
+    server.wait_for_change(|| {
+        ask("GET", "/service/v1/inbound/support", "") == (200, support.clone())
+    });
+    let (status, sales) = ask(
+        "PUT",
+        "/service/v1/inbound/sales",
+        r#"{"clients":{"list":["eve"]}}"#,
+    );
+    assert_eq!(status, 201, "{sales}");
+    assert_eq!(folder.json("service list"), json!([sales, support]));
+    folder.ok("service remove support");
+    server.wait_for_change(|| ask("GET", "/service/v1/inbound/support", "").0 == 404);
+}
