@@ -87,6 +87,11 @@ export class Client {
     return this.#ended(await this.#phone('call', other.id, given, options));
   }
 
+  /** Calls a service: no token goes with that. */
+  async callService(name, options = {}) {
+    return this.#ended(await this.#phone('callService', name, options));
+  }
+
   /** Calls, and hangs up in the same turn of the event loop. */
   async callAndHangUp(other) {
     const token = await this.token({ callClient: other.id });

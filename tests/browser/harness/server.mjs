@@ -161,6 +161,16 @@ export class Server {
     return JSON.parse(answer.text);
   }
 
+  /** Makes a service, or replaces it: these clients ring, as `clients` says beside. */
+  async putService(account, name, list, clients = {}) {
+    const answer = await this.request('PUT', `/service/v1/inbound/${name}`, {
+      authorization: basic(account),
+      type: 'application/json',
+      body: JSON.stringify({ clients: { list: list.map(({ id }) => id), ...clients } }),
+    });
+    if (![200, 201].includes(answer.status)) throw new Error(`no service: ${answer.status} ${answer.text}`);
+  }
+
   request(method, target, { authorization, type, body } = {}) {
     const headers = {};
     if (authorization) headers.authorization = authorization;

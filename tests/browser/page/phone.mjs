@@ -52,6 +52,10 @@ export class Phone {
     return this.adopt(this.#client.callClient(clientId, token, await this.sdkOptions(options)));
   }
 
+  async callService(name, options) {
+    return this.adopt(this.#client.callService(name, await this.sdkOptions(options)));
+  }
+
   /** Calls and hangs up in the same turn of the event loop. */
   callAndHangUp(clientId, token) {
     const call = this.#client.callClient(clientId, token, { constraints: { audio: true, video: false } });
