@@ -7,6 +7,8 @@
 //! bounded by [`MAX_ROWS`]. What breaks the syntax becomes a [`Malformed`] that carries what is needed to answer it.
 //! [`MessageWriter`] prints front to back into one buffer.
 //!
+//! [`transaction`] holds the state of a request and its answer (§17), without a clock.
+//!
 //! This crate never opens a socket, reads a clock or draws a random number, knows no product, and does not panic on any
 //! input.
 
@@ -20,6 +22,7 @@ mod print;
 mod reply;
 mod screen;
 pub mod status;
+pub mod transaction;
 mod uri;
 pub mod websocket;
 
