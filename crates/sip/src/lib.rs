@@ -7,12 +7,14 @@
 //! bounded by [`MAX_ROWS`]. What breaks the syntax becomes a [`Malformed`] that carries what is needed to answer it.
 //! [`MessageWriter`] prints front to back into one buffer.
 //!
-//! [`transaction`] holds the state of a request and its answer (§17), without a clock.
+//! For peers that are no browsers: [`transaction`] holds the state of a request and its answer (§17) without a clock, [`stream`]
+//! finds messages on TCP (§18.3), and [`digest`] answers challenges (RFC 8760).
 //!
 //! This crate never opens a socket, reads a clock or draws a random number, knows no product, and does not panic on any
 //! input.
 
 mod bytes;
+pub mod digest;
 mod header;
 mod message;
 mod method;
@@ -22,6 +24,7 @@ mod print;
 mod reply;
 mod screen;
 pub mod status;
+pub mod stream;
 pub mod transaction;
 mod uri;
 pub mod websocket;
