@@ -131,6 +131,8 @@ counters! {
     TokenIssued => "tokens_issued",
     /// A token request exceeded the account's month.
     TokenQuotaReached => "token_quota_reached",
+    /// A service was refused: the account has all it may have.
+    ServicesFull => "services_refused_full",
     /// A web service was called with a wrong user or key.
     LoginFailed => "logins_failed",
     /// An address was slowed down after many wrong logins.

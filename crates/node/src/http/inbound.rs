@@ -9,6 +9,7 @@ use axum::http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
 use model::{AccountId, ServiceName, limits};
 use serde_json::Value;
 use store::{Put, ServiceError};
+use switch::Counter;
 
 use super::answer::{Fault, json};
 use super::body::whole;
@@ -74,7 +75,12 @@ async fn put(
     let turn = services.changes.acquire().await;
     let put = services.watch.store.put_service(account, &service).await;
     drop(turn);
-    let put = put.map_err(refused)?;
+    let put = put.map_err(|error| {
+        if matches!(error, ServiceError::TooMany(_)) {
+            services.signalling.counters.add(Counter::ServicesFull);
+        }
+        refused(error)
+    })?;
     services.watch.catch_up().await;
     let mut response = json(&shown(&service));
     *response.status_mut() = match put {

@@ -4,6 +4,7 @@ use model::{Algorithm, ClientGroup, ClientId, RingOrder, Service, ServiceTarget,
 use serde_json::{Value, json};
 
 use crate::http::{Answer, Ask, ask, get};
+use crate::resume::counted;
 use crate::server::{Server, Site, add_account, until};
 
 const LIST: &str = "/service/v1/inbound";
@@ -344,6 +345,7 @@ async fn an_account_that_has_all_the_services_it_may_have_gets_no_other() {
         .send(site.log_in(put(SUPPORT, &clients(&["bob"]))))
         .await;
     assert_refused(&answer, 409, "HTTP 409", "1000 services");
+    assert_eq!(counted(&site, "services_refused_full").await, 1);
     let replaced = put("/service/v1/inbound/s7", &clients(&["eve"]));
     assert_eq!(send(&site, &server, replaced).await.0, 200);
     server.stop().await;
