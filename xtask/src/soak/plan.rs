@@ -10,6 +10,9 @@ pub(super) const ACCOUNTS: usize = 3;
 /// address, and the server takes 2,000 from one.
 const CLIENTS_MAX: [u64; ACCOUNTS] = [3_000, 950, 600];
 
+/// What a pair needs for a call beside its talk, on a busy machine.
+const SET_UP_S: u64 = 1;
+
 /// The part of the run that a round belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
@@ -196,11 +199,17 @@ impl Load {
                 window: dice.between(16, 200),
             },
             // The more talk, the more are cut off when something dies.
-            1..=4 => Kind::Calls {
-                clients: pairs(dice),
-                rate: dice.between(30, 150),
-                talk_s: dice.between(1, 4),
-            },
+            1..=4 => {
+                let (clients, rate, talk_s) =
+                    (pairs(dice), dice.between(30, 150), dice.between(1, 4));
+                // What no pair is free for cannot be offered, and is a failure.
+                let rate = rate.min(clients / 2 / (talk_s + SET_UP_S));
+                Kind::Calls {
+                    clients,
+                    rate,
+                    talk_s,
+                }
+            }
             5 => Kind::Idle {
                 clients: dice.between(most / 4, most),
             },
@@ -320,6 +329,27 @@ mod tests {
     fn a_seed_repeats_its_rounds_and_another_one_draws_others() {
         assert_eq!(rounds(Stage::Tls), rounds(Stage::Tls));
         assert_ne!(Round::draw(7, 0, Stage::Tls), Round::draw(8, 0, Stage::Tls));
+    }
+
+    #[test]
+    fn there_is_a_free_pair_for_each_call() {
+        let rounds = Stage::ALL.into_iter().flat_map(rounds);
+        let mut calls = 0;
+        for load in rounds.flat_map(|round| round.loads) {
+            if let Kind::Calls {
+                clients,
+                rate,
+                talk_s,
+            } = load.kind
+            {
+                calls += 1;
+                assert!(
+                    rate > 0 && clients / 2 >= rate * (talk_s + SET_UP_S),
+                    "{load}"
+                );
+            }
+        }
+        assert!(calls > 100);
     }
 
     #[test]
