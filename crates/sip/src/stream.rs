@@ -21,10 +21,10 @@ pub struct Bounds {
 pub enum Piece {
     /// A message of so many bytes.
     Message(usize),
-    /// A keep-alive of so many bytes that wants an answer: two line ends, to be answered by one.
-    Ping(usize),
-    /// One line end: the answer to a ping, or an empty line before a message (RFC 3261 §7.5).
+    /// A line end of so many bytes: the answer to a ping, half of one, or an empty line before a message (RFC 3261 §7.5).
     LineEnd(usize),
+    /// A second line end: with the one before a keep-alive, to be answered by one line end.
+    Ping(usize),
     /// More has to come.
     Part,
 }
@@ -51,6 +51,8 @@ pub struct Splitter {
     looked_at: usize,
     /// The length of the first message, once its head has come.
     length: Option<usize>,
+    /// Whether a line end came before that is no half of a ping yet.
+    is_half_pinged: bool,
 }
 
 impl Splitter {
@@ -60,6 +62,7 @@ impl Splitter {
             bounds,
             looked_at: 0,
             length: None,
+            is_half_pinged: false,
         }
     }
 
@@ -67,10 +70,15 @@ impl Splitter {
     /// call. After an error nothing more is to be expected of the stream.
     pub fn first(&mut self, bytes: &[u8]) -> Result<Piece, Lost> {
         match bytes {
-            [] | b"\r" | b"\r\n\r" => return Ok(Piece::Part),
-            [b'\r', b'\n', b'\r', b'\n', ..] => return Ok(Piece::Ping(4)),
-            [b'\r', b'\n', ..] => return Ok(Piece::LineEnd(2)),
-            _ => {}
+            [] | b"\r" => return Ok(Piece::Part),
+            [b'\r', b'\n', ..] => {
+                self.is_half_pinged = !self.is_half_pinged;
+                return Ok(match self.is_half_pinged {
+                    true => Piece::LineEnd(2),
+                    false => Piece::Ping(2),
+                });
+            }
+            _ => self.is_half_pinged = false,
         }
         let length = match self.length {
             Some(length) => length,
@@ -185,11 +193,18 @@ mod tests {
         let stream = format!("\r\n\r\n{one}\r\n{one}");
         assert_eq!(
             pieces(stream.as_bytes(), stream.len()).unwrap(),
-            ["\r\n\r\n", one.as_str(), "\r\n", one.as_str()]
+            ["\r\n", "\r\n", one.as_str(), "\r\n", one.as_str()]
         );
         let mut splitter = Splitter::new(BOUNDS);
-        assert_eq!(splitter.first(b"\r\n\r\n"), Ok(Piece::Ping(4)));
-        assert_eq!(splitter.first(b"\r\n"), Ok(Piece::LineEnd(2)));
+        let found = [(); 5].map(|()| splitter.first(b"\r\n"));
+        let [line_end, ping] = [Ok(Piece::LineEnd(2)), Ok(Piece::Ping(2))];
+        assert_eq!(found, [line_end, ping, line_end, ping, line_end]);
+        assert_eq!(splitter.first(b"M"), Ok(Piece::Part));
+        assert_eq!(
+            splitter.first(b"\r\n"),
+            line_end,
+            "what stood before is none"
+        );
     }
 
     #[test]

@@ -7,6 +7,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may stop where it stands")]
 
 mod stream;
+mod tcp;
 mod walk;
 
 use std::path::Path;
@@ -39,6 +40,7 @@ fn fuzzing_corpora() {
     let corpora = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus");
     assert!(replay(&corpora.join("message"), walk::walk) >= 49);
     assert!(replay(&corpora.join("websocket"), stream::walk) >= 100);
+    assert!(replay(&corpora.join("tcp"), tcp::walk) >= 20);
 }
 
 #[test]
