@@ -106,7 +106,8 @@ impl Splitter {
         self.looked_at = bytes.len();
         match found {
             Some(end) if end <= self.bounds.head => Ok(Some(end)),
-            None if bytes.len() <= self.bounds.head => Ok(None),
+            // Three bytes of its end may have come.
+            None if bytes.len() <= self.bounds.head + 3 => Ok(None),
             Some(_) | None => Err(Lost::LongHead),
         }
     }
