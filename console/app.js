@@ -10,11 +10,11 @@ import { Phone } from './phone.js';
 import { SignIn } from './sign_in.js';
 import { Stage } from './stage.js';
 import { Tone } from './tone.js';
-import { faultOf, sentenceOf } from './text.js';
+import { faultOf } from './text.js';
 import { find, focusOn, say, setText, show, tell } from './page.js';
 import { renderTab } from './tab.js';
 import { settings } from './server.js';
-import { standing, timeOfDay } from './words.js';
+import { barred, lost, standing, timeOfDay } from './words.js';
 
 const LIBRARY = '/sdk/offhook.js';
 
@@ -226,7 +226,7 @@ class App {
   #renderNotices() {
     const phone = this.#phone;
     const state = phone?.standing;
-    const isOff = state === 'resuming' || state === 'lost' || state === 'refused';
+    const isOff = ['resuming', 'lost', 'refused', 'barred'].includes(state);
     show(find('notice-signalling'), isOff);
     if (isOff) this.#renderSignallingNotice(phone, state);
     const heldBack = this.#soundHeldBack || (this.#tone.isHeldBack && Boolean(phone?.ringing));
@@ -239,12 +239,13 @@ class App {
     find('notice-signalling').dataset.state = state;
     const talking = phone.lines.some((line) => line.state === 'talking');
     const words = {
-      resuming: `Connection lost, coming back…${talking ? ' Your call goes on.' : ''}`,
-      lost: sentenceOf(phone.signalling.reason, 'The connection to the server is lost.'),
+      resuming: `Connection lost, trying to come back…${talking ? ' Your call goes on if that works in time.' : ''}`,
+      lost: lost(phone.signalling.reason),
+      barred: barred(phone.incoming.reason),
       refused: 'The server no longer accepts your token. Paste a new one, or sign in again.',
     };
     setText(find('notice-signalling-words'), words[state]);
-    show(find('connect-again'), state === 'lost');
+    show(find('connect-again'), state === 'lost' || (state === 'barred' && !phone.incoming.retry));
     if (state === 'refused') show(find('notice-token'), true);
   }
 

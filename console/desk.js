@@ -15,6 +15,8 @@ export class Desk {
   #asking = null;
   #timer;
   #seen = '';
+  /** How we stood with the server when the fault was told. */
+  #faultyIn = null;
 
   /** `call(clientId, { video, note })` places the call and may reject with a sentence. */
   constructor({ demo, call }) {
@@ -26,6 +28,7 @@ export class Desk {
       event.preventDefault();
       this.#dial(false);
     });
+    find('to').addEventListener('input', () => this.#fault(''));
     find('dial-video').addEventListener('click', () => {
       if (find('dial').reportValidity()) this.#dial(true);
     });
@@ -47,6 +50,8 @@ export class Desk {
   }
 
   render() {
+    const standing = this.#phone?.standing ?? null;
+    if (this.#faultyIn !== null && this.#faultyIn !== standing) this.#fault('');
     const free = this.#phone?.mayCallMore ?? false;
     const buttons = find('desk').querySelectorAll('button');
     for (const button of buttons) button.disabled = !free;
@@ -84,6 +89,7 @@ export class Desk {
 
   #fault(sentence) {
     tell(find('dial-fault'), sentence);
+    this.#faultyIn = sentence === '' ? null : (this.#phone?.standing ?? null);
     if (sentence) find('to').setAttribute('aria-invalid', 'true');
     else find('to').removeAttribute('aria-invalid');
   }

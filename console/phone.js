@@ -3,7 +3,7 @@
 
 import { Line, mediaOptions, noteOf } from './line.js';
 import { readToken } from './token.js';
-import { refusal } from './words.js';
+import { barred, refusal } from './words.js';
 import { faultOf } from './text.js';
 
 /** One that is talked on, one that waits: a third caller is told that the line is busy. */
@@ -19,7 +19,7 @@ export class Phone extends EventTarget {
   /** The line on the stage. */
   active = null;
   signalling = { state: 'idle', reason: '' };
-  incoming = { ready: false, cause: 'NORMAL', retry: false };
+  incoming = { ready: false, cause: 'NORMAL', retry: false, reason: '' };
 
   /** `newToken`, where there is one, is asked for a token of the same client when the old one ends. */
   constructor({ AculabCloudClient }, claims, newToken = null) {
@@ -40,14 +40,16 @@ export class Phone extends EventTarget {
     return this.#token;
   }
 
-  /** 'signedIn' | 'callsOnly' | 'connecting' | 'resuming' | 'lost' | 'refused' */
+  /** 'signedIn' | 'callsOnly' | 'connecting' | 'resuming' | 'lost' | 'refused' | 'barred' */
   get standing() {
     const { state } = this.signalling;
     if (state === 'resuming') return 'resuming';
     if (!this.#token.mayRegister) return state === 'lost' ? 'lost' : 'callsOnly';
     if (this.incoming.ready && state === 'connected') return 'signedIn';
     if (this.incoming.cause === 'INVALIDTOKEN') return 'refused';
-    if (state === 'lost' || state === 'idle') return 'lost';
+    if (state === 'lost') return 'lost';
+    if (this.incoming.cause === 'FAILED') return 'barred';
+    if (state === 'idle') return 'lost';
     return 'connecting';
   }
 
@@ -86,6 +88,7 @@ export class Phone extends EventTarget {
 
   /** Calls somebody; a call that goes on is put on hold first. */
   async call(other, { video = false, note = '' } = {}) {
+    if (this.standing === 'barred') throw new Error(barred(this.incoming.reason));
     if (!this.mayCallMore) throw new Error('Two calls at a time are enough: hang one up first.');
     await this.#holdActive();
     const options = mediaOptions(video);

@@ -23,14 +23,31 @@ const STATES = {
   resuming: 'Coming back…',
   lost: 'Not connected',
   refused: 'Cannot be called',
+  barred: 'Cannot be called',
 };
 
 const LEVELS = { good: 'Good line', fair: 'Fair line', poor: 'Poor line' };
 
 /** Why a call with `name` ended, as a sentence. The library's own reason is better where there is one. */
 export function ending({ cause, reason }, name) {
-  const words = sentenceOf(reason, ENDINGS[cause] ?? ENDINGS.FAILED);
-  const begun = words.startsWith(name) ? words : words.charAt(0).toUpperCase() + words.slice(1);
+  return whole(sentenceOf(reason, ENDINGS[cause] ?? ENDINGS.FAILED), name);
+}
+
+/** Why somebody who was signed in is so no more, while the token is good. */
+export function barred(reason) {
+  if (/\bno active account\b/.test(reason))
+    return 'This account is disabled. This page comes back by itself when it is enabled again.';
+  return whole(sentenceOf(reason, 'The server does not let you be called.'));
+}
+
+/** Why there is no connection. */
+export function lost(reason) {
+  return `${whole(sentenceOf(reason, 'The connection to the server is lost.'))} This page tries again by itself.`;
+}
+
+/** `words` with the capital and the stop of a sentence; one that begins with `name` leaves that as it is. */
+function whole(words, name = '') {
+  const begun = name !== '' && words.startsWith(name) ? words : words.charAt(0).toUpperCase() + words.slice(1);
   return /[.!?…]$/.test(begun) ? begun : `${begun}.`;
 }
 
@@ -45,7 +62,7 @@ export function refusal(cause, said) {
     return 'This server did not accept the token. It is for another server, or the key that signed it is no longer in use.';
   }
   if (cause === 'DISCONNECTED') return 'The server did not answer. Is it running, and is the network there?';
-  return sentenceOf(said, 'The server did not let you sign in.');
+  return whole(sentenceOf(said, 'The server did not let you sign in.'));
 }
 
 /** The quality of a call in two words, and in detail as pairs of name and value. */

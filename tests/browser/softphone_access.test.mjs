@@ -140,12 +140,12 @@ scenario('a lost connection is told, and a call that goes on', async (scene) => 
   const signalling = (state, reason) =>
     tab.page.evaluate((told) => window.library.client.onSignalling(told), { state, reason });
   await signalling('resuming', 'The network is gone.');
-  await tab.shows('Connection lost, coming back… Your call goes on.');
+  await tab.shows('Connection lost, trying to come back… Your call goes on if that works in time.');
   await tab.shows('Coming back…');
   await signalling('connected', '');
   await tab.page.getByText('Connection lost').waitFor({ state: 'hidden' });
-  await signalling('lost', 'It did not come back in 60 s.');
-  await tab.shows('It did not come back in 60 s.');
+  await signalling('lost', 'it did not come back in 60 s');
+  await tab.shows('It did not come back in 60 s. This page tries again by itself.');
   await tab.button('Connect again').waitFor();
 });
 

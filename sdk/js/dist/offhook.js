@@ -215,7 +215,7 @@ function causeOf(status) {
 }
 function refused(response, who) {
   const { status } = response;
-  const told = sentence(reason(response.headers)) || warning(response.headers);
+  const told = sentence(reason(response.headers)) || plainly(warning(response.headers));
   return { cause: causeOf(status), status, reason: told || wordsFor(status, who, response) };
 }
 function hungUp(request, who) {
@@ -229,6 +229,9 @@ function cancelled(request, who) {
   const told = reason(request.headers);
   const words = `${who} hung up before the call was answered`;
   return { cause: "NORMAL", status: told?.cause || 487, reason: sentence(told) || words };
+}
+function plainly(text) {
+  return /\bnames no active account\b/.test(text) ? "the server has no active account with this access key: it is disabled, or the key is wrong" : text;
 }
 function sentence(told) {
   return told && told.text !== PHRASES[told.cause] && told.text !== "Request Terminated" ? told.text : "";
@@ -2208,6 +2211,7 @@ var EXPIRES_S = 600;
 var LONGEST_TIMER_MS = 2 ** 31 - 1;
 var FIRST_PAUSE_MS = 1e3;
 var LONGEST_PAUSE_MS = 6e4;
+var LONGEST_REFUSED_PAUSE_MS = 1e4;
 var MOST_LENGTHENINGS = 3;
 var CLOCKS_DIFFER_S = 30;
 var UNREGISTER_MS = 3e3;
@@ -2223,6 +2227,8 @@ var Registration = class {
   #leaving = 0;
   #isAgain = false;
   #isRenewed = false;
+  /** Whether the server has agreed with this token before. */
+  #wasAccepted = false;
   #callId = randomWord(20);
   #tag = randomWord(10);
   #sequence = 1;
@@ -2236,7 +2242,7 @@ var Registration = class {
   /** The user part of the Contact: the same as long as the client lives. */
   contactUser = randomWord(8);
   /**
-   * `identity`: { aor, domain }; `told`: { onState({ ready, cause, retry }), onTokenWillExpire(token, expires),
+   * `identity`: { aor, domain }; `told`: { onState({ ready, cause, retry, reason }), onTokenWillExpire(token, expires),
    * renewToken(): Promise<string> | null }.
    */
   constructor({ agent, signalling: signalling2, identity, told }) {
@@ -2260,6 +2266,7 @@ var Registration = class {
   }
   /** Registers with this token, or goes on with it; resolves when the server has agreed. */
   enable(token) {
+    if (token !== this.#token) this.#wasAccepted = false;
     this.#token = token;
     this.#wanted = true;
     this.#announce = true;
@@ -2277,7 +2284,7 @@ var Registration = class {
     this.#stop();
     const left2 = isKnown ? this.#leave() : Promise.resolve();
     this.#settle(new OffhookError("CLOSED", "the registration was taken back"));
-    if (wasWanted) this.#told.onState({ ready: false, cause: "NORMAL", retry: false });
+    if (wasWanted) this.#told.onState({ ready: false, cause: "NORMAL", retry: false, reason: "" });
     await left2;
   }
   #leave() {
@@ -2302,7 +2309,8 @@ var Registration = class {
     if (!this.#wanted) return;
     const wasReady = this.#isReady;
     this.#isReady = false;
-    if (wasReady) this.#told.onState({ ready: false, cause: "DISCONNECTED", retry: true });
+    const reason2 = "the connection to the server was lost";
+    if (wasReady) this.#told.onState({ ready: false, cause: "DISCONNECTED", retry: true, reason: reason2 });
     this.#announce = true;
   }
   #go() {
@@ -2349,10 +2357,10 @@ var Registration = class {
       return;
     }
     const tells = this.#announce || !this.#isReady;
-    this.#isReady = true;
+    this.#isReady = this.#wasAccepted = true;
     this.#announce = false;
     this.#watchToken();
-    if (tells) this.#told.onState({ ready: true, cause: "NORMAL", retry: true });
+    if (tells) this.#told.onState({ ready: true, cause: "NORMAL", retry: true, reason: "" });
     this.#settle();
   }
   /** The seconds that the 200 gives our own Contact. */
@@ -2384,7 +2392,9 @@ var Registration = class {
     } else if (headers.all("www-authenticate").some((value) => value.includes('error="invalid_token"'))) {
       this.#tokenRefused(response);
     } else if (status === 503 || status === 408) {
-      this.#tryLater(response);
+      this.#tryLater("DISCONNECTED", errorOf("DISCONNECTED", response), response);
+    } else if (status === 403 && this.#wasAccepted) {
+      this.#tryLater("FAILED", errorOf("FORBIDDEN", response), response);
     } else {
       this.#giveUp("FAILED", errorOf(status === 403 ? "FORBIDDEN" : "FAILED", response));
     }
@@ -2407,19 +2417,20 @@ var Registration = class {
       () => this.#wanted && this.#giveUp("INVALIDTOKEN", refusal)
     );
   }
-  #tryLater({ headers }) {
+  #tryLater(cause, { message }, { headers }) {
     const wasReady = this.#isReady;
     this.#isReady = false;
-    if (wasReady || this.#announce) this.#told.onState({ ready: false, cause: "DISCONNECTED", retry: true });
+    if (wasReady || this.#announce) this.#told.onState({ ready: false, cause, retry: true, reason: message });
     this.#announce = false;
     const asked = Number.parseInt(headers.get("retry-after") ?? "", 10) * 1e3;
-    const pause = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** this.#pauses);
+    const longest = cause === "FAILED" ? LONGEST_REFUSED_PAUSE_MS : LONGEST_PAUSE_MS;
+    const pause = Math.min(longest, FIRST_PAUSE_MS * 2 ** this.#pauses);
     this.#pauses += 1;
     this.#later(Math.min(LONGEST_PAUSE_MS, Math.max(asked || 0, pause * (0.5 + Math.random() / 2))), () => this.#go());
   }
   #giveUp(cause, error) {
     this.#stop();
-    this.#told.onState({ ready: false, cause, retry: false });
+    this.#told.onState({ ready: false, cause, retry: false, reason: error.message });
     this.#settle(error);
   }
   #stop() {
@@ -2458,7 +2469,7 @@ function errorOf(code, response) {
     `;${response.headers.get("www-authenticate") ?? ""}`.replace(/,/g, ";"),
     "error_description"
   );
-  const words = warning(response.headers) || description || `the server refused the registration (${response.status})`;
+  const words = plainly(warning(response.headers)) || description || `the server refused the registration (${response.status})`;
   return new OffhookError(code, words, response.status);
 }
 
@@ -2739,10 +2750,11 @@ function size(message) {
 // src/signalling.js
 var CONNECT_MS = 1e4;
 var FIRST_PAUSE_MS2 = 1e3;
-var LONGEST_PAUSE_MS2 = 3e4;
+var LONGEST_PAUSE_MS2 = 5e3;
 var ATTENTIVE_MS = 1e4;
 var CALM_MS = 25e3;
 var OPEN2 = 1;
+var GONE = /^the session has ended\b/;
 function socketUrl(server) {
   let url;
   try {
@@ -2773,9 +2785,9 @@ var Signalling = class {
     this.url = socketUrl(server);
     this.#options = options;
     this.#told = told;
-    globalThis.addEventListener?.("online", () => {
-      if (this.#state.state === "lost" && this.#wanted) this.#connect();
-    });
+    const again = () => this.#state.state === "lost" && this.#wanted && this.#connect();
+    globalThis.addEventListener?.("online", again);
+    globalThis.document?.addEventListener("visibilitychange", () => document.visibilityState === "visible" && again());
   }
   get state() {
     return this.#state;
@@ -2847,7 +2859,10 @@ var Signalling = class {
       "message",
       ({ data }) => this.#told.onMessage(typeof data === "string" ? data : new TextDecoder().decode(data))
     );
-    when("close", ({ reason: reason2 }) => this.#lost(reason2));
+    when(
+      "close",
+      ({ reason: reason2 }) => this.#lost(GONE.test(reason2) ? "the server was restarted, or had given the connection up" : reason2)
+    );
     when("suspend", () => this.#become("resuming", "the connection was lost and is coming back"));
     when("resume", () => this.#become("connected", "the connection is back"));
     this.#setSilence();

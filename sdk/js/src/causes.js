@@ -21,7 +21,7 @@ export function causeOf(status) {
 /** How a call ended that was refused, or never answered. */
 export function refused(response, who) {
   const { status } = response;
-  const told = sentence(reason(response.headers)) || warning(response.headers);
+  const told = sentence(reason(response.headers)) || plainly(warning(response.headers));
   return { cause: causeOf(status), status, reason: told || wordsFor(status, who, response) };
 }
 
@@ -39,6 +39,13 @@ export function cancelled(request, who) {
   const told = reason(request.headers);
   const words = `${who} hung up before the call was answered`;
   return { cause: 'NORMAL', status: told?.cause || 487, reason: sentence(told) || words };
+}
+
+/** What the server says of a request is for whoever builds pages; this is for whoever uses them. */
+export function plainly(text) {
+  return /\bnames no active account\b/.test(text)
+    ? 'the server has no active account with this access key: it is disabled, or the key is wrong'
+    : text;
 }
 
 /** The text of a Reason, if it is more than the phrase of its status: of those we have better ones. */

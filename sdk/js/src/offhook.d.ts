@@ -56,6 +56,8 @@ export interface OnIncomingStateObj {
   ready: boolean;
   cause: 'NORMAL' | 'DISCONNECTED' | 'INVALIDTOKEN' | 'FAILED';
   retry: boolean;
+  /** Why it is not ready, in words; ours. */
+  reason: string;
 }
 export interface OnIncomingObj {
   call: AculabCloudIncomingCall;

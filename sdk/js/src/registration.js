@@ -3,6 +3,7 @@
 // client's business.
 import { OffhookError, deferred } from './error.js';
 import { Headers, parameter, split, warning } from './sip/message.js';
+import { plainly } from './causes.js';
 import { ALLOW } from './sip/agent.js';
 import { randomWord } from './sip/random.js';
 import { lifetime } from './token.js';
@@ -11,6 +12,8 @@ const EXPIRES_S = 600;
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 const FIRST_PAUSE_MS = 1000;
 const LONGEST_PAUSE_MS = 60_000;
+/** One that was good before is refused: an account that was disabled is mostly enabled again. */
+const LONGEST_REFUSED_PAUSE_MS = 10_000;
 const MOST_LENGTHENINGS = 3;
 const CLOCKS_DIFFER_S = 30;
 const UNREGISTER_MS = 3000;
@@ -27,6 +30,8 @@ export class Registration {
   #leaving = 0;
   #isAgain = false;
   #isRenewed = false;
+  /** Whether the server has agreed with this token before. */
+  #wasAccepted = false;
   #callId = randomWord(20);
   #tag = randomWord(10);
   #sequence = 1;
@@ -41,7 +46,7 @@ export class Registration {
   contactUser = randomWord(8);
 
   /**
-   * `identity`: { aor, domain }; `told`: { onState({ ready, cause, retry }), onTokenWillExpire(token, expires),
+   * `identity`: { aor, domain }; `told`: { onState({ ready, cause, retry, reason }), onTokenWillExpire(token, expires),
    * renewToken(): Promise<string> | null }.
    */
   constructor({ agent, signalling, identity, told }) {
@@ -70,6 +75,7 @@ export class Registration {
 
   /** Registers with this token, or goes on with it; resolves when the server has agreed. */
   enable(token) {
+    if (token !== this.#token) this.#wasAccepted = false;
     this.#token = token;
     this.#wanted = true;
     this.#announce = true;
@@ -89,7 +95,7 @@ export class Registration {
     // No answer ends it as well: the binding dies with the connection.
     const left = isKnown ? this.#leave() : Promise.resolve();
     this.#settle(new OffhookError('CLOSED', 'the registration was taken back'));
-    if (wasWanted) this.#told.onState({ ready: false, cause: 'NORMAL', retry: false });
+    if (wasWanted) this.#told.onState({ ready: false, cause: 'NORMAL', retry: false, reason: '' });
     await left;
   }
 
@@ -117,7 +123,8 @@ export class Registration {
     if (!this.#wanted) return;
     const wasReady = this.#isReady;
     this.#isReady = false;
-    if (wasReady) this.#told.onState({ ready: false, cause: 'DISCONNECTED', retry: true });
+    const reason = 'the connection to the server was lost';
+    if (wasReady) this.#told.onState({ ready: false, cause: 'DISCONNECTED', retry: true, reason });
     this.#announce = true;
   }
 
@@ -170,10 +177,10 @@ export class Registration {
       return;
     }
     const tells = this.#announce || !this.#isReady;
-    this.#isReady = true;
+    this.#isReady = this.#wasAccepted = true;
     this.#announce = false;
     this.#watchToken();
-    if (tells) this.#told.onState({ ready: true, cause: 'NORMAL', retry: true });
+    if (tells) this.#told.onState({ ready: true, cause: 'NORMAL', retry: true, reason: '' });
     this.#settle();
   }
 
@@ -211,7 +218,9 @@ export class Registration {
     } else if (headers.all('www-authenticate').some((value) => value.includes('error="invalid_token"'))) {
       this.#tokenRefused(response);
     } else if (status === 503 || status === 408) {
-      this.#tryLater(response);
+      this.#tryLater('DISCONNECTED', errorOf('DISCONNECTED', response), response);
+    } else if (status === 403 && this.#wasAccepted) {
+      this.#tryLater('FAILED', errorOf('FORBIDDEN', response), response);
     } else {
       this.#giveUp('FAILED', errorOf(status === 403 ? 'FORBIDDEN' : 'FAILED', response));
     }
@@ -236,20 +245,21 @@ export class Registration {
     );
   }
 
-  #tryLater({ headers }) {
+  #tryLater(cause, { message }, { headers }) {
     const wasReady = this.#isReady;
     this.#isReady = false;
-    if (wasReady || this.#announce) this.#told.onState({ ready: false, cause: 'DISCONNECTED', retry: true });
+    if (wasReady || this.#announce) this.#told.onState({ ready: false, cause, retry: true, reason: message });
     this.#announce = false;
     const asked = Number.parseInt(headers.get('retry-after') ?? '', 10) * 1000;
-    const pause = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** this.#pauses);
+    const longest = cause === 'FAILED' ? LONGEST_REFUSED_PAUSE_MS : LONGEST_PAUSE_MS;
+    const pause = Math.min(longest, FIRST_PAUSE_MS * 2 ** this.#pauses);
     this.#pauses += 1;
     this.#later(Math.min(LONGEST_PAUSE_MS, Math.max(asked || 0, pause * (0.5 + Math.random() / 2))), () => this.#go());
   }
 
   #giveUp(cause, error) {
     this.#stop();
-    this.#told.onState({ ready: false, cause, retry: false });
+    this.#told.onState({ ready: false, cause, retry: false, reason: error.message });
     this.#settle(error);
   }
 
@@ -293,6 +303,6 @@ function errorOf(code, response) {
     `;${response.headers.get('www-authenticate') ?? ''}`.replace(/,/g, ';'),
     'error_description',
   );
-  const words = warning(response.headers) || description || `the server refused the registration (${response.status})`;
+  const words = plainly(warning(response.headers)) || description || `the server refused the registration (${response.status})`;
   return new OffhookError(code, words, response.status);
 }

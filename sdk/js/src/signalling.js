@@ -6,10 +6,12 @@ import { ResumingSocket } from './resuming_socket.js';
 
 const CONNECT_MS = 10_000;
 const FIRST_PAUSE_MS = 1000;
-const LONGEST_PAUSE_MS = 30_000;
+const LONGEST_PAUSE_MS = 5000;
 const ATTENTIVE_MS = 10_000;
 const CALM_MS = 25_000;
 const OPEN = 1;
+/** What a server says that does not know the session (docs/resume.md). */
+const GONE = /^the session has ended\b/;
 
 /** `<server>/sipproxy` as a WebSocket's address. */
 export function socketUrl(server) {
@@ -44,9 +46,10 @@ export class Signalling {
     this.url = socketUrl(server);
     this.#options = options;
     this.#told = told;
-    globalThis.addEventListener?.('online', () => {
-      if (this.#state.state === 'lost' && this.#wanted) this.#connect();
-    });
+    const again = () => this.#state.state === 'lost' && this.#wanted && this.#connect();
+    globalThis.addEventListener?.('online', again);
+    // Timers of a page that nobody looks at are slow.
+    globalThis.document?.addEventListener('visibilitychange', () => document.visibilityState === 'visible' && again());
   }
 
   get state() {
@@ -128,7 +131,9 @@ export class Signalling {
     when('message', ({ data }) =>
       this.#told.onMessage(typeof data === 'string' ? data : new TextDecoder().decode(data)),
     );
-    when('close', ({ reason }) => this.#lost(reason));
+    when('close', ({ reason }) =>
+      this.#lost(GONE.test(reason) ? 'the server was restarted, or had given the connection up' : reason),
+    );
     when('suspend', () => this.#become('resuming', 'the connection was lost and is coming back'));
     when('resume', () => this.#become('connected', 'the connection is back'));
     this.#setSilence();

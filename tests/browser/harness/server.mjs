@@ -53,6 +53,11 @@ export class Server {
     return account;
   }
 
+  /** `offhook account disable` or `enable`. */
+  setAccount({ cloud_id, username }, how) {
+    return run(this.#binary, ['account', how, `${cloud_id}/${username}`, '--data', this.#data]);
+  }
+
   /** A token from the command line, where any lifetime is allowed. */
   async createToken(account, clientId, ttl) {
     const whose = `${account.cloud_id}/${account.username}`;
@@ -107,6 +112,13 @@ export class Server {
       child.kill('SIGKILL');
       throw error;
     }
+  }
+
+  /** Ends the process and starts it again where pages that are open will look for it. */
+  async restart(signal) {
+    await this.stop(signal);
+    this.#listen = `127.0.0.1:${this.port}`;
+    await this.start();
   }
 
   async discard() {
