@@ -25,6 +25,7 @@ class App {
   #tone = new Tone();
   #silenced = null;
   #saidStanding = '';
+  #tokenTimer;
   #soundHeldBack = false;
   #signIn;
   #desk;
@@ -122,6 +123,7 @@ class App {
     this.#desk.close();
     this.#stage.clear();
     this.#saidStanding = '';
+    clearTimeout(this.#tokenTimer);
     show(find('notice-token'), false);
     this.#view('sign-in');
     this.#signIn.open();
@@ -170,11 +172,15 @@ class App {
 
   #tokenEnds(expires) {
     // In demo mode a new token was asked for already, and did not come.
-    tell(
-      find('notice-token-words'),
-      `Your token ends at ${timeOfDay(expires.getTime())}. Paste a new one to stay signed in.`,
-    );
+    const at = timeOfDay(expires.getTime());
+    const words = find('notice-token-words');
+    tell(words, `Your token ends at ${at}. Paste a new one to stay signed in.`);
     show(find('notice-token'), true);
+    clearTimeout(this.#tokenTimer);
+    this.#tokenTimer = setTimeout(
+      () => tell(words, `Your token ended at ${at}. Paste a new one to be called again.`),
+      expires.getTime() - Date.now(),
+    );
   }
 
   async #renew(event) {
@@ -183,6 +189,7 @@ class App {
       await this.#phone.renew(find('new-token').value);
       find('new-token').value = '';
       tell(find('new-token-fault'), '');
+      clearTimeout(this.#tokenTimer);
       show(find('notice-token'), false);
       say('The new token is in use.');
     } catch (error) {

@@ -82,15 +82,17 @@ export class CallView {
 
   #controls(line) {
     const talking = line.state === 'talking';
-    const pressed = { mute: line.isMuted, camera: line.hasCamera, share: line.isSharing, hold: line.isHeld };
+    const pressed = { mute: line.isMuted, camera: line.hasCamera, share: line.isSharing };
     for (const [id, on] of Object.entries(pressed)) {
-      const button = find(id);
-      button.setAttribute('aria-pressed', String(on));
-      button.setAttribute('aria-busy', String(line.pending.has(id)));
-      button.disabled = !talking || (line.isHeld && id !== 'hold' && id !== 'mute');
+      find(id).setAttribute('aria-pressed', String(on));
+    }
+    for (const id of ['mute', 'camera', 'share', 'hold']) {
+      find(id).setAttribute('aria-busy', String(line.pending.has(id)));
+      find(id).disabled = !talking || (line.isHeld && id !== 'hold' && id !== 'mute');
     }
     setIcon(find('mute'), line.isMuted ? 'mic-off' : 'mic');
     setIcon(find('hold'), line.isHeld ? 'resume' : 'hold');
+    setText(find('hold').querySelector('span'), line.isHeld ? 'Take up' : 'Hold');
     setText(find('hang-up').querySelector('span'), talking ? 'Hang up' : 'Cancel');
     show(find('share'), 'getDisplayMedia' in (navigator.mediaDevices ?? {}));
   }

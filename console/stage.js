@@ -63,7 +63,8 @@ export class Stage {
   render({ active, isTesting, mayCall, words }) {
     if (active) this.#end = null;
     const view = active ? 'call' : isTesting ? 'test' : this.#end ? 'ended' : 'idle';
-    for (const id of ['call', 'test', 'ended', 'idle']) show(find(id), id === view);
+    // Who talks may test beside the call.
+    for (const id of ['call', 'test', 'ended', 'idle']) show(find(id), id === view || (id === 'test' && isTesting));
     find('stage').dataset.stage = view;
     document.body.dataset.stage = view;
     setText(find('idle-words'), words);

@@ -149,6 +149,28 @@ scenario('a lost connection is told, and a call that goes on', async (scene) => 
   await tab.button('Connect again').waitFor();
 });
 
+scenario('the connection test can be seen during a call, and tells no time that was not taken', async (scene) => {
+  const tab = await played(scene);
+  await tab.dial('carol');
+  await tab.page.evaluate(() => window.library.calls[0].onConnected({}));
+  await tab.press('Test connection');
+  const test = tab.page.getByRole('region', { name: 'Connection test' });
+  await test.getByText('All is well for calls.').waitFor();
+  assert.equal(await test.getByText('0 ms').count(), 0);
+  await tab.button('Hang up').click({ trial: true });
+  await tab.press('Close the connection test');
+  await test.waitFor({ state: 'hidden' });
+  await tab.talks();
+});
+
+scenario('the fault of a client id goes when another is typed', async (scene) => {
+  const tab = await played(scene);
+  await tab.dial('no such name');
+  await tab.shows('is no client id');
+  await tab.page.getByLabel('Client id').fill('carol');
+  await tab.page.locator('#dial-fault').waitFor({ state: 'hidden' });
+});
+
 scenario('the quality of a line is told in words and in numbers', async (scene) => {
   const tab = await played(scene);
   await tab.dial('carol');
@@ -218,6 +240,23 @@ scenario('at the width of a phone nothing runs over, and fingers find the button
   await tab.ended();
   assert.equal(await wide(), 360);
   assert.deepEqual(await small(), []);
+});
+
+scenario('a token that has ended is told as ended', async (scene) => {
+  const tab = await played(scene);
+  await tab.page.evaluate(() => {
+    const expires = new Date(Date.now() + 100);
+    window.library.client.onTokenWillExpire({ expires, secondsLeft: 0, renew: async () => {} });
+  });
+  await tab.shows('Your token ended at');
+});
+
+scenario('at 390 pixels the ways to call have one line each', async (scene) => {
+  const tab = await played(scene, { viewport: { width: 390, height: 844 } });
+  const heights = await tab.page.evaluate(() =>
+    ['dial-audio', 'dial-video'].map((id) => document.getElementById(id).getBoundingClientRect().height),
+  );
+  assert.deepEqual(heights, [44, 44]);
 });
 
 /**

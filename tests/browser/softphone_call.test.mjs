@@ -79,7 +79,7 @@ scenario('on hold nothing is heard, and both are told', async (scene) => {
   await alice.shows('On hold');
   await bob.shows('You have been put on hold');
   assert.equal(await alice.button('Keypad').isDisabled(), true);
-  await alice.press('Hold');
+  await alice.press('Take up');
   await bob.shows('Connected');
   await Promise.all([alice.hears(), bob.hears()]);
 });

@@ -104,7 +104,8 @@ export interface Check {
   /** null: there is nothing of the kind to be tested. */
   ok: boolean | null;
   words: string;
-  ms: number;
+  /** How long it took; null where nothing had to be done. */
+  ms: number | null;
 }
 export interface Report { ok: boolean; checks: Check[] }
 export interface IsMutedResponse { mic: boolean; output_audio: boolean; camera: boolean; output_video: boolean }
