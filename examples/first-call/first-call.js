@@ -10,6 +10,15 @@ function say(text) {
   document.getElementById("state").textContent = text;
 }
 
+/** The SDK throws a string at once where a key, a name or a token has not the form of one. */
+function trying(act) {
+  try {
+    act();
+  } catch (fault) {
+    say(`${fault.message ?? fault}.`);
+  }
+}
+
 function follow(current) {
   call = current;
   call.onRinging = () => say("Ringing.");
@@ -20,6 +29,10 @@ function follow(current) {
 
 form("register").onsubmit = (event) => {
   event.preventDefault();
+  trying(register);
+};
+
+function register() {
   client = new AculabCloudClient("1-2-0", value("register", "key"), value("register", "client"), 1);
   client.onIncomingState = ({ ready, cause }) => say(ready ? "Registered." : `Not registered: ${cause}`);
   client.onIncoming = ({ call: incoming, from }) => {
@@ -28,11 +41,12 @@ form("register").onsubmit = (event) => {
     incoming.answer(options);
   };
   client.enableIncoming(value("register", "token"));
-};
+}
 
 form("call").onsubmit = (event) => {
   event.preventDefault();
-  follow(client.callClient(value("call", "callee"), value("register", "token"), options));
+  if (!client) say("Register first.");
+  else trying(() => follow(client.callClient(value("call", "callee"), value("register", "token"), options)));
 };
 
 document.getElementById("hang-up").onclick = () => call?.disconnect();

@@ -103,6 +103,28 @@ test('the stock SDK with one more script tag: two tabs talk with video', { timeo
   assert.deepEqual(await props.server.registeredClients(props.account).then((all) => all.length), 2);
 });
 
+test('the page with the stock SDK says what it cannot do', { timeout: 60_000 }, async () => {
+  const ann = await tab('/');
+  await ann.fill('[name=callee]', 'bob');
+  await ann.click('text="Call"');
+  await says(ann, 'Register first.');
+  await ann.fill('[name=client]', 'ann');
+  await ann.fill('[name=key]', props.account.webrtc_access_key);
+  await ann.fill('[name=token]', 'no token');
+  await ann.click('text=Register');
+  await says(ann, 'Invalid token.');
+  await ann.fill('[name=key]', 'wrong');
+  await ann.fill('[name=token]', await props.server.token(props.account, 'ann'));
+  await ann.click('text=Register');
+  await says(ann, 'Not registered: FAILED');
+});
+
+test('the page of the README says what is thrown', { timeout: 60_000 }, async () => {
+  const words = { me: 'ann', other: 'bob', key: props.account.webrtc_access_key, token: 'no token' };
+  await says(await tab(`/own?${new URLSearchParams(words)}`), 'Uncaught Invalid token');
+  await says(await tab(`/own?${new URLSearchParams({ ...words, key: 'No Key' })}`), 'Uncaught Invalid webRtcAccessKey');
+});
+
 test("a page with our library, as the README shows it: two tabs talk with video", { timeout: 60_000 }, async () => {
   const readme = await readFile(new URL('README.md', ROOT), 'utf8');
   assert.ok(readme.includes(await readFile(OWN_PAGE, 'utf8')), 'the README shows examples/own-page/index.html as it is');
