@@ -10,7 +10,7 @@ import { Phone } from './phone.js';
 import { SignIn } from './sign_in.js';
 import { Stage } from './stage.js';
 import { Tone } from './tone.js';
-import { faultOf } from './text.js';
+import { faultOf, sentenceOf } from './text.js';
 import { find, focusOn, say, setText, show, tell } from './page.js';
 import { renderTab } from './tab.js';
 import { settings } from './server.js';
@@ -278,7 +278,7 @@ function hindrance(library) {
 }
 
 async function begin() {
-  const [library, { demo }] = await Promise.all([import(LIBRARY).catch(() => null), settings()]);
+  const [library, { demo, hindrance: noDemo }] = await Promise.all([import(LIBRARY).catch(() => null), settings()]);
   if (library === null) {
     setText(
       find('opening'),
@@ -291,6 +291,7 @@ async function begin() {
     setText(find('opening'), hindered);
     return;
   }
+  tell(find('no-demo'), noDemo && `${sentenceOf(noDemo)}.`);
   new App(library, demo);
 }
 

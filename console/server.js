@@ -6,10 +6,10 @@ import { faultOf } from './text.js';
 export async function settings() {
   try {
     const response = await fetch('/console/settings.json');
-    const { demo = false, version = '' } = response.ok ? await response.json() : {};
-    return { demo: demo === true, version: String(version) };
+    const { demo = false, demo_hindrance = '', version = '' } = response.ok ? await response.json() : {};
+    return { demo: demo === true, hindrance: String(demo_hindrance), version: String(version) };
   } catch {
-    return { demo: false, version: '' };
+    return { demo: false, hindrance: '', version: '' };
   }
 }
 

@@ -41,3 +41,9 @@ scenario('a server that is killed in a call and started again: the end is told i
     tab.complaints = tab.complaints.filter((words) => !/WebSocket connection|ERR_CONNECTION_REFUSED/.test(words));
   }
 });
+
+scenario('a store that had accounts before the first start: the page says why there is no demo', async (scene) => {
+  const tab = await scene.open();
+  await tab.shows('Demo mode is off: there is no account 1-2-0/demo@example.com');
+  await tab.shows('`offhook account create --cloud-id 1-2-0 --username demo@example.com` makes it.');
+});

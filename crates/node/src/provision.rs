@@ -16,8 +16,8 @@ use aws_lc_rs::signature::{
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use model::{
-    Account, AccountKind, Algorithm, CloudId, Login, SecretBytes, SigningKeyRow, UnixTime,
-    Username, WebRtcAccessKey, limits,
+    Account, AccountKind, Algorithm, CloudId, Directory, Login, SecretBytes, SigningKeyRow,
+    UnixTime, Username, WebRtcAccessKey, limits,
 };
 use store::{ChangeError, CreateError, Store, StoreError};
 use switch::token::{SigningKey, TokenRequest, hash_api_key};
@@ -171,11 +171,19 @@ pub fn demo_login() -> Login {
     }
 }
 
-/// Whether the demo account is there and not disabled.
-pub async fn has_demo_account(store: &Store, now: UnixTime) -> Result<bool, StoreError> {
-    let (directory, _) = store.directory(now).await?;
-    let account = directory.by_login(&demo_login());
-    Ok(account.is_some_and(|account| !account.disabled))
+/// The demo account, or why nobody gets a client of it.
+pub fn open_demo(directory: &Directory) -> Result<&Account, String> {
+    let login = demo_login();
+    match directory.by_login(&login) {
+        Some(account) if !account.disabled => Ok(account),
+        Some(_) => Err(format!(
+            "the account {login} is disabled; `offhook account enable {login}` lets it in again"
+        )),
+        None => Err(format!(
+            "there is no account {login}, which is made in a store without accounts only; \
+             `offhook account create --cloud-id {DEMO_CLOUD_ID} --username {DEMO_USERNAME}` makes it"
+        )),
+    }
 }
 
 /// Makes the demo account in a store that has no account yet; `None` if it has one.

@@ -25,6 +25,7 @@ use crate::config::{Config, ConfigFault};
 use crate::control::{Answerer, ControlSocket};
 use crate::directory_watch::{self, DirectoryWatch};
 use crate::http::{LoginFailures, Services};
+use crate::provision::ProvisionError;
 use crate::quota_keeper::QuotaKeeper;
 use crate::record_writer::RecordWriter;
 use crate::relay::{Finding, MonthKeeper, Relay, RelayDoors, RelayFault, UsageQueue};
@@ -73,8 +74,14 @@ pub enum ServeError {
     /// TLS cannot be set up.
     #[error("cannot set TLS up: {0}")]
     Tls(#[from] rustls::Error),
+    /// Somebody else has the address.
+    #[error(
+        "cannot listen on {0}: another program does, perhaps another offhook; stop it, or name another address with \
+         --listen ADDR:PORT"
+    )]
+    Taken(SocketAddr),
     /// The address cannot be listened on.
-    #[error("cannot listen on {address}: {source}")]
+    #[error("cannot listen on {address}: {source}; name another address with --listen ADDR:PORT")]
     Listen {
         /// The address.
         address: SocketAddr,
@@ -101,6 +108,9 @@ pub enum ServeError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// What was to be made first was not.
+    #[error(transparent)]
+    Provision(#[from] ProvisionError),
 }
 
 /// What a node says once connections are taken.
@@ -112,29 +122,32 @@ pub struct Started {
     pub turn: Vec<Finding>,
 }
 
-/// Serves until SIGTERM or SIGINT; `ready` is told where once connections are taken.
+/// Serves until SIGTERM or SIGINT; `ready` is told where once connections are taken. `prepare` may make accounts: it runs when
+/// every address is ours, and before anybody is served.
 ///
 /// Needs tokio's multi-thread runtime to use more than one core.
 pub async fn serve(
     config: Config,
     store: Store,
+    prepare: impl AsyncFnOnce(&Store) -> Result<(), ProvisionError>,
     ready: impl FnOnce(&Started),
 ) -> Result<(), ServeError> {
     let signals = Signals::watch().map_err(ServeError::Signals)?;
-    serve_until(config, store, ready, signals.first()).await
+    serve_until(config, store, prepare, ready, signals.first()).await
 }
 
 /// Serves until `stop` is done.
 pub async fn serve_until(
     config: Config,
     store: Store,
+    prepare: impl AsyncFnOnce(&Store) -> Result<(), ProvisionError>,
     ready: impl FnOnce(&Started),
     stop: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
     config.check()?;
     let _lock = lock(&config.data)?;
     raise_file_limit();
-    let (node, started) = Node::start(&config, store).await?;
+    let (node, started) = Node::start(&config, store, prepare).await?;
     ready(&started);
     tracing::info!(address = %started.address, tls = config.tls.is_some(), "serving");
     for finding in &started.turn {
@@ -313,13 +326,18 @@ impl Core {
 }
 
 impl Node {
-    async fn start(config: &Config, store: Store) -> Result<(Self, Started), ServeError> {
+    async fn start(
+        config: &Config,
+        store: Store,
+        prepare: impl AsyncFnOnce(&Store) -> Result<(), ProvisionError>,
+    ) -> Result<(Self, Started), ServeError> {
         let certificate = certificate(config)?;
         let tls = certificate.clone().map(TlsAcceptor::new).transpose()?;
         let (tcp, address) = listen(config.listen)?;
         let files = file_limit();
         let turn = RelayDoors::bind(config, address, certificate.clone(), files)?;
         let offer = turn.offer(config.behind_tls_proxy);
+        prepare(&store).await?;
         let core = Core::load(config, &store, offer).await?;
         let control = ControlSocket::bind(&config.data).map_err(|source| ServeError::Control {
             data: config.data.clone(),
@@ -423,7 +441,13 @@ impl Node {
 }
 
 fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServeError> {
-    let fault = |source| ServeError::Listen { address, source };
+    let fault = |source: io::Error| {
+        if source.kind() == io::ErrorKind::AddrInUse {
+            ServeError::Taken(address)
+        } else {
+            ServeError::Listen { address, source }
+        }
+    };
     let open = || {
         let socket = if address.is_ipv4() {
             TcpSocket::new_v4()

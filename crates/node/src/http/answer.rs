@@ -67,6 +67,11 @@ impl Fault {
         }
     }
 
+    /// What it says to people.
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
     /// A body or query that cannot be read as parameters.
     pub(super) fn malformed(text: impl Into<String>) -> Self {
         let text = text.into();

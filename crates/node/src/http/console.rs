@@ -18,14 +18,24 @@ pub(super) fn answer(asset: &'static Asset, request: &Request<Body>) -> Response
     asset.answer(request.headers(), headers)
 }
 
-/// `/console/settings.json`: whether there is the one-click way in, for this caller.
+/// `/console/settings.json`: whether there is the one-click way in, for this caller, and why not where it might be expected.
 pub(super) fn settings(
     services: &Services,
     peer: &Peer,
     request: &Request<Body>,
 ) -> Response<Body> {
-    let demo = demo::admit(services, peer, request).is_ok();
-    answer_json(&json!({ "demo": demo, "version": env!("CARGO_PKG_VERSION") }))
+    let admitted = demo::admit(services, peer, request);
+    // Nobody else is to know how it stands with the accounts.
+    let hindrance = admitted
+        .as_ref()
+        .err()
+        .filter(|_| services.may_demo && peer.address.ip().to_canonical().is_loopback())
+        .map_or("", |fault| fault.text());
+    answer_json(&json!({
+        "demo": admitted.is_ok(),
+        "demo_hindrance": hindrance,
+        "version": env!("CARGO_PKG_VERSION"),
+    }))
 }
 
 /// What a file of the library needs so that pages of other origins may load it, also those that are isolated

@@ -15,7 +15,7 @@ use super::answer::{Fault, json as answer_json};
 use super::host::Host;
 use super::parameters::Parameters;
 use super::{Peer, Services, clients, token};
-use crate::provision::demo_login;
+use crate::provision::open_demo;
 use crate::signalling::random;
 
 /// `POST /demo/client`: a token for a client of the demo account that may call anybody. Its name is made up if none is
@@ -103,7 +103,6 @@ pub(super) fn admit(
 
 /// The demo account, if demo mode is in effect.
 fn account<'a>(services: &Services, directory: &'a Directory) -> Result<&'a Account, Fault> {
-    let login = demo_login();
     let off = |why: String| Fault::http(StatusCode::NOT_FOUND, format!("Demo mode is off: {why}"));
     if !services.may_demo {
         return Err(off(
@@ -111,16 +110,7 @@ fn account<'a>(services: &Services, directory: &'a Directory) -> Result<&'a Acco
                 .to_owned(),
         ));
     }
-    match directory.by_login(&login) {
-        Some(account) if !account.disabled => Ok(account),
-        Some(_) => Err(off(format!(
-            "the account {login} is disabled; `offhook account enable {login}` lets it in again"
-        ))),
-        None => Err(off(format!(
-            "there is no account {login}; `offhook account create --cloud-id {} --username {}` makes it",
-            login.cloud_id, login.username
-        ))),
-    }
+    open_demo(directory).map_err(off)
 }
 
 const MANNERS: [&str; 32] = [

@@ -43,7 +43,7 @@ async fn one_click_makes_a_client_that_may_call_anybody() {
     let settings = server.send(local(get(SETTINGS))).await;
     assert_eq!(
         settings.json(),
-        json!({ "demo": true, "version": env!("CARGO_PKG_VERSION") })
+        json!({ "demo": true, "demo_hindrance": "", "version": env!("CARGO_PKG_VERSION") })
     );
     for (body, wanted) in [
         ("", None),
@@ -169,7 +169,12 @@ async fn where_it_is_off_the_answer_says_how_to_switch_it_on() {
         let settings = server.send(local(get(SETTINGS))).await;
         assert_eq!(settings.json()["demo"], false, "{settings:?}");
         let answer = make(server, "").await;
-        answer.json()["error"]["text"].as_str().unwrap().to_owned()
+        let text = answer.json()["error"]["text"].as_str().unwrap().to_owned();
+        // The page says it, too, where people expect the demo mode.
+        let hindrance = settings.json()["demo_hindrance"].clone();
+        let is_expected = !text.contains("--demo=false");
+        assert_eq!(hindrance, if is_expected { text.as_str() } else { "" });
+        text
     };
     for is_behind_proxy in [true, false] {
         let mut config = site.config();

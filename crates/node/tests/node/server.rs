@@ -116,6 +116,7 @@ impl Server {
         let mut served = tokio::spawn(serve_until(
             config,
             store,
+            async |_| Ok(()),
             |started| ready.send(started.clone()).unwrap(),
             async { drop(stopped.await) },
         ));

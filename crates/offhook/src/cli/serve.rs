@@ -3,7 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use node::provision::{self, Created};
+use node::provision::{self, Created, ProvisionError};
+use node::store::Store;
 
 use super::account::created_text;
 use super::config::{Effective, Layers};
@@ -24,20 +25,21 @@ pub(crate) fn run(place: &Place, flags: &ServeFlags) -> Result<(), Failure> {
 
 async fn serve(config: node::Config) -> Result<(), Failure> {
     let store = provision::open_store(&config.data).await?;
-    // Shown when the port is known, or else when the start has failed: it can never be shown again.
-    // Nobody who serves others wants an account that was never asked for.
-    let demo = if config.may_demo() {
-        provision::demo_account(&store, now()).await?
-    } else {
-        None
-    };
-    let demo = Arc::new(Mutex::new(demo));
+    let demo = Arc::new(Mutex::new(Demo::default()));
     let take_demo = {
         let demo = Arc::clone(&demo);
-        move || demo.lock().unwrap_or_else(PoisonError::into_inner).take()
+        move || std::mem::take(&mut *demo.lock().unwrap_or_else(PoisonError::into_inner))
     };
-    let has_demo =
-        config.softphone && config.may_demo() && provision::has_demo_account(&store, now()).await?;
+    let may_demo = config.may_demo();
+    let prepare = async move |store: &Store| {
+        // Nobody who serves others wants an account that was never asked for.
+        if may_demo {
+            let made = Demo::prepare(store).await?;
+            *demo.lock().unwrap_or_else(PoisonError::into_inner) = made;
+        }
+        Ok(())
+    };
+    let shows_demo = config.softphone && may_demo;
     let scheme = if config.tls.is_some() {
         "https"
     } else {
@@ -47,24 +49,45 @@ async fn serve(config: node::Config) -> Result<(), Failure> {
         let take_demo = take_demo.clone();
         move |started: &node::Started| {
             let bound = started.address;
-            let demo = take_demo()
-                .map(|demo| demo_text(&demo, Some((scheme, bound))))
+            let Demo { made, hindrance } = take_demo();
+            let account = made
+                .map(|made| demo_text(&made, Some((scheme, bound))))
                 .unwrap_or_default();
-            let invitation = if has_demo { TWO_TABS } else { "" };
-            // The rest of what is to be said about TURN stands in the log.
-            let turn = started.turn.first().map(|first| format!("\n{first}"));
-            // Without a reader there is nobody to tell; the server serves all the same.
+            let invitation = match hindrance {
+                _ if !shows_demo => String::new(),
+                None => TWO_TABS.to_owned(),
+                Some(why) => format!("The softphone page has no demo mode: {why}.\n"),
+            };
+            // Without a reader there is nobody to tell; the server serves all the same. TURN's part stands in the log.
             let _ = print(format!(
-                "{demo}{invitation}offhook serves {scheme}://{bound}{}",
-                turn.unwrap_or_default()
+                "{account}{invitation}offhook serves {scheme}://{bound}"
             ));
         }
     };
-    let served = node::serve(config, store, ready).await;
-    if let Some(demo) = take_demo() {
-        print(demo_text(&demo, None))?;
+    let served = node::serve(config, store, prepare, ready).await;
+    // Shown when the port is known, or else when the start has failed after all: it can never be shown again.
+    if let Some(made) = take_demo().made {
+        print(demo_text(&made, None))?;
     }
     Ok(served?)
+}
+
+/// How it stands with the demo account.
+#[derive(Default)]
+struct Demo {
+    /// If it was made just now.
+    made: Option<Created>,
+    /// Why there is no demo mode, though there might be.
+    hindrance: Option<String>,
+}
+
+impl Demo {
+    async fn prepare(store: &Store) -> Result<Self, ProvisionError> {
+        let made = provision::demo_account(store, now()).await?;
+        let (directory, _) = store.directory(now()).await?;
+        let hindrance = provision::open_demo(&directory).err();
+        Ok(Self { made, hindrance })
+    }
 }
 
 /// Stands above the address.

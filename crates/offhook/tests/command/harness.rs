@@ -122,8 +122,6 @@ pub(crate) fn finish(command: &mut Command) -> Done {
 pub(crate) struct Server {
     child: Child,
     log: Lines,
-    /// What it prints after the line that says where it serves.
-    stdout: Lines,
     /// What it printed until it served, without the last line.
     pub(crate) greeting: String,
     /// `http` or `https`.
@@ -156,7 +154,6 @@ impl Server {
                 return Self {
                     child,
                     log,
-                    stdout,
                     greeting,
                     scheme,
                     address,
@@ -170,11 +167,6 @@ impl Server {
     /// Its process.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
-    }
-
-    /// The next line that it prints.
-    pub(crate) fn next_line(&self) -> String {
-        self.stdout.next().unwrap()
     }
 
     /// Waits for a line of its log with this in it.
