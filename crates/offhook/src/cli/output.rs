@@ -29,6 +29,11 @@ pub(crate) fn print_error(sentence: &str) {
     let _ = writeln!(io::stderr(), "error: {sentence}");
 }
 
+/// Prints on stderr what should be known beside what was asked for.
+pub(crate) fn print_note(sentence: &str) {
+    let _ = writeln!(io::stderr(), "note: {sentence}");
+}
+
 /// Rows under headings, as wide as their widest text.
 pub(crate) struct Table {
     headings: Vec<&'static str>,

@@ -119,6 +119,26 @@ fn tokens_that_were_never_seen_are_shown_until_they_are_used_up() {
 }
 
 #[test]
+fn few_clients_are_asked_for_no_more_than_a_connection_may_send() {
+    let folder = Folder::new();
+    let site = BenchSite::new(&folder);
+    for (load, allowed) in [
+        ("register --clients 4", "80 registrations a second"),
+        ("calls --clients 4", "13 calls a second"),
+    ] {
+        let words = site.words(&format!("{load} --seconds 2"));
+        counts(&folder.json(&words));
+        let done = folder.run(&site.words(&format!("{load} --seconds 0.1")));
+        assert!(
+            done.stderr.contains(allowed) && done.stderr.contains("--rate"),
+            "{done:?}"
+        );
+    }
+    let done = folder.run(&site.words("register --clients 4 --seconds 0.1 --rate 500"));
+    assert!(done.stderr.contains("give more --clients"), "{done:?}");
+}
+
+#[test]
 fn calls_are_set_up_and_ended() {
     let folder = Folder::new();
     let report = bench(&folder, "calls --clients 4 --seconds 0.3 --rate 20");

@@ -32,6 +32,8 @@ pub(super) enum Pace {
 /// See the module.
 pub(super) struct Course {
     pace: Pace,
+    /// Beside a window: no more than so many a second.
+    at_most: Option<f64>,
     begun: Instant,
     counted_from: Instant,
     ends: Instant,
@@ -60,6 +62,7 @@ impl Course {
         let counted_from = begun + length.mul_f64(WARM_UP).min(WARM_UP_MAX);
         Self {
             pace,
+            at_most: None,
             begun,
             counted_from,
             ends: counted_from + length,
@@ -77,6 +80,12 @@ impl Course {
         }
     }
 
+    /// Offers no more a second than the clients may ask for, though the window were open.
+    pub(super) fn at_most(mut self, rate: Option<f64>) -> Self {
+        self.at_most = rate;
+        self
+    }
+
     /// Counts from the beginning on: what is offered may be over before it is warm.
     pub(super) fn at_once(mut self) -> Self {
         self.counted_from = self.begun;
@@ -89,7 +98,9 @@ impl Course {
             return None;
         }
         let since = match self.pace {
-            Pace::Window(window) => (self.under_way < window).then_some(now)?,
+            Pace::Window(window) => {
+                (self.under_way < window && self.planned() <= now).then_some(now)?
+            }
             Pace::Rate(_) => Some(self.planned()).filter(|planned| *planned <= now)?,
         };
         self.started += 1;
@@ -98,10 +109,14 @@ impl Course {
     }
 
     fn planned(&self) -> Instant {
-        match self.pace {
-            Pace::Window(_) => self.begun,
-            Pace::Rate(rate) => self.begun + Duration::from_secs_f64(self.started as f64 / rate),
-        }
+        let rate = match self.pace {
+            Pace::Window(_) => self.at_most,
+            Pace::Rate(rate) => Some(rate),
+        };
+        self.begun
+            + rate.map_or(Duration::ZERO, |rate| {
+                Duration::from_secs_f64(self.started as f64 / rate)
+            })
     }
 
     /// Whether nothing is offered any more.
@@ -173,7 +188,10 @@ impl Course {
             return if is_over { Next::Done } else { Next::Message };
         }
         match self.pace {
-            Pace::Window(_) => Next::At(self.ends),
+            Pace::Window(window) if self.under_way >= window || self.planned() <= now => {
+                Next::At(self.ends)
+            }
+            Pace::Window(_) => Next::At(self.planned().min(self.ends)),
             Pace::Rate(_) => Next::At(self.planned()),
         }
     }

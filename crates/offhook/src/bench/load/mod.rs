@@ -22,6 +22,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::anyhow;
 use clap::Args;
+use node::model::limits;
 use serde_json::json;
 
 use self::arrival::arrive;
@@ -39,7 +40,7 @@ use self::target::Target;
 use self::tokens::{Login, TokenLoad};
 use super::processor;
 use crate::cli::Failure;
-use crate::cli::output::{count, labelled, print, print_json};
+use crate::cli::output::{count, labelled, print, print_json, print_note};
 
 /// Files beside the connections.
 const OTHER_FILES: u64 = 128;
@@ -184,7 +185,39 @@ fn run() -> u64 {
     (u64::from(std::process::id()) << 17) | (s % (1 << 17))
 }
 
+/// Messages of a side that sends the most: one REGISTER; INVITE, ACK and BYE, or 180 and two 200.
+const MESSAGES_FOR_REGISTRATION: u32 = 1;
+const MESSAGES_FOR_CALL: u32 = 3;
+/// So many are never held up by what a connection may send.
+const MANY_CLIENTS: usize = 6_000;
+
 impl PaceFlags {
+    /// How many a second the clients may ask for, if so many connections may each begin one and send so many messages for it.
+    /// Says so where that is what will be measured.
+    fn bound(&self, begin: usize, messages: u32, what: &str, flags: &TargetFlags) -> Option<f64> {
+        let each = limits::MESSAGES_PER_SECOND;
+        let may = begin as f64 * f64::from(each) / f64::from(messages);
+        let allowed = format!(
+            "an offhook server takes {each} messages a second of a connection, so these clients may make {} {what} a second",
+            count(may as u64)
+        );
+        let said = match self.rate {
+            Some(rate) if rate > may => format!(
+                "{allowed}, and --rate {rate} asks for more: it will refuse some; give more --clients or a lower --rate"
+            ),
+            None if begin < MANY_CLIENTS / 2 => {
+                format!(
+                    "{allowed}, and no more are offered; more --clients may make more, --rate offers what it says"
+                )
+            }
+            Some(_) | None => String::new(),
+        };
+        if !said.is_empty() && !flags.json {
+            print_note(&said);
+        }
+        self.rate.is_none().then_some(may)
+    }
+
     fn pace(&self) -> Result<(Pace, Duration), Failure> {
         let pace = match self.rate {
             Some(rate) if (0.1..=10e6).contains(&rate) => Pace::Rate(rate),
@@ -283,7 +316,13 @@ impl RegisterFlags {
         let fresh = self.fresh(&target, &clients)?;
         let mut swarm = Swarm::new(&target, Framing::WebSocket, self.clients)?;
         let templates = arrive(&mut swarm, &clients, true)?;
-        let mut course = Course::new(pace, length, self.target.meter()?);
+        let bound = self.pace.bound(
+            self.clients,
+            MESSAGES_FOR_REGISTRATION,
+            "registrations",
+            &self.target,
+        );
+        let mut course = Course::new(pace, length, self.target.meter()?).at_most(bound);
         if fresh.is_some() {
             course = course.at_once();
         }
@@ -335,7 +374,10 @@ impl CallFlags {
         let clients = self.target.clients(&target, self.clients)?;
         let mut swarm = Swarm::new(&target, Framing::WebSocket, self.clients)?;
         arrive(&mut swarm, &clients, true)?;
-        let course = Course::new(pace, length, self.target.meter()?);
+        let bound = self
+            .pace
+            .bound(self.clients / 2, MESSAGES_FOR_CALL, "calls", &self.target);
+        let course = Course::new(pace, length, self.target.meter()?).at_most(bound);
         let talk = Duration::from_secs_f64(self.talk);
         let mut calling = Calling::new(course, clients, talk);
         let busy = swarm.run(&mut calling)?;
@@ -399,9 +441,14 @@ impl TokenFlags {
         let mut swarm = Swarm::new(&target, Framing::Http, self.connections)?;
         let mut load = TokenLoad::new(login.request(&target, "bob"), self.connections, course);
         let busy = swarm.run(&mut load)?;
+        let scheme = if target.tls.is_some() {
+            "https"
+        } else {
+            "http"
+        };
         self.target.print(&Report::new(
             "tokens",
-            &self.target.server,
+            &format!("{scheme}://{}/webrtc_generate_token", target.host),
             self.connections,
             pace,
             load.into_course(),
