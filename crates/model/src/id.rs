@@ -136,12 +136,17 @@ impl CallPattern {
         match text.strip_suffix('*') {
             Some("") => Ok(Self::Prefix(String::new())),
             Some(prefix) if is_client_id(prefix) => Ok(Self::Prefix(prefix.to_owned())),
-            Some(_) => Err(InvalidName {
-                what: "client pattern",
-                given: text.chars().take(64).collect(),
-                rule: "a client id, or the beginning of one followed by '*'",
-            }),
+            Some(_) => Err(Self::invalid(text)),
+            None if text.contains('*') => Err(Self::invalid(text)),
             None => ClientId::parse(text).map(Self::Client),
+        }
+    }
+
+    fn invalid(text: &str) -> InvalidName {
+        InvalidName {
+            what: "client pattern",
+            given: text.chars().take(64).collect(),
+            rule: "it must be a client id, or the beginning of one followed by '*', which stands at the end alone",
         }
     }
 
@@ -253,6 +258,10 @@ mod tests {
                 .unwrap()
                 .permits(&client("tea"))
         );
+        for wrong in ["a*b", "*a", "**"] {
+            let fault = CallPattern::parse(wrong).unwrap_err();
+            assert!(fault.rule.contains("followed by '*'"), "{fault}");
+        }
         assert!(CallPattern::parse("bob").unwrap().permits(&client("bob")));
         assert!(!CallPattern::parse("bob").unwrap().permits(&client("bobby")));
         for bad in ["", "*a", "a*b", "a**"] {

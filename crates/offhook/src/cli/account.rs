@@ -38,15 +38,15 @@ pub(crate) enum Command {
     Set(SetFlags),
     /// Give an account no more tokens, registrations and calls
     Disable {
-        /// The account, such as 1-2-0/bob@example.com
+        /// The account, such as 1-2-0/bob@example.com; may be left out if there is only one
         #[arg(value_parser = parse_login)]
-        login: Login,
+        login: Option<Login>,
     },
     /// Take that back
     Enable {
-        /// The account, such as 1-2-0/bob@example.com
+        /// The account, such as 1-2-0/bob@example.com; may be left out if there is only one
         #[arg(value_parser = parse_login)]
-        login: Login,
+        login: Option<Login>,
     },
 }
 
@@ -104,8 +104,8 @@ impl Command {
             Self::List { json } => list(place, json).await,
             Self::Show { login, json } => show(place, login.as_ref(), json).await,
             Self::Set(flags) => set(place, flags).await,
-            Self::Disable { login } => set_disabled(place, &login, true).await,
-            Self::Enable { login } => set_disabled(place, &login, false).await,
+            Self::Disable { login } => set_disabled(place, login.as_ref(), true).await,
+            Self::Enable { login } => set_disabled(place, login.as_ref(), false).await,
         }
     }
 }
@@ -127,11 +127,13 @@ async fn create(place: &Place, flags: CreateFlags) -> Result<(), Failure> {
         algorithm: flags.algorithm,
     };
     let created = provision::new_account(&opened.store, &opened.pepper().await?, wanted).await?;
+    let dir = std::path::absolute(&opened.dir)?;
     opened.close().await;
     if flags.json {
         print_json(&created_json(&created))?;
     } else {
         print(created_text(&created))?;
+        print(format!("It is kept in {}.", dir.display()))?;
         print("The API access key is shown this once: keep it in a safe place.")?;
     }
     Ok(())
@@ -312,9 +314,10 @@ async fn set(place: &Place, flags: SetFlags) -> Result<(), Failure> {
     Ok(print(said)?)
 }
 
-async fn set_disabled(place: &Place, login: &Login, disabled: bool) -> Result<(), Failure> {
+async fn set_disabled(place: &Place, login: Option<&Login>, disabled: bool) -> Result<(), Failure> {
     let opened = Opened::existing(place).await?;
-    let account = opened.account(Some(login))?;
+    let account = opened.account(login)?;
+    let login = account.login();
     let change = AccountChange {
         disabled: Some(disabled),
         ..AccountChange::default()

@@ -137,8 +137,7 @@ impl<'a> Layers<'a> {
             Some(Sourced { value, source }) => match parse(&value) {
                 Ok(value) => Ok(Sourced { value, source }),
                 Err(rule) => Err(Failure::usage(format!(
-                    "{source}: {:?} is no {}: {rule}",
-                    value, key.name
+                    "{source}: {value:?} will not do: {rule}"
                 ))),
             },
         }
@@ -244,6 +243,8 @@ impl Effective {
         };
         Failure::Usage(match source {
             Source::Default => fault.into(),
+            // It names the flag itself.
+            Source::Flag(flag) if fault.to_string().ends_with(&format!("({flag})")) => fault.into(),
             Source::Flag(_) | Source::Environment(_) | Source::File(_, _) => {
                 anyhow::Error::msg(format!("{source}: {fault}"))
             }
@@ -556,9 +557,18 @@ mod tests {
             assert!(sentence.contains(variable), "{sentence}");
             assert!(sentence.contains(right), "{sentence}");
         }
+        let flags = ServeFlags {
+            no_answer: Some("0".to_owned()),
+            ..none.clone()
+        };
+        let effective = read(&flags, &[], "").unwrap();
+        let sentence = effective.node_config().unwrap_err().sentence();
+        assert_eq!(sentence.matches("--no-answer").count(), 1, "{sentence}");
         let sentence = read(&none, &[], "\nlisten = \"here\"").unwrap_err();
         assert!(
-            sentence.starts_with("/etc/offhook.toml line 2: \"here\""),
+            sentence.starts_with(
+                "/etc/offhook.toml line 2: \"here\" will not do: it must be an IP address"
+            ),
             "{sentence}"
         );
     }

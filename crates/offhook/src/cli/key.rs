@@ -137,7 +137,7 @@ const GRACE_MAX_S: u64 = 10 * 366 * 86_400;
 fn parse_duration(text: &str) -> Result<Duration, String> {
     let digits = text.trim_end_matches(|letter: char| letter.is_ascii_lowercase());
     let unit_s = match &text[digits.len()..] {
-        "s" | "" => 1,
+        "s" => 1,
         "m" => 60,
         "h" => 3_600,
         "d" => 86_400,
@@ -151,7 +151,8 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
         .filter(|seconds| unit_s > 0 && *seconds <= GRACE_MAX_S)
         .map(Duration::from_secs)
         .ok_or_else(|| {
-            "it must be a number with s, m, h or d, such as 24h, ten years at most".to_owned()
+            "it must be a number with its unit, s, m, h or d, such as 24h, ten years at most"
+                .to_owned()
         })
 }
 
@@ -165,12 +166,13 @@ mod tests {
         assert_eq!(seconds("24h"), Ok(86_400));
         assert_eq!(seconds("90m"), Ok(5_400));
         assert_eq!(seconds("7d"), Ok(604_800));
-        assert_eq!(seconds("30"), Ok(30));
         assert_eq!(seconds("0s"), Ok(0));
         for wrong in [
             "",
             "h",
             "-1h",
+            // Of what?
+            "24",
             "1.5h",
             "1w",
             "24 h",

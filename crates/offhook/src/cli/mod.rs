@@ -19,17 +19,19 @@ mod service;
 mod status;
 mod token;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::error::{ContextKind, ContextValue};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use self::config_key::ServeFlags;
 use crate::bench;
 
 /// Runs what the arguments of the process say.
 pub(crate) fn run() -> ExitCode {
-    let done = match CommandLine::try_parse() {
+    let done = match CommandLine::read(std::env::args_os()) {
         Ok(line) => line.run(),
         // Help and version are asked for; they come this way as well.
         Err(answer) => told(&answer),
@@ -45,10 +47,29 @@ pub(crate) fn run() -> ExitCode {
 
 /// Prints what the parser of the command line has to say: help as it is, a fault as one sentence.
 fn told(answer: &clap::Error) -> Result<(), Failure> {
+    if let Some(better) = better_tip(answer) {
+        return Err(Failure::usage(better));
+    }
     if answer.use_stderr() {
         return Err(Failure::usage(one_sentence(&answer.render().to_string())));
     }
     Ok(answer.print()?)
+}
+
+/// What the parser cannot know of words that are no command: what people mean by them.
+fn better_tip(answer: &clap::Error) -> Option<String> {
+    let Some(ContextValue::String(word)) = answer.get(ContextKind::InvalidSubcommand) else {
+        return None;
+    };
+    match word.as_str() {
+        "true" | "false" | "yes" | "no" => Some(format!(
+            "{word:?} stands alone: a switch has its value behind an equals sign, such as --demo={word}"
+        )),
+        "start" | "run" | "server" | "up" => Some(format!(
+            "there is no command {word:?}: `offhook serve` serves, as `offhook` alone does"
+        )),
+        _ => None,
+    }
 }
 
 /// The parser's lines up to its summary of the usage, joined.
@@ -136,6 +157,12 @@ enum Command {
 }
 
 impl CommandLine {
+    fn read(words: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        // A command that lacks its second word is told as that, and not by its help.
+        let command = Self::command().mut_subcommands(|each| each.arg_required_else_help(false));
+        Self::from_arg_matches(&command.try_get_matches_from(words)?)
+    }
+
     fn run(self) -> Result<(), Failure> {
         let Self {
             place,
@@ -229,8 +256,6 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
@@ -242,7 +267,7 @@ mod tests {
     fn a_fault_of_the_command_line_is_one_sentence() {
         let sentence = |words: &[&str]| {
             let words = ["offhook"].into_iter().chain(words.iter().copied());
-            let Err(fault) = CommandLine::try_parse_from(words) else {
+            let Err(fault) = CommandLine::read(words.map(OsString::from)) else {
                 panic!("it must not be accepted");
             };
             told(&fault).unwrap_err().sentence()
@@ -258,6 +283,14 @@ mod tests {
             "{similar}"
         );
         assert!(!similar.contains('\n'), "{similar}");
+        for command in ["account", "key", "token", "clients", "calls", "config"] {
+            let alone = sentence(&[command]);
+            assert!(alone.contains("requires a subcommand"), "{alone}");
+        }
+        let switch = sentence(&["--softphone", "false"]);
+        assert!(switch.contains("behind an equals sign"), "{switch}");
+        let start = sentence(&["start"]);
+        assert!(start.contains("`offhook serve` serves"), "{start}");
     }
 
     #[test]

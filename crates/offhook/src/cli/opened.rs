@@ -1,6 +1,8 @@
 //! The store, opened for one command, and the account that the command is about.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use node::model::{Account, Directory, InvalidName, Login, SecretBytes};
 use node::provision;
@@ -25,11 +27,8 @@ impl Opened {
     /// Opens a store that is there.
     pub(crate) async fn existing(place: &Place) -> Result<Self, Failure> {
         let dir = data_dir(place)?;
-        if !dir.join(STORE_FILE).exists() {
-            return Err(Failure::failed(format!(
-                "there is no store in {}: name its folder with --data DIR, or make one with `offhook account create`",
-                dir.display()
-            )));
+        if let Err(error) = File::open(dir.join(STORE_FILE)) {
+            return Err(Failure::failed(unreadable(&dir, &error)));
         }
         Self::open(dir).await
     }
@@ -90,6 +89,23 @@ impl Opened {
     }
 }
 
+/// Why the store in this folder cannot be read.
+fn unreadable(dir: &Path, error: &io::Error) -> String {
+    let dir = dir.display();
+    let kind = error.kind();
+    if matches!(kind, io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) {
+        format!(
+            "there is no store in {dir}: name its folder with --data DIR, or make one with `offhook account create`"
+        )
+    } else if kind == io::ErrorKind::PermissionDenied {
+        format!(
+            "the store in {dir} may not be read by this user ({error}): run this as the user whom it belongs to"
+        )
+    } else {
+        format!("the store in {dir} cannot be read: {error}")
+    }
+}
+
 /// The folder that flags, environment and file name together.
 pub(crate) fn data_dir(place: &Place) -> Result<PathBuf, Failure> {
     let flags = ServeFlags::default();
@@ -99,4 +115,18 @@ pub(crate) fn data_dir(place: &Place) -> Result<PathBuf, Failure> {
 /// Reads `1-2-0/bob@example.com`.
 pub(crate) fn parse_login(text: &str) -> Result<Login, InvalidName> {
     Login::parse(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_that_may_not_be_read_is_not_said_to_be_missing() {
+        let said = |kind: io::ErrorKind| unreadable(Path::new("/var/lib/offhook"), &kind.into());
+        assert!(said(io::ErrorKind::NotFound).starts_with("there is no store in /var/lib/offhook"));
+        let denied = said(io::ErrorKind::PermissionDenied);
+        assert!(denied.starts_with("the store in /var/lib/offhook may not be read by this user"));
+        assert!(said(io::ErrorKind::Other).contains("cannot be read"));
+    }
 }

@@ -62,6 +62,8 @@ fn people_read_a_table_or_a_sentence() {
     let label = |line: &str| line.split(':').next().unwrap().to_owned();
     let labels: Vec<_> = said.lines().take(3).map(label).collect();
     assert_eq!(labels, ["login", "API access key", "WebRTC access key"]);
+    let kept = format!("It is kept in {}.", folder.data().display());
+    assert!(said.lines().any(|line| line == kept), "{said}");
     folder.account("longer.name@example.com");
     let table = folder.ok("account list");
     let column = table.lines().next().unwrap().find("TYPE").unwrap();
@@ -107,7 +109,8 @@ fn an_account_can_be_changed_disabled_and_enabled() {
     folder.ok("account set --type developer");
     assert_eq!(show()["token_limit"], 1000);
 
-    folder.ok("account disable 1-2-0/a@b.c");
+    let said = folder.ok("account disable");
+    assert!(said.contains("1-2-0/a@b.c is disabled"), "{said}");
     assert_eq!(show()["disabled"], true);
     assert!(folder.ok("account list").contains("disabled"));
     let refusal = folder.fails(1, "token create --client-id bob");
@@ -176,7 +179,6 @@ fn faults_are_one_sentence_with_the_right_exit_code() {
         ("account show a@b.c", "cloud id, '/', user name"),
         ("account set --token-limit -1", "--token-limit"),
         ("account set --token-limit many", "'unlimited' or 'default'"),
-        ("account disable", "LOGIN"),
         ("account", "requires a subcommand"),
         ("key", "requires a subcommand"),
         ("token", "requires a subcommand"),

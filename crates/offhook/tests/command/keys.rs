@@ -150,7 +150,7 @@ fn a_token_that_nobody_could_use_is_refused() {
         ),
         (
             "token create --client-id bob --call-client *a",
-            "--call-client: client id",
+            "--call-client: client pattern \"*a\" is not valid: it must be a client id, or the beginning of one followed by '*'",
         ),
     ] {
         let done = folder.run(line);
