@@ -14,7 +14,7 @@ import { faultOf, sentenceOf } from './text.js';
 import { find, focusOn, say, setText, show, tell } from './page.js';
 import { renderTab } from './tab.js';
 import { settings } from './server.js';
-import { barred, lost, standing, timeOfDay } from './words.js';
+import { barred, lost, resuming, standing, timeOfDay } from './words.js';
 
 const LIBRARY = '/sdk/offhook.js';
 
@@ -246,7 +246,7 @@ class App {
     find('notice-signalling').dataset.state = state;
     const talking = phone.lines.some((line) => line.state === 'talking');
     const words = {
-      resuming: `Connection lost, trying to come back…${talking ? ' Your call goes on if that works in time.' : ''}`,
+      resuming: resuming(talking, phone.signalling.window_s),
       lost: lost(phone.signalling.reason),
       barred: barred(phone.incoming.reason),
       refused: 'The server no longer accepts your token. Paste a new one, or sign in again.',

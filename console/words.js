@@ -40,6 +40,12 @@ export function barred(reason) {
   return whole(sentenceOf(reason, 'The server does not let you be called.'));
 }
 
+/** A lost connection is coming back; a call has `window_s` seconds to wait for it. */
+export function resuming(isTalking, window_s) {
+  const within = Number.isFinite(window_s) ? `within ${spoken(window_s)}` : 'in time';
+  return `Connection lost, trying to come back…${isTalking ? ` Your call goes on if that works ${within}.` : ''}`;
+}
+
 /** Why there is no connection. */
 export function lost(reason) {
   return `${whole(sentenceOf(reason, 'The connection to the server is lost.'))} This page tries again by itself.`;

@@ -137,10 +137,10 @@ scenario('a lost connection is told, and a call that goes on', async (scene) => 
   const tab = await played(scene);
   await tab.dial('carol');
   await tab.page.evaluate(() => window.library.calls[0].onConnected({}));
-  const signalling = (state, reason) =>
-    tab.page.evaluate((told) => window.library.client.onSignalling(told), { state, reason });
-  await signalling('resuming', 'The network is gone.');
-  await tab.shows('Connection lost, trying to come back… Your call goes on if that works in time.');
+  const signalling = (state, reason, more) =>
+    tab.page.evaluate((told) => window.library.client.onSignalling(told), { state, reason, ...more });
+  await signalling('resuming', 'The network is gone.', { window_s: 60 });
+  await tab.shows('Connection lost, trying to come back… Your call goes on if that works within 1 minute.');
   await tab.shows('Coming back…');
   await signalling('connected', '');
   await tab.page.getByText('Connection lost').waitFor({ state: 'hidden' });

@@ -39,6 +39,7 @@ describe('the window', { concurrency: true }, () => {
     const { bob, outgoing, incoming } = await scene.connected({}, undefined, LIBRARY);
     bob.proxy.upstream = null;
     bob.proxy.cutSignalling();
+    assert.equal((await bob.until('signalling', ({ state }) => state === 'resuming')).window_s, WINDOW_S);
     assert.match((await incoming.until('disconnected')).reason, /connection/);
     const { cause, retry } = await bob.until('state', ({ ready }) => !ready);
     assert.deepEqual({ cause, retry }, { cause: 'DISCONNECTED', retry: true });

@@ -2504,6 +2504,8 @@ var ResumingSocket = class extends EventTarget {
   silence = SILENCE_MS;
   /** How long its user waits for a sign of life of an INVITE (RFC 3261 §17.1.1.2, timer B); one that it has given up is not sent. */
   patience = 32e3;
+  /** How long a lost connection may take to come back, as the server has said. */
+  windowMs;
   #state;
   /** `world` is where timers, clock, randomness and the network's news come from. */
   constructor(url, Native = WebSocket, world = globalThis) {
@@ -2518,7 +2520,6 @@ var ResumingSocket = class extends EventTarget {
       plain: false,
       live: false,
       credential: "",
-      windowMs: 0,
       deadline: 0,
       attempts: 0,
       timer: 0,
@@ -2634,7 +2635,7 @@ function acknowledge(state, received) {
 function begin(state, credential, windowMs) {
   const first = !state.credential;
   state.credential = credential;
-  state.windowMs = windowMs;
+  state.outer.windowMs = windowMs;
   state.live = true;
   state.deadline = 0;
   closeStale(state);
@@ -2691,7 +2692,7 @@ function lose(state) {
   state.inner = null;
   state.live = false;
   if (!state.deadline) {
-    state.deadline = now(state) + state.windowMs;
+    state.deadline = now(state) + state.outer.windowMs;
     state.attempts = 0;
     if (state.phase === OPEN) tell(state, "suspend");
     if (state.credential && !state.inner) connect(state);
@@ -2700,7 +2701,7 @@ function lose(state) {
   const backOff = Math.min(LONGEST_BACK_OFF_MS, FIRST_BACK_OFF_MS * 2 ** state.attempts++);
   wait(state, Math.min(world.Math.random() * backOff, left(state)), () => {
     if (left(state) > 0) connect(state);
-    else end(state, "the connection was lost and did not come back in " + state.windowMs / 1e3 + " s");
+    else end(state, "the connection was lost and did not come back in " + state.outer.windowMs / 1e3 + " s");
   });
 }
 function now({ world }) {
@@ -2866,7 +2867,10 @@ var Signalling = class {
       "close",
       ({ reason: reason2 }) => this.#lost(GONE.test(reason2) ? "the server was restarted, or had given the connection up" : reason2)
     );
-    when("suspend", () => this.#become("resuming", "the connection was lost and is coming back"));
+    when("suspend", () => {
+      const more = { window_s: socket.windowMs / 1e3 };
+      this.#become("resuming", "the connection was lost and is coming back", more);
+    });
     when("resume", () => this.#become("connected", "the connection is back"));
     this.#setSilence();
     this.#timer = setTimeout(() => this.#lost("the server did not answer in time"), CONNECT_MS);
@@ -2899,9 +2903,9 @@ var Signalling = class {
   #setSilence() {
     if (this.#socket) this.#socket.silence = this.#isAttentive ? ATTENTIVE_MS : CALM_MS;
   }
-  #become(state, reason2) {
+  #become(state, reason2, more) {
     if (this.#state.state === state && this.#state.reason === reason2) return;
-    this.#state = { state, reason: reason2 };
+    this.#state = { state, reason: reason2, ...more };
     this.#told.onState(this.#state);
   }
 };

@@ -72,6 +72,8 @@ export interface OnSignallingObj {
   /** 'resuming': the connection was lost and is coming back; calls go on. 'lost': it is gone, a new one is being made or was given up. */
   state: 'idle' | 'connecting' | 'connected' | 'resuming' | 'lost';
   reason: string;
+  /** How long calls wait for the connection from its loss on; with 'resuming'. */
+  window_s?: number;
 }
 export interface OnTokenWillExpireObj {
   expires: Date;

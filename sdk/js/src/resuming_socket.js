@@ -33,6 +33,8 @@ export class ResumingSocket extends EventTarget {
   silence = SILENCE_MS;
   /** How long its user waits for a sign of life of an INVITE (RFC 3261 §17.1.1.2, timer B); one that it has given up is not sent. */
   patience = 32000;
+  /** How long a lost connection may take to come back, as the server has said. */
+  windowMs;
   #state;
 
   /** `world` is where timers, clock, randomness and the network's news come from. */
@@ -48,7 +50,6 @@ export class ResumingSocket extends EventTarget {
       plain: false,
       live: false,
       credential: '',
-      windowMs: 0,
       deadline: 0,
       attempts: 0,
       timer: 0,
@@ -185,7 +186,7 @@ function acknowledge(state, received) {
 function begin(state, credential, windowMs) {
   const first = !state.credential;
   state.credential = credential;
-  state.windowMs = windowMs;
+  state.outer.windowMs = windowMs;
   state.live = true;
   state.deadline = 0;
   closeStale(state);
@@ -250,7 +251,7 @@ function lose(state) {
   state.inner = null;
   state.live = false;
   if (!state.deadline) {
-    state.deadline = now(state) + state.windowMs;
+    state.deadline = now(state) + state.outer.windowMs;
     state.attempts = 0;
     if (state.phase === OPEN) tell(state, 'suspend');
     // Whoever was told may have done something about it.
@@ -260,7 +261,7 @@ function lose(state) {
   const backOff = Math.min(LONGEST_BACK_OFF_MS, FIRST_BACK_OFF_MS * 2 ** state.attempts++);
   wait(state, Math.min(world.Math.random() * backOff, left(state)), () => {
     if (left(state) > 0) connect(state);
-    else end(state, 'the connection was lost and did not come back in ' + state.windowMs / 1000 + ' s');
+    else end(state, 'the connection was lost and did not come back in ' + state.outer.windowMs / 1000 + ' s');
   });
 }
 

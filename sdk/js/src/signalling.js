@@ -134,7 +134,10 @@ export class Signalling {
     when('close', ({ reason }) =>
       this.#lost(GONE.test(reason) ? 'the server was restarted, or had given the connection up' : reason),
     );
-    when('suspend', () => this.#become('resuming', 'the connection was lost and is coming back'));
+    when('suspend', () => {
+      const more = { window_s: socket.windowMs / 1000 };
+      this.#become('resuming', 'the connection was lost and is coming back', more);
+    });
     when('resume', () => this.#become('connected', 'the connection is back'));
     this.#setSilence();
     this.#timer = setTimeout(() => this.#lost('the server did not answer in time'), CONNECT_MS);
@@ -173,9 +176,9 @@ export class Signalling {
     if (this.#socket) this.#socket.silence = this.#isAttentive ? ATTENTIVE_MS : CALM_MS;
   }
 
-  #become(state, reason) {
+  #become(state, reason, more) {
     if (this.#state.state === state && this.#state.reason === reason) return;
-    this.#state = { state, reason };
+    this.#state = { state, reason, ...more };
     this.#told.onState(this.#state);
   }
 }

@@ -17,7 +17,7 @@ class OffhookPhone extends Phone {
     this.library = await import(`${server}/sdk/offhook.js`);
     const { AculabCloudClient } = this.library;
     this.use(new AculabCloudClient(cloudId, accessKey, clientId, CAUSES_ONLY, window.offhookOptions));
-    this.client.onSignalling = ({ state, reason }) => tell('signalling', { state, reason });
+    this.client.onSignalling = ({ state, reason, window_s }) => tell('signalling', { state, reason, window_s });
     this.client.onTokenWillExpire = (event) => {
       this.renew = event.renew;
       tell('tokenWillExpire', { expires: event.expires.toISOString(), secondsLeft: event.secondsLeft });
