@@ -6,6 +6,7 @@
 mod directory;
 mod id;
 pub mod limits;
+pub mod media;
 mod record;
 mod service;
 mod time;

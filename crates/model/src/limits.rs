@@ -226,6 +226,48 @@ pub const TURN_ALLOCATIONS: u32 = 100_000;
 /// Less than this is not given out of a bandwidth: it would be asked for again with each packet.
 pub const TURN_LEASE_MIN: u32 = 4_096;
 
+// Media.
+
+/// How long a key is pressed towards a peer: what most telephones do, and more than twice what must be understood (ITU-T Q.24).
+pub const DIGIT_TIME: Duration = Duration::from_millis(100);
+/// And the pause after it.
+pub const DIGIT_PAUSE: Duration = Duration::from_millis(80);
+/// The longest that a key may be held: beyond it the other side hears it end.
+pub const DIGIT_TIME_MAX: Duration = Duration::from_secs(6);
+/// A key whose end never comes has ended when nothing was heard of it for so long: several packets of 50 ms (RFC 4733 §2.5.2.2).
+pub const DIGIT_LOST_TIME: Duration = Duration::from_millis(200);
+/// Digits that wait to be sent on one leg: a long number and a code.
+pub const DIGITS_WAITING: usize = 64;
+/// Digits that are collected at once.
+pub const DIGITS_COLLECTED: u8 = 64;
+/// One file that is played: 10 minutes of the quality of a compact disc in stereo.
+pub const PLAY_FILE_BYTES: usize = 128 * 1024 * 1024;
+/// Sounds in one play.
+pub const PLAY_SOUNDS: usize = 64;
+/// Frequencies of one tone.
+pub const TONE_FREQUENCIES: usize = 4;
+/// Beats in the rhythm of one tone.
+pub const TONE_BEATS: usize = 16;
+/// A recording: an hour. It leaves in parts, so that it is not held here.
+pub const RECORD_TIME: Duration = Duration::from_secs(3_600);
+/// The most silence that a recording waits for before it ends; it is held here so long.
+pub const RECORD_SILENCE: Duration = Duration::from_secs(60);
+/// One part of a recording: a second.
+pub const RECORD_PART: Duration = Duration::from_secs(1);
+
+/// Packets that wait in one jitter buffer: half a second of packets of 20 ms.
+pub const JITTER_PACKETS: usize = 25;
+/// How long a plain RTP leg that expects a peer behind a NAT takes the first source of an allowed network for it.
+pub const RTP_LATCH_TIME: Duration = Duration::from_secs(2);
+/// Between two RTCP reports of a leg on average (RFC 3550 §6.2).
+pub const RTCP_INTERVAL: Duration = Duration::from_secs(5);
+/// An SDP that the gateway reads; a browser's audio and video offer with every codec has about 8 KiB.
+pub const SDP_BYTES: usize = 32 * 1024;
+/// Lines of it.
+pub const SDP_LINES: usize = 1_024;
+/// Media descriptions of it.
+pub const SDP_MEDIA: usize = 16;
+
 // Records.
 
 /// Records that may wait for the store.

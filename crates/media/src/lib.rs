@@ -1,0 +1,12 @@
+//! The media gateway as a pure machine.
+//!
+//! Datagrams, commands and both clocks come in as values; datagrams, events and wishes for ports go out.
+//!
+//! Never opens a socket, reads a clock or touches a file, and knows nothing of SIP, accounts or who may call whom: the switch
+//! says what to do in the words of `model::media`.
+
+pub mod audio;
+pub mod codec;
+
+#[cfg(test)]
+mod tests;

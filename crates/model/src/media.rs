@@ -1,0 +1,459 @@
+//! The words between the softswitch and the media gateway: what the one asks for, and what the other tells.
+//!
+//! Never holds a packet or a sample beyond what is played and what was recorded. Digits are those of RFC 4733 §3.2.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// All the legs of one call at the gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionId(pub u64);
+
+/// One leg of a session: somebody who hears and is heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LegId {
+    /// Whose leg.
+    pub session: SessionId,
+    /// Which of its legs; whoever opens it chooses.
+    pub place: u8,
+}
+
+/// What a leg speaks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LegKind {
+    /// ICE, DTLS and SRTP (RFC 8827).
+    WebRtc,
+    /// Plain RTP (RFC 3550).
+    Rtp {
+        /// Whence a peer behind a NAT may come, if not from where its SDP says.
+        allowed: Vec<Network>,
+    },
+}
+
+/// Addresses with the same first bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Network {
+    ip: IpAddr,
+    bits: u8,
+}
+
+impl Network {
+    /// So many bits of this address; nothing if it has not so many.
+    pub fn new(ip: IpAddr, bits: u8) -> Option<Self> {
+        let most = if ip.is_ipv4() { 32 } else { 128 };
+        (bits <= most).then_some(Self { ip, bits })
+    }
+
+    /// Whether an address is one of them. IPv4 in IPv6 is IPv4.
+    pub fn contains(&self, ip: IpAddr) -> bool {
+        match (self.ip.to_canonical(), ip.to_canonical()) {
+            (IpAddr::V4(own), IpAddr::V4(other)) => {
+                let differ = own.to_bits() ^ other.to_bits();
+                differ.leading_zeros() >= u32::from(self.bits)
+            }
+            (IpAddr::V6(own), IpAddr::V6(other)) => {
+                let differ = own.to_bits() ^ other.to_bits();
+                differ.leading_zeros() >= u32::from(self.bits)
+            }
+            (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => false,
+        }
+    }
+}
+
+/// A key of a telephone: 0 to 9, `*`, `#`, A to D.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Digit(u8);
+
+impl Digit {
+    const KEYS: &'static [u8; 16] = b"0123456789*#ABCD";
+
+    /// From the code of its event (RFC 4733 §3.2), which is at most 15.
+    pub fn from_event(event: u8) -> Option<Self> {
+        (event < 16).then_some(Self(event))
+    }
+
+    /// From its key; small letters will do.
+    pub fn from_key(key: char) -> Option<Self> {
+        let key = u8::try_from(key.to_ascii_uppercase()).ok()?;
+        let event = Self::KEYS.iter().position(|known| *known == key)?;
+        Self::from_event(u8::try_from(event).ok()?)
+    }
+
+    /// The code of its event.
+    pub const fn event(self) -> u8 {
+        self.0
+    }
+
+    /// What is printed on the key.
+    pub fn key(self) -> char {
+        char::from(Self::KEYS[usize::from(self.0)])
+    }
+}
+
+impl fmt::Display for Digit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.key())
+    }
+}
+
+impl fmt::Debug for Digit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Digit({})", self.key())
+    }
+}
+
+/// One or two frequencies in a rhythm.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tone {
+    /// What is heard at once.
+    pub frequencies_hz: Vec<u16>,
+    /// Of each frequency, in decibels below the loudest sine.
+    pub level_db: u8,
+    /// For how long it is heard and then not, in turn; repeated to the end. Nothing: without a pause.
+    pub rhythm_ms: Vec<(u16, u16)>,
+    /// How long all of it lasts; for ever if not said.
+    pub lasts: Option<Duration>,
+}
+
+impl Tone {
+    /// Before a recording.
+    pub fn beep() -> Self {
+        Self {
+            frequencies_hz: vec![1_000],
+            level_db: 15,
+            rhythm_ms: Vec::new(),
+            lasts: Some(Duration::from_millis(200)),
+        }
+    }
+
+    /// It rings at the other end.
+    pub fn ringing() -> Self {
+        Self {
+            frequencies_hz: vec![400, 450],
+            level_db: 20,
+            rhythm_ms: vec![(400, 200), (400, 2_000)],
+            lasts: None,
+        }
+    }
+
+    /// The other end is busy.
+    pub fn busy() -> Self {
+        Self {
+            frequencies_hz: vec![400],
+            level_db: 20,
+            rhythm_ms: vec![(375, 375)],
+            lasts: None,
+        }
+    }
+}
+
+/// One thing to be heard.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Sound {
+    /// A whole file of a known form; WAV.
+    File(Arc<[u8]>),
+    /// A tone.
+    Tone(Tone),
+    /// Nothing, for so long.
+    Silence(Duration),
+}
+
+impl fmt::Debug for Sound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(bytes) => write!(f, "File({} bytes)", bytes.len()),
+            Self::Tone(tone) => write!(f, "{tone:?}"),
+            Self::Silence(time) => write!(f, "Silence({time:?})"),
+        }
+    }
+}
+
+/// What a leg is to hear.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Play {
+    /// One after the other.
+    pub sounds: Vec<Sound>,
+    /// How often; nothing for without end.
+    pub times: Option<u32>,
+    /// Whether a digit ends it.
+    pub until_digit: bool,
+}
+
+/// What digits are waited for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Collect {
+    /// So many are enough.
+    pub most: u8,
+    /// This one ends it, and is not one of them.
+    pub end: Option<Digit>,
+    /// How long to wait for the first; from the end of what is played, if something is.
+    pub first_within: Duration,
+    /// How long to wait for each one after it.
+    pub next_within: Duration,
+}
+
+/// How a leg is recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// At most so long.
+    pub longest: Duration,
+    /// So much silence ends it, and is not kept.
+    pub silence: Option<Duration>,
+    /// Whether a beep is played first.
+    pub beep: bool,
+    /// Whether a digit ends it.
+    pub until_digit: bool,
+}
+
+/// What the switch asks of the gateway.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MediaCommand {
+    /// A new leg that answers this offer.
+    Answer {
+        /// Its name, which must be new.
+        leg: LegId,
+        /// What it speaks.
+        kind: LegKind,
+        /// The peer's SDP.
+        offer: Arc<str>,
+    },
+    /// Lets it hear this, in place of what it hears.
+    Play {
+        /// Who hears it.
+        leg: LegId,
+        /// What.
+        play: Play,
+    },
+    /// Ends what it hears.
+    StopPlay {
+        /// Who hears it.
+        leg: LegId,
+    },
+    /// Waits for digits.
+    Collect {
+        /// Whose.
+        leg: LegId,
+        /// Which.
+        collect: Collect,
+    },
+    /// Waits no longer.
+    StopCollect {
+        /// Whose.
+        leg: LegId,
+    },
+    /// Records what it says.
+    Record {
+        /// Who speaks.
+        leg: LegId,
+        /// How.
+        record: Record,
+    },
+    /// Ends the recording.
+    StopRecord {
+        /// Who speaks.
+        leg: LegId,
+    },
+    /// Presses keys towards the peer.
+    SendDigits {
+        /// To whom.
+        leg: LegId,
+        /// Which keys.
+        digits: Vec<Digit>,
+    },
+    /// Lets two legs of one session hear each other.
+    Join {
+        /// One.
+        leg: LegId,
+        /// The place of the other.
+        other: u8,
+    },
+    /// Separates it from whoever it hears.
+    Part {
+        /// One of the two.
+        leg: LegId,
+    },
+    /// Ends a session with all its legs.
+    Close {
+        /// Which.
+        session: SessionId,
+    },
+}
+
+/// Why something that was played ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PlayEnd {
+    /// All of it was heard.
+    Finished,
+    /// It was to end, or something else was played.
+    Stopped,
+    /// A digit came.
+    Digit(Digit),
+    /// It is no sound, says this sentence.
+    Unplayable(String),
+}
+
+/// Why no more digits are waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CollectEnd {
+    /// As many as asked for.
+    Full,
+    /// The digit that ends it.
+    EndDigit,
+    /// None came in time.
+    FirstLate,
+    /// After the last came no other in time.
+    NextLate,
+    /// It was to end.
+    Stopped,
+}
+
+/// Why a recording ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecordEnd {
+    /// It has the length it may have.
+    Full,
+    /// Nobody spoke.
+    Silence,
+    /// A digit came.
+    Digit(Digit),
+    /// It was to end.
+    Stopped,
+    /// The leg ended.
+    Lost,
+}
+
+/// Why a leg is no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LegEnd {
+    /// The switch closed it.
+    Closed,
+    /// The peer never came, or is silent for too long.
+    Silent,
+    /// The peer ended its DTLS, or it failed.
+    Peer,
+}
+
+/// What a leg has carried.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LegUsage {
+    /// RTP packets from the peer.
+    pub packets_in: u64,
+    /// Their bytes, without UDP.
+    pub bytes_in: u64,
+    /// RTP packets to the peer.
+    pub packets_out: u64,
+    /// Their bytes.
+    pub bytes_out: u64,
+    /// Packets that never came.
+    pub lost: u64,
+}
+
+/// What the gateway tells the switch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MediaEvent {
+    /// The leg is there, with this answer.
+    Answered {
+        /// Which.
+        leg: LegId,
+        /// Our SDP.
+        answer: String,
+    },
+    /// The leg is not to be had, says this sentence.
+    Refused {
+        /// Which.
+        leg: LegId,
+        /// Why, in words that name the fault.
+        sentence: String,
+    },
+    /// The peer can be heard.
+    Connected {
+        /// Which.
+        leg: LegId,
+    },
+    /// The peer pressed a key.
+    Digit {
+        /// Which leg.
+        leg: LegId,
+        /// Which key.
+        digit: Digit,
+    },
+    /// What was played has ended.
+    Played {
+        /// To whom.
+        leg: LegId,
+        /// Why.
+        end: PlayEnd,
+        /// How much of it was heard.
+        heard: Duration,
+    },
+    /// Digits are waited for no longer.
+    Collected {
+        /// Whose.
+        leg: LegId,
+        /// Those that came.
+        digits: Vec<Digit>,
+        /// Why.
+        end: CollectEnd,
+    },
+    /// A piece of a recording: what follows the header of the WAV file, in order.
+    Recording {
+        /// Who spoke.
+        leg: LegId,
+        /// The samples' bytes.
+        part: Vec<u8>,
+    },
+    /// A recording has ended.
+    Recorded {
+        /// Who spoke.
+        leg: LegId,
+        /// The head of the WAV file, to be put in front of its parts.
+        head: Vec<u8>,
+        /// How long it is.
+        length: Duration,
+        /// Why.
+        end: RecordEnd,
+    },
+    /// The leg is no more.
+    Ended {
+        /// Which.
+        leg: LegId,
+        /// Why.
+        end: LegEnd,
+        /// What it has carried.
+        usage: LegUsage,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_holds_what_has_its_first_bits() {
+        let network = |ip: &str, bits| Network::new(ip.parse().unwrap(), bits).unwrap();
+        let holds = |network: Network, ip: &str| network.contains(ip.parse().unwrap());
+        assert!(holds(network("192.0.2.128", 25), "192.0.2.255"));
+        assert!(!holds(network("192.0.2.128", 25), "192.0.2.127"));
+        assert!(holds(network("192.0.2.0", 24), "::ffff:192.0.2.9"));
+        assert!(holds(network("0.0.0.0", 0), "198.51.100.1"));
+        assert!(!holds(network("0.0.0.0", 0), "2001:db8::1"));
+        assert!(holds(network("2001:db8::", 32), "2001:db8:1::1"));
+        assert_eq!(Network::new("192.0.2.0".parse().unwrap(), 33), None);
+    }
+
+    #[test]
+    fn every_key_has_its_event_and_nothing_else_is_a_key() {
+        for event in 0..16 {
+            let digit = Digit::from_event(event).unwrap();
+            assert_eq!(Digit::from_key(digit.key()), Some(digit));
+            assert_eq!(digit.event(), event);
+        }
+        assert_eq!(Digit::from_key('#').map(Digit::event), Some(11));
+        assert_eq!(Digit::from_key('d').map(Digit::event), Some(15));
+        assert_eq!(Digit::from_event(16), None);
+        assert_eq!(Digit::from_key('E'), None);
+        assert_eq!(Digit::from_key('٣'), None);
+    }
+}
