@@ -7,6 +7,7 @@
 
 pub mod audio;
 pub mod codec;
+pub mod dtmf;
 
 #[cfg(test)]
 mod tests;
