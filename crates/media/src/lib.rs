@@ -8,6 +8,10 @@
 pub mod audio;
 pub mod codec;
 pub mod dtmf;
+pub mod player;
+pub mod recorder;
+pub mod tone;
+pub mod wav;
 
 #[cfg(test)]
 mod tests;

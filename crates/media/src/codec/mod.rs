@@ -12,6 +12,7 @@ use std::fmt;
 use crate::audio::Rate;
 
 pub use resample::Resampler;
+pub(crate) use resample::{HIGHEST_HZ, LOWEST_HZ};
 
 /// The longest payload that is decoded: 120 ms, the longest packet of Opus (RFC 6716 §2.1.4).
 pub(crate) const LONGEST_PAYLOAD_FRAMES: usize = 6;
