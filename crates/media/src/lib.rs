@@ -10,6 +10,7 @@ pub mod codec;
 pub mod dtmf;
 pub mod player;
 pub mod recorder;
+pub mod rtp;
 pub mod tone;
 pub mod wav;
 

@@ -1,0 +1,313 @@
+//! A plain RTP leg: packets and reports of one peer on one pair of ports.
+//!
+//! Never decodes. Its session says what to send, and hears what came.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use model::limits::RTCP_INTERVAL;
+use model::media::Network;
+use model::{Instant, Now};
+use rtcp_types::{
+    Compound, CompoundBuilder, Packet as Report, ReceiverReport, RtcpPacketWriter,
+    RtcpPacketWriterExt as _, Sdes, SdesChunk, SdesItem,
+};
+
+use super::{Incoming, Outgoing, Packet, Source, is_rtcp};
+
+/// Which of the pair.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RtpPort {
+    /// RTP, and RTCP too where both agreed to share it (RFC 5761).
+    Rtp,
+    /// RTCP alone.
+    Rtcp,
+}
+
+/// One peer.
+#[derive(Debug)]
+pub struct RtpLeg {
+    clock: u32,
+    outgoing: Outgoing,
+    incoming: Option<Incoming>,
+    media: Source,
+    /// Where its reports come from; nothing where they share the port.
+    control: Option<Source>,
+    report_due: Instant,
+    random: u64,
+}
+
+impl RtpLeg {
+    /// A leg whose peer named these addresses; `control` is nothing where reports share the port.
+    pub fn new(
+        now: Instant,
+        random: u64,
+        clock: u32,
+        media: Option<SocketAddr>,
+        control: Option<Option<SocketAddr>>,
+        allowed: &[Network],
+    ) -> Self {
+        Self {
+            clock,
+            outgoing: Outgoing::new(random, clock),
+            incoming: None,
+            media: Source::new(now, media, allowed),
+            control: control.map(|named| Source::new(now, named, allowed)),
+            report_due: now + RTCP_INTERVAL / 2,
+            random,
+        }
+    }
+
+    /// Takes a datagram; a packet with its number without wraps, if it is one of the peer's.
+    pub fn take<'a>(
+        &mut self,
+        now: Instant,
+        port: RtpPort,
+        from: SocketAddr,
+        bytes: &'a [u8],
+    ) -> Option<(u64, Packet<'a>)> {
+        if is_rtcp(bytes) {
+            let is_peer = match (port, &mut self.control) {
+                (RtpPort::Rtp, None) => self.media.accepts(now, from),
+                (RtpPort::Rtcp, Some(control)) => control.accepts(now, from),
+                (RtpPort::Rtp, Some(_)) | (RtpPort::Rtcp, None) => false,
+            };
+            if is_peer {
+                self.take_report(now, bytes);
+            }
+            return None;
+        }
+        // What is no RTP decides nothing.
+        let packet = Packet::read(bytes).filter(|_| port == RtpPort::Rtp)?;
+        if !self.media.accepts(now, from) {
+            return None;
+        }
+        let clock = self.clock;
+        let incoming = match &mut self.incoming {
+            Some(known) if known.ssrc() == packet.ssrc => known,
+            other => other.insert(Incoming::new(now, &packet, clock)),
+        };
+        let number = incoming.take(now, &packet)?;
+        Some((number, packet))
+    }
+
+    /// A packet as it leaves, and where to; nothing while the peer is on hold.
+    pub fn send(
+        &mut self,
+        now: Instant,
+        payload_type: u8,
+        marker: bool,
+        timestamp: u32,
+        payload: &[u8],
+    ) -> Option<(SocketAddr, Vec<u8>)> {
+        let target = self.media.target()?;
+        let mut packet = Vec::with_capacity(12 + payload.len());
+        self.outgoing
+            .write(now, payload_type, marker, timestamp, payload, &mut packet);
+        Some((target, packet))
+    }
+
+    /// When the next report is due.
+    pub fn poll_timeout(&self) -> Instant {
+        self.report_due
+    }
+
+    /// The report that is due, from which port and where to.
+    pub fn on_timeout(&mut self, now: Now) -> Option<(RtpPort, SocketAddr, Vec<u8>)> {
+        if now.mono < self.report_due {
+            return None;
+        }
+        self.report_due = now.mono + self.draw_interval();
+        let (port, target) = match &self.control {
+            None => (RtpPort::Rtp, self.media.target()?),
+            Some(control) => (RtpPort::Rtcp, control.target()?),
+        };
+        Some((port, target, self.write_report(now)?))
+    }
+
+    /// Packets and bytes from the peer, lost packets, and packets and bytes to it.
+    pub fn counts(&self) -> ((u64, u64, u64), (u64, u64)) {
+        let incoming = self.incoming.as_ref().map(Incoming::counts);
+        (incoming.unwrap_or_default(), self.outgoing.sent())
+    }
+
+    /// RFC 3550 §6.2: half to one and a half times the interval, so that reports of many legs do not leave together.
+    fn draw_interval(&mut self) -> Duration {
+        // Splitmix, of a seed that came in.
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.random ^ self.random >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        RTCP_INTERVAL / 2 + RTCP_INTERVAL * ((mixed >> 54) as u32) / 1_024
+    }
+
+    fn take_report(&mut self, now: Instant, bytes: &[u8]) {
+        let Ok(compound) = Compound::parse(bytes) else {
+            return;
+        };
+        for report in compound.flatten() {
+            if let (Report::Sr(report), Some(incoming)) = (report, &mut self.incoming)
+                && report.ssrc() == incoming.ssrc()
+            {
+                incoming.on_sender_report(now, report.ntp_timestamp());
+            }
+        }
+    }
+
+    fn write_report(&mut self, now: Now) -> Option<Vec<u8>> {
+        let ssrc = self.outgoing.ssrc();
+        let block = self
+            .incoming
+            .as_mut()
+            .map(|incoming| incoming.report(now.mono));
+        let item = SdesItem::builder(SdesItem::CNAME, "offhook");
+        let names = Sdes::builder().add_chunk(SdesChunk::builder(ssrc).add_item(item));
+        let compound: CompoundBuilder<'_> = match (self.outgoing.report(now), block) {
+            (Some(report), Some(block)) => {
+                Compound::builder().add_packet(report.add_report_block(block))
+            }
+            (Some(report), None) => Compound::builder().add_packet(report),
+            (None, Some(block)) => Compound::builder()
+                .add_packet(ReceiverReport::builder(ssrc).add_report_block(block)),
+            (None, None) => Compound::builder().add_packet(ReceiverReport::builder(ssrc)),
+        };
+        let compound = compound.add_packet(names);
+        let mut bytes = vec![0; compound.calculate_size().ok()?];
+        let length = compound.write_into(&mut bytes).ok()?;
+        bytes.truncate(length);
+        Some(bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use model::UnixTime;
+
+    use super::*;
+
+    const PEER: &str = "192.0.2.1:4000";
+    const CONTROL: &str = "192.0.2.1:4001";
+
+    fn address(text: &str) -> SocketAddr {
+        text.parse().unwrap()
+    }
+
+    fn leg(shares_port: bool) -> RtpLeg {
+        let control = (!shares_port).then(|| Some(address(CONTROL)));
+        RtpLeg::new(
+            Instant::default(),
+            7,
+            8_000,
+            Some(address(PEER)),
+            control,
+            &[],
+        )
+    }
+
+    fn now(ms: u64) -> Now {
+        Now {
+            mono: Instant::from_micros(ms * 1_000),
+            unix: UnixTime::from_millis(1_800_000_000_000 + ms),
+        }
+    }
+
+    #[test]
+    fn two_legs_hear_each_other_and_report() {
+        let (mut one, mut other) = (leg(false), leg(false));
+        let mut reports = 0;
+        for frame in 0..1_000_u32 {
+            let now = now(u64::from(frame) * 20);
+            let (to, packet) = one
+                .send(now.mono, 8, frame == 0, frame * 160, &[1; 160])
+                .unwrap();
+            assert_eq!(to, address(PEER));
+            // Each tenth is lost.
+            if frame % 10 != 3 {
+                let taken = other.take(now.mono, RtpPort::Rtp, address(PEER), &packet);
+                assert_eq!(taken.unwrap().1.timestamp, frame * 160);
+            }
+            for (speaker, hearer) in [(true, false), (false, true)] {
+                let from = if speaker { &mut one } else { &mut other };
+                let Some((port, to, report)) = from.on_timeout(now) else {
+                    continue;
+                };
+                assert_eq!((port, to), (RtpPort::Rtcp, address(CONTROL)));
+                assert!(is_rtcp(&report));
+                let to = if hearer { &mut one } else { &mut other };
+                assert_eq!(to.take(now.mono, port, address(CONTROL), &report), None);
+                reports += 1;
+            }
+        }
+        assert!((5..=16).contains(&reports), "{reports}");
+        assert_eq!(other.counts().0, (900, 900 * 160, 100));
+        assert_eq!(one.counts().1, (1_000, 160_000));
+        // The sender's report came, and is answered for.
+        let answer = other.write_report(now(30_000)).unwrap();
+        let compound = Compound::parse(&answer).unwrap();
+        let blocks: Vec<u32> = compound
+            .flatten()
+            .filter_map(|report| {
+                let Report::Rr(report) = report else {
+                    return None;
+                };
+                let block = report.report_blocks().next()?;
+                assert_eq!(block.cumulative_lost(), 100);
+                Some(block.last_sender_report_timestamp())
+            })
+            .collect();
+        assert!(blocks.len() == 1 && blocks[0] != 0);
+    }
+
+    #[test]
+    fn reports_share_the_port_only_where_that_was_agreed() {
+        let mut sharing = leg(true);
+        sharing.send(now(0).mono, 8, true, 0, &[1; 160]).unwrap();
+        let (port, to, report) = sharing.on_timeout(now(10_000)).unwrap();
+        assert_eq!((port, to), (RtpPort::Rtp, address(PEER)));
+        let mut apart = leg(false);
+        assert_eq!(
+            apart.take(now(0).mono, RtpPort::Rtp, address(PEER), &report),
+            None
+        );
+        // A stranger's report, or one on the wrong port, decides nothing.
+        let decided = apart.control.as_ref().and_then(Source::target);
+        assert_eq!(decided, Some(address(CONTROL)));
+    }
+
+    #[test]
+    fn strangers_and_rubbish_are_not_heard() {
+        let mut leg = leg(false);
+        let mut out = Outgoing::new(1, 8_000);
+        let mut packet = Vec::new();
+        out.write(Instant::default(), 8, false, 0, &[1; 160], &mut packet);
+        let at = now(0).mono;
+        assert!(
+            leg.take(at, RtpPort::Rtp, address("192.0.2.9:4000"), &packet)
+                .is_none()
+        );
+        assert!(
+            leg.take(at, RtpPort::Rtcp, address(CONTROL), &packet)
+                .is_none()
+        );
+        for length in 0..12 {
+            assert!(
+                leg.take(at, RtpPort::Rtp, address(PEER), &packet[..length])
+                    .is_none()
+            );
+        }
+        assert!(leg.take(at, RtpPort::Rtp, address(PEER), &packet).is_some());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_datagram_is_taken_or_not(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..100)) {
+            let mut leg = leg(false);
+            for (port, from) in [(RtpPort::Rtp, PEER), (RtpPort::Rtcp, CONTROL)] {
+                leg.take(now(0).mono, port, address(from), &bytes);
+                let mut as_rtcp = bytes.clone();
+                if let [first, second, ..] = as_rtcp.as_mut_slice() {
+                    (*first, *second) = (0x81, 200);
+                }
+                leg.take(now(0).mono, port, address(from), &as_rtcp);
+            }
+        }
+    }
+}
