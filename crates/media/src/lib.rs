@@ -7,12 +7,20 @@
 
 pub mod audio;
 pub mod codec;
+mod collect;
 pub mod dtmf;
+mod leg;
 pub mod player;
 pub mod recorder;
 pub mod rtp;
+pub mod sdp;
+mod session;
 pub mod tone;
 pub mod wav;
+pub mod webrtc;
+pub mod worker;
+
+pub use worker::{Config, Counter, Effect, Input, Worker};
 
 #[cfg(test)]
 mod tests;

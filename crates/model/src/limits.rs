@@ -228,6 +228,14 @@ pub const TURN_LEASE_MIN: u32 = 4_096;
 
 // Media.
 
+/// Sessions of one worker of the gateway: several times what one core can carry.
+pub const MEDIA_SESSIONS: usize = 10_000;
+/// Legs of one session: who calls, and whom it is connected to.
+pub const LEGS_PER_SESSION: usize = 2;
+/// Addresses of one WebRTC leg that have passed an ICE check; a browser nominates one of about five.
+pub const ADDRESSES_PER_LEG: usize = 16;
+/// How long a WebRTC leg waits for its peer: a browser gives up its checks after half of it.
+pub const LEG_CONNECT_TIME: Duration = Duration::from_secs(30);
 /// How long a key is pressed towards a peer: what most telephones do, and more than twice what must be understood (ITU-T Q.24).
 pub const DIGIT_TIME: Duration = Duration::from_millis(100);
 /// And the pause after it.

@@ -1,0 +1,197 @@
+//! What is heard of a leg's peer: packets, keys, and frames of sound where somebody needs them.
+//!
+//! Never decodes for nobody: only a recording, a listener for tones or a joined leg of another codec makes it.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+
+use model::Instant;
+use model::media::{Digit, LegEnd, MediaEvent, PlayEnd, RecordEnd};
+
+use super::{Leg, Said, Transport};
+use crate::dtmf::Heard;
+use crate::rtp::{Next, RtpPort};
+use crate::sdp::Events;
+use crate::webrtc::Came;
+use crate::worker::Effect;
+
+impl Leg {
+    pub(crate) fn on_came(
+        &mut self,
+        now: Instant,
+        came: Vec<Came>,
+        said: &mut Vec<Said>,
+        effects: &mut VecDeque<Effect>,
+    ) {
+        for came in came {
+            match came {
+                Came::Send { from, to, bytes } => {
+                    effects.push_back(Effect::Send { from, to, bytes });
+                }
+                Came::Connected => self.on_connected(effects),
+                Came::Packet {
+                    number,
+                    payload_type,
+                    marker,
+                    timestamp,
+                    payload,
+                } => {
+                    let packet = (number, payload_type, marker, timestamp);
+                    self.on_packet(now, packet, &payload, said, effects);
+                }
+                Came::Silent => self.end = self.end.or(Some(LegEnd::Silent)),
+                Came::Closed => self.end = self.end.or(Some(LegEnd::Peer)),
+            }
+        }
+    }
+
+    pub(crate) fn on_rtp(
+        &mut self,
+        now: Instant,
+        port: RtpPort,
+        from: SocketAddr,
+        bytes: &[u8],
+        said: &mut Vec<Said>,
+        effects: &mut VecDeque<Effect>,
+    ) {
+        let Transport::Rtp(leg) = &mut self.transport else {
+            return;
+        };
+        if let Some((number, packet)) = leg.take(now, port, from, bytes) {
+            self.on_connected(effects);
+            let head = (number, packet.payload_type, packet.marker, packet.timestamp);
+            self.on_packet(now, head, packet.payload, said, effects);
+        }
+    }
+
+    fn on_connected(&mut self, effects: &mut VecDeque<Effect>) {
+        if !self.is_connected {
+            self.is_connected = true;
+            effects.push_back(Effect::Event(MediaEvent::Connected { leg: self.id }));
+        }
+    }
+
+    fn on_packet(
+        &mut self,
+        now: Instant,
+        (number, payload_type, marker, timestamp): (u64, u8, bool, u32),
+        payload: &[u8],
+        said: &mut Vec<Said>,
+        effects: &mut VecDeque<Effect>,
+    ) {
+        self.usage.packets_in += 1;
+        self.usage.bytes_in += payload.len() as u64;
+        if payload_type == self.agreed.payload_type {
+            if self.is_hearing() {
+                self.jitter.put(number, Some(payload));
+            }
+            if self.is_joined {
+                said.push(Said::Sound {
+                    number,
+                    marker,
+                    timestamp,
+                    payload: payload.to_vec(),
+                });
+            }
+            return;
+        }
+        if self.is_hearing() {
+            self.jitter.put(number, None);
+        }
+        let is_event = |events: &Events| events.payload_type == payload_type;
+        if self.agreed.events.as_ref().is_some_and(is_event) {
+            for heard in self
+                .keys_in
+                .take(now, timestamp, payload)
+                .into_iter()
+                .flatten()
+            {
+                self.on_heard(now, heard, said, effects);
+            }
+        }
+    }
+
+    pub(super) fn on_heard(
+        &mut self,
+        now: Instant,
+        heard: Heard,
+        said: &mut Vec<Said>,
+        effects: &mut VecDeque<Effect>,
+    ) {
+        if self.is_joined {
+            said.push(Said::Key(heard));
+        }
+        if let Heard::Begin(digit) = heard {
+            self.on_key(now, digit, effects);
+        }
+    }
+
+    fn on_key(&mut self, now: Instant, digit: Digit, effects: &mut VecDeque<Effect>) {
+        let leg = self.id;
+        effects.push_back(Effect::Event(MediaEvent::Digit { leg, digit }));
+        if self
+            .playing
+            .as_ref()
+            .is_some_and(|(_, until_digit)| *until_digit)
+        {
+            self.stop_play(now, PlayEnd::Digit(digit), effects);
+        }
+        if self
+            .recording
+            .as_ref()
+            .is_some_and(|recording| recording.until_digit)
+        {
+            self.stop_record(RecordEnd::Digit(digit), effects);
+        }
+        let collecting = self.collecting.as_mut();
+        if let Some(end) = collecting.and_then(|collecting| collecting.on_key(now, digit)) {
+            self.stop_collect(end, effects);
+        }
+    }
+
+    /// The frame that is next of what the peer says, if it is decoded.
+    pub(crate) fn hear(
+        &mut self,
+        now: Instant,
+        effects: &mut VecDeque<Effect>,
+    ) -> Option<Vec<i16>> {
+        if !self.is_hearing() || !self.is_connected {
+            return None;
+        }
+        let whole = self.codec.rate().frame();
+        while self.decoded.len() < whole {
+            match self.jitter.take() {
+                Next::Play(payload) => {
+                    if self.codec.decode(&payload, &mut self.decoded).is_err() {
+                        self.codec.conceal(&mut self.decoded);
+                    }
+                }
+                Next::Lost => self.codec.conceal(&mut self.decoded),
+                Next::Skip => {}
+                Next::Wait => self.decoded.resize(whole, 0),
+            }
+        }
+        let frame: Vec<i16> = self.decoded.drain(..whole).collect();
+        let mut keys = Vec::new();
+        if let Some(detector) = &mut self.detector {
+            detector.listen(&frame, |digit| keys.push(digit));
+        }
+        for digit in keys {
+            self.on_key(now, digit, effects);
+        }
+        // A beep is not part of what is recorded.
+        if self.inserted.is_none()
+            && let Some(recording) = &mut self.recording
+        {
+            let end = recording.recorder.take(&frame);
+            if let Some(part) = recording.recorder.poll_part() {
+                let leg = self.id;
+                effects.push_back(Effect::Event(MediaEvent::Recording { leg, part }));
+            }
+            if let Some(end) = end {
+                self.stop_record(end, effects);
+            }
+        }
+        Some(frame)
+    }
+}

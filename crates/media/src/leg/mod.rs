@@ -1,0 +1,345 @@
+//! One leg of a session: what is asked of it, and its time. What is heard of its peer stands in `hearing`, what its peer hears in
+//! `speaking`.
+//!
+//! Never knows of other legs: what they say comes in as frames or payloads, and what it hears goes out as such.
+
+mod hearing;
+mod speaking;
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use model::limits::{DIGIT_PAUSE, DIGIT_TIME, LEG_CONNECT_TIME, PLAY_SOUNDS};
+use model::media::{
+    Collect, CollectEnd, Digit, LegEnd, LegId, LegUsage, MediaEvent, Play, PlayEnd, Record,
+    RecordEnd, Sound, Tone,
+};
+use model::{Instant, Now};
+
+use crate::audio::Rate;
+use crate::codec::{Codec, Encoding, Resampler};
+use crate::collect::Collecting;
+use crate::dtmf::{Detector, EventReader, EventWriter, Heard, digit_tone};
+use crate::player::Player;
+use crate::recorder::Recorder;
+use crate::rtp::{JitterBuffer, RtpLeg};
+use crate::sdp::Agreed;
+use crate::webrtc::{Came, WebRtcLeg};
+use crate::worker::Effect;
+
+/// How it reaches its peer.
+#[derive(Debug)]
+pub(crate) enum Transport {
+    WebRtc(Box<WebRtcLeg>),
+    Rtp(Box<RtpLeg>),
+}
+
+/// What the peer said, for whoever is joined with it.
+#[derive(Debug)]
+pub(crate) enum Said {
+    /// A payload of the agreed codec.
+    Sound {
+        number: u64,
+        marker: bool,
+        timestamp: u32,
+        payload: Vec<u8>,
+    },
+    /// A key.
+    Key(Heard),
+}
+
+#[derive(Debug)]
+pub(crate) struct Leg {
+    pub(crate) id: LegId,
+    pub(crate) transport: Transport,
+    pub(crate) agreed: Agreed,
+    pub(crate) end: Option<LegEnd>,
+    codec: Box<dyn Codec>,
+    is_connected: bool,
+    began: Instant,
+    /// Of the first frame; later ones follow from the time.
+    first_timestamp: u32,
+    was_sending: bool,
+    playing: Option<(Player, bool)>,
+    /// A beep, or keys as tones: heard in place of what is played.
+    inserted: Option<Player>,
+    keys_out: Option<EventWriter>,
+    keys_in: EventReader,
+    jitter: JitterBuffer,
+    /// Decoded, and not yet a frame.
+    decoded: Vec<i16>,
+    frame: Vec<i16>,
+    detector: Option<Detector>,
+    collecting: Option<Collecting>,
+    recording: Option<Recording>,
+    pub(crate) is_joined: bool,
+    forward: Option<Forward>,
+    /// From the rate of a joined leg to ours.
+    resampler: Option<(Rate, Resampler)>,
+    resampled: Vec<i16>,
+    usage: LegUsage,
+}
+
+#[derive(Debug)]
+struct Recording {
+    recorder: Recorder,
+    until_digit: bool,
+}
+
+/// How timestamps and numbers of a joined leg become ours.
+#[derive(Clone, Copy, Debug)]
+struct Forward {
+    offset: u32,
+    last: u64,
+}
+
+impl Leg {
+    pub(crate) fn new(
+        now: Instant,
+        id: LegId,
+        transport: Transport,
+        agreed: Agreed,
+        random: u32,
+    ) -> Option<Self> {
+        let is_audible = agreed.events.is_none() && agreed.encoding.rate() == Rate::Hz8000;
+        Some(Self {
+            id,
+            transport,
+            agreed,
+            end: None,
+            codec: agreed.encoding.codec().ok()?,
+            is_connected: false,
+            began: now,
+            first_timestamp: random,
+            was_sending: false,
+            playing: None,
+            inserted: None,
+            keys_out: agreed.events.map(|events| EventWriter::new(events.clock)),
+            keys_in: EventReader::default(),
+            jitter: JitterBuffer::default(),
+            decoded: Vec::new(),
+            frame: Vec::new(),
+            detector: is_audible.then(Detector::default),
+            collecting: None,
+            recording: None,
+            is_joined: false,
+            forward: None,
+            resampler: None,
+            resampled: Vec::new(),
+            usage: LegUsage::default(),
+        })
+    }
+
+    // What is asked of it.
+
+    pub(crate) fn play(&mut self, now: Instant, play: &Play, effects: &mut VecDeque<Effect>) {
+        self.stop_play(now, PlayEnd::Stopped, effects);
+        match Player::new(play, self.codec.rate()) {
+            Ok(player) => self.playing = Some((player, play.until_digit)),
+            Err(sentence) => {
+                self.tell_played(PlayEnd::Unplayable(sentence), Duration::ZERO, effects);
+            }
+        }
+    }
+
+    pub(crate) fn stop_play(&mut self, now: Instant, end: PlayEnd, effects: &mut VecDeque<Effect>) {
+        if let Some((player, _)) = self.playing.take() {
+            self.tell_played(end, player.heard(), effects);
+            if let Some(collecting) = &mut self.collecting {
+                collecting.on_played(now);
+            }
+        }
+    }
+
+    pub(crate) fn collect(&mut self, now: Instant, rule: &Collect, effects: &mut VecDeque<Effect>) {
+        self.stop_collect(CollectEnd::Stopped, effects);
+        self.collecting = Some(Collecting::new(now, rule, self.playing.is_some()));
+    }
+
+    pub(crate) fn stop_collect(&mut self, end: CollectEnd, effects: &mut VecDeque<Effect>) {
+        if let Some(collecting) = self.collecting.take() {
+            effects.push_back(Effect::Event(MediaEvent::Collected {
+                leg: self.id,
+                digits: collecting.into_digits(),
+                end,
+            }));
+        }
+    }
+
+    pub(crate) fn record(&mut self, record: &Record, effects: &mut VecDeque<Effect>) {
+        self.stop_record(RecordEnd::Stopped, effects);
+        if record.beep {
+            self.insert(vec![Sound::Tone(Tone::beep())]);
+        }
+        self.recording = Some(Recording {
+            recorder: Recorder::new(record, self.codec.rate()),
+            until_digit: record.until_digit,
+        });
+    }
+
+    pub(crate) fn stop_record(&mut self, end: RecordEnd, effects: &mut VecDeque<Effect>) {
+        if let Some(recording) = self.recording.take() {
+            let (rest, head, length) = recording.recorder.finish();
+            let leg = self.id;
+            if !rest.is_empty() {
+                effects.push_back(Effect::Event(MediaEvent::Recording { leg, part: rest }));
+            }
+            effects.push_back(Effect::Event(MediaEvent::Recorded {
+                leg,
+                head,
+                length,
+                end,
+            }));
+        }
+    }
+
+    /// Keys as events, or as tones where no events were agreed.
+    pub(crate) fn send_digits(&mut self, digits: &[Digit]) {
+        match &mut self.keys_out {
+            Some(keys) => {
+                for digit in digits {
+                    keys.press(*digit);
+                }
+            }
+            None => {
+                let sounds = digits.iter().take(PLAY_SOUNDS / 2).flat_map(|digit| {
+                    [
+                        Sound::Tone(digit_tone(*digit, DIGIT_TIME)),
+                        Sound::Silence(DIGIT_PAUSE),
+                    ]
+                });
+                self.insert(sounds.collect());
+            }
+        }
+    }
+
+    pub(crate) fn close(&mut self, now: Instant, end: LegEnd, effects: &mut VecDeque<Effect>) {
+        self.stop_play(now, PlayEnd::Stopped, effects);
+        self.stop_collect(CollectEnd::Stopped, effects);
+        self.stop_record(RecordEnd::Lost, effects);
+        match &mut self.transport {
+            Transport::WebRtc(leg) => {
+                let mut came = Vec::new();
+                leg.close(now, &mut came);
+                send_all(came, effects);
+            }
+            Transport::Rtp(leg) => {
+                self.usage.lost = leg.counts().0.2;
+                effects.push_back(Effect::CloseRtp { leg: self.id });
+            }
+        }
+        effects.push_back(Effect::Event(MediaEvent::Ended {
+            leg: self.id,
+            end,
+            usage: self.usage,
+        }));
+    }
+
+    fn insert(&mut self, sounds: Vec<Sound>) {
+        let play = Play {
+            sounds,
+            times: Some(1),
+            until_digit: false,
+        };
+        self.inserted = Player::new(&play, self.codec.rate()).ok();
+    }
+
+    fn tell_played(&self, end: PlayEnd, heard: Duration, effects: &mut VecDeque<Effect>) {
+        effects.push_back(Effect::Event(MediaEvent::Played {
+            leg: self.id,
+            end,
+            heard,
+        }));
+    }
+
+    // Time.
+
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        let transport = match &self.transport {
+            Transport::WebRtc(leg) => leg.poll_timeout(),
+            Transport::Rtp(leg) => Some(leg.poll_timeout()),
+        };
+        let connect = (!self.is_connected && matches!(self.transport, Transport::WebRtc(_)))
+            .then(|| self.began + LEG_CONNECT_TIME);
+        let collect = self.collecting.as_ref().and_then(Collecting::poll_timeout);
+        [transport, connect, collect, self.keys_in.poll_timeout()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    pub(crate) fn on_timeout(
+        &mut self,
+        now: Now,
+        said: &mut Vec<Said>,
+        effects: &mut VecDeque<Effect>,
+    ) {
+        match &mut self.transport {
+            Transport::WebRtc(leg) => {
+                let mut came = Vec::new();
+                leg.on_timeout(now.mono, &mut came);
+                self.on_came(now.mono, came, said, effects);
+                if !self.is_connected && now.mono >= self.began + LEG_CONNECT_TIME {
+                    self.end = self.end.or(Some(LegEnd::Silent));
+                }
+            }
+            Transport::Rtp(leg) => {
+                if let Some((port, to, bytes)) = leg.on_timeout(now) {
+                    let leg = self.id;
+                    effects.push_back(Effect::SendRtp {
+                        leg,
+                        port,
+                        to,
+                        bytes,
+                    });
+                }
+            }
+        }
+        if let Some(heard) = self.keys_in.on_timeout(now.mono) {
+            self.on_heard(now.mono, heard, said, effects);
+        }
+        let collecting = self.collecting.as_ref();
+        if let Some(end) = collecting.and_then(|collecting| collecting.on_timeout(now.mono)) {
+            self.stop_collect(end, effects);
+        }
+    }
+
+    /// Whether it has something to say or hear in each frame.
+    pub(crate) fn is_ticking(&self) -> bool {
+        let is_pressing = self.keys_out.as_ref().is_some_and(|keys| !keys.is_idle());
+        self.is_connected
+            && (self.playing.is_some()
+                || self.inserted.is_some()
+                || is_pressing
+                || self.is_hearing()
+                || self.is_joined
+                || matches!(self.transport, Transport::Rtp(_)))
+    }
+
+    /// Whether its sound is decoded.
+    fn is_hearing(&self) -> bool {
+        self.recording.is_some() || self.detector.is_some() || self.resampler.is_some()
+    }
+
+    /// From now on it is decoded for a leg of another codec, or no longer.
+    pub(crate) fn join(&mut self, other: Option<(Encoding, Rate)>) {
+        self.is_joined = other.is_some();
+        self.forward = None;
+        let own = self.codec.rate();
+        self.resampler = other
+            .filter(|(encoding, _)| *encoding != self.agreed.encoding)
+            .and_then(|(_, rate)| Some((rate, Resampler::new(rate.hz(), own).ok()?)));
+    }
+
+    pub(crate) fn rate(&self) -> Rate {
+        self.codec.rate()
+    }
+}
+
+fn send_all(came: Vec<Came>, effects: &mut VecDeque<Effect>) {
+    for came in came {
+        if let Came::Send { from, to, bytes } = came {
+            effects.push_back(Effect::Send { from, to, bytes });
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! What a leg's peer hears: keys, what is inserted, what is played, or what a joined leg says.
+//!
+//! Never encodes what a joined leg of the same codec says: its payloads leave as they came.
+
+use std::collections::VecDeque;
+
+use model::Instant;
+use model::media::PlayEnd;
+
+use super::{Forward, Leg, Said, Transport};
+use crate::audio::FRAMES_PER_SECOND;
+use crate::dtmf::Heard;
+use crate::rtp::RtpPort;
+use crate::worker::Effect;
+
+impl Leg {
+    /// Sends the frame that is next: a key, what is inserted, what is played, or what a joined leg says.
+    pub(crate) fn speak(
+        &mut self,
+        now: Instant,
+        frame: u64,
+        other: Option<&[i16]>,
+        effects: &mut VecDeque<Effect>,
+    ) {
+        if !self.is_connected {
+            return;
+        }
+        if let (Some(keys), Some(events)) = (&mut self.keys_out, self.agreed.events) {
+            let timestamp = timestamp(self.first_timestamp, frame, events.clock);
+            if let Some(packet) = keys.tick(timestamp) {
+                self.was_sending = false;
+                let head = (events.payload_type, packet.marker, packet.timestamp);
+                self.send(now, head, &packet.payload, effects);
+                return;
+            }
+        }
+        let mut sound = std::mem::take(&mut self.frame);
+        if self.fill(now, other, &mut sound, effects) {
+            let mut payload = Vec::new();
+            if self.codec.encode(&sound, &mut payload).is_ok() {
+                let timestamp =
+                    timestamp(self.first_timestamp, frame, self.agreed.encoding.clock());
+                // RFC 3551 §4.1: the first packet after a silence.
+                let head = (self.agreed.payload_type, !self.was_sending, timestamp);
+                self.was_sending = true;
+                self.forward = None;
+                self.send(now, head, &payload, effects);
+            }
+        } else {
+            self.was_sending = false;
+        }
+        self.frame = sound;
+    }
+
+    fn fill(
+        &mut self,
+        now: Instant,
+        other: Option<&[i16]>,
+        sound: &mut Vec<i16>,
+        effects: &mut VecDeque<Effect>,
+    ) -> bool {
+        if let Some(inserted) = &mut self.inserted {
+            if inserted.frame(sound) {
+                return true;
+            }
+            self.inserted = None;
+        }
+        if let Some((player, _)) = &mut self.playing {
+            if player.frame(sound) {
+                return true;
+            }
+            self.stop_play(now, PlayEnd::Finished, effects);
+        }
+        if let (Some(other), Some((_, resampler))) = (other, &mut self.resampler) {
+            resampler.push(other, &mut self.resampled);
+            let whole = self.codec.rate().frame();
+            if self.resampled.len() >= whole {
+                sound.clear();
+                sound.extend(self.resampled.drain(..whole));
+                return true;
+            }
+        }
+        // A telephone that hears nothing for a while hangs up.
+        let is_silent = matches!(self.transport, Transport::Rtp(_)) && self.forward.is_none();
+        if is_silent {
+            sound.clear();
+            sound.resize(self.codec.rate().frame(), 0);
+        }
+        is_silent
+    }
+
+    /// What a joined leg said.
+    pub(crate) fn on_said(
+        &mut self,
+        now: Instant,
+        frame: u64,
+        said: &Said,
+        effects: &mut VecDeque<Effect>,
+    ) {
+        match said {
+            Said::Key(Heard::Begin(digit)) => match &mut self.keys_out {
+                Some(keys) => {
+                    keys.begin(*digit);
+                }
+                None => self.send_digits(&[*digit]),
+            },
+            Said::Key(Heard::End(_)) => {
+                if let Some(keys) = &mut self.keys_out {
+                    keys.let_go();
+                }
+            }
+            Said::Sound {
+                number,
+                marker,
+                timestamp: theirs,
+                payload,
+            } => {
+                let is_pressing = self.keys_out.as_ref().is_some_and(|keys| !keys.is_idle());
+                let is_busy = self.playing.is_some() || self.inserted.is_some() || is_pressing;
+                if self.resampler.is_some() || is_busy || !self.is_connected {
+                    return;
+                }
+                let ours = timestamp(self.first_timestamp, frame, self.agreed.encoding.clock());
+                let forward = self.forward.get_or_insert(Forward {
+                    offset: ours.wrapping_sub(*theirs),
+                    last: number.saturating_sub(1),
+                });
+                // What was overtaken is lost: our numbers follow those of what has left.
+                if *number <= forward.last {
+                    return;
+                }
+                forward.last = *number;
+                let head = (
+                    self.agreed.payload_type,
+                    *marker,
+                    theirs.wrapping_add(forward.offset),
+                );
+                self.send(now, head, payload, effects);
+            }
+        }
+    }
+
+    fn send(
+        &mut self,
+        now: Instant,
+        (payload_type, marker, timestamp): (u8, bool, u32),
+        payload: &[u8],
+        effects: &mut VecDeque<Effect>,
+    ) {
+        let is_sent = match &mut self.transport {
+            Transport::WebRtc(leg) => {
+                let mut came = Vec::new();
+                let is_sent = leg.send(now, payload_type, marker, timestamp, payload, &mut came);
+                let mut said = Vec::new();
+                self.on_came(now, came, &mut said, effects);
+                is_sent
+            }
+            Transport::Rtp(leg) => match leg.send(now, payload_type, marker, timestamp, payload) {
+                Some((to, bytes)) => {
+                    let (leg, port) = (self.id, RtpPort::Rtp);
+                    effects.push_back(Effect::SendRtp {
+                        leg,
+                        port,
+                        to,
+                        bytes,
+                    });
+                    true
+                }
+                None => false,
+            },
+        };
+        if is_sent {
+            self.usage.packets_out += 1;
+            self.usage.bytes_out += payload.len() as u64;
+        }
+    }
+}
+
+/// Frames of 20 ms on a clock.
+fn timestamp(first: u32, frame: u64, clock: u32) -> u32 {
+    first.wrapping_add((frame * u64::from(clock / FRAMES_PER_SECOND)) as u32)
+}

@@ -1,0 +1,438 @@
+//! SDP (RFC 8866) of plain RTP legs: an offer read, and answered (RFC 3264); and the bounds of every offer, whatever it asks for.
+//!
+//! Never looks up a name: an address is written in numbers or is refused. Grammar comes from the crate `sdp-types`.
+
+use std::fmt::Write as _;
+use std::net::{IpAddr, SocketAddr};
+
+use model::limits::{SDP_BYTES, SDP_LINES, SDP_MEDIA};
+use sdp_types::{Connection, Media, Session};
+
+use crate::codec::Encoding;
+
+/// The refusal of an offer with which nothing can be done.
+pub(crate) const NO_CODEC: &str = "the offer has no audio that is spoken here: opus, PCMU or PCMA";
+
+/// What both sides speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Agreed {
+    /// The codec of what we send.
+    pub encoding: Encoding,
+    /// Its payload type.
+    pub payload_type: u8,
+    /// How keys are sent, if not as tones.
+    pub events: Option<Events>,
+}
+
+/// Telephone-events (RFC 4733) of one clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Events {
+    /// Their payload type.
+    pub payload_type: u8,
+    /// Their clock.
+    pub clock: u32,
+}
+
+/// Who may send (RFC 3264 §5.1), seen from the peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// Both.
+    Both,
+    /// The peer alone.
+    Send,
+    /// We alone.
+    Receive,
+    /// Nobody.
+    Neither,
+}
+
+/// A plain RTP offer that can be answered.
+#[derive(Clone, Debug)]
+pub struct Offer {
+    /// What is agreed.
+    pub agreed: Agreed,
+    /// Where the peer hears; nothing while it is on hold by address (RFC 3264 §8.4).
+    pub media: Option<SocketAddr>,
+    /// Where its reports go; nothing where they share the port.
+    pub control: Option<Option<SocketAddr>>,
+    /// Who may send.
+    pub direction: Direction,
+    /// The place of the audio among the media, and how each of the others is to be refused.
+    place: usize,
+    others: Vec<String>,
+}
+
+impl Offer {
+    /// Reads an offer; what is wrong with it is said in a sentence.
+    pub fn read(text: &str, preferred: &[Encoding]) -> Result<Self, String> {
+        let session = read(text)?;
+        let place = session
+            .medias
+            .iter()
+            .position(|media| media.media == "audio" && media.port != 0)
+            .ok_or("the offer has no audio")?;
+        let media = &session.medias[place];
+        match media.proto.as_str() {
+            "RTP/AVP" | "RTP/AVPF" => {}
+            other => {
+                return Err(format!(
+                    "the offer asks for {:?} where RTP/AVP is spoken",
+                    cut(other)
+                ));
+            }
+        }
+        let agreed = agree(media, preferred)?;
+        let address = peer_address(&session, media)?;
+        let shares_port = media.has_attribute("rtcp-mux");
+        Ok(Self {
+            agreed,
+            media: address.map(|ip| SocketAddr::new(ip, media.port)),
+            control: (!shares_port).then(|| control_address(media, address)),
+            direction: direction(&session, media),
+            place,
+            others: session.medias.iter().map(refusal_of).collect(),
+        })
+    }
+
+    /// Our answer, with the address at which we hear; `session` is any number of ours.
+    pub fn answer(&self, session: u64, local: SocketAddr) -> String {
+        let kind = if local.is_ipv4() { "IP4" } else { "IP6" };
+        let ip = local.ip();
+        let mut text = format!(
+            "v=0\r\no=- {} 1 IN {kind} {ip}\r\ns=-\r\nc=IN {kind} {ip}\r\nt=0 0\r\n",
+            session >> 1
+        );
+        for (place, other) in self.others.iter().enumerate() {
+            if place == self.place {
+                self.write_audio(local.port(), &mut text);
+            } else {
+                text.push_str(other);
+            }
+        }
+        text
+    }
+
+    fn write_audio(&self, port: u16, text: &mut String) {
+        let Agreed {
+            encoding,
+            payload_type,
+            events,
+        } = self.agreed;
+        let _ = write!(text, "m=audio {port} RTP/AVP {payload_type}");
+        if let Some(events) = events {
+            let _ = write!(text, " {}", events.payload_type);
+        }
+        let channels = if encoding == Encoding::Opus { "/2" } else { "" };
+        let clock = encoding.clock();
+        let _ = write!(
+            text,
+            "\r\na=rtpmap:{payload_type} {encoding}/{clock}{channels}\r\n"
+        );
+        if let Some(Events {
+            payload_type,
+            clock,
+        }) = events
+        {
+            let _ = write!(
+                text,
+                "a=rtpmap:{payload_type} telephone-event/{clock}\r\na=fmtp:{payload_type} 0-15\r\n"
+            );
+        }
+        text.push_str("a=ptime:20\r\n");
+        text.push_str(match self.direction {
+            Direction::Both => "a=sendrecv\r\n",
+            Direction::Send => "a=recvonly\r\n",
+            Direction::Receive => "a=sendonly\r\n",
+            Direction::Neither => "a=inactive\r\n",
+        });
+        if self.control.is_none() {
+            text.push_str("a=rtcp-mux\r\n");
+        }
+    }
+}
+
+/// The `mid` of the audio that a WebRTC offer has, after its bounds were checked.
+pub(crate) fn audio_mid(text: &str) -> Result<String, String> {
+    let session = read(text)?;
+    let audio = session
+        .medias
+        .iter()
+        .find(|media| media.media == "audio" && media.port != 0)
+        .ok_or("the offer has no audio")?;
+    if !matches!(
+        audio.proto.as_str(),
+        "UDP/TLS/RTP/SAVPF" | "UDP/TLS/RTP/SAVP"
+    ) {
+        return Err(format!(
+            "the offer asks for {:?} where UDP/TLS/RTP/SAVPF is spoken",
+            cut(&audio.proto)
+        ));
+    }
+    let mid = value(audio, "mid").ok_or("the audio of the offer has no a=mid")?;
+    let is_token =
+        !mid.is_empty() && mid.len() <= 16 && mid.bytes().all(|byte| byte.is_ascii_graphic());
+    if !is_token {
+        return Err("the a=mid of the audio is no token of at most 16 letters".to_owned());
+    }
+    Ok(mid.to_owned())
+}
+
+fn read(text: &str) -> Result<Session, String> {
+    if text.len() > SDP_BYTES {
+        return Err(format!("the SDP has more than {SDP_BYTES} bytes"));
+    }
+    if text.lines().count() > SDP_LINES {
+        return Err(format!("the SDP has more than {SDP_LINES} lines"));
+    }
+    let session = Session::parse(text.as_bytes())
+        .map_err(|error| format!("the SDP cannot be read: {error}"))?;
+    if session.medias.len() > SDP_MEDIA {
+        return Err(format!("the SDP has more than {SDP_MEDIA} media"));
+    }
+    Ok(session)
+}
+
+fn agree(media: &Media, preferred: &[Encoding]) -> Result<Agreed, String> {
+    let offered: Vec<(u8, String, u32)> = media
+        .fmt
+        .split_ascii_whitespace()
+        .filter_map(|number| number.parse().ok())
+        .filter(|number: &u8| *number < 128)
+        .filter_map(|number| {
+            let (name, clock) = mapped(media, number).or_else(|| by_number(number))?;
+            Some((number, name, clock))
+        })
+        .collect();
+    let (payload_type, encoding) = preferred
+        .iter()
+        .find_map(|encoding| {
+            let is_it = |(_, name, clock): &&(u8, String, u32)| {
+                name.eq_ignore_ascii_case(&encoding.to_string()) && *clock == encoding.clock()
+            };
+            offered
+                .iter()
+                .find(is_it)
+                .map(|(number, _, _)| (*number, *encoding))
+        })
+        .ok_or(NO_CODEC)?;
+    let events = |wanted: u32| {
+        let is_it = |(_, name, clock): &&(u8, String, u32)| {
+            name.eq_ignore_ascii_case("telephone-event") && *clock == wanted
+        };
+        offered.iter().find(is_it).map(|(number, _, clock)| Events {
+            payload_type: *number,
+            clock: *clock,
+        })
+    };
+    Ok(Agreed {
+        encoding,
+        payload_type,
+        events: events(encoding.clock()).or_else(|| events(8_000)),
+    })
+}
+
+/// `a=rtpmap:<number> <name>/<clock>[/<channels>]` (RFC 8866 §6.6).
+fn mapped(media: &Media, number: u8) -> Option<(String, u32)> {
+    let rest = media.attributes.iter().find_map(|attribute| {
+        let value = attribute
+            .value
+            .as_deref()
+            .filter(|_| attribute.attribute == "rtpmap")?;
+        let (mapped, rest) = value.split_once(' ')?;
+        (mapped.parse() == Ok(number)).then_some(rest)
+    })?;
+    let mut parts = rest.trim().split('/');
+    let (name, clock) = (parts.next()?, parts.next()?.parse().ok()?);
+    Some((name.to_owned(), clock))
+}
+
+/// RFC 3551 §6: numbers that need no map.
+fn by_number(number: u8) -> Option<(String, u32)> {
+    match number {
+        0 => Some(("PCMU".to_owned(), 8_000)),
+        8 => Some(("PCMA".to_owned(), 8_000)),
+        _ => None,
+    }
+}
+
+fn peer_address(session: &Session, media: &Media) -> Result<Option<IpAddr>, String> {
+    let connection: &Connection = media
+        .connections
+        .first()
+        .or(session.connection.as_ref())
+        .ok_or("the offer has no c= line")?;
+    let text = &connection.connection_address;
+    let ip: IpAddr = text.parse().map_err(|_| {
+        format!(
+            "the address {:?} of the offer is not written in numbers",
+            cut(text)
+        )
+    })?;
+    let is_broadcast = ip == IpAddr::V4(std::net::Ipv4Addr::BROADCAST);
+    if ip.is_multicast() || is_broadcast {
+        return Err(format!(
+            "the address {ip} of the offer is not that of one host"
+        ));
+    }
+    Ok((!ip.is_unspecified()).then_some(ip))
+}
+
+/// RFC 3605: `a=rtcp:<port> [IN IP4 <address>]`; without it, the next port.
+fn control_address(media: &Media, ip: Option<IpAddr>) -> Option<SocketAddr> {
+    let Some(value) = value(media, "rtcp") else {
+        return Some(SocketAddr::new(ip?, media.port.checked_add(1)?));
+    };
+    let mut words = value.split_ascii_whitespace();
+    let port = words.next()?.parse().ok().filter(|port| *port != 0)?;
+    // What names another host than that of the sound is not followed: reports are no way to send to strangers.
+    Some(SocketAddr::new(ip?, port))
+}
+
+fn direction(session: &Session, media: &Media) -> Direction {
+    let of = |has: &dyn Fn(&str) -> bool| {
+        [
+            ("sendrecv", Direction::Both),
+            ("sendonly", Direction::Send),
+            ("recvonly", Direction::Receive),
+            ("inactive", Direction::Neither),
+        ]
+        .into_iter()
+        .find_map(|(name, direction)| has(name).then_some(direction))
+    };
+    of(&|name| media.has_attribute(name))
+        .or_else(|| of(&|name| session.has_attribute(name)))
+        .unwrap_or(Direction::Both)
+}
+
+/// RFC 3264 §6: what is not wanted is answered with port zero, in its place.
+fn refusal_of(media: &Media) -> String {
+    let format = media.fmt.split_ascii_whitespace().next().unwrap_or("0");
+    format!("m={} 0 {} {format}\r\n", media.media, media.proto)
+}
+
+fn value<'a>(media: &'a Media, name: &'a str) -> Option<&'a str> {
+    media.get_first_attribute_value(name).flatten()
+}
+
+/// Words of a peer in a sentence of ours.
+fn cut(text: &str) -> String {
+    text.chars().take(40).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PREFERRED: [Encoding; 3] = [Encoding::Pcma, Encoding::Pcmu, Encoding::Opus];
+    const HEAD: &str = "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n";
+
+    fn offer(media: &str) -> Result<Offer, String> {
+        Offer::read(&format!("{HEAD}{media}"), &PREFERRED)
+    }
+
+    fn answer(media: &str) -> String {
+        let answer = offer(media)
+            .unwrap()
+            .answer(9, "198.51.100.1:30000".parse().unwrap());
+        // Whatever we write can be read.
+        read(&answer).unwrap();
+        answer
+    }
+
+    #[test]
+    fn a_telephone_is_answered_with_one_codec_and_events() {
+        let media = "m=audio 4000 RTP/AVP 0 8 101\r\na=rtpmap:101 telephone-event/8000\r\n";
+        let read = offer(media).unwrap();
+        assert_eq!(read.media, "192.0.2.1:4000".parse().ok());
+        assert_eq!(read.control, Some("192.0.2.1:4001".parse().ok()));
+        assert_eq!(
+            answer(media),
+            "v=0\r\no=- 4 1 IN IP4 198.51.100.1\r\ns=-\r\nc=IN IP4 198.51.100.1\r\nt=0 0\r\n\
+             m=audio 30000 RTP/AVP 8 101\r\na=rtpmap:8 PCMA/8000\r\na=rtpmap:101 telephone-event/8000\r\n\
+             a=fmtp:101 0-15\r\na=ptime:20\r\na=sendrecv\r\n"
+        );
+    }
+
+    #[test]
+    fn opus_has_events_of_its_clock_or_of_the_other() {
+        let opus = "m=audio 4000 RTP/AVP 96 97 98\r\na=rtpmap:96 opus/48000/2\r\na=rtpmap:97 telephone-event/8000\r\n";
+        let events = |media: &str| {
+            offer(media)
+                .unwrap()
+                .agreed
+                .events
+                .map(|events| events.clock)
+        };
+        assert_eq!(events(opus), Some(8_000));
+        assert_eq!(
+            events(&format!("{opus}a=rtpmap:98 telephone-event/48000\r\n")),
+            Some(48_000)
+        );
+        assert!(answer(opus).contains("a=rtpmap:96 opus/48000/2\r\n"));
+    }
+
+    #[test]
+    fn other_media_keep_their_places_with_port_zero_and_directions_turn() {
+        let media = "m=video 5000 RTP/AVP 96 97\r\nm=audio 4000 RTP/AVP 8\r\na=sendonly\r\na=rtcp-mux\r\nm=image 6000 udptl t38\r\n";
+        let answer = answer(media);
+        let lines: Vec<&str> = answer
+            .lines()
+            .filter(|line| line.starts_with("m="))
+            .collect();
+        assert_eq!(
+            lines,
+            [
+                "m=video 0 RTP/AVP 96",
+                "m=audio 30000 RTP/AVP 8",
+                "m=image 0 udptl t38"
+            ]
+        );
+        assert!(answer.contains("a=recvonly\r\n") && answer.contains("a=rtcp-mux\r\n"));
+    }
+
+    #[test]
+    fn hold_by_address_and_reports_elsewhere() {
+        let held = offer("m=audio 4000 RTP/AVP 8\r\nc=IN IP4 0.0.0.0\r\n").unwrap();
+        assert_eq!(held.media, None);
+        let reports =
+            offer("m=audio 4000 RTP/AVP 8\r\na=rtcp:5005 IN IP4 203.0.113.9\r\n").unwrap();
+        assert_eq!(reports.control, Some("192.0.2.1:5005".parse().ok()));
+    }
+
+    #[test]
+    fn what_cannot_be_answered_is_refused_in_words() {
+        let refused = |media: &str| offer(media).unwrap_err();
+        assert_eq!(refused(""), "the offer has no audio");
+        assert_eq!(refused("m=audio 0 RTP/AVP 8\r\n"), "the offer has no audio");
+        assert_eq!(refused("m=audio 4000 RTP/AVP 9 18\r\n"), NO_CODEC);
+        assert!(refused("m=audio 4000 RTP/SAVP 8\r\n").contains("RTP/SAVP"));
+        assert!(refused("m=audio 4000 RTP/AVP 8\r\nc=IN IP4 evil.example\r\n").contains("numbers"));
+        assert!(
+            refused("m=audio 4000 RTP/AVP 8\r\nc=IN IP4 224.2.1.1/127\r\n").contains("numbers")
+        );
+        assert!(refused("m=audio 4000 RTP/AVP 8\r\nc=IN IP4 224.2.1.1\r\n").contains("one host"));
+        let many = "m=audio 4000 RTP/AVP 8\r\n".repeat(SDP_MEDIA + 1);
+        assert!(refused(&many).contains("media"));
+        assert!(refused(&"a=x\r\n".repeat(SDP_LINES)).contains("lines"));
+        assert!(refused(&format!("a={}\r\n", "x".repeat(SDP_BYTES))).contains("bytes"));
+        assert!(
+            Offer::read("rubbish", &PREFERRED)
+                .unwrap_err()
+                .contains("cannot be read")
+        );
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_an_offer_or_not(
+            lines in proptest::collection::vec("[mcaovst]=(audio|IN IP4|rtpmap:|mid:|[0-9]{1,6}|RTP/AVP|[ -~]| ){0,9}", 0..12),
+        ) {
+            let text = format!("{HEAD}m=audio 4000 RTP/AVP 8 0 96\r\n{}", lines.join("\r\n"));
+            if let Ok(offer) = Offer::read(&text, &PREFERRED) {
+                let answer = offer.answer(u64::MAX, "[2001:db8::1]:30000".parse().unwrap());
+                proptest::prop_assert!(read(&answer).is_ok(), "{}", answer);
+            }
+            let _ = audio_mid(&text);
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! A session: the legs of one call, on one beat of 20 ms, and which of them hear each other.
+//!
+//! Never decodes between two legs of one codec, and never reaches into another session.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use model::limits::LEGS_PER_SESSION;
+use model::media::{CollectEnd, LegEnd, LegId, MediaCommand, PlayEnd, RecordEnd};
+use model::{Instant, Now};
+
+use crate::audio::FRAME_TIME;
+use crate::leg::{Leg, Said};
+use crate::worker::Effect;
+
+/// Frames that are made up for after a late driver; what is later than this is left out.
+const CATCH_UP: u64 = 5;
+
+#[derive(Debug)]
+pub(crate) struct Session {
+    began: Instant,
+    /// The frame that is next, counted from the beginning.
+    frame: u64,
+    legs: BTreeMap<u8, Leg>,
+    joined: Option<(u8, u8)>,
+}
+
+impl Session {
+    pub(crate) fn new(now: Instant) -> Self {
+        Self {
+            began: now,
+            frame: 0,
+            legs: BTreeMap::new(),
+            joined: None,
+        }
+    }
+
+    pub(crate) fn has_room(&self, place: u8) -> bool {
+        self.legs.len() < LEGS_PER_SESSION && !self.legs.contains_key(&place)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.legs.is_empty()
+    }
+
+    pub(crate) fn add(&mut self, leg: Leg) {
+        self.legs.insert(leg.id.place, leg);
+    }
+
+    pub(crate) fn leg(&mut self, place: u8) -> Option<&mut Leg> {
+        self.legs.get_mut(&place)
+    }
+
+    /// A command for one of its legs; false: there is no such leg.
+    pub(crate) fn on_command(
+        &mut self,
+        now: Instant,
+        leg: LegId,
+        command: &MediaCommand,
+        effects: &mut VecDeque<Effect>,
+    ) -> bool {
+        self.catch_up(now);
+        if let MediaCommand::Join { other, .. } = command {
+            return self.join(leg.place, *other);
+        }
+        if let MediaCommand::Part { .. } = command {
+            self.part();
+            return true;
+        }
+        let Some(leg) = self.legs.get_mut(&leg.place) else {
+            return false;
+        };
+        match command {
+            MediaCommand::Play { play, .. } => leg.play(now, play, effects),
+            MediaCommand::StopPlay { .. } => leg.stop_play(now, PlayEnd::Stopped, effects),
+            MediaCommand::Collect { collect, .. } => leg.collect(now, collect, effects),
+            MediaCommand::StopCollect { .. } => leg.stop_collect(CollectEnd::Stopped, effects),
+            MediaCommand::Record { record, .. } => leg.record(record, effects),
+            MediaCommand::StopRecord { .. } => leg.stop_record(RecordEnd::Stopped, effects),
+            MediaCommand::SendDigits { digits, .. } => leg.send_digits(digits),
+            MediaCommand::Answer { .. }
+            | MediaCommand::Join { .. }
+            | MediaCommand::Part { .. }
+            | MediaCommand::Close { .. } => {}
+        }
+        true
+    }
+
+    /// What one leg's peer said goes to the leg that is joined with it; then legs that are over end.
+    pub(crate) fn after(
+        &mut self,
+        now: Instant,
+        place: u8,
+        said: Vec<Said>,
+        effects: &mut VecDeque<Effect>,
+    ) {
+        let frame = self.frame_at(now);
+        if let Some(other) = self
+            .other(place)
+            .and_then(|other| self.legs.get_mut(&other))
+        {
+            for said in said {
+                other.on_said(now, frame, &said, effects);
+            }
+        }
+        self.end_legs(now, effects);
+    }
+
+    /// Closes every leg.
+    pub(crate) fn close(&mut self, now: Instant, effects: &mut VecDeque<Effect>) {
+        while let Some((_, mut leg)) = self.legs.pop_first() {
+            leg.close(now, LegEnd::Closed, effects);
+        }
+        self.joined = None;
+    }
+
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        let is_ticking = self.legs.values().any(Leg::is_ticking);
+        let tick = is_ticking.then(|| self.time_of(self.frame));
+        let legs = self.legs.values().filter_map(Leg::poll_timeout).min();
+        [tick, legs].into_iter().flatten().min()
+    }
+
+    pub(crate) fn on_timeout(&mut self, now: Now, effects: &mut VecDeque<Effect>) {
+        let places: Vec<u8> = self.legs.keys().copied().collect();
+        for place in places {
+            let mut said = Vec::new();
+            if let Some(leg) = self.legs.get_mut(&place) {
+                leg.on_timeout(now, &mut said, effects);
+            }
+            self.after(now.mono, place, said, effects);
+        }
+        self.catch_up(now.mono);
+        while self.legs.values().any(Leg::is_ticking) && self.time_of(self.frame) <= now.mono {
+            self.tick(now.mono, effects);
+        }
+        self.end_legs(now.mono, effects);
+    }
+
+    fn tick(&mut self, now: Instant, effects: &mut VecDeque<Effect>) {
+        let mut heard: BTreeMap<u8, Vec<i16>> = BTreeMap::new();
+        for (place, leg) in &mut self.legs {
+            if let Some(frame) = leg.hear(now, effects) {
+                heard.insert(*place, frame);
+            }
+        }
+        let joined = self.joined;
+        for (place, leg) in &mut self.legs {
+            let other = other_of(joined, *place).and_then(|other| heard.get(&other));
+            leg.speak(now, self.frame, other.map(Vec::as_slice), effects);
+        }
+        self.frame += 1;
+    }
+
+    fn join(&mut self, one: u8, other: u8) -> bool {
+        self.part();
+        let words = |leg: &Leg| (leg.agreed.encoding, leg.rate());
+        let (Some(of_one), Some(of_other)) = (
+            self.legs.get(&one).map(words),
+            self.legs.get(&other).map(words),
+        ) else {
+            return false;
+        };
+        if one == other {
+            return false;
+        }
+        for (place, of) in [(one, of_other), (other, of_one)] {
+            if let Some(leg) = self.legs.get_mut(&place) {
+                leg.join(Some(of));
+            }
+        }
+        self.joined = Some((one, other));
+        true
+    }
+
+    fn part(&mut self) {
+        if let Some((one, other)) = self.joined.take() {
+            for place in [one, other] {
+                if let Some(leg) = self.legs.get_mut(&place) {
+                    leg.join(None);
+                }
+            }
+        }
+    }
+
+    fn other(&self, place: u8) -> Option<u8> {
+        other_of(self.joined, place)
+    }
+
+    fn end_legs(&mut self, now: Instant, effects: &mut VecDeque<Effect>) {
+        let over: Vec<(u8, LegEnd)> = self
+            .legs
+            .iter()
+            .filter_map(|(place, leg)| Some((*place, leg.end?)))
+            .collect();
+        for (place, end) in over {
+            if self.other(place).is_some() {
+                self.part();
+            }
+            if let Some(mut leg) = self.legs.remove(&place) {
+                leg.close(now, end, effects);
+            }
+        }
+    }
+
+    /// After a time without a beat, or a driver that was late, the beat goes on from now.
+    fn catch_up(&mut self, now: Instant) {
+        let due = self.frame_at(now);
+        let is_ticking = self.legs.values().any(Leg::is_ticking);
+        if !is_ticking && self.frame < due || self.frame + CATCH_UP < due {
+            self.frame = due;
+        }
+    }
+
+    fn frame_at(&self, now: Instant) -> u64 {
+        let passed = now.since(self.began).as_micros() / FRAME_TIME.as_micros();
+        u64::try_from(passed).unwrap_or(u64::MAX)
+    }
+
+    fn time_of(&self, frame: u64) -> Instant {
+        let micros = u64::try_from(FRAME_TIME.as_micros()).unwrap_or(u64::MAX);
+        Instant::from_micros(self.began.as_micros() + frame.saturating_mul(micros))
+    }
+}
+
+fn other_of(joined: Option<(u8, u8)>, place: u8) -> Option<u8> {
+    let (one, other) = joined?;
+    if place == one {
+        Some(other)
+    } else if place == other {
+        Some(one)
+    } else {
+        None
+    }
+}

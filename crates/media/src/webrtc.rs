@@ -1,0 +1,384 @@
+//! A WebRTC leg: ICE (lite, RFC 8445 §2.5), DTLS-SRTP (RFC 5764) and RTP of one browser, by the crate `str0m` in its RTP mode.
+//!
+//! Never looks up a name, never sends a check of its own, and never decodes. What it draws at random inside DTLS is str0m's own;
+//! the ICE credentials come from our seed.
+
+#![expect(
+    clippy::disallowed_types,
+    reason = "str0m counts in the standard library's Instant; the first one comes in as a value, and no clock is read"
+)]
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant as StdInstant};
+
+use model::Instant;
+use str0m::change::SdpOffer;
+use str0m::config::{CryptoProvider, DtlsCert};
+use str0m::format::{Codec as Format, FormatParams};
+use str0m::media::{Frequency, Mid};
+use str0m::net::{Protocol, Receive};
+use str0m::rtp::{Extension, RtpWrite};
+use str0m::{
+    Candidate, Event, IceConnectionState, IceCreds, Input, Output, Rtc, RtcConfig, RtcError,
+};
+
+use crate::codec::Encoding;
+use crate::sdp::{self, Agreed, Events};
+
+/// Payload types of our own; an answer has those of the offer.
+const EVENTS_8000: u8 = 126;
+const EVENTS_48000: u8 = 110;
+/// RFC 8852 and RFC 6464: the ids do not matter in an answer.
+const MID_EXTENSION: u8 = 4;
+/// Outputs of one input: a bound that no honest peer reaches.
+const OUTPUTS: usize = 1_000;
+
+/// What all legs share: the certificate that stands in every answer, the addresses, and the beginning of time.
+#[derive(Clone)]
+pub struct House {
+    provider: Arc<CryptoProvider>,
+    certificate: DtlsCert,
+    addresses: Vec<SocketAddr>,
+    /// What `model::Instant` zero is.
+    epoch: StdInstant,
+}
+
+impl House {
+    /// `addresses` are those that peers send to. Makes a certificate: a key pair of ECDSA, once for the life of the process.
+    /// Nothing if the cryptography fails.
+    pub fn new(epoch: StdInstant, addresses: Vec<SocketAddr>) -> Option<Self> {
+        let provider = Arc::new(str0m::crypto::from_feature_flags());
+        let certificate = provider.dtls_provider.generate_certificate()?;
+        Some(Self {
+            provider,
+            certificate,
+            addresses,
+            epoch,
+        })
+    }
+
+    fn std(&self, now: Instant) -> StdInstant {
+        self.epoch + Duration::from_micros(now.as_micros())
+    }
+
+    fn config(&self, credentials: &Credentials) -> RtcConfig {
+        let mut config = RtcConfig::new()
+            .set_crypto_provider(self.provider.clone())
+            .set_dtls_cert(self.certificate.clone())
+            .set_local_ice_credentials(IceCreds {
+                ufrag: credentials.name.clone(),
+                pass: credentials.password.clone(),
+            })
+            .set_ice_lite(true)
+            .set_rtp_mode(true)
+            .clear_codecs()
+            .clear_extension_map()
+            .set_extension(MID_EXTENSION, Extension::RtpMid)
+            .enable_opus(true, false)
+            .enable_pcmu(true, false)
+            .enable_pcma(true, false);
+        for (number, clock) in [
+            (EVENTS_48000, Frequency::FORTY_EIGHT_KHZ),
+            (EVENTS_8000, Frequency::EIGHT_KHZ),
+        ] {
+            config.codec_config().add_config(
+                number.into(),
+                None,
+                Format::Tele,
+                clock,
+                None,
+                FormatParams::default(),
+            );
+        }
+        config
+    }
+}
+
+impl fmt::Debug for House {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("House")
+            .field("addresses", &self.addresses)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What names a leg in ICE, and proves that a check is meant for it.
+#[derive(Clone)]
+pub struct Credentials {
+    /// The `ice-ufrag`.
+    pub name: String,
+    /// The `ice-pwd`.
+    pub password: String,
+}
+
+/// What came of an input.
+#[derive(Debug)]
+pub enum Came {
+    /// A datagram is to be sent.
+    Send {
+        /// From which of our addresses.
+        from: SocketAddr,
+        /// Where to.
+        to: SocketAddr,
+        /// What.
+        bytes: Vec<u8>,
+    },
+    /// ICE and DTLS are through.
+    Connected,
+    /// The peer's packet, authenticated.
+    Packet {
+        /// Its number, without wraps.
+        number: u64,
+        /// Its payload type.
+        payload_type: u8,
+        /// The marker bit.
+        marker: bool,
+        /// On the clock of its payload type.
+        timestamp: u32,
+        /// What is in it.
+        payload: Arc<[u8]>,
+    },
+    /// The peer is gone without a word.
+    Silent,
+    /// It has closed, or its DTLS failed.
+    Closed,
+}
+
+/// One browser.
+pub struct WebRtcLeg {
+    rtc: Rtc,
+    house: House,
+    mid: Mid,
+    number: u64,
+    due: Instant,
+    is_over: bool,
+}
+
+impl fmt::Debug for WebRtcLeg {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebRtcLeg")
+            .field("mid", &self.mid)
+            .finish_non_exhaustive()
+    }
+}
+
+impl WebRtcLeg {
+    /// Answers an offer; what is wrong with it is said in a sentence. Returns the leg, our SDP, and what was agreed.
+    pub fn answer(
+        house: &House,
+        now: Instant,
+        credentials: &Credentials,
+        preferred: &[Encoding],
+        offer: &str,
+    ) -> Result<(Self, String, Agreed), String> {
+        let mid = sdp::audio_mid(offer)?;
+        // str0m looks up no names: a candidate that has one is none to it, and we are lite and send no checks.
+        let read = SdpOffer::from_sdp_string(offer)
+            .map_err(|error| format!("the SDP cannot be read: {error}"))?;
+        let mut rtc = house.config(credentials).build(house.std(now));
+        for address in &house.addresses {
+            let candidate = Candidate::host(*address, Protocol::Udp)
+                .map_err(|error| format!("our own address {address} is no candidate: {error}"))?;
+            rtc.add_local_candidate(candidate);
+        }
+        let answer = rtc
+            .sdp_api()
+            .accept_offer(read)
+            .map_err(|error| refusal(&error))?
+            .to_sdp_string();
+        let mid = Mid::from(mid.as_str());
+        let agreed = agreed(&rtc, mid, preferred)?;
+        let leg = Self {
+            rtc,
+            house: house.clone(),
+            mid,
+            number: 0,
+            due: now,
+            is_over: false,
+        };
+        Ok((leg, answer, agreed))
+    }
+
+    /// Takes a datagram. Whose it is, its worker has found out.
+    pub fn take(
+        &mut self,
+        now: Instant,
+        local: SocketAddr,
+        from: SocketAddr,
+        bytes: &[u8],
+        came: &mut Vec<Came>,
+    ) {
+        let Ok(receive) = Receive::new(Protocol::Udp, from, local, bytes) else {
+            return;
+        };
+        let input = Input::Receive(self.house.std(now), receive);
+        if self.is_over || !self.rtc.accepts(&input) {
+            return;
+        }
+        let taken = self.rtc.handle_input(input);
+        self.drain(now, taken, came);
+    }
+
+    /// It is time for something.
+    pub fn on_timeout(&mut self, now: Instant, came: &mut Vec<Came>) {
+        if self.is_over || now < self.due {
+            return;
+        }
+        let taken = self.rtc.handle_input(Input::Timeout(self.house.std(now)));
+        self.drain(now, taken, came);
+    }
+
+    /// Sends a packet; before the peer is connected it is lost.
+    pub fn send(
+        &mut self,
+        now: Instant,
+        payload_type: u8,
+        marker: bool,
+        timestamp: u32,
+        payload: &[u8],
+        came: &mut Vec<Came>,
+    ) -> bool {
+        if self.is_over || !self.rtc.is_connected() {
+            return false;
+        }
+        let wallclock = self.house.std(now);
+        let mut api = self.rtc.direct_api();
+        let Some(stream) = api.stream_tx_by_mid(self.mid, None) else {
+            return false;
+        };
+        self.number += 1;
+        let number = self.number.into();
+        let write = RtpWrite::new(payload_type.into(), number, timestamp, wallclock, payload)
+            .marker(marker);
+        stream.write_rtp(write);
+        self.drain(now, Ok(()), came);
+        let taken = self.rtc.handle_input(Input::Timeout(wallclock));
+        self.drain(now, taken, came);
+        true
+    }
+
+    /// Says goodbye.
+    pub fn close(&mut self, now: Instant, came: &mut Vec<Came>) {
+        if !self.is_over {
+            let closed = self.rtc.close();
+            self.drain(now, closed, came);
+            self.is_over = true;
+        }
+    }
+
+    /// When it has something to do.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        (!self.is_over).then_some(self.due)
+    }
+
+    fn drain(&mut self, now: Instant, taken: Result<(), RtcError>, came: &mut Vec<Came>) {
+        if taken.is_err() {
+            self.is_over = true;
+            came.push(Came::Closed);
+            return;
+        }
+        for _ in 0..OUTPUTS {
+            match self.rtc.poll_output() {
+                Ok(Output::Timeout(at)) => {
+                    let after = at.saturating_duration_since(self.house.epoch);
+                    let due =
+                        Instant::from_micros(u64::try_from(after.as_micros()).unwrap_or(u64::MAX));
+                    // Rounded up, so that it is time when the time has come.
+                    self.due = (due + Duration::from_micros(1)).max(now);
+                    return;
+                }
+                Ok(Output::Transmit(transmit)) => came.push(Came::Send {
+                    from: transmit.source,
+                    to: transmit.destination,
+                    bytes: transmit.contents.to_vec(),
+                }),
+                Ok(Output::Event(event)) => self.on_event(event, came),
+                Err(_) => {
+                    self.is_over = true;
+                    came.push(Came::Closed);
+                    return;
+                }
+            }
+        }
+        self.due = now + Duration::from_millis(1);
+    }
+
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "str0m's events are not exhaustive"
+    )]
+    fn on_event(&mut self, event: Event, came: &mut Vec<Came>) {
+        match event {
+            Event::Connected => came.push(Came::Connected),
+            Event::IceConnectionStateChange(IceConnectionState::Disconnected) => {
+                came.push(Came::Silent);
+            }
+            Event::RtpPacket(packet) => came.push(Came::Packet {
+                number: *packet.seq_no,
+                payload_type: *packet.header.payload_type,
+                marker: packet.header.marker,
+                timestamp: packet.header.timestamp,
+                payload: packet.payload,
+            }),
+            Event::Closed => {
+                self.is_over = true;
+                came.push(Came::Closed);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// What str0m found in both lists, as the house prefers it.
+fn agreed(rtc: &Rtc, mid: Mid, preferred: &[Encoding]) -> Result<Agreed, String> {
+    let media = rtc
+        .media(mid)
+        .filter(|media| !media.disabled())
+        .ok_or_else(|| sdp::NO_CODEC.to_owned())?;
+    let common: Vec<(u8, Format, u32)> = media
+        .remote_pts()
+        .iter()
+        .filter_map(|number| {
+            let params = rtc.codec_config().find(|params| params.pt() == *number)?;
+            let spec = params.spec();
+            Some((**number, spec.codec, spec.clock_rate.get()))
+        })
+        .collect();
+    let (payload_type, encoding) = preferred
+        .iter()
+        .find_map(|encoding| {
+            let format = format(*encoding)?;
+            let found = common.iter().find(|(_, known, _)| *known == format)?;
+            Some((found.0, *encoding))
+        })
+        .ok_or_else(|| sdp::NO_CODEC.to_owned())?;
+    let events = |clock: u32| {
+        let is_event =
+            |(_, known, rate): &&(u8, Format, u32)| *known == Format::Tele && *rate == clock;
+        common.iter().find(is_event).map(|(number, _, _)| Events {
+            payload_type: *number,
+            clock,
+        })
+    };
+    Ok(Agreed {
+        encoding,
+        payload_type,
+        // RFC 4733 §2.6: on the clock of the sound beside it, where that is offered.
+        events: events(encoding.clock()).or_else(|| events(8_000)),
+    })
+}
+
+fn format(encoding: Encoding) -> Option<Format> {
+    match encoding {
+        Encoding::Pcmu => Some(Format::PCMU),
+        Encoding::Pcma => Some(Format::PCMA),
+        Encoding::Opus => Some(Format::Opus),
+        Encoding::Linear(_) => None,
+    }
+}
+
+fn refusal(error: &RtcError) -> String {
+    format!("the SDP offer cannot be answered: {error}")
+}

@@ -1,0 +1,498 @@
+//! A worker: thousands of sessions on one thread, and whose datagram each one is.
+//!
+//! Never lets anything but an ICE check in from an address that has passed none (RFC 8445 §7.3): what is no check and comes
+//! from elsewhere is dropped before a leg sees it.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::SocketAddr;
+
+use model::limits::{ADDRESSES_PER_LEG, MEDIA_SESSIONS};
+use model::media::{LegId, LegKind, MediaCommand, MediaEvent, Network, SessionId};
+use model::{Instant, Now};
+use rand_chacha::ChaCha12Rng;
+use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
+use str0m::ice::StunMessage;
+
+use crate::codec::Encoding;
+use crate::leg::{Leg, Transport};
+use crate::rtp::{RtpLeg, RtpPort};
+use crate::sdp::{Agreed, Offer};
+use crate::session::Session;
+use crate::webrtc::{Came, Credentials, House, WebRtcLeg};
+
+/// How a worker is set up.
+#[derive(Debug)]
+pub struct Config {
+    /// What all WebRTC legs share.
+    pub house: House,
+    /// Names, passwords and first numbers come from it: it must not be known to peers.
+    pub seed: [u8; 32],
+    /// The codecs that are spoken, the best first.
+    pub preferred: Vec<Encoding>,
+}
+
+/// What comes in.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// What the switch asks for.
+    Command(MediaCommand),
+    /// A datagram on the port of all WebRTC legs.
+    WebRtc {
+        /// Which of our addresses, as it was given in [`House::new`].
+        local: SocketAddr,
+        /// Whence.
+        from: SocketAddr,
+        /// What.
+        bytes: &'a [u8],
+    },
+    /// A datagram on a leg's own port.
+    Rtp {
+        /// Whose port.
+        leg: LegId,
+        /// Which of its two.
+        port: RtpPort,
+        /// Whence.
+        from: SocketAddr,
+        /// What.
+        bytes: &'a [u8],
+    },
+    /// A pair of ports is open, or could not be opened.
+    RtpOpened {
+        /// For whom.
+        leg: LegId,
+        /// The address of the first, as peers see it.
+        address: Option<SocketAddr>,
+    },
+    /// It is time.
+    Timeout,
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// The switch is to be told.
+    Event(MediaEvent),
+    /// A datagram leaves from the port of all WebRTC legs.
+    Send {
+        /// From which of our addresses.
+        from: SocketAddr,
+        /// Where to.
+        to: SocketAddr,
+        /// What.
+        bytes: Vec<u8>,
+    },
+    /// A datagram leaves from a leg's own port.
+    SendRtp {
+        /// Whose port.
+        leg: LegId,
+        /// Which of its two.
+        port: RtpPort,
+        /// Where to.
+        to: SocketAddr,
+        /// What.
+        bytes: Vec<u8>,
+    },
+    /// A leg wants a pair of ports; [`Input::RtpOpened`] is the answer.
+    OpenRtp {
+        /// Which.
+        leg: LegId,
+    },
+    /// It wants them no longer.
+    CloseRtp {
+        /// Which.
+        leg: LegId,
+    },
+    /// Something is to be counted.
+    Count(Counter),
+}
+
+/// What is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counter {
+    /// A datagram from an address that has passed no ICE check.
+    Unchecked,
+    /// An ICE check for no leg of ours.
+    UnknownCheck,
+    /// A leg that was refused.
+    Refused,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Worker {
+    config: Config,
+    random: ChaCha12Rng,
+    sessions: BTreeMap<SessionId, Session>,
+    due: BTreeMap<SessionId, Instant>,
+    timers: BTreeSet<(Instant, SessionId)>,
+    /// By the name in the check's USERNAME.
+    by_name: BTreeMap<String, LegId>,
+    /// By the addresses that have passed a check.
+    by_address: BTreeMap<SocketAddr, LegId>,
+    checked: BTreeMap<LegId, Checked>,
+    /// Legs that wait for their ports.
+    opening: BTreeMap<LegId, (Offer, Vec<Network>)>,
+    effects: VecDeque<Effect>,
+}
+
+#[derive(Debug)]
+struct Checked {
+    name: String,
+    /// The oldest first.
+    addresses: VecDeque<SocketAddr>,
+}
+
+impl Worker {
+    /// One without sessions.
+    pub fn new(config: Config) -> Self {
+        Self {
+            random: ChaCha12Rng::from_seed(config.seed),
+            config,
+            sessions: BTreeMap::new(),
+            due: BTreeMap::new(),
+            timers: BTreeSet::new(),
+            by_name: BTreeMap::new(),
+            by_address: BTreeMap::new(),
+            checked: BTreeMap::new(),
+            opening: BTreeMap::new(),
+            effects: VecDeque::new(),
+        }
+    }
+
+    /// Takes one input. Drain the effects before the next.
+    pub fn handle(&mut self, now: Now, input: Input<'_>) {
+        match input {
+            Input::Command(command) => self.on_command(now, command),
+            Input::WebRtc { local, from, bytes } => self.on_webrtc(now, local, from, bytes),
+            Input::Rtp {
+                leg,
+                port,
+                from,
+                bytes,
+            } => self.with_leg(now, leg, |found, said, effects| {
+                found.on_rtp(now.mono, port, from, bytes, said, effects);
+            }),
+            Input::RtpOpened { leg, address } => self.on_opened(now, leg, address),
+            Input::Timeout => self.on_timeout(now),
+        }
+    }
+
+    /// What is to be done next.
+    pub fn poll_effect(&mut self) -> Option<Effect> {
+        self.effects.pop_front()
+    }
+
+    /// When [`Input::Timeout`] is due.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.timers.first().map(|(at, _)| *at)
+    }
+
+    /// Sessions that are there.
+    pub fn sessions(&self) -> usize {
+        self.sessions.len()
+    }
+
+    fn on_command(&mut self, now: Now, command: MediaCommand) {
+        let leg = match &command {
+            MediaCommand::Answer { leg, kind, offer } => {
+                let (leg, kind, offer) = (*leg, kind.clone(), offer.clone());
+                if let Err(sentence) = self.answer(now, leg, kind, &offer) {
+                    self.refuse(leg, sentence);
+                }
+                self.settle(leg.session);
+                return;
+            }
+            MediaCommand::Close { session } => {
+                if let Some(closing) = self.sessions.get_mut(session) {
+                    closing.close(now.mono, &mut self.effects);
+                }
+                self.opening.retain(|leg, _| leg.session != *session);
+                self.settle(*session);
+                return;
+            }
+            MediaCommand::Play { leg, .. }
+            | MediaCommand::StopPlay { leg }
+            | MediaCommand::Collect { leg, .. }
+            | MediaCommand::StopCollect { leg }
+            | MediaCommand::Record { leg, .. }
+            | MediaCommand::StopRecord { leg }
+            | MediaCommand::SendDigits { leg, .. }
+            | MediaCommand::Join { leg, .. }
+            | MediaCommand::Part { leg } => *leg,
+        };
+        if let Some(session) = self.sessions.get_mut(&leg.session) {
+            session.on_command(now.mono, leg, &command, &mut self.effects);
+            self.settle(leg.session);
+        }
+    }
+
+    fn answer(&mut self, now: Now, leg: LegId, kind: LegKind, offer: &str) -> Result<(), String> {
+        let is_known = self.sessions.contains_key(&leg.session);
+        if !is_known && self.sessions.len() >= MEDIA_SESSIONS {
+            return Err(format!("the gateway has its {MEDIA_SESSIONS} sessions"));
+        }
+        let has_room = self
+            .sessions
+            .get(&leg.session)
+            .is_none_or(|session| session.has_room(leg.place));
+        if !has_room || self.opening.contains_key(&leg) {
+            return Err("the session has no room for this leg".to_owned());
+        }
+        match kind {
+            LegKind::WebRtc => {
+                let credentials = self.draw_credentials();
+                let (transport, answer, agreed) = WebRtcLeg::answer(
+                    &self.config.house,
+                    now.mono,
+                    &credentials,
+                    &self.config.preferred,
+                    offer,
+                )?;
+                self.add(now, leg, Transport::WebRtc(Box::new(transport)), agreed)?;
+                self.by_name.insert(credentials.name.clone(), leg);
+                let checked = Checked {
+                    name: credentials.name,
+                    addresses: VecDeque::new(),
+                };
+                self.checked.insert(leg, checked);
+                self.effects
+                    .push_back(Effect::Event(MediaEvent::Answered { leg, answer }));
+            }
+            LegKind::Rtp { allowed } => {
+                let offer = Offer::read(offer, &self.config.preferred)?;
+                self.sessions
+                    .entry(leg.session)
+                    .or_insert_with(|| Session::new(now.mono));
+                self.opening.insert(leg, (offer, allowed));
+                self.effects.push_back(Effect::OpenRtp { leg });
+            }
+        }
+        Ok(())
+    }
+
+    fn on_opened(&mut self, now: Now, leg: LegId, address: Option<SocketAddr>) {
+        let Some((offer, allowed)) = self.opening.remove(&leg) else {
+            // It was closed while its ports were opened.
+            if address.is_some() {
+                self.effects.push_back(Effect::CloseRtp { leg });
+            }
+            return;
+        };
+        let Some(address) = address else {
+            self.refuse(leg, "no pair of ports is free".to_owned());
+            self.settle(leg.session);
+            return;
+        };
+        let agreed = offer.agreed;
+        let transport = RtpLeg::new(
+            now.mono,
+            self.random.next_u64(),
+            agreed.encoding.clock(),
+            offer.media,
+            offer.control,
+            &allowed,
+        );
+        let answer = offer.answer(self.random.next_u64(), address);
+        match self.add(now, leg, Transport::Rtp(Box::new(transport)), agreed) {
+            Ok(()) => self
+                .effects
+                .push_back(Effect::Event(MediaEvent::Answered { leg, answer })),
+            Err(sentence) => self.refuse(leg, sentence),
+        }
+        self.settle(leg.session);
+    }
+
+    fn add(
+        &mut self,
+        now: Now,
+        leg: LegId,
+        transport: Transport,
+        agreed: Agreed,
+    ) -> Result<(), String> {
+        let random = self.random.next_u32();
+        let new = Leg::new(now.mono, leg, transport, agreed, random)
+            .ok_or("the codec cannot be set up")?;
+        self.sessions
+            .entry(leg.session)
+            .or_insert_with(|| Session::new(now.mono))
+            .add(new);
+        Ok(())
+    }
+
+    fn refuse(&mut self, leg: LegId, sentence: String) {
+        self.effects.push_back(Effect::Count(Counter::Refused));
+        self.effects
+            .push_back(Effect::Event(MediaEvent::Refused { leg, sentence }));
+    }
+
+    fn on_webrtc(&mut self, now: Now, local: SocketAddr, from: SocketAddr, bytes: &[u8]) {
+        // RFC 7983 §7: STUN begins with 0 to 3.
+        if bytes.first().is_some_and(|first| *first < 4) {
+            self.on_check(now, local, from, bytes);
+            return;
+        }
+        let Some(leg) = self.by_address.get(&from).copied() else {
+            self.effects.push_back(Effect::Count(Counter::Unchecked));
+            return;
+        };
+        self.with_leg(now, leg, |found, said, effects| {
+            if let Transport::WebRtc(transport) = &mut found.transport {
+                let mut came = Vec::new();
+                transport.take(now.mono, local, from, bytes, &mut came);
+                found.on_came(now.mono, came, said, effects);
+            }
+        });
+    }
+
+    fn on_check(&mut self, now: Now, local: SocketAddr, from: SocketAddr, bytes: &[u8]) {
+        let leg = StunMessage::parse(bytes)
+            .ok()
+            .filter(StunMessage::is_binding_request)
+            .and_then(|message| {
+                let (ours, _) = message.split_username()?;
+                self.by_name.get(ours).copied()
+            });
+        let Some(leg) = leg else {
+            self.effects.push_back(Effect::Count(Counter::UnknownCheck));
+            return;
+        };
+        let mut has_passed = false;
+        self.with_leg(now, leg, |found, said, effects| {
+            if let Transport::WebRtc(transport) = &mut found.transport {
+                let mut came = Vec::new();
+                transport.take(now.mono, local, from, bytes, &mut came);
+                // It is answered only if its MESSAGE-INTEGRITY is that of our password.
+                has_passed = came.iter().any(|came| {
+                    matches!(came, Came::Send { to, bytes, .. }
+                        if *to == from && bytes.first() == Some(&1))
+                });
+                found.on_came(now.mono, came, said, effects);
+            }
+        });
+        if has_passed {
+            self.on_passed(leg, from);
+        }
+    }
+
+    fn on_passed(&mut self, leg: LegId, from: SocketAddr) {
+        let Some(checked) = self.checked.get_mut(&leg) else {
+            return;
+        };
+        if let Some(before) = self.by_address.insert(from, leg)
+            && before == leg
+        {
+            return;
+        }
+        checked.addresses.push_back(from);
+        if checked.addresses.len() > ADDRESSES_PER_LEG
+            && let Some(oldest) = checked.addresses.pop_front()
+            && self.by_address.get(&oldest) == Some(&leg)
+        {
+            self.by_address.remove(&oldest);
+        }
+    }
+
+    fn with_leg(
+        &mut self,
+        now: Now,
+        leg: LegId,
+        work: impl FnOnce(&mut Leg, &mut Vec<crate::leg::Said>, &mut VecDeque<Effect>),
+    ) {
+        let Some(session) = self.sessions.get_mut(&leg.session) else {
+            return;
+        };
+        let mut said = Vec::new();
+        if let Some(found) = session.leg(leg.place) {
+            work(found, &mut said, &mut self.effects);
+        }
+        session.after(now.mono, leg.place, said, &mut self.effects);
+        self.settle(leg.session);
+    }
+
+    fn on_timeout(&mut self, now: Now) {
+        while let Some((at, session)) = self.timers.first().copied()
+            && at <= now.mono
+        {
+            if let Some(found) = self.sessions.get_mut(&session) {
+                found.on_timeout(now, &mut self.effects);
+            }
+            self.settle(session);
+            // What is due at once again is left for the next turn, so that none keeps the others waiting.
+            if self.due.get(&session).is_some_and(|due| *due <= now.mono) {
+                self.set_timer(
+                    session,
+                    Some(now.mono + std::time::Duration::from_millis(1)),
+                );
+            }
+        }
+    }
+
+    /// After whatever happened to a session: its timer, and what is over.
+    fn settle(&mut self, session: SessionId) {
+        let Some(found) = self.sessions.get_mut(&session) else {
+            return;
+        };
+        let first = LegId { session, place: 0 };
+        let last = LegId {
+            session,
+            place: u8::MAX,
+        };
+        let over: Vec<LegId> = self
+            .checked
+            .range(first..=last)
+            .map(|(leg, _)| *leg)
+            .filter(|leg| found.leg(leg.place).is_none())
+            .collect();
+        let is_empty = found.is_empty() && self.opening.range(first..=last).next().is_none();
+        let due = found.poll_timeout();
+        for leg in over {
+            self.forget(leg);
+        }
+        if is_empty {
+            self.sessions.remove(&session);
+        }
+        self.set_timer(session, due.filter(|_| !is_empty));
+    }
+
+    fn forget(&mut self, leg: LegId) {
+        if let Some(checked) = self.checked.remove(&leg) {
+            self.by_name.remove(&checked.name);
+            for address in checked.addresses {
+                if self.by_address.get(&address) == Some(&leg) {
+                    self.by_address.remove(&address);
+                }
+            }
+        }
+    }
+
+    fn set_timer(&mut self, session: SessionId, due: Option<Instant>) {
+        let before = match due {
+            Some(due) => self.due.insert(session, due),
+            None => self.due.remove(&session),
+        };
+        if before == due {
+            return;
+        }
+        if let Some(before) = before {
+            self.timers.remove(&(before, session));
+        }
+        if let Some(due) = due {
+            self.timers.insert((due, session));
+        }
+    }
+
+    /// RFC 8445 §5.3 asks for 24 and 128 bits at least.
+    fn draw_credentials(&mut self) -> Credentials {
+        let mut word = |letters: usize| {
+            const ALPHABET: &[u8; 64] =
+                b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+            (0..letters)
+                .map(|_| char::from(ALPHABET[(self.random.next_u32() % 64) as usize]))
+                .collect::<String>()
+        };
+        Credentials {
+            name: word(12),
+            password: word(24),
+        }
+    }
+}

@@ -1,0 +1,330 @@
+//! Two legs of a session that hear each other: a browser and a telephone of plain RTP, with one codec and with two.
+
+use std::net::SocketAddr;
+
+use media::Input;
+use media::codec::{Codec, Encoding};
+use media::dtmf::{EventReader, EventWriter, Heard};
+use media::rtp::{Outgoing, Packet, RtpPort, is_rtcp};
+use model::media::{Digit, LegId, LegKind, MediaCommand, MediaEvent, Network, Play, Sound, Tone};
+
+use crate::world::{LEG, World, address, sine, tone_share};
+
+const PHONE: LegId = LegId {
+    session: LEG.session,
+    place: 1,
+};
+const PHONE_AT: &str = "192.0.2.7:7000";
+const OURS: &str = "198.51.100.1:30000";
+
+/// A telephone that speaks A-law, with keys as events or as tones.
+struct Phone {
+    address: SocketAddr,
+    codec: Box<dyn Codec>,
+    out: Outgoing,
+    says: Vec<i16>,
+    frame: usize,
+    keys: EventWriter,
+    heard: Vec<i16>,
+    payloads: Vec<Vec<u8>>,
+    heard_keys: String,
+    reader: EventReader,
+    timestamps: Vec<u32>,
+}
+
+impl Phone {
+    fn new() -> Self {
+        Self {
+            address: address(PHONE_AT),
+            codec: Encoding::Pcma.codec().unwrap(),
+            out: Outgoing::new(99, 8_000),
+            says: vec![0; 8_000],
+            frame: 0,
+            keys: EventWriter::new(8_000),
+            heard: Vec::new(),
+            payloads: Vec::new(),
+            heard_keys: String::new(),
+            reader: EventReader::default(),
+            timestamps: Vec::new(),
+        }
+    }
+
+    fn offer(with_events: bool) -> String {
+        let events = if with_events {
+            "m=audio 7000 RTP/AVP 8 101\r\na=rtpmap:101 telephone-event/8000\r\n"
+        } else {
+            "m=audio 7000 RTP/AVP 8\r\n"
+        };
+        format!("v=0\r\no=- 1 1 IN IP4 192.0.2.7\r\ns=-\r\nc=IN IP4 192.0.2.7\r\nt=0 0\r\n{events}")
+    }
+
+    /// So long, with the world around it.
+    fn run(&mut self, world: &mut World, ms: u64) {
+        for _ in 0..ms {
+            world.step();
+            let now = world.clock().mono;
+            for (leg, to, bytes) in std::mem::take(&mut world.rtp) {
+                assert_eq!(leg, PHONE);
+                if to != self.address || is_rtcp(&bytes) {
+                    continue;
+                }
+                let packet = Packet::read(&bytes).unwrap();
+                if packet.payload_type == 8 {
+                    self.codec.decode(packet.payload, &mut self.heard).unwrap();
+                    self.payloads.push(packet.payload.to_vec());
+                    self.timestamps.push(packet.timestamp);
+                } else {
+                    let heard = self.reader.take(now, packet.timestamp, packet.payload);
+                    for heard in heard.into_iter().flatten() {
+                        if let Heard::Begin(digit) = heard {
+                            self.heard_keys.push(digit.key());
+                        }
+                    }
+                }
+            }
+            if now.as_micros().is_multiple_of(20_000) {
+                let bytes = self.next(world);
+                let (leg, port, from) = (PHONE, RtpPort::Rtp, self.address);
+                let bytes = &bytes;
+                world.give(Input::Rtp {
+                    leg,
+                    port,
+                    from,
+                    bytes,
+                });
+            }
+        }
+    }
+
+    fn next(&mut self, world: &World) -> Vec<u8> {
+        let now = world.clock().mono;
+        let mut bytes = Vec::new();
+        let timestamp = self.frame as u32 * 160;
+        let sound: Vec<i16> = (0..160)
+            .map(|at| self.says[(self.frame * 160 + at) % self.says.len()])
+            .collect();
+        self.frame += 1;
+        if let Some(key) = self.keys.tick(timestamp) {
+            let out = &mut self.out;
+            out.write(
+                now,
+                101,
+                key.marker,
+                key.timestamp,
+                &key.payload,
+                &mut bytes,
+            );
+        } else {
+            let mut payload = Vec::new();
+            self.codec.encode(&sound, &mut payload).unwrap();
+            self.out
+                .write(now, 8, false, timestamp, &payload, &mut bytes);
+        }
+        bytes
+    }
+}
+
+fn dial(world: &mut World, offer: &str, allowed: Vec<Network>) -> String {
+    world.command(MediaCommand::Answer {
+        leg: PHONE,
+        kind: LegKind::Rtp { allowed },
+        offer: offer.into(),
+    });
+    assert_eq!(world.opening.pop(), Some(PHONE));
+    world.give(Input::RtpOpened {
+        leg: PHONE,
+        address: Some(address(OURS)),
+    });
+    match world.events.pop() {
+        Some(MediaEvent::Answered { answer, .. }) => answer,
+        other => panic!("not answered: {other:?}"),
+    }
+}
+
+/// A browser and a telephone, joined.
+fn joined(encoding: Encoding, preferred: &[Encoding]) -> (World, Phone) {
+    let mut world = World::new(preferred);
+    world.call(LEG, "192.0.2.1:50000");
+    world.until(5, |event| matches!(event, MediaEvent::Connected { .. }));
+    world.peer().speak(encoding);
+    let answer = dial(&mut world, &Phone::offer(true), Vec::new());
+    assert!(answer.contains("m=audio 30000 RTP/AVP 8 101"), "{answer}");
+    world.command(MediaCommand::Join { leg: LEG, other: 1 });
+    (world, Phone::new())
+}
+
+fn keys_of(world: &mut World) -> String {
+    let mut reader = EventReader::default();
+    let now = world.clock().mono;
+    let keys = std::mem::take(&mut world.peer().heard_keys);
+    keys.iter()
+        .flat_map(|(timestamp, payload)| reader.take(now, *timestamp, payload))
+        .flatten()
+        .filter_map(|heard| match heard {
+            Heard::Begin(digit) => Some(digit.key()),
+            Heard::End(_) => None,
+        })
+        .collect()
+}
+
+#[test]
+fn legs_of_one_codec_hear_each_other_byte_for_byte() {
+    let (mut world, mut phone) = joined(Encoding::Pcma, &[Encoding::Pcma]);
+    world.peer().says = sine(8_000, 500.0, 8_000);
+    phone.says = sine(8_000, 700.0, 8_000);
+    phone.run(&mut world, 3_000);
+    let heard = std::mem::take(&mut world.peer().heard);
+    assert!(heard.len() > 8_000 * 2, "{}", heard.len());
+    assert!(tone_share(&heard[heard.len() / 2..], 8_000, 700.0) > 0.99);
+    assert!(tone_share(&phone.heard[phone.heard.len() / 2..], 8_000, 500.0) > 0.99);
+    // What the browser sent is what the telephone got: the payloads are those of our own encoder.
+    let mut codec = Encoding::Pcma.codec().unwrap();
+    let mut sent = Vec::new();
+    for frame in sine(8_000, 500.0, 8_000).as_chunks::<160>().0 {
+        let mut payload = Vec::new();
+        codec.encode(frame, &mut payload).unwrap();
+        sent.push(payload);
+    }
+    assert!(
+        phone.payloads[20..]
+            .iter()
+            .all(|payload| sent.contains(payload))
+    );
+    let steps = phone.timestamps[20..].windows(2);
+    assert!(
+        steps
+            .map(|pair| pair[1].wrapping_sub(pair[0]))
+            .all(|step| step == 160)
+    );
+}
+
+#[test]
+fn legs_of_two_codecs_hear_each_other_and_keys_change_their_clock() {
+    let both = [Encoding::Opus, Encoding::Pcma];
+    let (mut world, mut phone) = joined(Encoding::Opus, &both);
+    world.peer().says = sine(16_000, 500.0, 16_000);
+    phone.says = sine(8_000, 700.0, 8_000);
+    phone.run(&mut world, 3_000);
+    let heard = std::mem::take(&mut world.peer().heard);
+    let share = tone_share(&heard[heard.len() / 2..], 16_000, 700.0);
+    assert!(share > 0.9, "the browser: {share}");
+    let share = tone_share(&phone.heard[phone.heard.len() / 2..], 8_000, 500.0);
+    assert!(share > 0.9, "the telephone: {share}");
+
+    world.peer().heard_keys.clear();
+    world.peer().press("5#");
+    phone.keys.press(Digit::from_key('9').unwrap());
+    phone.run(&mut world, 1_500);
+    assert_eq!(phone.heard_keys, "5#");
+    let longest = world
+        .peer()
+        .heard_keys
+        .iter()
+        .map(|(_, payload)| payload[2])
+        .max();
+    assert!(
+        longest.unwrap() >= (3_840_u16 >> 8) as u8,
+        "on the clock of 48 kHz"
+    );
+    assert_eq!(keys_of(&mut world), "9");
+    let digits = world
+        .events
+        .iter()
+        .filter(|event| matches!(event, MediaEvent::Digit { .. }));
+    assert_eq!(digits.count(), 3);
+
+    // Parted, each hears nothing of the other.
+    world.command(MediaCommand::Part { leg: LEG });
+    phone.run(&mut world, 500);
+    let heard = std::mem::take(&mut world.peer().heard);
+    phone.heard.clear();
+    phone.run(&mut world, 1_000);
+    assert!(world.peer().heard.is_empty() && !heard.is_empty());
+    assert!(media::audio::power(&phone.heard) < 100);
+}
+
+#[test]
+fn a_telephone_without_events_is_heard_by_its_tones() {
+    let mut world = World::new(&[Encoding::Pcma]);
+    dial(&mut world, &Phone::offer(false), Vec::new());
+    let mut phone = Phone::new();
+    let mut sound = Vec::new();
+    for (row, column) in [(770.0, 1_336.0), (941.0, 1_477.0)] {
+        let (row, column) = (sine(8_000, row, 800), sine(8_000, column, 800));
+        sound.extend(
+            row.iter()
+                .zip(&column)
+                .map(|(row, column)| row / 2 + column / 2),
+        );
+        sound.extend([0; 800]);
+    }
+    sound.resize(8_000 * 10, 0);
+    phone.says = sound;
+    world.command(MediaCommand::Play {
+        leg: PHONE,
+        play: Play {
+            sounds: vec![Sound::Tone(Tone::ringing())],
+            times: None,
+            until_digit: true,
+        },
+    });
+    phone.run(&mut world, 1_000);
+    let keys: String = world
+        .events
+        .iter()
+        .filter_map(|event| match event {
+            MediaEvent::Digit { digit, .. } => Some(digit.key()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(keys, "5#");
+    assert!(
+        world
+            .events
+            .iter()
+            .any(|event| matches!(event, MediaEvent::Played { .. }))
+    );
+    // And it is sent tones.
+    phone.heard.clear();
+    let digits = vec![Digit::from_key('1').unwrap()];
+    world.command(MediaCommand::SendDigits { leg: PHONE, digits });
+    phone.run(&mut world, 120);
+    let share = |hz| tone_share(&phone.heard[320..800], 8_000, hz);
+    assert!(share(697.0) > 0.3 && share(1_209.0) > 0.3);
+}
+
+#[test]
+fn a_stranger_is_not_heard_on_the_port_of_a_telephone() {
+    let mut world = World::new(&[Encoding::Pcma]);
+    let nat = Network::new("203.0.113.0".parse().unwrap(), 24).unwrap();
+    dial(&mut world, &Phone::offer(true), vec![nat]);
+    let mut phone = Phone::new();
+    for (from, is_heard) in [
+        ("198.51.100.66:7000", false),
+        ("203.0.113.5:9000", true),
+        (PHONE_AT, false),
+        ("203.0.113.6:9000", false),
+    ] {
+        world.events.clear();
+        let bytes = phone.next(&world);
+        let (leg, port, from) = (PHONE, RtpPort::Rtp, address(from));
+        let bytes = &bytes;
+        world.give(Input::Rtp {
+            leg,
+            port,
+            from,
+            bytes,
+        });
+        let is_connected = !world.events.is_empty();
+        assert_eq!(is_connected, is_heard, "{from}");
+    }
+    // What we send goes to whom we hear.
+    world.run(100);
+    assert!(!world.rtp.is_empty());
+    assert!(
+        world
+            .rtp
+            .iter()
+            .all(|(_, to, _)| *to == address("203.0.113.5:9000"))
+    );
+}

@@ -1,0 +1,17 @@
+//! The gateway as its peers know it: browsers made of str0m, and telephones of plain RTP, in a simulated network.
+
+#![expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "str0m counts in the standard library's Instant; the world begins at one of them"
+)]
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a test looks for one event among many"
+)]
+#![expect(clippy::unwrap_used, reason = "a test may stop where it stands")]
+
+mod call;
+mod door;
+mod join;
+mod world;
