@@ -47,6 +47,9 @@ impl Rate {
     }
 }
 
+/// The mean of squares below which a frame is silence: 44 dB below the loudest sine, above the noise of most lines.
+pub const SILENCE_POWER: u64 = 20_000;
+
 /// The mean of the squares: 0 for silence, 2³⁰ for the loudest square wave.
 pub fn power(samples: &[i16]) -> u64 {
     let sum: u64 = samples

@@ -7,11 +7,8 @@ use std::time::Duration;
 use model::limits::{RECORD_PART, RECORD_SILENCE, RECORD_TIME};
 use model::media::{Record, RecordEnd};
 
-use crate::audio::{Rate, power};
+use crate::audio::{Rate, SILENCE_POWER, power};
 use crate::wav;
-
-/// The mean of squares below which a frame is silence: 44 dB below the loudest sine, above the noise of most lines.
-const SILENCE_POWER: u64 = 20_000;
 
 /// One recording.
 #[derive(Debug)]

@@ -34,8 +34,9 @@ impl Session {
         }
     }
 
-    pub(crate) fn has_room(&self, place: u8) -> bool {
-        self.legs.len() < LEGS_PER_SESSION && !self.legs.contains_key(&place)
+    /// Whether a leg can be added, while `taken` others wait for their ports.
+    pub(crate) fn has_room(&self, place: u8, taken: usize) -> bool {
+        self.legs.len() + taken < LEGS_PER_SESSION && !self.legs.contains_key(&place)
     }
 
     pub(crate) fn is_empty(&self) -> bool {

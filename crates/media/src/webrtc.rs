@@ -259,6 +259,11 @@ impl WebRtcLeg {
         true
     }
 
+    /// Leaves out numbers of packets that were lost before they came to us.
+    pub fn skip(&mut self, packets: u16) {
+        self.number += u64::from(packets);
+    }
+
     /// Says goodbye.
     pub fn close(&mut self, now: Instant, came: &mut Vec<Came>) {
         if !self.is_over {

@@ -206,7 +206,14 @@ impl Worker {
                 if let Some(closing) = self.sessions.get_mut(session) {
                     closing.close(now.mono, &mut self.effects);
                 }
-                self.opening.retain(|leg, _| leg.session != *session);
+                let waiting: Vec<LegId> = self
+                    .opening
+                    .range(legs_of(*session))
+                    .map(|(leg, _)| *leg)
+                    .collect();
+                for leg in waiting {
+                    self.opening.remove(&leg);
+                }
                 self.settle(*session);
                 return;
             }
@@ -231,10 +238,15 @@ impl Worker {
         if !is_known && self.sessions.len() >= MEDIA_SESSIONS {
             return Err(format!("the gateway has its {MEDIA_SESSIONS} sessions"));
         }
+        let taken = self
+            .opening
+            .keys()
+            .filter(|other| other.session == leg.session)
+            .count();
         let has_room = self
             .sessions
             .get(&leg.session)
-            .is_none_or(|session| session.has_room(leg.place));
+            .is_none_or(|session| session.has_room(leg.place, taken));
         if !has_room || self.opening.contains_key(&leg) {
             return Err("the session has no room for this leg".to_owned());
         }
@@ -432,18 +444,13 @@ impl Worker {
         let Some(found) = self.sessions.get_mut(&session) else {
             return;
         };
-        let first = LegId { session, place: 0 };
-        let last = LegId {
-            session,
-            place: u8::MAX,
-        };
         let over: Vec<LegId> = self
             .checked
-            .range(first..=last)
+            .range(legs_of(session))
             .map(|(leg, _)| *leg)
             .filter(|leg| found.leg(leg.place).is_none())
             .collect();
-        let is_empty = found.is_empty() && self.opening.range(first..=last).next().is_none();
+        let is_empty = found.is_empty() && self.opening.range(legs_of(session)).next().is_none();
         let due = found.poll_timeout();
         for leg in over {
             self.forget(leg);
@@ -495,4 +502,10 @@ impl Worker {
             password: word(24),
         }
     }
+}
+
+/// Whatever its legs are called.
+fn legs_of(session: SessionId) -> std::ops::RangeInclusive<LegId> {
+    let leg = |place| LegId { session, place };
+    leg(0)..=leg(u8::MAX)
 }

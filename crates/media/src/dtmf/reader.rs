@@ -8,6 +8,10 @@ use model::media::Digit;
 
 use super::TelephoneEvent;
 
+/// An event that began so little before the last one is an old one: ten seconds of 48 kHz. One that began longer before is of a source
+/// that has begun anew, with a clock of its own.
+const OVERTAKEN: u32 = 480_000;
+
 /// What was heard of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Heard {
@@ -47,7 +51,7 @@ impl EventReader {
             if ahead == 0 {
                 return [known.go_on(now, &event), None, None];
             }
-            if ahead > u32::MAX / 2 {
+            if ahead.wrapping_neg() < OVERTAKEN {
                 // An event before this one: a packet that was overtaken.
                 return [None; 3];
             }
@@ -189,6 +193,13 @@ mod tests {
         assert_eq!(take(&mut reader, 300, 2, 0xfff0, false), "+2");
         assert_eq!(take(&mut reader, 300 + 0xffff, 2, 960, false), "");
         assert_eq!(take(&mut reader, 300 + 0xffff, 2, 1_920, true), "-2");
+    }
+
+    #[test]
+    fn a_source_that_begins_anew_is_heard() {
+        let mut reader = EventReader::default();
+        assert_eq!(take(&mut reader, 3_000_000_000, 1, 160, true), "+1-1");
+        assert_eq!(take(&mut reader, 1_000_000_000, 2, 160, true), "+2-2");
     }
 
     #[test]

@@ -13,6 +13,9 @@ use crate::dtmf::Heard;
 use crate::rtp::RtpPort;
 use crate::worker::Effect;
 
+/// Numbers that are further apart are not of one run of a source.
+const BEGUN_ANEW: u64 = 1_000;
+
 impl Leg {
     /// Sends the frame that is next: a key, what is inserted, what is played, or what a joined leg says.
     pub(crate) fn speak(
@@ -121,15 +124,27 @@ impl Leg {
                     return;
                 }
                 let ours = timestamp(self.first_timestamp, frame, self.agreed.encoding.clock());
-                let forward = self.forward.get_or_insert(Forward {
+                let mut forward = self.forward.unwrap_or(Forward {
                     offset: ours.wrapping_sub(*theirs),
                     last: number.saturating_sub(1),
                 });
+                if forward.last.abs_diff(*number) > BEGUN_ANEW {
+                    forward = Forward {
+                        offset: ours.wrapping_sub(*theirs),
+                        last: number.saturating_sub(1),
+                    };
+                }
                 // What was overtaken is lost: our numbers follow those of what has left.
                 if *number <= forward.last {
                     return;
                 }
+                let lost = u16::try_from(number - forward.last - 1).unwrap_or(0);
+                match &mut self.transport {
+                    Transport::WebRtc(leg) => leg.skip(lost),
+                    Transport::Rtp(leg) => leg.skip(lost),
+                }
                 forward.last = *number;
+                self.forward = Some(forward);
                 let head = (
                     self.agreed.payload_type,
                     *marker,

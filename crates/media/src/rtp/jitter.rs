@@ -10,6 +10,8 @@ use model::limits::JITTER_PACKETS;
 const DEPTH: usize = 2;
 /// And at most, where the network is very uneven: 200 ms.
 const DEPTH_MAX: usize = 10;
+/// RFC 3550 A.1 has a packet that is so much behind come from a source that began anew.
+const MAX_MISORDER: u64 = 100;
 /// Packets without a late one until the depth is tried smaller: 10 s.
 const CALM: u32 = 500;
 
@@ -53,7 +55,11 @@ impl Default for JitterBuffer {
 impl JitterBuffer {
     /// Takes a packet; without a payload, one that holds no sound. False: it came too late.
     pub fn put(&mut self, number: u64, payload: Option<&[u8]>) -> bool {
-        if self.next.is_some_and(|next| number < next) {
+        let behind = self.next.map_or(0, |next| next.saturating_sub(number));
+        if behind > MAX_MISORDER {
+            self.packets.clear();
+            (self.next, self.is_filling) = (None, true);
+        } else if behind > 0 {
             self.calm = 0;
             self.depth = (self.depth + 1).min(DEPTH_MAX);
             return false;
@@ -100,7 +106,7 @@ impl JitterBuffer {
         }
     }
 
-    /// Whether more waits than is needed: the frames after this one can be left out when they are silent.
+    /// Whether more waits than is needed: a silent frame can be left out.
     pub fn is_long(&self) -> bool {
         self.packets.len() > self.depth + DEPTH
     }
@@ -169,6 +175,17 @@ mod tests {
             buffer.take();
         }
         assert_eq!(buffer.depth, DEPTH);
+    }
+
+    #[test]
+    fn a_source_that_begins_anew_is_heard() {
+        let mut buffer = JitterBuffer::default();
+        buffer.put(50_000, Some(b"a"));
+        buffer.put(50_001, Some(b"b"));
+        assert_eq!(take(&mut buffer, 3), "ab_");
+        assert!(buffer.put(7, Some(b"c")));
+        assert!(buffer.put(8, Some(b"d")));
+        assert_eq!(take(&mut buffer, 3), "cd_");
     }
 
     #[test]

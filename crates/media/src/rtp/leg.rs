@@ -91,6 +91,11 @@ impl RtpLeg {
         Some((number, packet))
     }
 
+    /// Leaves out numbers of packets that were lost before they came to us.
+    pub fn skip(&mut self, packets: u16) {
+        self.outgoing.skip(packets);
+    }
+
     /// A packet as it leaves, and where to; nothing while the peer is on hold.
     pub fn send(
         &mut self,

@@ -44,6 +44,11 @@ impl Outgoing {
         (self.packets, self.bytes)
     }
 
+    /// Leaves out numbers, so that a peer sees what was lost before it came to us.
+    pub fn skip(&mut self, packets: u16) {
+        self.sequence = self.sequence.wrapping_add(packets);
+    }
+
     /// The next packet as it leaves, appended to `packet`.
     pub fn write(
         &mut self,

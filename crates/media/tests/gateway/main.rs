@@ -14,4 +14,5 @@
 mod call;
 mod door;
 mod join;
+mod room;
 mod world;
