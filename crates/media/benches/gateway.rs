@@ -1,0 +1,268 @@
+//! What one packet and one frame cost: a packet from one plain RTP leg to another, a frame that is played to a leg, a frame that is
+//! decoded for a recording, and a frame between two codecs. Sockets are not in it, nor SRTP where the leg is plain.
+
+#![expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "a bench may read a clock; the crate may not"
+)]
+
+use std::hint::black_box;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant as StdInstant};
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use media::audio::Rate;
+use media::codec::{Encoding, Resampler};
+use media::rtp::{Outgoing, RtpPort};
+use media::webrtc::House;
+use media::{Config, Effect, Input, Worker};
+use model::media::{LegId, LegKind, MediaCommand, Play, Record, SessionId, Sound, Tone};
+use model::{Instant, Now, UnixTime};
+
+const FRAME: Duration = Duration::from_millis(20);
+
+fn leg(session: u64, place: u8) -> LegId {
+    LegId {
+        session: SessionId(session),
+        place,
+    }
+}
+
+fn peer(leg: LegId) -> SocketAddr {
+    SocketAddr::from((
+        [192, 0, 2, 1],
+        4_000 + leg.session.0 as u16 * 4 + u16::from(leg.place) * 2,
+    ))
+}
+
+/// A worker with so many sessions of plain RTP legs, each of which has been heard once.
+struct Full {
+    worker: Worker,
+    now: Instant,
+    streams: Vec<(LegId, Outgoing)>,
+    frame: u32,
+    sent: usize,
+}
+
+impl Full {
+    fn new(encoding: Encoding, sessions: u64, legs: u8, with_events: bool) -> Self {
+        let ours = SocketAddr::from(([198, 51, 100, 1], 40_000));
+        let house = House::new(StdInstant::now(), vec![ours]).expect("a certificate");
+        let mut full = Self {
+            worker: Worker::new(Config {
+                house,
+                seed: [1; 32],
+                preferred: vec![encoding],
+            }),
+            now: Instant::from_micros(1_000_000),
+            streams: Vec::new(),
+            frame: 0,
+            sent: 0,
+        };
+        for session in 0..sessions {
+            for place in 0..legs {
+                full.add(leg(session, place), encoding, with_events);
+            }
+        }
+        full.speak(encoding);
+        full
+    }
+
+    fn add(&mut self, leg: LegId, encoding: Encoding, with_events: bool) {
+        let at = peer(leg);
+        let map = match encoding {
+            Encoding::Opus => "96 101\r\na=rtpmap:96 opus/48000/2",
+            Encoding::Pcmu | Encoding::Pcma | Encoding::Linear(_) => "8 101",
+        };
+        // Whoever agrees on no events is listened to for tones.
+        let events = if with_events {
+            "a=rtpmap:101 telephone-event/8000\r\n"
+        } else {
+            ""
+        };
+        let offer = format!(
+            "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\nm=audio {} RTP/AVP {map}\r\n{events}a=rtcp-mux\r\n",
+            at.port()
+        );
+        self.command(MediaCommand::Answer {
+            leg,
+            kind: LegKind::Rtp {
+                allowed: Vec::new(),
+            },
+            offer: offer.into(),
+        });
+        let address = Some(SocketAddr::from(([198, 51, 100, 1], 30_000)));
+        self.give(Input::RtpOpened { leg, address });
+        self.streams
+            .push((leg, Outgoing::new(leg.session.0, encoding.clock())));
+    }
+
+    fn command(&mut self, command: MediaCommand) {
+        self.give(Input::Command(command));
+    }
+
+    fn give(&mut self, input: Input<'_>) {
+        let now = Now {
+            mono: self.now,
+            unix: UnixTime::from_secs(1_800_000_000),
+        };
+        self.worker.handle(now, input);
+        while let Some(effect) = self.worker.poll_effect() {
+            if let Effect::SendRtp { bytes, .. } = black_box(effect) {
+                self.sent += usize::from(bytes.len() > 20);
+            }
+        }
+    }
+
+    /// A packet of each peer.
+    fn speak(&mut self, encoding: Encoding) {
+        let (number, payload, step): (u8, &[u8], u32) = match encoding {
+            // The packet of a silent frame.
+            Encoding::Opus => (96, &[0x58, 0x01, 0x02, 0x03], 960),
+            Encoding::Pcmu | Encoding::Pcma | Encoding::Linear(_) => (8, &[0xd5; 160], 160),
+        };
+        self.frame += 1;
+        let mut packets = Vec::new();
+        for (leg, stream) in &mut self.streams {
+            let mut bytes = Vec::new();
+            stream.write(
+                self.now,
+                number,
+                false,
+                self.frame * step,
+                payload,
+                &mut bytes,
+            );
+            packets.push((*leg, bytes));
+        }
+        for (leg, bytes) in packets {
+            let (port, from, bytes) = (RtpPort::Rtp, peer(leg), bytes.as_slice());
+            self.give(Input::Rtp {
+                leg,
+                port,
+                from,
+                bytes,
+            });
+        }
+    }
+
+    fn tick(&mut self) {
+        self.now = self.now + FRAME;
+        self.give(Input::Timeout);
+    }
+}
+
+fn workers(criterion: &mut Criterion) {
+    const SESSIONS: u64 = 100;
+    let mut group = criterion.benchmark_group("100 sessions");
+    let mut full = Full::new(Encoding::Pcma, SESSIONS, 2, true);
+    for session in 0..SESSIONS {
+        full.command(MediaCommand::Join {
+            leg: leg(session, 0),
+            other: 1,
+        });
+    }
+    full.speak(Encoding::Pcma);
+    group.bench_function("200 packets forwarded, with the beat of 20 ms", |bench| {
+        bench.iter(|| {
+            let before = full.sent;
+            full.now = full.now + FRAME;
+            full.speak(Encoding::Pcma);
+            full.give(Input::Timeout);
+            assert!(full.sent - before >= 200);
+        });
+    });
+    for encoding in [Encoding::Pcma, Encoding::Opus] {
+        let mut full = Full::new(encoding, SESSIONS, 1, true);
+        for session in 0..SESSIONS {
+            let mut tone = Tone::busy();
+            tone.rhythm_ms.clear();
+            full.command(MediaCommand::Play {
+                leg: leg(session, 0),
+                play: Play {
+                    sounds: vec![Sound::Tone(tone)],
+                    times: None,
+                    until_digit: false,
+                },
+            });
+        }
+        group.bench_function(
+            format!("100 frames of a tone played, {encoding}"),
+            |bench| {
+                bench.iter(|| {
+                    let before = full.sent;
+                    full.tick();
+                    assert!(full.sent - before >= 100);
+                });
+            },
+        );
+    }
+    let mut full = Full::new(Encoding::Pcma, SESSIONS, 1, false);
+    for session in 0..SESSIONS {
+        full.command(MediaCommand::Record {
+            leg: leg(session, 0),
+            record: Record {
+                longest: Duration::from_secs(3_600),
+                silence: None,
+                beep: false,
+                until_digit: false,
+            },
+        });
+    }
+    group.bench_function(
+        "100 frames recorded, listened to for keys, and silence sent, PCMA",
+        |bench| {
+            bench.iter(|| {
+                full.now = full.now + FRAME;
+                full.speak(Encoding::Pcma);
+                full.give(Input::Timeout);
+            });
+        },
+    );
+    group.finish();
+}
+
+fn codecs(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("a frame");
+    for (encoding, rate) in [
+        (Encoding::Pcma, Rate::Hz8000),
+        (Encoding::Opus, Rate::Hz16000),
+        (Encoding::Opus, Rate::Hz48000),
+    ] {
+        let mut codec = encoding.codec_at(rate).expect("a codec");
+        let frame: Vec<i16> = (0..rate.frame()).map(|at| (at as i16 % 97) * 80).collect();
+        let mut payload = Vec::new();
+        let name = format!("{encoding} at {} Hz", rate.hz());
+        group.bench_function(format!("{name}, encoded"), |bench| {
+            bench.iter(|| {
+                payload.clear();
+                codec
+                    .encode(black_box(&frame), &mut payload)
+                    .expect("a frame");
+            });
+        });
+        let mut samples = Vec::new();
+        group.bench_function(format!("{name}, decoded"), |bench| {
+            bench.iter(|| {
+                samples.clear();
+                codec
+                    .decode(black_box(&payload), &mut samples)
+                    .expect("a payload");
+            });
+        });
+    }
+    let mut up = Resampler::new(8_000, Rate::Hz16000).expect("a rate");
+    let frame = vec![1_000; 160];
+    let mut samples = Vec::new();
+    group.bench_function("8 to 16 kHz", |bench| {
+        bench.iter(|| {
+            samples.clear();
+            up.push(black_box(&frame), &mut samples);
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, workers, codecs);
+criterion_main!(benches);
