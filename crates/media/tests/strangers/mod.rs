@@ -1,0 +1,154 @@
+//! A worker among strangers: any bytes as offers, any bytes as datagrams. Shared by the fuzz targets and the replay of their corpora.
+//!
+//! Never opens a socket.
+
+use std::net::SocketAddr;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant as StdInstant};
+
+use media::codec::Encoding;
+use media::rtp::RtpPort;
+use media::webrtc::House;
+use media::{Config, Effect, Input, Worker};
+use model::media::{LegId, LegKind, MediaCommand, MediaEvent, Record, SessionId};
+use model::{Instant, Now, UnixTime};
+
+const LEG: LegId = LegId {
+    session: SessionId(1),
+    place: 0,
+};
+const PEER: ([u8; 4], u16) = ([192, 0, 2, 7], 7_000);
+const OURS: ([u8; 4], u16) = ([198, 51, 100, 1], 30_000);
+
+pub struct Strangers {
+    worker: Worker,
+    now: Instant,
+    answers: usize,
+    /// Where datagrams have left for.
+    targets: Vec<SocketAddr>,
+}
+
+impl Strangers {
+    fn new(preferred: &[Encoding]) -> Self {
+        static HOUSE: OnceLock<House> = OnceLock::new();
+        let house = HOUSE.get_or_init(|| {
+            House::new(StdInstant::now(), vec![OURS.into()]).expect("a certificate")
+        });
+        Self {
+            worker: Worker::new(Config {
+                house: house.clone(),
+                seed: [3; 32],
+                preferred: preferred.to_vec(),
+            }),
+            now: Instant::from_micros(1_000_000),
+            answers: 0,
+            targets: Vec::new(),
+        }
+    }
+
+    /// An offer of any bytes, to legs of both kinds: answered or refused, once, and nothing leaves before the peer has come.
+    pub fn take_sdp(bytes: &[u8]) {
+        let text = String::from_utf8_lossy(bytes);
+        for kind in [
+            LegKind::WebRtc,
+            LegKind::Rtp {
+                allowed: Vec::new(),
+            },
+        ] {
+            let mut strangers = Self::new(&[Encoding::Opus, Encoding::Pcma, Encoding::Pcmu]);
+            strangers.answer(kind, &text);
+            assert_eq!(strangers.answers, 1);
+            for _ in 0..3 {
+                strangers.pass(Duration::from_millis(20));
+            }
+            assert_eq!(strangers.targets, []);
+            strangers.give(Input::Command(MediaCommand::Close {
+                session: LEG.session,
+            }));
+            assert_eq!(strangers.worker.sessions(), 0);
+            assert_eq!(strangers.worker.poll_timeout(), None);
+        }
+    }
+
+    /// Datagrams of any bytes from a peer whose sound is decoded: the first byte chooses the codec, then come length and bytes of
+    /// each. What leaves goes to the peer.
+    pub fn take_rtp(bytes: &[u8]) {
+        let Some((choice, mut rest)) = bytes.split_first() else {
+            return;
+        };
+        let (encoding, map) = match choice % 3 {
+            0 => (Encoding::Opus, "96 101\r\na=rtpmap:96 opus/48000/2"),
+            1 => (Encoding::Pcma, "8 101"),
+            _ => (Encoding::Pcmu, "0"),
+        };
+        let mut strangers = Self::new(&[encoding]);
+        let offer = format!(
+            "v=0\r\no=- 1 1 IN IP4 192.0.2.7\r\ns=-\r\nc=IN IP4 192.0.2.7\r\nt=0 0\r\nm=audio 7000 RTP/AVP {map}\r\na=rtpmap:101 telephone-event/8000\r\na=rtcp-mux\r\n"
+        );
+        strangers.answer(
+            LegKind::Rtp {
+                allowed: Vec::new(),
+            },
+            &offer,
+        );
+        strangers.give(Input::Command(MediaCommand::Record {
+            leg: LEG,
+            record: Record {
+                longest: Duration::from_secs(3_600),
+                silence: None,
+                beep: choice & 4 != 0,
+                until_digit: false,
+            },
+        }));
+        while let Some((length, after)) = rest.split_first() {
+            let (datagram, after) = after.split_at(after.len().min(usize::from(*length)));
+            strangers.give(Input::Rtp {
+                leg: LEG,
+                port: RtpPort::Rtp,
+                from: PEER.into(),
+                bytes: datagram,
+            });
+            strangers.pass(Duration::from_millis(u64::from(*length) % 41));
+            rest = after;
+        }
+        strangers.pass(Duration::from_secs(1));
+        let peer = SocketAddr::from(PEER);
+        assert!(strangers.targets.iter().all(|target| *target == peer));
+    }
+
+    fn answer(&mut self, kind: LegKind, offer: &str) {
+        self.give(Input::Command(MediaCommand::Answer {
+            leg: LEG,
+            kind,
+            offer: offer.into(),
+        }));
+    }
+
+    fn pass(&mut self, time: Duration) {
+        self.now = self.now + time;
+        self.give(Input::Timeout);
+    }
+
+    fn give(&mut self, input: Input<'_>) {
+        let now = Now {
+            mono: self.now,
+            unix: UnixTime::from_secs(1_800_000_000),
+        };
+        self.worker.handle(now, input);
+        let mut is_opening = false;
+        while let Some(effect) = self.worker.poll_effect() {
+            match effect {
+                Effect::Event(MediaEvent::Answered { .. } | MediaEvent::Refused { .. }) => {
+                    self.answers += 1;
+                }
+                Effect::Send { to, .. } | Effect::SendRtp { to, .. } => self.targets.push(to),
+                Effect::OpenRtp { .. } => is_opening = true,
+                Effect::Event(_) | Effect::CloseRtp { .. } | Effect::Count(_) => {}
+            }
+        }
+        if is_opening {
+            let address = Some(OURS.into());
+            self.give(Input::RtpOpened { leg: LEG, address });
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! Any bytes as an offer, to legs of both kinds: answered or refused once, and nothing leaves before the peer has come.
+//! The world is the one of the tests in `crates/media`, which also replay this target's corpus.
+
+#![no_main]
+
+#[path = "../../crates/media/tests/strangers/mod.rs"]
+mod strangers;
+
+use libfuzzer_sys::fuzz_target;
+use strangers::Strangers;
+
+fuzz_target!(|bytes: &[u8]| Strangers::take_sdp(bytes));
