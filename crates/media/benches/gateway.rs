@@ -1,11 +1,20 @@
-//! What one packet and one frame cost: a packet from one plain RTP leg to another, a frame that is played to a leg, a frame that is
-//! decoded for a recording, and a frame between two codecs. Sockets are not in it, nor SRTP where the leg is plain.
+//! What one packet and one frame cost: a packet from one plain RTP leg to another or to a browser (with its SRTP), a frame that is played to a leg, a frame that is
+//! decoded for a recording, and a frame between two codecs. Sockets are not in it.
 
 #![expect(
     clippy::disallowed_methods,
     clippy::disallowed_types,
     reason = "a bench may read a clock; the crate may not"
 )]
+
+#[path = "../tests/gateway/world.rs"]
+#[expect(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::wildcard_enum_match_arm,
+    reason = "the world of the tests, of which a bench needs a part"
+)]
+mod world;
 
 use std::hint::black_box;
 use std::net::SocketAddr;
@@ -223,6 +232,50 @@ fn workers(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// One browser that is joined with one telephone; time stands still, so that no check is missed.
+fn browser(criterion: &mut Criterion) {
+    let mut world = world::World::new(&[Encoding::Pcma]);
+    world.call(world::LEG, "192.0.2.1:50000");
+    world.run(2_000);
+    let phone = leg(world::LEG.session.0, 1);
+    let offer = "v=0\r\no=- 1 1 IN IP4 192.0.2.7\r\ns=-\r\nc=IN IP4 192.0.2.7\r\nt=0 0\r\nm=audio 7000 RTP/AVP 8 101\r\na=rtpmap:101 telephone-event/8000\r\n";
+    world.command(MediaCommand::Answer {
+        leg: phone,
+        kind: LegKind::Rtp {
+            allowed: Vec::new(),
+        },
+        offer: offer.into(),
+    });
+    let address = Some(world::address("198.51.100.1:30000"));
+    world.give(Input::RtpOpened {
+        leg: phone,
+        address,
+    });
+    world.command(MediaCommand::Join {
+        leg: world::LEG,
+        other: 1,
+    });
+    let mut out = Outgoing::new(5, 8_000);
+    let (from, mut at) = (world::address("192.0.2.7:7000"), 0_u32);
+    let now = world.clock().mono;
+    criterion.bench_function("a packet forwarded from plain RTP to a browser", |bench| {
+        bench.iter(|| {
+            at = at.wrapping_add(160);
+            let mut bytes = Vec::new();
+            out.write(now, 8, false, at, &[0xd5; 160], &mut bytes);
+            let bytes = bytes.as_slice();
+            world.network.clear();
+            world.give(Input::Rtp {
+                leg: phone,
+                port: RtpPort::Rtp,
+                from,
+                bytes,
+            });
+            assert_eq!(world.network.len(), 1);
+        });
+    });
+}
+
 fn codecs(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("a frame");
     for (encoding, rate) in [
@@ -264,5 +317,5 @@ fn codecs(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, workers, codecs);
+criterion_group!(benches, workers, browser, codecs);
 criterion_main!(benches);

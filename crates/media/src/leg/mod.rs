@@ -307,13 +307,19 @@ impl Leg {
     /// Whether it has something to say or hear in each frame.
     pub(crate) fn is_ticking(&self) -> bool {
         let is_pressing = self.keys_out.as_ref().is_some_and(|keys| !keys.is_idle());
-        self.is_connected
-            && (self.playing.is_some()
-                || self.inserted.is_some()
-                || is_pressing
-                || self.is_hearing()
-                || self.is_joined
-                || matches!(self.transport, Transport::Rtp(_)))
+        let is_saying =
+            self.playing.is_some() || self.inserted.is_some() || is_pressing || self.is_joined;
+        let is_filled = self.is_connected && (self.is_hearing() || self.is_rtp());
+        self.is_open() && is_saying || is_filled
+    }
+
+    /// Whether its peer can hear: a browser when it is connected; a telephone at once, since it may wait for us as we for it.
+    fn is_open(&self) -> bool {
+        self.is_connected || self.is_rtp()
+    }
+
+    fn is_rtp(&self) -> bool {
+        matches!(self.transport, Transport::Rtp(_))
     }
 
     /// Whether its sound is decoded.

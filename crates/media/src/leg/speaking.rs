@@ -25,7 +25,7 @@ impl Leg {
         other: Option<&[i16]>,
         effects: &mut VecDeque<Effect>,
     ) {
-        if !self.is_connected {
+        if !self.is_open() {
             return;
         }
         if let (Some(keys), Some(events)) = (&mut self.keys_out, self.agreed.events) {
@@ -83,8 +83,8 @@ impl Leg {
                 return true;
             }
         }
-        // A telephone that hears nothing for a while hangs up.
-        let is_silent = matches!(self.transport, Transport::Rtp(_)) && self.forward.is_none();
+        // A telephone that hears nothing for a while hangs up; one that was never heard may not be there.
+        let is_silent = self.is_rtp() && self.is_connected && self.forward.is_none();
         if is_silent {
             sound.clear();
             sound.resize(self.codec.rate().frame(), 0);
@@ -120,7 +120,7 @@ impl Leg {
             } => {
                 let is_pressing = self.keys_out.as_ref().is_some_and(|keys| !keys.is_idle());
                 let is_busy = self.playing.is_some() || self.inserted.is_some() || is_pressing;
-                if self.resampler.is_some() || is_busy || !self.is_connected {
+                if self.resampler.is_some() || is_busy || !self.is_open() {
                     return;
                 }
                 let ours = timestamp(self.first_timestamp, frame, self.agreed.encoding.clock());

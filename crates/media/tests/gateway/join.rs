@@ -1,12 +1,16 @@
 //! Two legs of a session that hear each other: a browser and a telephone of plain RTP, with one codec and with two.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use media::Input;
 use media::codec::{Codec, Encoding};
 use media::dtmf::{EventReader, EventWriter, Heard};
 use media::rtp::{Outgoing, Packet, RtpPort, is_rtcp};
-use model::media::{Digit, LegId, LegKind, MediaCommand, MediaEvent, Network, Play, Sound, Tone};
+use media::wav::Wav;
+use model::media::{
+    Digit, LegId, LegKind, MediaCommand, MediaEvent, Network, Play, Record, Sound, Tone,
+};
 
 use crate::world::{LEG, World, address, sine, tone_share};
 
@@ -291,6 +295,86 @@ fn a_telephone_without_events_is_heard_by_its_tones() {
     phone.run(&mut world, 120);
     let share = |hz| tone_share(&phone.heard[320..800], 8_000, hz);
     assert!(share(697.0) > 0.3 && share(1_209.0) > 0.3);
+}
+
+#[test]
+fn a_telephone_that_waits_for_us_hears_what_is_played_and_nothing_before() {
+    let mut world = World::new(&[Encoding::Pcma]);
+    dial(&mut world, &Phone::offer(true), Vec::new());
+    world.run(1_000);
+    assert!(world.rtp.is_empty());
+    let mut tone = Tone::busy();
+    tone.rhythm_ms.clear();
+    world.command(MediaCommand::Play {
+        leg: PHONE,
+        play: Play {
+            sounds: vec![Sound::Tone(tone)],
+            times: None,
+            until_digit: false,
+        },
+    });
+    world.run(1_000);
+    let mut codec = Encoding::Pcma.codec().unwrap();
+    let mut heard = Vec::new();
+    for (_, to, bytes) in &world.rtp {
+        assert_eq!(*to, address(PHONE_AT));
+        let packet = Packet::read(bytes).unwrap();
+        codec.decode(packet.payload, &mut heard).unwrap();
+    }
+    assert!((49..=51).contains(&world.rtp.len()), "{}", world.rtp.len());
+    assert!(tone_share(&heard, 8_000, 400.0) > 0.98);
+}
+
+#[test]
+fn what_is_lost_and_late_is_concealed_in_a_recording_of_the_right_length() {
+    let mut world = World::new(&[Encoding::Pcma]);
+    dial(&mut world, &Phone::offer(true), Vec::new());
+    let mut phone = Phone::new();
+    phone.says = sine(8_000, 500.0, 8_000);
+    world.command(MediaCommand::Record {
+        leg: PHONE,
+        record: Record {
+            longest: Duration::from_secs(10),
+            silence: None,
+            beep: false,
+            until_digit: false,
+        },
+    });
+    // Each seventeenth packet is lost, each ninth comes 30 ms late, and so behind the next.
+    let mut late: Vec<(u64, Vec<u8>)> = Vec::new();
+    let (leg, port, from) = (PHONE, RtpPort::Rtp, phone.address);
+    for ms in 0..10_200_u64 {
+        world.step();
+        let mut due: Vec<Vec<u8>> = Vec::new();
+        late.retain(|(at, bytes)| {
+            if *at <= ms {
+                due.push(bytes.clone());
+            }
+            *at > ms
+        });
+        if ms.is_multiple_of(20) {
+            let bytes = phone.next(&world);
+            match ms / 20 {
+                count if count.is_multiple_of(17) && count > 0 => {}
+                count if count.is_multiple_of(9) => late.push((ms + 30, bytes)),
+                _ => due.push(bytes),
+            }
+        }
+        for bytes in &due {
+            world.give(Input::Rtp {
+                leg,
+                port,
+                from,
+                bytes,
+            });
+        }
+    }
+    let wav = Wav::read(world.recorded().into()).unwrap();
+    assert_eq!(wav.length(), 80_000);
+    let mut samples = Vec::new();
+    wav.samples(0, usize::MAX, &mut samples);
+    let share = tone_share(&samples[8_000..72_000], 8_000, 500.0);
+    assert!(share > 0.85, "{share}");
 }
 
 #[test]
