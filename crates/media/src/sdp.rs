@@ -151,8 +151,8 @@ impl Offer {
     }
 }
 
-/// The `mid` of the audio that a WebRTC offer has, after its bounds were checked.
-pub(crate) fn audio_mid(text: &str) -> Result<String, String> {
+/// The `mid` of the audio that a WebRTC offer has, and what of it is to be agreed, after its bounds were checked.
+pub(crate) fn audio(text: &str, preferred: &[Encoding]) -> Result<(String, Agreed), String> {
     let session = read(text)?;
     let audio = session
         .medias
@@ -174,7 +174,7 @@ pub(crate) fn audio_mid(text: &str) -> Result<String, String> {
     if !is_token {
         return Err("the a=mid of the audio is no token of at most 16 letters".to_owned());
     }
-    Ok(mid.to_owned())
+    Ok((mid.to_owned(), agree(audio, preferred)?))
 }
 
 fn read(text: &str) -> Result<Session, String> {
@@ -432,7 +432,7 @@ mod tests {
                 let answer = offer.answer(u64::MAX, "[2001:db8::1]:30000".parse().unwrap());
                 proptest::prop_assert!(read(&answer).is_ok(), "{}", answer);
             }
-            let _ = audio_mid(&text);
+            let _ = audio(&text, &PREFERRED);
         }
     }
 }

@@ -63,7 +63,9 @@ impl House {
         self.epoch + Duration::from_micros(now.as_micros())
     }
 
-    fn config(&self, credentials: &Credentials) -> RtcConfig {
+    /// Only what is agreed stands in the answer: a browser sends in the first codec that it finds there.
+    fn config(&self, credentials: &Credentials, agreed: &Agreed) -> RtcConfig {
+        let encoding = agreed.encoding;
         let mut config = RtcConfig::new()
             .set_crypto_provider(self.provider.clone())
             .set_dtls_cert(self.certificate.clone())
@@ -76,13 +78,14 @@ impl House {
             .clear_codecs()
             .clear_extension_map()
             .set_extension(MID_EXTENSION, Extension::RtpMid)
-            .enable_opus(true, false)
-            .enable_pcmu(true, false)
-            .enable_pcma(true, false);
-        for (number, clock) in [
-            (EVENTS_48000, Frequency::FORTY_EIGHT_KHZ),
-            (EVENTS_8000, Frequency::EIGHT_KHZ),
-        ] {
+            .enable_opus(encoding == Encoding::Opus, false)
+            .enable_pcmu(encoding == Encoding::Pcmu, false)
+            .enable_pcma(encoding == Encoding::Pcma, false);
+        if let Some(events) = agreed.events {
+            let (number, clock) = match events.clock {
+                48_000 => (EVENTS_48000, Frequency::FORTY_EIGHT_KHZ),
+                _ => (EVENTS_8000, Frequency::EIGHT_KHZ),
+            };
             config.codec_config().add_config(
                 number.into(),
                 None,
@@ -173,11 +176,11 @@ impl WebRtcLeg {
         preferred: &[Encoding],
         offer: &str,
     ) -> Result<(Self, String, Agreed), String> {
-        let mid = sdp::audio_mid(offer)?;
+        let (mid, wanted) = sdp::audio(offer, preferred)?;
         // str0m looks up no names: a candidate that has one is none to it, and we are lite and send no checks.
         let read = SdpOffer::from_sdp_string(offer)
             .map_err(|error| format!("the SDP cannot be read: {error}"))?;
-        let mut rtc = house.config(credentials).build(house.std(now));
+        let mut rtc = house.config(credentials, &wanted).build(house.std(now));
         for address in &house.addresses {
             let candidate = Candidate::host(*address, Protocol::Udp)
                 .map_err(|error| format!("our own address {address} is no candidate: {error}"))?;
@@ -188,8 +191,9 @@ impl WebRtcLeg {
             .accept_offer(read)
             .map_err(|error| refusal(&error))?
             .to_sdp_string();
+        let answer = without_version(&answer);
         let mid = Mid::from(mid.as_str());
-        let agreed = agreed(&rtc, mid, preferred)?;
+        let agreed = agreed(&rtc, mid, wanted.encoding)?;
         let leg = Self {
             rtc,
             house: house.clone(),
@@ -336,8 +340,8 @@ impl WebRtcLeg {
     }
 }
 
-/// What str0m found in both lists, as the house prefers it.
-fn agreed(rtc: &Rtc, mid: Mid, preferred: &[Encoding]) -> Result<Agreed, String> {
+/// With the payload types that str0m has found in the offer.
+fn agreed(rtc: &Rtc, mid: Mid, encoding: Encoding) -> Result<Agreed, String> {
     let media = rtc
         .media(mid)
         .filter(|media| !media.disabled())
@@ -351,28 +355,31 @@ fn agreed(rtc: &Rtc, mid: Mid, preferred: &[Encoding]) -> Result<Agreed, String>
             Some((**number, spec.codec, spec.clock_rate.get()))
         })
         .collect();
-    let (payload_type, encoding) = preferred
+    let sound = common
         .iter()
-        .find_map(|encoding| {
-            let format = format(*encoding)?;
-            let found = common.iter().find(|(_, known, _)| *known == format)?;
-            Some((found.0, *encoding))
-        })
+        .find(|(_, known, _)| format(encoding) == Some(*known))
         .ok_or_else(|| sdp::NO_CODEC.to_owned())?;
-    let events = |clock: u32| {
-        let is_event =
-            |(_, known, rate): &&(u8, Format, u32)| *known == Format::Tele && *rate == clock;
-        common.iter().find(is_event).map(|(number, _, _)| Events {
-            payload_type: *number,
-            clock,
-        })
-    };
+    let is_event = |(_, known, _): &&(u8, Format, u32)| *known == Format::Tele;
+    let events = common.iter().find(is_event);
     Ok(Agreed {
         encoding,
-        payload_type,
-        // RFC 4733 §2.6: on the clock of the sound beside it, where that is offered.
-        events: events(encoding.clock()).or_else(|| events(8_000)),
+        payload_type: sound.0,
+        events: events.map(|(payload_type, _, clock)| Events {
+            payload_type: *payload_type,
+            clock: *clock,
+        }),
     })
+}
+
+/// Strangers need not know what we are built from (RFC 8866 §5.2: `-` is no name).
+fn without_version(answer: &str) -> String {
+    match answer
+        .split_once("o=str0m-")
+        .and_then(|(head, rest)| Some((head, rest.split_once(' ')?.1)))
+    {
+        Some((head, rest)) => format!("{head}o=- {rest}"),
+        None => answer.to_owned(),
+    }
 }
 
 fn format(encoding: Encoding) -> Option<Format> {
