@@ -16,7 +16,7 @@ use str0m::ice::StunMessage;
 use crate::codec::Encoding;
 use crate::leg::{Leg, Transport};
 use crate::rtp::{RtpLeg, RtpPort};
-use crate::sdp::{Agreed, Offer};
+use crate::sdp::{Agreed, Direction, Offer};
 use crate::session::Session;
 use crate::webrtc::{Came, Credentials, House, WebRtcLeg};
 
@@ -296,7 +296,7 @@ impl Worker {
             return;
         };
         let agreed = offer.agreed;
-        let transport = RtpLeg::new(
+        let mut transport = RtpLeg::new(
             now.mono,
             self.random.next_u64(),
             agreed.encoding.clock(),
@@ -304,6 +304,10 @@ impl Worker {
             offer.control,
             &allowed,
         );
+        match offer.direction {
+            Direction::Both | Direction::Receive => {}
+            Direction::Send | Direction::Neither => transport.mute(),
+        }
         let answer = offer.answer(self.random.next_u64(), address);
         match self.add(now, leg, Transport::Rtp(Box::new(transport)), agreed) {
             Ok(()) => self

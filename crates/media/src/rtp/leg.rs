@@ -35,6 +35,7 @@ pub struct RtpLeg {
     control: Option<Source>,
     report_due: Instant,
     random: u64,
+    is_muted: bool,
 }
 
 impl RtpLeg {
@@ -55,7 +56,13 @@ impl RtpLeg {
             control: control.map(|named| Source::new(now, named, allowed)),
             report_due: now + RTCP_INTERVAL / 2,
             random,
+            is_muted: false,
         }
+    }
+
+    /// The peer wants to hear nothing (RFC 3264 §6.1); reports still leave.
+    pub fn mute(&mut self) {
+        self.is_muted = true;
     }
 
     /// Takes a datagram; a packet with its number without wraps, if it is one of the peer's.
@@ -105,7 +112,7 @@ impl RtpLeg {
         timestamp: u32,
         payload: &[u8],
     ) -> Option<(SocketAddr, Vec<u8>)> {
-        let target = self.media.target()?;
+        let target = self.media.target().filter(|_| !self.is_muted)?;
         let mut packet = Vec::with_capacity(12 + payload.len());
         self.outgoing
             .write(now, payload_type, marker, timestamp, payload, &mut packet);

@@ -297,12 +297,7 @@ fn a_telephone_without_events_is_heard_by_its_tones() {
     assert!(share(697.0) > 0.3 && share(1_209.0) > 0.3);
 }
 
-#[test]
-fn a_telephone_that_waits_for_us_hears_what_is_played_and_nothing_before() {
-    let mut world = World::new(&[Encoding::Pcma]);
-    dial(&mut world, &Phone::offer(true), Vec::new());
-    world.run(1_000);
-    assert!(world.rtp.is_empty());
+fn play_a_tone(world: &mut World) {
     let mut tone = Tone::busy();
     tone.rhythm_ms.clear();
     world.command(MediaCommand::Play {
@@ -313,6 +308,26 @@ fn a_telephone_that_waits_for_us_hears_what_is_played_and_nothing_before() {
             until_digit: false,
         },
     });
+}
+
+#[test]
+fn a_telephone_that_wants_to_hear_nothing_is_sent_nothing() {
+    let mut world = World::new(&[Encoding::Pcma]);
+    let offer = format!("{}a=sendonly\r\n", Phone::offer(true));
+    let answer = dial(&mut world, &offer, Vec::new());
+    assert!(answer.contains("a=recvonly\r\n"));
+    play_a_tone(&mut world);
+    world.run(2_000);
+    assert!(world.rtp.is_empty());
+}
+
+#[test]
+fn a_telephone_that_waits_for_us_hears_what_is_played_and_nothing_before() {
+    let mut world = World::new(&[Encoding::Pcma]);
+    dial(&mut world, &Phone::offer(true), Vec::new());
+    world.run(1_000);
+    assert!(world.rtp.is_empty());
+    play_a_tone(&mut world);
     world.run(1_000);
     let mut codec = Encoding::Pcma.codec().unwrap();
     let mut heard = Vec::new();
