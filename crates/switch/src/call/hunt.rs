@@ -312,7 +312,7 @@ impl Call {
         }
     }
 
-    /// A response of one who rings beside the callee, or did. Says whether it is one.
+    /// A response of one who rings beside the callee, or did.
     pub(crate) fn on_rival_response(
         &mut self,
         leg_tag: &str,
