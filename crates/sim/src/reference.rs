@@ -92,12 +92,13 @@ impl Reference {
         });
     }
 
-    /// The server answers what it has just read.
+    /// The server answers what it has just read. `ringing`: how many INVITEs a connection has not answered.
     pub(crate) fn answered(
         &mut self,
         scene: &Scene<'_>,
         reading: &Reading,
         response: &Response<'_>,
+        ringing: &dyn Fn(ConnectionId) -> usize,
     ) -> Result<(), String> {
         let Some(asked) = self.asked.clone() else {
             return Ok(());
@@ -115,7 +116,7 @@ impl Reference {
         }
         match asked.method {
             "REGISTER" => self.register_answered(scene, reading, &asked, response.status),
-            _ => self.invite_answered(scene, reading, &asked, response.status),
+            _ => self.invite_answered(scene, reading, &asked, response.status, ringing),
         }
     }
 
@@ -432,6 +433,7 @@ impl Reference {
         reading: &Reading,
         asked: &Asked,
         status: u16,
+        ringing: &dyn Fn(ConnectionId) -> usize,
     ) -> Result<(), String> {
         if !reading.from_browser {
             return Ok(());
@@ -455,6 +457,11 @@ impl Reference {
             }
             (404, _) => account_of(host).is_none(),
             (480, Some(issued)) => !is_bound(issued.account),
+            (486, Some(issued)) => {
+                let bound = self.clients.get(&(issued.account, callee.clone()));
+                let mut bound = bound.into_iter().flatten();
+                bound.any(|bound| ringing(bound.connection) >= limits::CALLS_RINGING_PER_CALLER)
+            }
             (503, _) => scene.is_stopping,
             _ => false,
         };

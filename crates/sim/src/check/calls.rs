@@ -33,6 +33,8 @@ struct Watched {
     callee: usize,
     /// The callee's own tag: that of the 2xx that was taken.
     callee_remote: Option<String>,
+    /// Whose 2xx came last, and its tag: whether it is taken shows in what the caller is told.
+    offered: Option<(usize, Option<String>)>,
     phase: Phase,
     /// What it was when this step began.
     before: Phase,
@@ -52,6 +54,8 @@ struct Ring {
     owes_cancel: bool,
     /// It has a CANCEL, has given a final answer, or is gone.
     is_done: bool,
+    /// It has given a final answer.
+    is_answered: bool,
 }
 
 impl Watched {
@@ -147,14 +151,21 @@ impl Calls {
             }
         } else if is_its && is_invite && response.status >= 200 {
             ring.owes_cancel = false;
-            let may_win = !std::mem::replace(&mut ring.is_done, true);
-            let is_answer = response.status < 300 || call.service.is_none();
-            if may_win && is_answer && call.phase == Phase::Ringing && call.callee_remote.is_none()
-            {
-                call.callee = number;
-                call.callee_remote = response.headers.to().tag().map(str::to_owned);
+            ring.is_answered = true;
+            ring.is_done = true;
+            if response.status < 300 {
+                let tag = response.headers.to().tag().map(str::to_owned);
+                call.offered = Some((number, tag));
             }
         }
+    }
+
+    /// How many INVITEs on a connection have no final answer, though their callers may have given up.
+    pub(super) fn unanswered_at(&self, connection: ConnectionId) -> usize {
+        let rings = self.calls.iter().flat_map(|call| &call.rings);
+        rings
+            .filter(|ring| ring.connection == connection && !ring.is_answered)
+            .count()
     }
 
     /// The service that a call under way has called, and its caller's connection.
@@ -183,6 +194,7 @@ impl Calls {
             rings: Vec::new(),
             callee: 0,
             callee_remote: None,
+            offered: None,
             phase: Phase::Ringing,
             before: Phase::Ringing,
             record: None,
@@ -228,6 +240,7 @@ impl Calls {
             provisional: false,
             owes_cancel: false,
             is_done: false,
+            is_answered: false,
         };
         let number = self.calls[at].rings.len();
         self.by_tag.insert(ring.tag.clone(), at);
@@ -306,6 +319,9 @@ impl Calls {
         match (call.phase, response.status) {
             (Phase::Ringing, 200..300) => {
                 call.phase = Phase::Answered;
+                if let Some((number, tag)) = call.offered.take() {
+                    (call.callee, call.callee_remote) = (number, tag);
+                }
                 // Nobody else need ring: those that have said anything are told at once.
                 for number in 0..call.rings.len() {
                     let ring = &mut call.rings[number];

@@ -241,7 +241,9 @@ impl Checker {
         if let (Message::Response(response), Some(reading)) = (message, &self.reading)
             && reading.connection == connection
         {
-            self.reference.answered(scene, reading, response)?;
+            let ringing = |connection| self.calls.unanswered_at(connection);
+            self.reference
+                .answered(scene, reading, response, &ringing)?;
         }
         Ok(())
     }

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use model::{Callee, ClientId, ConnectionId, Instant, limits};
+use model::{Callee, ClientId, ConnectionId, Instant, RelayUsage, limits};
 use sip::{Method, Request, Response};
 
 use super::exchange::{Cancelling, Exchange, Progress};
@@ -15,6 +15,7 @@ use super::leg::{self, Leg};
 use super::setup::{Invitation, callee_leg};
 use super::teardown::Unwanted;
 use super::{Act, Call, End, Phase, pass};
+use crate::effect::Counter;
 use crate::location::Binding;
 
 /// Existing clients are told so when somebody else has answered (RFC 3326 §2).
@@ -29,6 +30,8 @@ pub(crate) struct Hunt {
     invite: Kept,
     /// The callee's client.
     client: ClientId,
+    /// What was relayed for it: the call's own once it has answered.
+    usage: RelayUsage,
     /// Who has not been rung, the next one first.
     waiting: VecDeque<ClientId>,
     /// How long each rings; none where all ring at once, for as long as the call is set up.
@@ -49,6 +52,7 @@ pub(crate) struct Hunt {
 #[derive(Debug)]
 struct Rival {
     client: ClientId,
+    usage: RelayUsage,
     leg: Leg,
     exchange: Exchange,
 }
@@ -91,6 +95,7 @@ impl Hunt {
                 body: request.body.into(),
             },
             client,
+            usage: RelayUsage::default(),
             waiting,
             each,
             next_at: None,
@@ -191,6 +196,7 @@ impl Call {
         let Some(hunt) = &mut self.hunt else { return };
         let old = Rival {
             client: std::mem::replace(&mut hunt.client, client.clone()),
+            usage: std::mem::take(&mut hunt.usage),
             leg: std::mem::replace(&mut self.callee, leg),
             exchange: std::mem::replace(&mut self.exchanges[at], exchange),
         };
@@ -198,7 +204,7 @@ impl Call {
         hunt.begins(act);
         match vacancy {
             Some(Vacancy::Stopped) => hunt.rivals.push(old.stopped(act)),
-            Some(Vacancy::Refused) | None => self.part(old.leg.connection, act),
+            Some(Vacancy::Refused) | None => self.part(&old, act),
         }
     }
 
@@ -209,6 +215,7 @@ impl Call {
         if let Some(hunt) = &mut self.hunt {
             hunt.rivals.push(Rival {
                 client: client.clone(),
+                usage: RelayUsage::default(),
                 leg,
                 exchange,
             });
@@ -307,7 +314,7 @@ impl Call {
             Vacancy::Stopped => hunt.rivals[ringing].stop(act),
             Vacancy::Refused => {
                 let old = hunt.rivals.swap_remove(ringing);
-                self.part(old.leg.connection, act);
+                self.part(&old, act);
             }
         }
     }
@@ -362,7 +369,7 @@ impl Call {
                     .ack_refusal(&rival.leg, &self.call_id, response, act);
                 hunt.was_busy |= is_busy(response.status) && rival.exchange.is_waiting();
                 let gone = hunt.rivals.swap_remove(number);
-                self.part(gone.leg.connection, act);
+                self.part(&gone, act);
             }
             _ => {}
         }
@@ -396,6 +403,7 @@ impl Call {
     pub(super) fn on_won(&mut self, act: &mut Act<'_>) {
         let Some(hunt) = &mut self.hunt else { return };
         hunt.waiting.clear();
+        self.record.relay[1] = std::mem::take(&mut hunt.usage);
         if let Callee::Service { client, .. } = &mut self.record.callee {
             *client = Some(hunt.client.clone());
         }
@@ -419,34 +427,54 @@ impl Call {
     /// What is due of the others.
     pub(super) fn on_rivals_due(&mut self, act: &mut Act<'_>) {
         let now = act.now.mono;
-        let (mut gone, mut was_unanswered) = (Vec::new(), false);
         let Some(hunt) = &mut self.hunt else { return };
-        hunt.rivals.retain_mut(|rival| {
-            if now < rival.exchange.deadline {
-                return true;
-            }
+        let mut gone = Vec::new();
+        for mut rival in std::mem::take(&mut hunt.rivals) {
             let was_waiting = rival.exchange.is_waiting();
-            was_unanswered |= was_waiting;
             let is_wanted = matches!(rival.exchange.cancelling, Cancelling::Wanted(_));
-            if was_waiting || is_wanted {
-                rival
-                    .exchange
-                    .withdraw(&rival.leg, &self.call_id, SILENT, act);
+            if now < rival.exchange.deadline {
+                hunt.rivals.push(rival);
+            } else if was_waiting || is_wanted {
+                hunt.was_unanswered |= was_waiting;
+                let (leg, exchange) = (&rival.leg, &mut rival.exchange);
+                exchange.withdraw(leg, &self.call_id, SILENT, act);
                 rival.stop(act);
-                return true;
+                hunt.rivals.push(rival);
+            } else {
+                gone.push(rival);
             }
-            gone.push(rival.leg.connection);
-            false
-        });
-        hunt.was_unanswered |= was_unanswered;
-        for connection in gone {
-            self.part(connection, act);
+        }
+        for rival in gone {
+            self.part(&rival, act);
+        }
+    }
+
+    /// A relay tells what it did for one of those who ring: it is the call's if that one answers.
+    pub(super) fn on_hunt_usage(
+        &mut self,
+        connection: ConnectionId,
+        usage: RelayUsage,
+        act: &mut Act<'_>,
+    ) {
+        let is_callee = self.callee.connection == connection;
+        let Some(hunt) = self.hunt.as_mut().filter(|_| self.record.outcome.is_none()) else {
+            return count_lost(usage, act);
+        };
+        let mut rivals = hunt.rivals.iter_mut();
+        let rival = rivals.find(|rival| rival.leg.connection == connection);
+        match rival {
+            _ if is_callee => hunt.usage = hunt.usage.plus(usage),
+            Some(rival) => rival.usage = rival.usage.plus(usage),
+            None => count_lost(usage, act),
         }
     }
 
     /// The last chance to take back what was never read.
     pub(super) fn withdraw_rivals(&mut self, act: &mut Act<'_>) {
-        for rival in self.hunt.iter_mut().flat_map(|hunt| &mut hunt.rivals) {
+        let Some(hunt) = &mut self.hunt else { return };
+        count_lost(hunt.usage, act);
+        for rival in &mut hunt.rivals {
+            count_lost(rival.usage, act);
             if matches!(rival.exchange.cancelling, Cancelling::Wanted(_)) {
                 rival.exchange.withdraw(&rival.leg, &self.call_id, "", act);
             }
@@ -493,11 +521,14 @@ impl Call {
         let rival = &mut hunt.rivals[rival];
         std::mem::swap(&mut self.callee, &mut rival.leg);
         std::mem::swap(&mut hunt.client, &mut rival.client);
+        std::mem::swap(&mut hunt.usage, &mut rival.usage);
         std::mem::swap(&mut self.exchanges[at], &mut rival.exchange);
     }
 
-    /// A connection has nothing of the call any more.
-    fn part(&mut self, connection: ConnectionId, act: &mut Act<'_>) {
+    /// Somebody has nothing of the call any more.
+    fn part(&mut self, gone: &Rival, act: &mut Act<'_>) {
+        let connection = gone.leg.connection;
+        count_lost(gone.usage, act);
         if let Some(hunt) = &mut self.hunt {
             hunt.left.push(connection);
         }
@@ -519,6 +550,13 @@ impl Rival {
     fn stopped(mut self, act: &Act<'_>) -> Self {
         self.stop(act);
         self
+    }
+}
+
+/// What was relayed for somebody who did not get the call is in no record.
+fn count_lost(usage: RelayUsage, act: &mut Act<'_>) {
+    if !usage.is_empty() {
+        act.count(Counter::RelayUsageLate);
     }
 }
 

@@ -160,10 +160,14 @@ impl Call {
         usage: RelayUsage,
         act: &mut Act<'_>,
     ) {
-        let Some(side) = self.connections().iter().position(|own| *own == connection) else {
-            act.count(Counter::RelayUsageLate);
-            return;
-        };
+        let is_caller = self.caller.connection == connection;
+        // Until somebody has answered for a service, it has no callee.
+        let is_callee =
+            self.callee.connection == connection && self.record.callee.client().is_some();
+        if !is_caller && !is_callee {
+            return self.on_hunt_usage(connection, usage, act);
+        }
+        let side = usize::from(!is_caller);
         self.record.relay[side] = self.record.relay[side].plus(usage);
         // While the call goes on, its record can wait for the end.
         if self.is_over() {
