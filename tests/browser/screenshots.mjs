@@ -160,7 +160,7 @@ const views = {
     const { otter } = await talking(look);
     await otter.page.context().setOffline(true);
     await server.stop('SIGKILL');
-    await otter.shows('coming back');
+    await otter.shows('come back');
     return otter;
   },
   async test(look) {
