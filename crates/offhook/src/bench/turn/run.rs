@@ -213,6 +213,12 @@ mod tests {
         // A row that was on its way when counting began may come in two parts: what went out is counted in whole ones.
         assert!(report.counts.received >= 20, "{}", report.text());
         assert_eq!(report.counts.sent % 20, 0, "{}", report.text());
+        // Rows counted as one would be a twentieth.
+        assert!(
+            report.counts.received > report.counts.sent / 2,
+            "{}",
+            report.text()
+        );
     }
 
     #[test]
