@@ -81,6 +81,10 @@ impl Session {
             MediaCommand::Answer { .. }
             | MediaCommand::Join { .. }
             | MediaCommand::Part { .. }
+            | MediaCommand::Offer { .. }
+            | MediaCommand::Accept { .. }
+            | MediaCommand::Reoffer { .. }
+            | MediaCommand::CloseLeg { .. }
             | MediaCommand::Close { .. } => {}
         }
         true

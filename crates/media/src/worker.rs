@@ -225,7 +225,11 @@ impl Worker {
             | MediaCommand::StopRecord { leg }
             | MediaCommand::SendDigits { leg, .. }
             | MediaCommand::Join { leg, .. }
-            | MediaCommand::Part { leg } => *leg,
+            | MediaCommand::Part { leg }
+            | MediaCommand::Offer { leg, .. }
+            | MediaCommand::Accept { leg, .. }
+            | MediaCommand::Reoffer { leg, .. }
+            | MediaCommand::CloseLeg { leg } => *leg,
         };
         if let Some(session) = self.sessions.get_mut(&leg.session) {
             session.on_command(now.mono, leg, &command, &mut self.effects);

@@ -121,6 +121,32 @@ name!(
     }
 );
 
+name!(
+    /// A file of an account: a sound to be played, or a recording.
+    FileName, "file name", "1 to 128 characters of A-Z, a-z, 0-9, '-', '_' and '.', the first no '.'",
+    |text| {
+        text.len() <= limits::FILE_NAME_BYTES
+            && !text.is_empty()
+            && !text.starts_with('.')
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+    }
+);
+
+name!(
+    /// Where a page of an application is.
+    PageUrl, "page address", "a URL of http:// or https:// with a host, at most 2,048 characters of ASCII without spaces and '#'",
+    |text| {
+        let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
+        let has_host = rest.is_some_and(|rest| {
+            let host = rest.split(['/', '?']).next().unwrap_or_default();
+            !host.is_empty() && !host.starts_with(':') && !host.contains('@')
+        });
+        has_host
+            && text.len() <= limits::PAGE_URL_BYTES
+            && text.bytes().all(|b| b.is_ascii_graphic() && b != b'#' && b != b'"' && b != b'<' && b != b'>' && b != b'\\')
+    }
+);
+
 /// Which clients a token may call: one id, or every id with a prefix (written with a trailing `*`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CallPattern {

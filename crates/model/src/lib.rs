@@ -3,6 +3,7 @@
 //! Time, names, the directory of accounts and their keys, call records, and every bound of the product.
 //! This crate never performs I/O, never reads a clock, and depends on no other crate of the project.
 
+mod application;
 mod directory;
 mod id;
 pub mod limits;
@@ -11,12 +12,16 @@ mod record;
 mod service;
 mod time;
 
+pub use application::{
+    Application, Page, PageAnswer, PageMethod, PageRequest, QuestionId, SoundAnswer, SoundRequest,
+    SoundSource,
+};
 pub use directory::{
     Account, AccountKind, Algorithm, ApiKeyHash, Directory, SecretBytes, SigningKeyRow, TokenLimit,
 };
 pub use id::{
-    AccountId, CallPattern, ClientId, CloudId, ConnectionId, InvalidName, Login, RecordId,
-    ServiceName, Username, WebRtcAccessKey,
+    AccountId, CallPattern, ClientId, CloudId, ConnectionId, FileName, InvalidName, Login, PageUrl,
+    RecordId, ServiceName, Username, WebRtcAccessKey,
 };
 pub use record::{CallOutcome, CallRecord, Callee, EndedBy, RelayTraffic, RelayUsage};
 pub use service::{ClientGroup, InvalidGroup, RingOrder, Service, ServiceCallers, ServiceTarget};

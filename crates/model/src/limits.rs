@@ -226,6 +226,25 @@ pub const TURN_ALLOCATIONS: u32 = 100_000;
 /// Less than this is not given out of a bandwidth: it would be asked for again with each packet.
 pub const TURN_LEASE_MIN: u32 = 4_096;
 
+// Applications.
+
+/// The address of a page; what browsers and proxies take at least.
+pub const PAGE_URL_BYTES: usize = 2_048;
+/// The answer of a page: hundreds of actions.
+pub const PAGE_BYTES: usize = 256 * 1024;
+/// Actions of one page.
+pub const PAGE_ACTIONS: usize = 256;
+/// How long a page may take to answer: a caller hears nothing meanwhile.
+pub const PAGE_TIME: Duration = Duration::from_secs(5);
+/// The token that a page gives and is given back.
+pub const PAGE_TOKEN_BYTES: usize = 8 * 1024;
+/// The name of a file.
+pub const FILE_NAME_BYTES: usize = 128;
+/// A text to be spoken: some ten minutes of speech.
+pub const SPEECH_BYTES: usize = 8 * 1024;
+/// How long it may take to be made into sound.
+pub const SPEECH_TIME: Duration = Duration::from_secs(10);
+
 // Media.
 
 /// Sessions of one worker of the gateway: several times what one core can carry.

@@ -7,9 +7,28 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::id::FileName;
+
 /// All the legs of one call at the gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId(pub u64);
+
+impl SessionId {
+    /// Names the shard in its upper 16 bits, so that whoever has the session finds its owner.
+    pub const fn of_shard(shard: u16, call: u64) -> Self {
+        Self(((shard as u64) << 48) | (call & 0xffff_ffff_ffff))
+    }
+
+    /// The shard that it was made by.
+    pub const fn shard(self) -> u16 {
+        (self.0 >> 48) as u16
+    }
+
+    /// The number that the shard gave.
+    pub const fn call(self) -> u64 {
+        self.0 & 0xffff_ffff_ffff
+    }
+}
 
 /// One leg of a session: somebody who hears and is heard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -205,6 +224,8 @@ pub struct Record {
     pub beep: bool,
     /// Whether a digit ends it.
     pub until_digit: bool,
+    /// The file of the account that it goes to; the gateway leaves that to whoever drives it.
+    pub file: FileName,
 }
 
 /// What the switch asks of the gateway.
@@ -274,6 +295,32 @@ pub enum MediaCommand {
         /// One of the two.
         leg: LegId,
     },
+    /// A new leg that asks a peer to talk: [`MediaEvent::Offered`] is the answer.
+    Offer {
+        /// Its name, which must be new.
+        leg: LegId,
+        /// What it speaks.
+        kind: LegKind,
+    },
+    /// What the peer says to our offer.
+    Accept {
+        /// Whose.
+        leg: LegId,
+        /// The peer's SDP.
+        answer: Arc<str>,
+    },
+    /// The peer of a leg offers anew: [`MediaEvent::Answered`], or [`MediaEvent::Refused`] and the leg goes on as it was.
+    Reoffer {
+        /// Whose.
+        leg: LegId,
+        /// The peer's SDP.
+        offer: Arc<str>,
+    },
+    /// Ends one leg of a session.
+    CloseLeg {
+        /// Which.
+        leg: LegId,
+    },
     /// Ends a session with all its legs.
     Close {
         /// Which.
@@ -322,6 +369,8 @@ pub enum RecordEnd {
     Stopped,
     /// The leg ended.
     Lost,
+    /// It could not be kept.
+    Unkept,
 }
 
 /// Why a leg is no more.
@@ -359,6 +408,13 @@ pub enum MediaEvent {
         leg: LegId,
         /// Our SDP.
         answer: String,
+    },
+    /// The leg asks its peer to talk, with this offer.
+    Offered {
+        /// Which.
+        leg: LegId,
+        /// Our SDP.
+        offer: String,
     },
     /// The leg is not to be had, says this sentence.
     Refused {

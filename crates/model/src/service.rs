@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use crate::application::Application;
 use crate::id::{ClientId, ServiceName};
 use crate::limits;
 
@@ -21,6 +22,8 @@ pub struct Service {
 pub enum ServiceTarget {
     /// Clients of the same account.
     Clients(ClientGroup),
+    /// A program elsewhere.
+    Application(Application),
 }
 
 /// In which order the clients of a group ring.

@@ -56,6 +56,7 @@ impl Performer<'_> {
                 }
             }
             Effect::Record(record) => self.records.keep(*record),
+            Effect::Media { .. } | Effect::Ask(_) | Effect::Bring(_) => {}
             Effect::Count(counter) => self.counters.add(counter),
         }
     }

@@ -19,7 +19,9 @@ const REPEATED: &str = "0003";
 
 /// The service as everybody is shown it.
 pub fn shown(service: &Service) -> Value {
-    let ServiceTarget::Clients(group) = &service.target;
+    let ServiceTarget::Clients(group) = &service.target else {
+        unimplemented!("applications")
+    };
     let list: Vec<_> = group.clients().iter().map(ClientId::as_str).collect();
     json!({
         "name": service.name.as_str(),

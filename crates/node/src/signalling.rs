@@ -83,9 +83,13 @@ impl Signalling {
         counters: Arc<Counters>,
         relay: Option<Arc<Relay>>,
     ) -> Self {
-        let shard = || Shard {
+        let shard = |number: usize| Shard {
             owned: Mutex::new(Owned {
-                machine: switch::Shard::new(random(), Arc::clone(&published.snapshot)),
+                machine: switch::Shard::new(
+                    number as u16,
+                    random(),
+                    Arc::clone(&published.snapshot),
+                ),
                 outboxes: HashMap::new(),
                 armed: None,
             }),
@@ -96,7 +100,7 @@ impl Signalling {
             counters,
             records,
             relay,
-            shards: (0..shards).map(|_| shard()).collect(),
+            shards: (0..shards).map(shard).collect(),
             published: RwLock::new(Arc::new(published)),
             sessions: Mutex::default(),
             last_connection: AtomicU64::new(0),

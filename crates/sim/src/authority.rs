@@ -314,7 +314,9 @@ impl Authority {
 
 fn services_of(account: &Account) -> BTreeMap<String, Vec<String>> {
     let services = account.services.values().map(|service| {
-        let ServiceTarget::Clients(group) = &service.target;
+        let ServiceTarget::Clients(group) = &service.target else {
+            unimplemented!("applications")
+        };
         let clients = group.clients().iter().map(ClientId::to_string);
         (service.name.to_string(), clients.collect())
     });

@@ -142,7 +142,8 @@ impl Server {
         self.boot += 1;
         self.shards = seeds
             .iter()
-            .map(|seed| Shard::new(*seed, Arc::clone(&snapshot)))
+            .zip(0..)
+            .map(|(seed, number)| Shard::new(number, *seed, Arc::clone(&snapshot)))
             .collect();
         self.snapshot = snapshot;
         self.view = view;
@@ -333,6 +334,7 @@ impl Server {
                 self.note(&change);
                 self.out.push_back(Out::Turn(change));
             }
+            Effect::Media { .. } | Effect::Ask(_) | Effect::Bring(_) => {}
             Effect::Count(counter) => self.count(Some(counter)),
         }
     }

@@ -45,7 +45,7 @@ impl Crowd {
         let flow = |at| Flow::new(ConnectionId(at as u64), now(0), None);
         let mut crowd = Self {
             snapshot: Arc::clone(&world.snapshot),
-            shard: Shard::new([1; 32], Arc::clone(&world.snapshot)),
+            shard: Shard::new(0, [1; 32], Arc::clone(&world.snapshot)),
             flows: (0..count).map(flow).collect(),
             tokens: (0..count).map(|at| token(&world, at)).collect(),
             next: 0,

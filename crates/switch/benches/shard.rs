@@ -49,7 +49,7 @@ impl Stage {
         };
         Self {
             snapshot: Arc::clone(snapshot),
-            shard: Shard::new([1; 32], Arc::clone(snapshot)),
+            shard: Shard::new(0, [1; 32], Arc::clone(snapshot)),
             flows: [flow(ALICE), flow(BOB)],
             now_micros: 0,
         }

@@ -2,7 +2,8 @@
 //!
 //! The shell performs effects and the simulator breaks them; both match exhaustively.
 
-use model::{CallRecord, ConnectionId};
+use model::media::MediaCommand;
+use model::{AccountId, CallRecord, ConnectionId, PageRequest, SoundRequest};
 
 use crate::turn_grant::TurnChange;
 
@@ -28,6 +29,17 @@ pub enum Effect {
     /// Tell the [`Ledger`](crate::turn_grant::Ledger); before the next effect, so that an address may be reached before
     /// anybody is told of it.
     Turn(TurnChange),
+    /// Tell the gateway.
+    Media {
+        /// Whose call it is.
+        account: AccountId,
+        /// What to tell it.
+        command: MediaCommand,
+    },
+    /// Ask an application; [`Input::Page`](crate::Input::Page) is the answer, whatever comes of it.
+    Ask(Box<PageRequest>),
+    /// Bring a sound; [`Input::Sound`](crate::Input::Sound) is the answer, whatever comes of it.
+    Bring(SoundRequest),
     /// Add one to this counter.
     Count(Counter),
 }

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{AccountId, ConnectionId, Directory, RelayUsage, limits};
+use model::media::MediaEvent;
+use model::{
+    AccountId, ConnectionId, Directory, PageAnswer, QuestionId, RelayUsage, SoundAnswer, limits,
+};
 
 use crate::token::{KeyRing, UnusableKey};
 use crate::turn_grant::TurnOffer;
@@ -42,6 +45,22 @@ pub enum Input<'a> {
         connection: ConnectionId,
         /// For how long it was waited for.
         waited: Duration,
+    },
+    /// The gateway tells something of a session of this shard's.
+    Media(MediaEvent),
+    /// What came of [`Effect::Ask`](crate::Effect::Ask).
+    Page {
+        /// Which request.
+        id: QuestionId,
+        /// What.
+        answer: PageAnswer,
+    },
+    /// What came of [`Effect::Bring`](crate::Effect::Bring).
+    Sound {
+        /// Which request.
+        id: QuestionId,
+        /// The sound, or why there is none.
+        answer: SoundAnswer,
     },
     /// The directory or the keys have changed.
     Snapshot(Arc<Snapshot>),

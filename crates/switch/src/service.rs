@@ -71,6 +71,7 @@ impl Shard {
             ServiceTarget::Clients(group) => {
                 self.call_group(account, connection, request, caller, service, group, now)
             }
+            ServiceTarget::Application(_) => Err(refusal::no_service()),
         }
     }
 

@@ -43,6 +43,7 @@ const CAPABILITIES: Capabilities = Capabilities {
 /// See the module.
 #[derive(Debug)]
 pub struct Shard {
+    pub(crate) number: u16,
     pub(crate) snapshot: Arc<Snapshot>,
     pub(crate) random: Random,
     pub(crate) connections: Table<ConnectionId, Connection>,
@@ -80,10 +81,11 @@ impl Standing {
 }
 
 impl Shard {
-    /// An empty shard. All its randomness comes from `seed`.
-    pub fn new(seed: [u8; 32], snapshot: Arc<Snapshot>) -> Self {
+    /// An empty shard. Its number is in what it names towards the gateway; all its randomness comes from `seed`.
+    pub fn new(number: u16, seed: [u8; 32], snapshot: Arc<Snapshot>) -> Self {
         let mut random = Random::new(seed);
         Self {
+            number,
             location: Location::new(Keyed::new(&mut random)),
             snapshot,
             connections: Table::with_hasher(Keyed::new(&mut random)),
@@ -122,6 +124,7 @@ impl Shard {
             Input::Expired { connection, waited } => {
                 self.on_connection_lost(now, connection, Some(waited));
             }
+            Input::Media(_) | Input::Page { .. } | Input::Sound { .. } => {}
             Input::Snapshot(snapshot) => self.on_snapshot(now, snapshot),
             Input::Timeout => self.on_timeout(now),
             Input::Stop => self.on_stop(now),

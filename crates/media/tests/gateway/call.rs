@@ -130,6 +130,7 @@ fn is_recorded(world: &mut World, encoding: Encoding) {
             silence: Some(Duration::from_secs(1)),
             beep: true,
             until_digit: false,
+            file: model::FileName::parse("recording.wav").unwrap(),
         },
     });
     world.run(3_000);

@@ -353,6 +353,7 @@ fn what_is_lost_and_late_is_concealed_in_a_recording_of_the_right_length() {
             silence: None,
             beep: false,
             until_digit: false,
+            file: model::FileName::parse("recording.wav").unwrap(),
         },
     });
     // Each seventeenth packet is lost, each ninth comes 30 ms late, and so behind the next.

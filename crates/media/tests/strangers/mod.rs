@@ -98,6 +98,7 @@ impl Strangers {
                 silence: None,
                 beep: choice & 4 != 0,
                 until_digit: false,
+                file: model::FileName::parse("recording.wav").unwrap(),
             },
         }));
         while let Some((length, after)) = rest.split_first() {

@@ -93,7 +93,9 @@ async fn list(place: &Place, login: Option<&Login>, json: bool) -> Result<(), Fa
 fn list_text(account: &Account) -> String {
     let mut table = Table::new(["SERVICE", "RING", "SECONDS", "CLIENTS"]);
     for service in account.services.values() {
-        let ServiceTarget::Clients(group) = &service.target;
+        let ServiceTarget::Clients(group) = &service.target else {
+            unimplemented!("applications")
+        };
         table.row([
             service.name.to_string(),
             spelt(group.order()),
@@ -113,7 +115,9 @@ async fn show(place: &Place, named: &Named, json: bool) -> Result<(), Failure> {
     if json {
         return Ok(print_json(&shown(&service))?);
     }
-    let ServiceTarget::Clients(group) = &service.target;
+    let ServiceTarget::Clients(group) = &service.target else {
+        unimplemented!("applications")
+    };
     print(labelled([
         ("service", service.name.to_string()),
         ("account", login.to_string()),

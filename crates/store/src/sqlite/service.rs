@@ -178,7 +178,9 @@ impl Sqlite {
         if value::count(count).map_err(self.damaged(PUT))? >= limits::SERVICES_PER_ACCOUNT as u64 {
             return Err(ServiceError::TooMany(id));
         }
-        let ServiceTarget::Clients(group) = &service.target;
+        let ServiceTarget::Clients(group) = &service.target else {
+            unimplemented!("applications")
+        };
         let row = sqlx::query_scalar(
             "INSERT INTO services (account_id, name, kind, ring_order, ring_s) VALUES (?, ?, ?, ?, ?) \
              RETURNING id",
@@ -200,7 +202,9 @@ impl Sqlite {
         row: i64,
         service: &Service,
     ) -> Result<(), StoreError> {
-        let ServiceTarget::Clients(group) = &service.target;
+        let ServiceTarget::Clients(group) = &service.target else {
+            unimplemented!("applications")
+        };
         sqlx::query("UPDATE services SET kind = ?, ring_order = ?, ring_s = ? WHERE id = ?")
             .bind(CLIENTS)
             .bind(group.order().as_str())

@@ -84,7 +84,7 @@ impl Crowd {
         let mut ministry = Ministry::new(settings);
         let snapshot = ministry.publish();
         Self {
-            shard: Shard::new([7; 32], Arc::clone(&snapshot)),
+            shard: Shard::new(0, [7; 32], Arc::clone(&snapshot)),
             ministry,
             snapshot,
             micros: 1_000_000,

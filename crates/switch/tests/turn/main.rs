@@ -292,7 +292,10 @@ fn a_side_may_name_so_many_addresses_and_no_more() {
             | Effect::Count(_)
             | Effect::Send { .. }
             | Effect::Close { .. }
-            | Effect::Record(_) => {}
+            | Effect::Record(_)
+            | Effect::Media { .. }
+            | Effect::Ask(_)
+            | Effect::Bring(_) => {}
         }
     }
     assert_eq!((named, counted), (limits::TURN_CANDIDATES, 1));

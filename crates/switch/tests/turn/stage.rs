@@ -94,7 +94,7 @@ impl Stage {
         let flow = |at: usize| Flow::new(connection(at), now, Some("calls.example:8443"));
         Self {
             account,
-            shard: Shard::new([1; 32], Arc::clone(&snapshot)),
+            shard: Shard::new(0, [1; 32], Arc::clone(&snapshot)),
             snapshot,
             flows: (0..CLIENTS.len()).map(flow).collect(),
             ledger: Ledger::new(TurnSecret::new([7; 32]), TurnBounds::default()),
@@ -170,7 +170,8 @@ impl Stage {
                 }
                 Effect::Record(record) => self.records.push(*record),
                 Effect::Count(counter) => self.counted.push(counter),
-                Effect::Close { .. } => {}
+                Effect::Close { .. } | Effect::Media { .. } | Effect::Ask(_) | Effect::Bring(_) => {
+                }
             }
         }
         self.shard.check(self.now()).unwrap();

@@ -1,0 +1,131 @@
+//! Applications: programs elsewhere that say, page by page, what happens to a call.
+//!
+//! The words between the softswitch, which runs them, and whoever fetches their pages and sounds. Never fetches anything.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::directory::SecretBytes;
+use crate::id::{AccountId, FileName, PageUrl};
+
+/// An application that answers for a service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Application {
+    /// Asked first, when a call begins.
+    pub first_page: Page,
+    /// Told when the call has ended.
+    pub final_page: Option<Page>,
+    /// Told what went wrong.
+    pub error_page: Option<Page>,
+    /// Signs each request, so that the application knows that it is ours.
+    pub secret: SecretBytes,
+}
+
+/// Where an application is asked what is next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// Its address.
+    pub url: PageUrl,
+    /// How it is asked.
+    pub method: PageMethod,
+}
+
+/// How a page is asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PageMethod {
+    /// With the instance's JSON as the body.
+    #[default]
+    Post,
+    /// With the instance's JSON in the query argument `instance_info`.
+    Get,
+}
+
+impl PageMethod {
+    /// The method of HTTP, as services and pages write it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Post => "POST",
+            Self::Get => "GET",
+        }
+    }
+
+    /// Reads it back.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Post, Self::Get]
+            .into_iter()
+            .find(|method| method.as_str() == text)
+    }
+}
+
+/// A question of a shard whose answer comes later; unique in the shard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct QuestionId(pub u64);
+
+/// A page that is to be asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PageRequest {
+    /// Comes back with the answer.
+    pub id: QuestionId,
+    /// Whose application.
+    pub account: AccountId,
+    /// Where, and how.
+    pub page: Page,
+    /// The instance as JSON.
+    pub instance: String,
+    /// Signs the request.
+    pub secret: SecretBytes,
+}
+
+/// What came of asking.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PageAnswer {
+    /// The application answered.
+    Answered {
+        /// The status of HTTP.
+        status: u16,
+        /// At most as long as [`PAGE_BYTES`](crate::limits::PAGE_BYTES).
+        body: Vec<u8>,
+    },
+    /// It did not, says this sentence.
+    Failed(String),
+}
+
+/// A sound that is to be brought.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SoundRequest {
+    /// Comes back with the answer.
+    pub id: QuestionId,
+    /// Whose call.
+    pub account: AccountId,
+    /// What.
+    pub source: SoundSource,
+}
+
+/// Where a sound comes from.
+#[derive(Clone, PartialEq, Eq)]
+pub enum SoundSource {
+    /// A file of the account.
+    File(FileName),
+    /// A text to be spoken.
+    Speech {
+        /// What is said.
+        text: String,
+        /// By whom, in the words of whatever speaks.
+        voice: Option<String>,
+    },
+}
+
+impl fmt::Debug for SoundSource {
+    /// What is said to a caller is nobody else's.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(name) => write!(f, "File({name})"),
+            Self::Speech { text, voice } => {
+                write!(f, "Speech({} bytes, {voice:?})", text.len())
+            }
+        }
+    }
+}
+
+/// What came of bringing a sound: a whole file, or a sentence that says why there is none.
+pub type SoundAnswer = Result<Arc<[u8]>, String>;
