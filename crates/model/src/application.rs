@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::directory::SecretBytes;
 use crate::id::{AccountId, FileName, PageUrl};
+use crate::limits;
 
 /// An application that answers for a service.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,9 +18,32 @@ pub struct Application {
     pub final_page: Option<Page>,
     /// Told what went wrong.
     pub error_page: Option<Page>,
-    /// Signs each request, so that the application knows that it is ours.
+    /// Signs each request, so that the application knows that it is ours: see [`Application::parse_secret`].
     pub secret: SecretBytes,
 }
+
+impl Application {
+    /// Takes a text as the secret that signs requests. The key of the HMAC is the text's own bytes, as they stand in an
+    /// environment variable of the application: nothing is decoded.
+    pub fn parse_secret(text: &str) -> Result<SecretBytes, InvalidSecret> {
+        let is_valid = limits::APPLICATION_SECRET_BYTES.contains(&text.len())
+            && text.bytes().all(|b| b.is_ascii_graphic());
+        if is_valid {
+            Ok(SecretBytes::new(text.as_bytes().to_vec()))
+        } else {
+            Err(InvalidSecret)
+        }
+    }
+}
+
+/// A text that cannot be a signing secret. It is not told: it may be one all the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "a signing secret has {min} to {max} printable characters of ASCII, without spaces",
+    min = limits::APPLICATION_SECRET_BYTES.start(),
+    max = limits::APPLICATION_SECRET_BYTES.end()
+)]
+pub struct InvalidSecret;
 
 /// Where an application is asked what is next.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -129,3 +153,36 @@ impl fmt::Debug for SoundSource {
 
 /// What came of bringing a sound: a whole file, or a sentence that says why there is none.
 pub type SoundAnswer = Result<Arc<[u8]>, String>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_a_text_that_any_environment_can_hold() {
+        for good in ["x".repeat(32), "~!".repeat(64)] {
+            let secret = Application::parse_secret(&good).unwrap();
+            assert_eq!(secret.expose(), good.as_bytes());
+        }
+        let with = |last: &str| "x".repeat(40) + last;
+        for bad in [
+            "x".repeat(31),
+            "x".repeat(129),
+            with(" "),
+            with("\n"),
+            with("ö"),
+        ] {
+            let fault = Application::parse_secret(&bad).unwrap_err().to_string();
+            assert!(fault.contains("32 to 128 printable"), "{fault}");
+            assert!(!fault.contains("xxx"), "{fault}");
+        }
+    }
+
+    #[test]
+    fn methods_are_read_back() {
+        for method in [PageMethod::Post, PageMethod::Get] {
+            assert_eq!(PageMethod::parse(method.as_str()), Some(method));
+        }
+        assert_eq!(PageMethod::parse("post"), None);
+    }
+}

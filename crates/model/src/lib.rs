@@ -13,8 +13,8 @@ mod service;
 mod time;
 
 pub use application::{
-    Application, Page, PageAnswer, PageMethod, PageRequest, QuestionId, SoundAnswer, SoundRequest,
-    SoundSource,
+    Application, InvalidSecret, Page, PageAnswer, PageMethod, PageRequest, QuestionId, SoundAnswer,
+    SoundRequest, SoundSource,
 };
 pub use directory::{
     Account, AccountKind, Algorithm, ApiKeyHash, Directory, SecretBytes, SigningKeyRow, TokenLimit,

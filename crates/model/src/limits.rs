@@ -2,6 +2,7 @@
 //!
 //! Reaching a bound is counted and has a standard answer; nothing grows without one.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 // Names.
@@ -155,6 +156,9 @@ pub const SERVICE_CLIENTS: usize = 32;
 pub const SERVICE_RING_DEFAULT_S: u16 = 20;
 /// And at most: existing callers wait for a minute.
 pub const SERVICE_RING_MAX_S: u16 = 60;
+/// The secret that signs requests to an application: at least what HMAC-SHA-256 wants of its key (RFC 2104 §3), at most two of its
+/// blocks, as longer keys gain nothing.
+pub const APPLICATION_SECRET_BYTES: RangeInclusive<usize> = 32..=128;
 /// Faults of one document about a service that are told: an answer is not to be longer than what was asked.
 pub const SERVICE_FAULTS: usize = 16;
 

@@ -183,6 +183,17 @@ pub enum ServiceError {
         /// The service that was named.
         name: ServiceName,
     },
+    /// The account has no service of this name that an application answers for.
+    #[error(
+        "account {} has no service {name} that an application answers for: nothing is signed for it",
+        account.0
+    )]
+    NoSuchApplication {
+        /// The account.
+        account: AccountId,
+        /// The service that was named.
+        name: ServiceName,
+    },
     /// The account has as many as it may have.
     #[error("account {} has {max} services already, as many as it may have; remove one first", .0.0, max = limits::SERVICES_PER_ACCOUNT)]
     TooMany(AccountId),

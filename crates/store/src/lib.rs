@@ -135,7 +135,8 @@ impl Store {
     }
 
     /// Keeps a service of the account, in place of the one of that name if there is one. An account has at most
-    /// [`limits::SERVICES_PER_ACCOUNT`](model::limits::SERVICES_PER_ACCOUNT).
+    /// [`limits::SERVICES_PER_ACCOUNT`](model::limits::SERVICES_PER_ACCOUNT). A service keeps its signing secret as long as it is there,
+    /// even where clients answer for it meanwhile: the one that comes with `service` counts only if it has none.
     pub async fn put_service(&self, id: AccountId, service: &Service) -> Result<Put, ServiceError> {
         match self {
             Self::Sqlite(sqlite) => sqlite.put_service(id, service).await,
@@ -143,7 +144,8 @@ impl Store {
     }
 
     /// Makes of the account's service of this name what `change` makes of it, under the same name; nobody else changes it
-    /// meanwhile. What `change` refuses stays as it is, and its refusal is the inner error.
+    /// meanwhile. What `change` refuses stays as it is, and its refusal is the inner error. Of the signing secret counts what counts for
+    /// [`Store::put_service`]; what is returned has the one that is kept.
     pub async fn change_service<E>(
         &self,
         id: AccountId,
@@ -152,6 +154,18 @@ impl Store {
     ) -> Result<Result<Service, E>, ServiceError> {
         match self {
             Self::Sqlite(sqlite) => sqlite.change_service(id, name, change).await,
+        }
+    }
+
+    /// Has requests to the application that answers for the account's service of this name signed with `secret`.
+    pub async fn renew_service_secret(
+        &self,
+        id: AccountId,
+        name: &ServiceName,
+        secret: &SecretBytes,
+    ) -> Result<(), ServiceError> {
+        match self {
+            Self::Sqlite(sqlite) => sqlite.renew_service_secret(id, name, secret).await,
         }
     }
 

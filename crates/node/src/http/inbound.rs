@@ -160,7 +160,9 @@ fn refused(error: ServiceError) -> Fault {
     match error {
         // It went while the request was read.
         ServiceError::NoSuchAccount(_) => Fault::wrong_login(),
-        ServiceError::NoSuchService { name, .. } => no_such_service(&name),
+        ServiceError::NoSuchService { name, .. } | ServiceError::NoSuchApplication { name, .. } => {
+            no_such_service(&name)
+        }
         ServiceError::TooMany(_) => {
             let text = format!(
                 "The account has {} services already, as many as it may have; remove one first",

@@ -335,6 +335,63 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn services_from_before_there_were_applications_are_kept_and_watched() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let file = folder::database(dir.path()).unwrap();
+        let options = SqliteConnectOptions::new()
+            .filename(&file)
+            .foreign_keys(false);
+        claim(&options, &file).await.unwrap();
+        let before = MIGRATIONS.iter().take(3).cloned().collect();
+        let old = pool(1).connect_with(options).await.unwrap();
+        Migrator::with_migrations(before).run(&old).await.unwrap();
+        for insert in [
+            "INSERT INTO accounts (cloud_id, username, kind, access_key) VALUES ('1-2-0', 'a@b.c', 'production', 'k')",
+            "INSERT INTO services (id, account_id, name, kind, ring_order, ring_s) \
+             VALUES (7, 1, 'support', 'clients', 'in_order', 15), (8, 99, 'orphan', 'clients', 'all', 20)",
+            "INSERT INTO service_clients VALUES (7, 0, 'bob'), (7, 1, 'ann'), (8, 0, 'eve'), (9, 0, 'eve')",
+        ] {
+            sqlx::query(insert).execute(&old).await.unwrap();
+        }
+        let version: i64 = sqlx::query_scalar("SELECT version FROM directory_version")
+            .fetch_one(&old)
+            .await
+            .unwrap();
+        old.close().await;
+        let sqlite = impatient(dir.path()).await.unwrap();
+        let read = sqlite.directory(model::UnixTime::from_secs(1)).await;
+        let (directory, kept) = read.unwrap();
+        assert_eq!(i64::try_from(kept), Ok(version));
+        let account = directory.by_access_key("k").unwrap();
+        let model::ServiceTarget::Clients(group) = &account.services["support"].target else {
+            panic!("its clients answer: {account:?}");
+        };
+        let clients = group.clients().iter().map(model::ClientId::as_str);
+        assert!(clients.eq(["bob", "ann"]), "{group:?}");
+        assert_eq!(
+            (group.order(), group.ring_s()),
+            (model::RingOrder::InOrder, 15)
+        );
+        let left: (i64, i64) = sqlx::query_as(
+            "SELECT (SELECT count(*) FROM services), (SELECT count(*) FROM service_clients)",
+        )
+        .fetch_one(&sqlite.readers)
+        .await
+        .unwrap();
+        assert_eq!(left, (1, 2), "what belonged to nobody is gone");
+        sqlx::query("DELETE FROM accounts")
+            .execute(&sqlite.writer)
+            .await
+            .unwrap();
+        assert!(sqlite.directory_version().await.unwrap() > kept);
+        let left: i64 = sqlx::query_scalar("SELECT count(*) FROM service_clients")
+            .fetch_one(&sqlite.readers)
+            .await
+            .unwrap();
+        assert_eq!(left, 0, "cascades go through both tables");
+    }
+
+    #[tokio::test]
     async fn readers_cannot_write() {
         let dir = tempfile::TempDir::new().unwrap();
         let sqlite = impatient(dir.path()).await.unwrap();

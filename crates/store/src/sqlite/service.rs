@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use model::{
-    Account, AccountId, ClientGroup, ClientId, RingOrder, Service, ServiceName, ServiceTarget,
-    limits,
+    Account, AccountId, Application, ClientGroup, ClientId, Page, PageMethod, PageUrl, RingOrder,
+    SecretBytes, Service, ServiceName, ServiceTarget, limits,
 };
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
@@ -14,13 +14,38 @@ use crate::{Put, ServiceError, StoreError};
 
 const PUT: &str = "keep a service";
 const REMOVE: &str = "remove a service";
+const RENEW: &str = "keep a signing secret";
 const READ: &str = "read services";
 
-/// `services.kind` of a service whose clients stand in `service_clients`.
-const CLIENTS: &str = "clients";
-/// One row for each client, or one without a client where somebody has deleted them all: that is told, not left out.
-const COLUMNS: &str = "SELECT services.id, account_id, name, kind, ring_order, ring_s, client \
+/// One row for each client, or one without a client: for an application, and where somebody has deleted all clients, which is told
+/// and not left out.
+const COLUMNS: &str = "SELECT services.id, account_id, name, kind, ring_order, ring_s, first_url, first_method, \
+                       final_url, final_method, error_url, error_method, secret, client \
                        FROM services LEFT JOIN service_clients ON service_id = services.id";
+
+/// `services.kind`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// Clients answer; they stand in `service_clients`.
+    Clients,
+    /// An application answers.
+    Application,
+}
+
+impl Kind {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Clients => "clients",
+            Self::Application => "application",
+        }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        [Self::Clients, Self::Application]
+            .into_iter()
+            .find(|kind| kind.as_str() == text)
+    }
+}
 
 impl Sqlite {
     pub(crate) async fn put_service(
@@ -47,7 +72,8 @@ impl Sqlite {
                 .map_err(self.failed(PUT))?;
         let put = match row {
             Some(row) => {
-                self.rewrite_service(&mut transaction, row, service).await?;
+                self.rewrite_service(&mut transaction, row, &service.target)
+                    .await?;
                 Put::Replaced
             }
             None => {
@@ -80,16 +106,40 @@ impl Sqlite {
         };
         let row: i64 = first.try_get("id").map_err(self.failed(PUT))?;
         let changed = match change(&self.service(&rows)?) {
-            Ok(changed) => Service {
-                name: name.clone(),
-                ..changed
-            },
+            Ok(changed) => changed,
             Err(refusal) => return Ok(Err(refusal)),
         };
-        self.rewrite_service(&mut transaction, row, &changed)
+        let target = self
+            .rewrite_service(&mut transaction, row, &changed.target)
             .await?;
         transaction.commit().await.map_err(self.failed(PUT))?;
-        Ok(Ok(changed))
+        let name = name.clone();
+        Ok(Ok(Service { name, target }))
+    }
+
+    pub(crate) async fn renew_service_secret(
+        &self,
+        id: AccountId,
+        name: &ServiceName,
+        secret: &SecretBytes,
+    ) -> Result<(), ServiceError> {
+        let renewed = sqlx::query(
+            "UPDATE services SET secret = ? WHERE account_id = ? AND name = ? AND kind = ?",
+        )
+        .bind(secret.expose())
+        .bind(id.0)
+        .bind(name.as_str())
+        .bind(Kind::Application.as_str())
+        .execute(&self.writer)
+        .await
+        .map_err(self.failed(RENEW))?;
+        if renewed.rows_affected() == 0 {
+            return Err(ServiceError::NoSuchApplication {
+                account: id,
+                name: name.clone(),
+            });
+        }
+        Ok(())
     }
 
     pub(crate) async fn remove_service(
@@ -147,20 +197,56 @@ impl Sqlite {
         let first = &rows[0];
         let text = |column| first.try_get::<&str, _>(column).map_err(&failed);
         let name = ServiceName::parse(text("name")?).map_err(|error| damaged(error.to_string()))?;
-        value::word(text("kind")?, |kind| (kind == CLIENTS).then_some(())).map_err(&damaged)?;
-        let order = value::word(text("ring_order")?, RingOrder::parse).map_err(&damaged)?;
-        let ring_s = first.try_get("ring_s").map_err(&failed)?;
+        let kind = value::word(text("kind")?, Kind::parse).map_err(&damaged)?;
         let mut clients = Vec::with_capacity(rows.len());
         for row in rows {
             let client: Option<&str> = row.try_get("client").map_err(&failed)?;
             let client = client.map(ClientId::parse).transpose();
             clients.extend(client.map_err(|error| damaged(error.to_string()))?);
         }
-        let group = ClientGroup::new(clients, order, ring_s);
-        let group = group.map_err(|error| damaged(format!("service {name}: {error}")))?;
-        Ok(Service {
-            name,
-            target: ServiceTarget::Clients(group),
+        let target = match kind {
+            Kind::Clients => {
+                let order = value::word(text("ring_order")?, RingOrder::parse).map_err(&damaged)?;
+                let ring_s = first.try_get("ring_s").map_err(&failed)?;
+                let group = ClientGroup::new(clients, order, ring_s);
+                let group = group.map_err(|error| damaged(format!("service {name}: {error}")))?;
+                ServiceTarget::Clients(group)
+            }
+            Kind::Application if clients.is_empty() => {
+                ServiceTarget::Application(self.application(&name, first)?)
+            }
+            Kind::Application => {
+                let what = format!("service {name}: an application has no clients");
+                return Err(damaged(what));
+            }
+        };
+        Ok(Service { name, target })
+    }
+
+    /// The application that answers for the service, of its row.
+    fn application(&self, name: &ServiceName, row: &SqliteRow) -> Result<Application, StoreError> {
+        let damaged = |what| self.damaged(READ)(format!("service {name}: {what}"));
+        let text = |column| {
+            row.try_get::<Option<&str>, _>(column)
+                .map_err(self.failed(READ))
+        };
+        let page = |url, method| {
+            let (Some(url), Some(method)) = (text(url)?, text(method)?) else {
+                return Ok(None);
+            };
+            let url = PageUrl::parse(url).map_err(|error| damaged(error.to_string()))?;
+            let method = value::word(method, PageMethod::parse).map_err(damaged)?;
+            Ok(Some(Page { url, method }))
+        };
+        let secret: Option<&[u8]> = row.try_get("secret").map_err(self.failed(READ))?;
+        let secret = str::from_utf8(secret.unwrap_or_default()).unwrap_or_default();
+        Ok(Application {
+            first_page: page("first_url", "first_method")?
+                .ok_or_else(|| damaged("an application has a first page".to_owned()))?,
+            final_page: page("final_url", "final_method")?,
+            error_page: page("error_url", "error_method")?,
+            secret: Application::parse_secret(secret)
+                .map_err(|error| damaged(error.to_string()))?,
         })
     }
 
@@ -178,56 +264,78 @@ impl Sqlite {
         if value::count(count).map_err(self.damaged(PUT))? >= limits::SERVICES_PER_ACCOUNT as u64 {
             return Err(ServiceError::TooMany(id));
         }
-        let ServiceTarget::Clients(group) = &service.target else {
-            unimplemented!("applications")
-        };
+        let columns = Columns::of(&service.target);
         let row = sqlx::query_scalar(
-            "INSERT INTO services (account_id, name, kind, ring_order, ring_s) VALUES (?, ?, ?, ?, ?) \
+            "INSERT INTO services (account_id, name, kind, ring_order, ring_s, first_url, first_method, \
+             final_url, final_method, error_url, error_method, secret) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
              RETURNING id",
         )
         .bind(id.0)
         .bind(service.name.as_str())
-        .bind(CLIENTS)
-        .bind(group.order().as_str())
-        .bind(group.ring_s())
+        .bind(columns.kind.as_str())
+        .bind(columns.order())
+        .bind(columns.ring_s())
+        .bind(url(columns.first_page))
+        .bind(method(columns.first_page))
+        .bind(url(columns.final_page))
+        .bind(method(columns.final_page))
+        .bind(url(columns.error_page))
+        .bind(method(columns.error_page))
+        .bind(columns.secret)
         .fetch_one(&mut *connection)
         .await
         .map_err(self.failed(PUT))?;
-        Ok(self.insert_clients(connection, row, group).await?)
+        Ok(self.insert_clients(connection, row, columns.group).await?)
     }
 
+    /// Gives what is kept then: the target with the secret that was there before, if there was one.
     async fn rewrite_service(
         &self,
         connection: &mut SqliteConnection,
         row: i64,
-        service: &Service,
-    ) -> Result<(), StoreError> {
-        let ServiceTarget::Clients(group) = &service.target else {
-            unimplemented!("applications")
-        };
-        sqlx::query("UPDATE services SET kind = ?, ring_order = ?, ring_s = ? WHERE id = ?")
-            .bind(CLIENTS)
-            .bind(group.order().as_str())
-            .bind(group.ring_s())
-            .bind(row)
-            .execute(&mut *connection)
-            .await
-            .map_err(self.failed(PUT))?;
+        target: &ServiceTarget,
+    ) -> Result<ServiceTarget, StoreError> {
+        let columns = Columns::of(target);
+        let secret: Option<Vec<u8>> = sqlx::query_scalar(
+            "UPDATE services SET kind = ?, ring_order = ?, ring_s = ?, first_url = ?, first_method = ?, \
+             final_url = ?, final_method = ?, error_url = ?, error_method = ?, secret = coalesce(secret, ?) \
+             WHERE id = ? RETURNING secret",
+        )
+        .bind(columns.kind.as_str())
+        .bind(columns.order())
+        .bind(columns.ring_s())
+        .bind(url(columns.first_page))
+        .bind(method(columns.first_page))
+        .bind(url(columns.final_page))
+        .bind(method(columns.final_page))
+        .bind(url(columns.error_page))
+        .bind(method(columns.error_page))
+        .bind(columns.secret)
+        .bind(row)
+        .fetch_one(&mut *connection)
+        .await
+        .map_err(self.failed(PUT))?;
         sqlx::query("DELETE FROM service_clients WHERE service_id = ?")
             .bind(row)
             .execute(&mut *connection)
             .await
             .map_err(self.failed(PUT))?;
-        self.insert_clients(connection, row, group).await
+        self.insert_clients(connection, row, columns.group).await?;
+        let mut kept = target.clone();
+        if let (ServiceTarget::Application(application), Some(secret)) = (&mut kept, secret) {
+            application.secret = SecretBytes::new(secret);
+        }
+        Ok(kept)
     }
 
     async fn insert_clients(
         &self,
         connection: &mut SqliteConnection,
         row: i64,
-        group: &ClientGroup,
+        group: Option<&ClientGroup>,
     ) -> Result<(), StoreError> {
-        for (position, client) in (0_u32..).zip(group.clients()) {
+        let clients = group.map_or(&[][..], ClientGroup::clients);
+        for (position, client) in (0_u32..).zip(clients) {
             sqlx::query(
                 "INSERT INTO service_clients (service_id, position, client) VALUES (?, ?, ?)",
             )
@@ -240,6 +348,55 @@ impl Sqlite {
         }
         Ok(())
     }
+}
+
+/// What stands in the row of a service beside account and name.
+struct Columns<'a> {
+    kind: Kind,
+    group: Option<&'a ClientGroup>,
+    first_page: Option<&'a Page>,
+    final_page: Option<&'a Page>,
+    error_page: Option<&'a Page>,
+    secret: Option<&'a [u8]>,
+}
+
+impl<'a> Columns<'a> {
+    fn of(target: &'a ServiceTarget) -> Self {
+        match target {
+            ServiceTarget::Clients(group) => Self {
+                kind: Kind::Clients,
+                group: Some(group),
+                first_page: None,
+                final_page: None,
+                error_page: None,
+                secret: None,
+            },
+            ServiceTarget::Application(application) => Self {
+                kind: Kind::Application,
+                group: None,
+                first_page: Some(&application.first_page),
+                final_page: application.final_page.as_ref(),
+                error_page: application.error_page.as_ref(),
+                secret: Some(application.secret.expose()),
+            },
+        }
+    }
+
+    fn order(&self) -> Option<&'static str> {
+        self.group.map(|group| group.order().as_str())
+    }
+
+    fn ring_s(&self) -> Option<u16> {
+        self.group.map(ClientGroup::ring_s)
+    }
+}
+
+fn url(page: Option<&Page>) -> Option<&str> {
+    page.map(|page| page.url.as_str())
+}
+
+fn method(page: Option<&Page>) -> Option<&'static str> {
+    page.map(|page| page.method.as_str())
 }
 
 fn no_such_service(account: AccountId, name: &ServiceName) -> ServiceError {

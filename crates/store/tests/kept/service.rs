@@ -1,8 +1,8 @@
 //! Services: what is kept of them, their bound, and what another process sees.
 
 use model::{
-    AccountId, ClientGroup, ClientId, InvalidGroup, RingOrder, Service, ServiceCallers,
-    ServiceName, ServiceTarget, limits,
+    AccountId, Application, ClientGroup, ClientId, InvalidGroup, Page, PageMethod, PageUrl,
+    RingOrder, SecretBytes, Service, ServiceCallers, ServiceName, ServiceTarget, limits,
 };
 use sqlx::ConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
@@ -26,6 +26,42 @@ fn service(text: &str, clients: &[&str], order: RingOrder, ring_s: u16) -> Servi
 
 fn support() -> Service {
     service("support", &["bob", "ann", "carol"], RingOrder::InOrder, 15)
+}
+
+fn page(url: &str, method: PageMethod) -> Page {
+    let url = PageUrl::parse(url).unwrap();
+    Page { url, method }
+}
+
+fn secret(letter: char) -> SecretBytes {
+    Application::parse_secret(&letter.to_string().repeat(43)).unwrap()
+}
+
+/// An application whose secret is made of this letter.
+fn ivr(letter: char) -> Service {
+    Service {
+        name: name("ivr"),
+        target: ServiceTarget::Application(Application {
+            first_page: page("https://app.example.com/first?a=1", PageMethod::Post),
+            final_page: Some(page("http://127.0.0.1:8000/final", PageMethod::Get)),
+            error_page: Some(page("https://app.example.com/error", PageMethod::Post)),
+            secret: secret(letter),
+        }),
+    }
+}
+
+async fn renew(store: &Store, id: AccountId, letter: char) {
+    store
+        .renew_service_secret(id, &name("ivr"), &secret(letter))
+        .await
+        .unwrap();
+}
+
+fn group(service: &Service) -> &ClientGroup {
+    let ServiceTarget::Clients(group) = &service.target else {
+        panic!("clients answer for {service:?}");
+    };
+    group
 }
 
 async fn services(store: &Store, id: AccountId) -> Vec<Service> {
@@ -184,9 +220,7 @@ async fn of_many_changes_at_once_none_is_lost() {
     let first = service("support", &["bob"], RingOrder::All, 20);
     store.put_service(id, &first).await.unwrap();
     let one_more = |old: &Service, number: usize| {
-        let ServiceTarget::Clients(group) = &old.target else {
-            unimplemented!("applications")
-        };
+        let group = group(old);
         let mut clients = group.clients().to_vec();
         clients.push(ClientId::parse(&number.to_string()).unwrap());
         let group = ClientGroup::new(clients, group.order(), group.ring_s())?;
@@ -208,10 +242,7 @@ async fn of_many_changes_at_once_none_is_lost() {
     for change in changes {
         change.await.unwrap();
     }
-    let ServiceTarget::Clients(group) = &services(&store, id).await[0].target else {
-        unimplemented!("applications")
-    };
-    assert_eq!(group.clients().len(), 11);
+    assert_eq!(group(&services(&store, id).await[0]).clients().len(), 11);
 }
 
 #[tokio::test]
@@ -244,11 +275,106 @@ async fn each_change_of_services_grows_the_version_as_other_handles_see_it() {
     grown("another program changed a client").await;
     store.remove_service(id, &name("support")).await.unwrap();
     grown("it was removed").await;
+    store.put_service(id, &ivr('a')).await.unwrap();
+    grown("one was created for an application").await;
+    renew(&store, id, 'b').await;
+    grown("it has a new secret").await;
+    execute(
+        &mut raw(&dir).await,
+        "UPDATE services SET final_url = 'https://b.example.com/'",
+    )
+    .await;
+    grown("another program changed a page").await;
     store
         .remove_service(id, &name("support"))
         .await
         .expect_err("it is gone");
     assert_eq!(other.directory_version().await.unwrap(), version);
+}
+
+#[tokio::test]
+async fn an_application_is_kept_with_all_its_pages_or_the_first_alone() {
+    let (dir, store) = sample::fresh().await;
+    let id = store.create_account(sample::account("ann")).await.unwrap();
+    assert_eq!(
+        store.put_service(id, &ivr('a')).await.unwrap(),
+        Put::Created
+    );
+    store.put_service(id, &support()).await.unwrap();
+    store.close().await;
+    let store = Store::open(dir.path(), sample::PEPPER).await.unwrap();
+    assert_eq!(services(&store, id).await, [ivr('a'), support()]);
+
+    let short = Service {
+        target: ServiceTarget::Application(Application {
+            first_page: page("http://a", PageMethod::Get),
+            final_page: None,
+            error_page: None,
+            secret: secret('a'),
+        }),
+        ..ivr('a')
+    };
+    assert_eq!(store.put_service(id, &short).await.unwrap(), Put::Replaced);
+    assert_eq!(services(&store, id).await, [short, support()]);
+    store.remove_service(id, &name("ivr")).await.unwrap();
+    assert_eq!(services(&store, id).await, [support()]);
+}
+
+#[tokio::test]
+async fn a_secret_stays_through_every_change_until_another_is_wanted() {
+    let (_dir, store) = sample::fresh().await;
+    let id = store.create_account(sample::account("ann")).await.unwrap();
+    store.put_service(id, &ivr('a')).await.unwrap();
+    assert_eq!(
+        store.put_service(id, &ivr('b')).await.unwrap(),
+        Put::Replaced
+    );
+    assert_eq!(services(&store, id).await, [ivr('a')]);
+    let changed = store
+        .change_service(id, &name("ivr"), |_| Ok::<_, ()>(ivr('c')))
+        .await
+        .unwrap();
+    assert_eq!(changed, Ok(ivr('a')), "it tells what is kept");
+
+    // Clients take over for a while.
+    let clients = service("ivr", &["bob", "eve"], RingOrder::All, 20);
+    store.put_service(id, &clients).await.unwrap();
+    assert_eq!(services(&store, id).await, [clients]);
+    store.put_service(id, &ivr('d')).await.unwrap();
+    assert_eq!(services(&store, id).await, [ivr('a')]);
+
+    renew(&store, id, 'e').await;
+    assert_eq!(services(&store, id).await, [ivr('e')]);
+    store.remove_service(id, &name("ivr")).await.unwrap();
+    store.put_service(id, &ivr('f')).await.unwrap();
+    assert_eq!(services(&store, id).await, [ivr('f')]);
+}
+
+#[tokio::test]
+async fn only_an_application_gets_a_new_secret() {
+    let (_dir, store) = sample::fresh().await;
+    let ann = store.create_account(sample::account("ann")).await.unwrap();
+    let ben = store.create_account(sample::account("ben")).await.unwrap();
+    store.put_service(ann, &support()).await.unwrap();
+    store.put_service(ben, &ivr('a')).await.unwrap();
+    let version = store.directory_version().await.unwrap();
+    for (account, service) in [(ann, "support"), (ann, "ivr"), (ben, "sales")] {
+        let error = store
+            .renew_service_secret(account, &name(service), &secret('b'))
+            .await
+            .unwrap_err();
+        assert!(
+            matches!(error, ServiceError::NoSuchApplication { .. }),
+            "{error:?}"
+        );
+        let text = error.to_string();
+        assert!(
+            text.contains(&format!("no service {service} that an application")),
+            "{text}"
+        );
+    }
+    assert_eq!(services(&store, ben).await, [ivr('a')]);
+    assert_eq!(store.directory_version().await.unwrap(), version);
 }
 
 #[tokio::test]
@@ -327,6 +453,57 @@ async fn rows_that_make_no_sense_cannot_be_written_or_are_reported() {
             "client id \"b b\"",
         ),
         ("DELETE FROM service_clients", "at least one client"),
+    ] {
+        sqlx::raw_sql(statement)
+            .execute(&mut connection)
+            .await
+            .unwrap();
+        let error = store.directory(NOW).await.unwrap_err();
+        assert!(matches!(error, StoreError::Damaged { .. }), "{error:?}");
+        assert!(error.to_string().contains(word), "{statement}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn an_application_that_makes_no_sense_cannot_be_written_or_is_reported() {
+    let (dir, store) = sample::fresh().await;
+    let id = store.create_account(sample::account("ann")).await.unwrap();
+    store.put_service(id, &ivr('a')).await.unwrap();
+    let mut connection = raw(&dir).await;
+    for statement in [
+        "UPDATE services SET kind = 'clients'",
+        "UPDATE services SET ring_order = 'all', ring_s = 20",
+        "UPDATE services SET kind = 'clients', ring_order = 'all', ring_s = 20",
+        "UPDATE services SET first_url = NULL, first_method = NULL",
+        "UPDATE services SET first_url = ''",
+        "UPDATE services SET first_method = 'PUT'",
+        "UPDATE services SET final_url = NULL",
+        "UPDATE services SET error_method = NULL",
+        "UPDATE services SET secret = NULL",
+        "UPDATE services SET secret = zeroblob(31)",
+        "UPDATE services SET secret = 'a text and no bytes, of a right length'",
+    ] {
+        let done = sqlx::query(statement).execute(&mut connection).await;
+        assert!(done.is_err(), "{statement}");
+    }
+    for (statement, word) in [
+        (
+            "UPDATE services SET secret = zeroblob(32)",
+            "service ivr: a signing secret has 32",
+        ),
+        (
+            "UPDATE services SET secret = CAST(hex(zeroblob(16)) AS BLOB), first_url = 'ftp://a'",
+            "service ivr: page address \"ftp://a\"",
+        ),
+        (
+            "UPDATE services SET first_url = 'http://a', error_url = 'http://'",
+            "service ivr: page address \"http://\"",
+        ),
+        (
+            "UPDATE services SET error_url = 'http://a'; \
+             INSERT INTO service_clients SELECT id, 0, 'bob' FROM services",
+            "an application has no clients",
+        ),
     ] {
         sqlx::raw_sql(statement)
             .execute(&mut connection)
