@@ -16,8 +16,8 @@ use aws_lc_rs::signature::{
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use model::{
-    Account, AccountKind, Algorithm, CloudId, Directory, Login, SecretBytes, SigningKeyRow,
-    UnixTime, Username, WebRtcAccessKey, limits,
+    Account, AccountKind, Algorithm, Application, CloudId, Directory, Login, SecretBytes,
+    SigningKeyRow, UnixTime, Username, WebRtcAccessKey, limits,
 };
 use store::{ChangeError, CreateError, Store, StoreError};
 use switch::token::{SigningKey, TokenRequest, hash_api_key};
@@ -28,6 +28,8 @@ const DEMO_USERNAME: &str = "demo@example.com";
 
 /// 128 bits, so that a plain keyed hash keeps it.
 const API_KEY_BYTES: usize = 16;
+/// As many as HMAC-SHA-256 gives (RFC 2104 §3); 43 letters of base64url.
+const APPLICATION_SECRET_BYTES: usize = 32;
 /// Of 36 letters each: 103 bits, so that two accounts never draw the same and nobody guesses one.
 const ACCESS_KEY_LETTERS: usize = 20;
 /// How often a WebRTC access key is drawn anew because an account has it already: once is beyond belief.
@@ -207,6 +209,14 @@ pub async fn demo_account(store: &Store, now: UnixTime) -> Result<Option<Created
     }
 }
 
+/// Makes a secret that signs requests to an application: 43 letters of base64url. The text itself is the key, see
+/// [`Application::parse_secret`].
+pub fn application_secret() -> Result<SecretBytes, ProvisionError> {
+    const WHAT: &str = "a signing secret";
+    let text = URL_SAFE_NO_PAD.encode(random::<APPLICATION_SECRET_BYTES>(WHAT)?);
+    Application::parse_secret(&text).map_err(|_| ProvisionError::Crypto(WHAT))
+}
+
 /// Gives the account a new API key; the one before it works for another `grace`.
 pub async fn rotate_api_key(
     store: &Store,
@@ -356,6 +366,15 @@ mod tests {
         assert!(key.expose().bytes().all(is_base64url));
         assert_ne!(key, ApiKey::generate().unwrap());
         assert!(!format!("{key:?}").contains(key.expose()));
+    }
+
+    #[test]
+    fn a_signing_secret_is_43_letters_of_base64url() {
+        let secret = application_secret().unwrap();
+        assert_eq!(secret.expose().len(), 43);
+        let is_base64url = |b: &u8| b.is_ascii_alphanumeric() || *b == b'-' || *b == b'_';
+        assert!(secret.expose().iter().all(is_base64url));
+        assert_ne!(secret, application_secret().unwrap());
     }
 
     #[test]

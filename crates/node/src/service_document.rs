@@ -1,12 +1,15 @@
 //! A service as JSON: how it is shown, and how it is read from a stranger's document.
 //!
-//! `{"name":"support","clients":{"list":["bob","carol"],"ring":"all","ring_s":20}}`. What is not known is refused by its name, never
-//! passed over. Knows neither HTTP nor the store.
+//! `{"name":"support","clients":{"list":["bob","carol"],"ring":"all","ring_s":20}}`, or with `rest` in place of `clients`, see
+//! `application`. What is not known is refused by its name, never passed over. Knows neither HTTP nor the store.
+
+mod application;
 
 use std::fmt;
 
 use model::{
-    ClientGroup, ClientId, InvalidGroup, RingOrder, Service, ServiceName, ServiceTarget, limits,
+    ClientGroup, ClientId, InvalidGroup, RingOrder, SecretBytes, Service, ServiceName,
+    ServiceTarget, limits,
 };
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::error::Category;
@@ -17,16 +20,17 @@ const MISSING: &str = "0001";
 const MALFORMED: &str = "0002";
 const REPEATED: &str = "0003";
 
-/// The service as everybody is shown it.
+/// The service as everybody is shown it; never the secret of its application.
 pub fn shown(service: &Service) -> Value {
-    let ServiceTarget::Clients(group) = &service.target else {
-        unimplemented!("applications")
-    };
-    let list: Vec<_> = group.clients().iter().map(ClientId::as_str).collect();
-    json!({
-        "name": service.name.as_str(),
-        "clients": { "list": list, "ring": group.order().as_str(), "ring_s": group.ring_s() },
-    })
+    let name = service.name.as_str();
+    match &service.target {
+        ServiceTarget::Clients(group) => {
+            let list: Vec<_> = group.clients().iter().map(ClientId::as_str).collect();
+            let (ring, ring_s) = (group.order().as_str(), group.ring_s());
+            json!({ "name": name, "clients": { "list": list, "ring": ring, "ring_s": ring_s } })
+        }
+        ServiceTarget::Application(it) => json!({ "name": name, "rest": application::shown(it) }),
+    }
 }
 
 /// Reads text as JSON in which no member is given twice: of two, a parser would silently take the last.
@@ -45,11 +49,16 @@ pub(crate) fn parsed(text: &[u8]) -> Result<Value, ParameterFault> {
     Ok(document)
 }
 
-/// What a document says of the service `name`; what it leaves out is as usual. An error lists what is wrong.
-pub(crate) fn read(name: &ServiceName, document: &Value) -> Result<Service, Vec<ParameterFault>> {
+/// What a document says of the service `name`; what it leaves out is as usual. Requests to an application are signed with `secret`.
+/// An error lists what is wrong.
+pub(crate) fn read(
+    name: &ServiceName,
+    document: &Value,
+    secret: &SecretBytes,
+) -> Result<Service, Vec<ParameterFault>> {
     let mut faults = Vec::new();
-    let group = members(document, &mut faults).and_then(|members| {
-        refuse_others(members, "", &["name", "clients"], &mut faults);
+    let target = members(document, &mut faults).and_then(|members| {
+        refuse_others(members, "", &["name", "clients", "rest"], &mut faults);
         if members
             .get("name")
             .is_some_and(|given| given != name.as_str())
@@ -59,20 +68,12 @@ pub(crate) fn read(name: &ServiceName, document: &Value) -> Result<Service, Vec<
                 &format!("it must be '{name}', as in the path"),
             ));
         }
-        match members.get("clients") {
-            Some(clients) => group(clients, &mut faults),
-            None => {
-                if !members.contains_key("rest") {
-                    faults.push(missing("clients"));
-                }
-                None
-            }
-        }
+        target(members, secret, &mut faults)
     });
-    match group {
-        Some(group) if faults.is_empty() => Ok(Service {
+    match target {
+        Some(target) if faults.is_empty() => Ok(Service {
             name: name.clone(),
-            target: ServiceTarget::Clients(group),
+            target,
         }),
         Some(_) | None => {
             faults.truncate(limits::SERVICE_FAULTS);
@@ -81,11 +82,47 @@ pub(crate) fn read(name: &ServiceName, document: &Value) -> Result<Service, Vec<
     }
 }
 
-/// What a merge patch (RFC 7396) makes of a service. An error lists what is wrong with the result.
-pub(crate) fn patched(service: &Service, patch: &Value) -> Result<Service, Vec<ParameterFault>> {
+/// What a merge patch (RFC 7396) makes of a service. An application keeps its secret; where there was none before, it is `fresh`. An
+/// error lists what is wrong with the result.
+pub(crate) fn patched(
+    service: &Service,
+    patch: &Value,
+    fresh: &SecretBytes,
+) -> Result<Service, Vec<ParameterFault>> {
     let mut document = shown(service);
     merge(&mut document, patch);
-    read(&service.name, &document)
+    let secret = match &service.target {
+        ServiceTarget::Clients(_) => fresh,
+        ServiceTarget::Application(application) => &application.secret,
+    };
+    read(&service.name, &document, secret)
+}
+
+/// Who answers: exactly one of the two.
+fn target(
+    members: &Map<String, Value>,
+    secret: &SecretBytes,
+    faults: &mut Vec<ParameterFault>,
+) -> Option<ServiceTarget> {
+    match (members.get("clients"), members.get("rest")) {
+        (Some(clients), None) => group(clients, faults).map(ServiceTarget::Clients),
+        (None, Some(rest)) => {
+            application::read(rest, secret, faults).map(ServiceTarget::Application)
+        }
+        (Some(_), Some(_)) => {
+            faults.push(ParameterFault {
+                code: MALFORMED,
+                text: "Members 'clients' and 'rest' exclude each other: either clients answer or an application; \
+                       a PATCH takes one of them away with null"
+                    .to_owned(),
+            });
+            None
+        }
+        (None, None) => {
+            faults.push(missing(&["clients", "rest"]));
+            None
+        }
+    }
 }
 
 /// RFC 7396 §2.
@@ -134,15 +171,11 @@ fn refuse_others(
         .keys()
         .filter(|name| !known.contains(&name.as_str()))
     {
-        let text = if place.is_empty() && name == "rest" {
-            "Applications by webhook ('rest') are not served by this version: name the clients that answer in 'clients'"
-                .to_owned()
-        } else {
-            let name: String = name.chars().take(32).collect();
-            let known = known.iter().map(|known| format!("'{place}{known}'"));
-            let known = known.collect::<Vec<_>>().join(", ");
-            format!("There is no member '{place}{name}': those that may be given are {known}")
-        };
+        let name: String = name.chars().take(32).collect();
+        let known = known.iter().map(|known| format!("'{place}{known}'"));
+        let known = known.collect::<Vec<_>>().join(", ");
+        let text =
+            format!("There is no member '{place}{name}': those that may be given are {known}");
         faults.push(ParameterFault {
             code: MALFORMED,
             text,
@@ -162,7 +195,7 @@ fn group(value: &Value, faults: &mut Vec<ParameterFault>) -> Option<ClientGroup>
     let list = match members.get("list") {
         Some(list) => client_list(list, faults),
         None => {
-            faults.push(missing("clients.list"));
+            faults.push(missing(&["clients.list"]));
             None
         }
     };
@@ -222,10 +255,13 @@ fn client_list(value: &Value, faults: &mut Vec<ParameterFault>) -> Option<Vec<Cl
         .ok()
 }
 
-fn missing(name: &str) -> ParameterFault {
+/// One of these must be there.
+fn missing(names: &[&str]) -> ParameterFault {
+    let names = names.iter().map(|name| format!("'{name}'"));
+    let names = names.collect::<Vec<_>>().join(" or ");
     ParameterFault {
         code: MISSING,
-        text: format!("Mandatory member '{name}' is missing"),
+        text: format!("Mandatory member {names} is missing"),
     }
 }
 
@@ -308,8 +344,23 @@ mod tests {
         ServiceName::parse("support").unwrap()
     }
 
-    fn service(text: &str) -> Result<Service, Vec<(&'static str, String)>> {
-        read(&support(), &parsed(text.as_bytes()).unwrap()).map_err(codes)
+    fn secret(letter: char) -> SecretBytes {
+        model::Application::parse_secret(&letter.to_string().repeat(43)).unwrap()
+    }
+
+    /// What a document says; the secret is made of `s`.
+    pub(super) fn service(text: &str) -> Result<Service, Vec<(&'static str, String)>> {
+        let document = parsed(text.as_bytes()).unwrap();
+        read(&support(), &document, &secret('s')).map_err(codes)
+    }
+
+    /// What a patch makes of a service; a fresh secret is made of `letter`.
+    pub(super) fn patched_with(
+        service: &Service,
+        patch: &Value,
+        letter: char,
+    ) -> Result<Service, Vec<ParameterFault>> {
+        patched(service, patch, &secret(letter))
     }
 
     fn codes(faults: Vec<ParameterFault>) -> Vec<(&'static str, String)> {
@@ -323,10 +374,10 @@ mod tests {
         let expected =
             json!({"name":"support","clients":{"list":["bob","carol"],"ring":"all","ring_s":20}});
         assert_eq!(shown(&made), expected);
-        assert_eq!(read(&support(), &expected).unwrap(), made);
+        assert_eq!(read(&support(), &expected, &secret('s')).unwrap(), made);
     }
 
-    fn refused(faulty: &[(&str, &str, &str)]) {
+    pub(super) fn refused(faulty: &[(&str, &str, &str)]) {
         for (text, code, word) in faulty {
             let faults = service(text).unwrap_err();
             assert_eq!(faults.len(), 1, "{text}: {faults:?}");
@@ -338,7 +389,7 @@ mod tests {
     #[test]
     fn a_member_that_is_missing_or_not_known_is_named() {
         refused(&[
-            ("{}", "0001", "'clients'"),
+            ("{}", "0001", "'clients' or 'rest' is missing"),
             (r#"{"clients":{}}"#, "0001", "'clients.list'"),
             ("[]", "0002", "JSON object"),
             (r#"{"clients":["bob"]}"#, "0002", "'clients'"),
@@ -354,11 +405,10 @@ mod tests {
                 "0002",
                 "'support'",
             ),
-            (r#"{"rest":{"first_page":{}}}"#, "0002", "by webhook"),
             (
                 r#"{"rest":{},"clients":{"list":["a"]}}"#,
                 "0002",
-                "by webhook",
+                "'clients' and 'rest' exclude each other",
             ),
         ]);
     }
@@ -459,7 +509,7 @@ mod tests {
         let before =
             service(r#"{"clients":{"list":["bob"],"ring":"in_order","ring_s":5}}"#).unwrap();
         let after = |patch: Value| {
-            patched(&before, &patch).map(|service| shown(&service)["clients"].clone())
+            patched_with(&before, &patch, 'n').map(|service| shown(&service)["clients"].clone())
         };
         let expected = json!({"list":["bob"],"ring":"in_order","ring_s":7});
         assert_eq!(after(json!({"clients":{"ring_s":7}})), Ok(expected));

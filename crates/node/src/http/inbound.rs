@@ -6,7 +6,7 @@
 use axum::body::Body;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
-use model::{AccountId, ServiceName, limits};
+use model::{AccountId, SecretBytes, ServiceName, limits};
 use serde_json::Value;
 use store::{Put, ServiceError};
 use switch::Counter;
@@ -15,6 +15,7 @@ use super::answer::{Fault, json};
 use super::body::whole;
 use super::form::{media_type, percent_decode};
 use super::{Peer, Services, login};
+use crate::provision;
 use crate::service_document::{parsed, patched, read, shown};
 
 /// Where the services are listed; each is at its name below.
@@ -71,7 +72,8 @@ async fn put(
     request: Request<Body>,
 ) -> Result<Response<Body>, Fault> {
     let document = document(services, request, &[JSON]).await?;
-    let service = read(name, &document).map_err(Fault::parameters)?;
+    let secret = fresh_secret()?;
+    let service = read(name, &document, &secret).map_err(Fault::parameters)?;
     let turn = services.changes.acquire().await;
     let put = services.watch.store.put_service(account, &service).await;
     drop(turn);
@@ -97,10 +99,11 @@ async fn patch(
     request: Request<Body>,
 ) -> Result<Response<Body>, Fault> {
     let patch = document(services, request, &[JSON, MERGE_PATCH]).await?;
+    let secret = fresh_secret()?;
     let turn = services.changes.acquire().await;
     let store = &services.watch.store;
     let changed = store
-        .change_service(account, name, |service| patched(service, &patch))
+        .change_service(account, name, |service| patched(service, &patch, &secret))
         .await;
     drop(turn);
     let service = changed.map_err(refused)?.map_err(Fault::parameters)?;
@@ -154,6 +157,15 @@ async fn document(
     }
     let body = whole(body, services.bounds.head_time).await?;
     parsed(&body).map_err(|fault| Fault::parameters(vec![fault]))
+}
+
+/// For an application that has none yet.
+fn fresh_secret() -> Result<SecretBytes, Fault> {
+    provision::application_secret().map_err(|error| {
+        tracing::error!(%error, "a service is not changed");
+        let text = "The change cannot be made; the server's log says why";
+        Fault::http(StatusCode::INTERNAL_SERVER_ERROR, text)
+    })
 }
 
 fn refused(error: ServiceError) -> Fault {

@@ -153,7 +153,7 @@ async fn a_patch_merges() {
         ),
         (json!({ "clients": { "list": [] } }), "0002", "at least one"),
         (json!({ "name": "sales" }), "0002", "'support'"),
-        (json!({ "rest": {} }), "0002", "webhook"),
+        (json!({ "rest": {} }), "0002", "exclude each other"),
         (json!([]), "0002", "JSON object"),
     ] {
         let answer = server.send(site.log_in(patch(SUPPORT, &change))).await;
@@ -161,6 +161,67 @@ async fn a_patch_merges() {
     }
     let (_, unchanged) = send(&site, &server, get(SUPPORT)).await;
     assert_eq!(unchanged, patched, "what is refused changes nothing");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn an_application_is_put_patched_and_replaced_and_its_secret_is_never_shown() {
+    let site = Site::new().await;
+    let id = site.account_id().await;
+    let server = site.serve().await;
+    let store = site.open_store().await;
+    let secret = async || {
+        let (directory, _) = store.directory(model::UnixTime::default()).await.unwrap();
+        match &directory.account(id).unwrap().services["support"].target {
+            ServiceTarget::Application(application) => application.secret.clone(),
+            ServiceTarget::Clients(_) => panic!("clients answer"),
+        }
+    };
+    let first = json!({ "rest": { "first_page": { "address": "https://app.example.com/first" } } });
+    let page = |address: &str, method: &str| json!({ "address": address, "method": method });
+    let filled = json!({ "name": "support", "rest": {
+        "first_page": page("https://app.example.com/first", "POST"),
+    } });
+    let made = send(&site, &server, put(SUPPORT, &first)).await;
+    assert_eq!(made, (201, filled.clone()), "defaults are filled in");
+    assert_eq!(
+        send(&site, &server, get(LIST)).await,
+        (200, json!([filled]))
+    );
+    let made = secret().await;
+    assert_eq!(made.expose().len(), 43);
+
+    let more = json!({ "rest": {
+        "final_page": { "address": "http://127.0.0.1:8000/final", "method": "GET" },
+        "error_page": { "address": "https://app.example.com/error" },
+    } });
+    let patched = json!({ "name": "support", "rest": {
+        "first_page": page("https://app.example.com/first", "POST"),
+        "final_page": page("http://127.0.0.1:8000/final", "GET"),
+        "error_page": page("https://app.example.com/error", "POST"),
+    } });
+    let answer = send(&site, &server, patch(SUPPORT, &more)).await;
+    assert_eq!(answer, (200, patched.clone()));
+    assert_eq!(send(&site, &server, get(SUPPORT)).await, (200, patched));
+
+    let clients_now = json!({ "rest": null, "clients": { "list": ["bob"] } });
+    let (status, answer) = send(&site, &server, patch(SUPPORT, &clients_now)).await;
+    assert_eq!(
+        (status, answer["clients"]["list"].clone()),
+        (200, json!(["bob"]))
+    );
+    let back = json!({ "clients": null, "rest": first["rest"] });
+    let answer = send(&site, &server, patch(SUPPORT, &back)).await;
+    assert_eq!(answer, (200, filled.clone()));
+    let replaced = send(&site, &server, put(SUPPORT, &first)).await;
+    assert_eq!(replaced, (200, filled));
+    assert_eq!(secret().await, made, "the application needs no new one");
+
+    let deleted = server.send(site.log_in(ask("DELETE", SUPPORT))).await;
+    assert_eq!(deleted.status, 204);
+    send(&site, &server, put(SUPPORT, &first)).await;
+    assert_ne!(secret().await, made);
+    store.close().await;
     server.stop().await;
 }
 
@@ -209,9 +270,24 @@ async fn what_a_document_gets_wrong_is_named() {
             "'support'",
         ),
         (
-            r#"{"rest":{"first_page":{"address":"https://app.example.com","method":"POST"}}}"#,
+            r#"{"rest":{"first_page":{"address":"app.example.com","method":"POST"}}}"#,
             "0002",
-            "Applications by webhook ('rest') are not served by this version",
+            "'rest.first_page.address' is malformed: page address \"app.example.com\"",
+        ),
+        (
+            r#"{"rest":{"first_page":{"address":"http://a","method":"HEAD"}}}"#,
+            "0002",
+            "'rest.first_page.method' is malformed: it must be \"POST\" or \"GET\"",
+        ),
+        (
+            r#"{"rest":{"final_page":{"address":"http://a"}}}"#,
+            "0001",
+            "'rest.first_page'",
+        ),
+        (
+            r#"{"clients":{"list":["bob"]},"rest":{"first_page":{"address":"http://a"}}}"#,
+            "0002",
+            "'clients' and 'rest' exclude each other",
         ),
     ] {
         let asked = ask("PUT", SUPPORT)
