@@ -269,6 +269,27 @@ async fn what_a_document_gets_wrong_is_named() {
             "0002",
             "'support'",
         ),
+    ] {
+        let asked = ask("PUT", SUPPORT)
+            .body("Application/JSON; charset=utf-8", document)
+            .announcing(document.len());
+        let answer = server.send(site.log_in(asked)).await;
+        assert_refused(&answer, 400, code, word);
+    }
+    let several = json!({ "x": 1, "clients": { "list": ["b b"], "ring_s": 0 } });
+    let answer = server.send(site.log_in(put(SUPPORT, &several))).await;
+    assert_refused(&answer, 400, "0002", "'x'");
+    let details = answer.json()["error"]["details"].clone();
+    assert_eq!(details.as_array().unwrap().len(), 3, "{details}");
+    assert_eq!(send(&site, &server, get(LIST)).await, (200, json!([])));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_document_gets_wrong_of_an_application_is_named() {
+    let site = Site::new().await;
+    let server = site.serve().await;
+    for (document, code, word) in [
         (
             r#"{"rest":{"first_page":{"address":"app.example.com","method":"POST"}}}"#,
             "0002",
@@ -290,17 +311,10 @@ async fn what_a_document_gets_wrong_is_named() {
             "'clients' and 'rest' exclude each other",
         ),
     ] {
-        let asked = ask("PUT", SUPPORT)
-            .body("Application/JSON; charset=utf-8", document)
-            .announcing(document.len());
+        let asked = ask("PUT", SUPPORT).body(JSON, document);
         let answer = server.send(site.log_in(asked)).await;
         assert_refused(&answer, 400, code, word);
     }
-    let several = json!({ "x": 1, "clients": { "list": ["b b"], "ring_s": 0 } });
-    let answer = server.send(site.log_in(put(SUPPORT, &several))).await;
-    assert_refused(&answer, 400, "0002", "'x'");
-    let details = answer.json()["error"]["details"].clone();
-    assert_eq!(details.as_array().unwrap().len(), 3, "{details}");
     assert_eq!(send(&site, &server, get(LIST)).await, (200, json!([])));
     server.stop().await;
 }

@@ -27,7 +27,7 @@ fn a_service_is_made_replaced_shown_listed_and_removed() {
     assert_eq!(
         lines,
         [
-            "SERVICE  RING         SECONDS  CLIENTS",
+            "SERVICE  RING         SECONDS  ANSWERED BY",
             "sales    round-robin  7        dave, eve",
             "support  all          20       bob, carol",
         ]
@@ -49,6 +49,84 @@ fn a_service_is_made_replaced_shown_listed_and_removed() {
     let said = folder.ok("service remove support");
     assert_eq!(said, "Service support of 1-2-0/a@b.c is removed.\n");
     assert_eq!(folder.json("service list"), json!([sales]));
+}
+
+#[test]
+fn an_application_is_set_shown_and_listed_and_its_secret_only_where_it_is_asked_for() {
+    let folder = Folder::new();
+    folder.account("a@b.c");
+    let said = folder.ok("service set ivr --url https://app.example.com/first");
+    assert_eq!(said, "Service ivr of 1-2-0/a@b.c is made.\n");
+    let page = |address: &str, method: &str| json!({ "address": address, "method": method });
+    let first = page("https://app.example.com/first", "POST");
+    let shown = json!({ "name": "ivr", "rest": { "first_page": first } });
+    assert_eq!(folder.json("service show ivr"), shown);
+    let secret = || folder.json("service show ivr --secret")["secret"].clone();
+    let made = secret();
+    assert_eq!(made.as_str().unwrap().len(), 43, "{made}");
+
+    folder.ok(
+        "service set ivr --url http://127.0.0.1:8000/ --method GET --final-url http://127.0.0.1:8000/final \
+         --error-url http://127.0.0.1:8000/error --error-method GET",
+    );
+    let ivr = json!({ "name": "ivr", "rest": {
+        "first_page": page("http://127.0.0.1:8000/", "GET"),
+        "final_page": page("http://127.0.0.1:8000/final", "POST"),
+        "error_page": page("http://127.0.0.1:8000/error", "GET"),
+    } });
+    assert_eq!(folder.json("service show ivr"), ivr);
+    assert_eq!(folder.json("service list"), json!([ivr]));
+    assert_eq!(secret(), made, "the application needs no new one");
+    let lines = [
+        "service:     ivr",
+        "account:     1-2-0/a@b.c",
+        "first page:  GET http://127.0.0.1:8000/",
+        "final page:  POST http://127.0.0.1:8000/final",
+        "error page:  GET http://127.0.0.1:8000/error",
+    ];
+    let text = folder.ok("service show ivr");
+    assert_eq!(text.lines().collect::<Vec<_>>(), lines);
+    let text = folder.ok("service show ivr --secret");
+    let told = format!("signing secret:  {}", made.as_str().unwrap());
+    assert_eq!(text.lines().last(), Some(told.as_str()));
+    folder.ok("service set support --clients bob");
+    assert_eq!(
+        folder.ok("service list").lines().collect::<Vec<_>>(),
+        [
+            "SERVICE  RING  SECONDS  ANSWERED BY",
+            "ivr      -     -        GET http://127.0.0.1:8000/",
+            "support  all   20       bob",
+        ]
+    );
+}
+
+#[test]
+fn a_new_secret_is_made_for_applications_alone() {
+    let folder = Folder::new();
+    folder.account("a@b.c");
+    folder.ok("service set ivr --url http://a");
+    folder.ok("service set support --clients bob");
+    let secret = || folder.json("service show ivr --secret")["secret"].clone();
+    let before = secret();
+    let said = folder.ok("service new-secret ivr --account 1-2-0/a@b.c");
+    assert!(
+        said.contains("`offhook service show ivr --secret`"),
+        "{said}"
+    );
+    assert_ne!(secret(), before);
+    assert!(!said.contains(secret().as_str().unwrap()), "{said}");
+    for line in [
+        "service new-secret support",
+        "service show support --secret",
+    ] {
+        let sentence = folder.fails(1, line);
+        assert!(
+            sentence.contains("service support is answered by clients"),
+            "{sentence}"
+        );
+    }
+    let sentence = folder.fails(1, "service new-secret sales");
+    assert!(sentence.contains("has no service sales"), "{sentence}");
 }
 
 #[test]
@@ -100,6 +178,35 @@ fn what_is_asked_for_wrongly_is_one_sentence() {
         (
             "service set support --clients bob --ring both",
             "all, in-order or round-robin",
+        ),
+        (
+            "service set support",
+            "say who answers: --clients CLIENT,CLIENT, or --url URL",
+        ),
+        (
+            "service set support --clients bob --url http://a",
+            "--clients and --url exclude each other",
+        ),
+        ("service set support --url a.example.com", "a URL of http"),
+        (
+            "service set support --url http://a --method PUT",
+            "GET or POST",
+        ),
+        (
+            "service set support --url http://a --ring all",
+            "--ring is for a service that clients answer for (--clients)",
+        ),
+        (
+            "service set support --url http://a --ring-s 20",
+            "--ring-s is for",
+        ),
+        (
+            "service set support --clients bob --final-url http://a",
+            "--final-url is for a service that an application answers for (--url)",
+        ),
+        (
+            "service set support --url http://a --error-method GET",
+            "--error-method is given without --error-url",
         ),
         ("account set --service-callers nobody", "anyone or proven"),
     ] {
