@@ -23,6 +23,7 @@ mod signalling;
 pub mod telemetry;
 mod transport;
 mod turn_worker;
+pub mod wanted_service;
 
 pub use config::{Bounds, Config, ConfigFault, TlsFiles};
 pub use relay::{Finding, RelayFault, TurnConfig, TurnConfigFault, outlook};

@@ -22,6 +22,8 @@ use model::{
 use store::{ChangeError, CreateError, Store, StoreError};
 use switch::token::{SigningKey, TokenRequest, hash_api_key};
 
+use crate::wanted_service::WantedFault;
+
 /// Login of the account that a first start makes.
 const DEMO_CLOUD_ID: &str = "1-2-0";
 const DEMO_USERNAME: &str = "demo@example.com";
@@ -52,6 +54,14 @@ pub enum ProvisionError {
     /// The account may not have tokens.
     #[error("account {0} is disabled; `offhook account enable {0}` lets it have tokens again")]
     Disabled(Login),
+    /// A service that was to be there cannot be.
+    #[error("{place}: {fault}")]
+    Wanted {
+        /// Where it is said that it was to be there.
+        place: String,
+        /// What is wrong.
+        fault: WantedFault,
+    },
     /// The account or its key has changed meanwhile.
     #[error(transparent)]
     Change(#[from] ChangeError),

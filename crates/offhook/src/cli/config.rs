@@ -9,13 +9,14 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 use node::ConfigFault;
 use node::model::limits;
+use node::wanted_service::WantedService;
 use serde_json::json;
 
 use super::config_environment::{environment, refuse_misspelt};
 use super::config_file::ConfigFile;
 use super::config_key::{Key, OWN_KEYS, ServeFlags};
 use super::config_turn::{TurnValues, in_table};
-use super::{Failure, Place, output};
+use super::{Failure, Place, config_service, output};
 
 const DEFAULT_DATA: &str = "./offhook-data";
 const DEFAULT_FILE: &str = "offhook.toml";
@@ -110,6 +111,11 @@ impl<'a> Layers<'a> {
                 source: text.source,
             },
         )
+    }
+
+    /// The services of the file, the one place where they can be said.
+    pub(crate) fn services(&self) -> &[WantedService] {
+        self.file.as_ref().map_or(&[], ConfigFile::services)
     }
 
     fn text(&self, key: &Key) -> Option<Sourced<String>> {
@@ -346,6 +352,7 @@ impl Command {
                 let outlook = effective.outlook();
                 if json {
                     let mut told = effective.json();
+                    told["services"] = config_service::in_json(layers.services());
                     told["turn_findings"] = outlook.iter().flatten().map(finding_json).collect();
                     output::print_json(&told)?;
                 } else {
@@ -357,6 +364,7 @@ impl Command {
                         let text = in_table(&value);
                         table.row([key.name.to_owned(), text, source.to_string()]);
                     }
+                    config_service::add_rows(&mut table, layers.services());
                     output::print(&table)?;
                     for (at, finding) in outlook.iter().flatten().enumerate() {
                         let space = if at == 0 { "\n" } else { "" };

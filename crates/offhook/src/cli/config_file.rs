@@ -1,20 +1,23 @@
-//! The configuration file: TOML, one line for each key, nothing that is not known.
+//! The configuration file: TOML, one line for each key and a table for each service, nothing that is not known.
 //!
-//! Says what is wrong by file, line and key; never guesses a value from a wrong one.
+//! The tables are read by `config_service`. Says what is wrong by file, line and key; never guesses a value from a wrong one.
 
 use std::path::{Path, PathBuf};
 
+use node::wanted_service::WantedService;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::config::{Source, Sourced};
 use super::config_key::{Form, Key, keys};
+use super::config_service::{SERVICE, services};
 
 /// The values of a configuration file, as texts.
 #[derive(Debug)]
 pub(crate) struct ConfigFile {
     path: PathBuf,
     values: Vec<Entry>,
+    services: Vec<WantedService>,
 }
 
 #[derive(Debug)]
@@ -44,14 +47,19 @@ impl ConfigFile {
             let message = error.message().replace('\n', ", ");
             format!("{} line {line} is no TOML: {message}", path.display())
         })?;
-        let mut values = Vec::new();
+        let (mut values, mut wanted) = (Vec::new(), Vec::new());
         for (name, value) in table.get_ref() {
             let line = line_of(name.span().start);
             let at = format!("{} line {line}", path.display());
             let name: &str = name.get_ref();
-            let key = keys()
-                .find(|key| key.name == name)
-                .ok_or_else(|| unknown(&at, name))?;
+            if name == SERVICE {
+                wanted = services(value, path, &line_of)?;
+                continue;
+            }
+            let key = keys().find(|key| key.name == name).ok_or_else(|| {
+                let known = keys().map(|key| key.name).chain([SERVICE]);
+                unknown(&at, name, &known.collect::<Vec<_>>())
+            })?;
             let text = text_of(key.form, value.get_ref(), path).ok_or_else(|| {
                 format!(
                     "{at}: {name} is not written right: it must be {}, such as {name} = {}",
@@ -68,7 +76,13 @@ impl ConfigFile {
         Ok(Self {
             path: path.to_path_buf(),
             values,
+            services: wanted,
         })
+    }
+
+    /// The services that are to be there, in the order of the file.
+    pub(crate) fn services(&self) -> &[WantedService] {
+        &self.services
     }
 
     /// What the file says about this key.
@@ -82,7 +96,8 @@ impl ConfigFile {
 }
 
 impl Form {
-    const fn in_words(self) -> &'static str {
+    /// What it is called in a sentence.
+    pub(super) const fn in_words(self) -> &'static str {
         match self {
             Self::Text => "a text in quotes",
             Self::Path => "a path in quotes",
@@ -94,7 +109,7 @@ impl Form {
 }
 
 /// The value as the text that a flag would have; `None` if it is of another form.
-fn text_of(form: Form, value: &DeValue<'_>, file: &Path) -> Option<String> {
+pub(super) fn text_of(form: Form, value: &DeValue<'_>, file: &Path) -> Option<String> {
     match form {
         Form::Text => value
             .as_str()
@@ -121,19 +136,16 @@ fn text_of(form: Form, value: &DeValue<'_>, file: &Path) -> Option<String> {
     }
 }
 
-fn unknown(at: &str, name: &str) -> String {
-    let mut near: Vec<_> = keys()
-        .map(|key| {
-            (
-                strsim::levenshtein(&name.replace('-', "_"), key.name),
-                key.name,
-            )
-        })
+/// What to say of a key that is not one of `known`.
+pub(super) fn unknown(at: &str, name: &str, known: &[&str]) -> String {
+    let mut near: Vec<_> = known
+        .iter()
+        .map(|key| (strsim::levenshtein(&name.replace('-', "_"), key), *key))
         .filter(|(distance, key)| *distance <= key.len() / 3 || is_part(name, key))
         .collect();
     near.sort_unstable();
     let (lead, names): (_, Vec<_>) = if near.is_empty() {
-        ("the keys are", keys().map(|key| key.name).collect())
+        ("the keys are", known.to_vec())
     } else {
         (
             "did you mean",

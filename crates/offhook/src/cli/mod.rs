@@ -9,6 +9,7 @@ mod config;
 mod config_environment;
 mod config_file;
 mod config_key;
+mod config_service;
 mod config_turn;
 mod config_turn_key;
 mod key;

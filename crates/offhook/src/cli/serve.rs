@@ -1,10 +1,11 @@
-//! `offhook serve`: the server, and the demo account of its first start.
+//! `offhook serve`: the server, the demo account of its first start, and the services of the configuration file.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use node::provision::{self, Created, ProvisionError};
 use node::store::Store;
+use node::wanted_service::{WantedService, put_wanted};
 
 use super::account::created_text;
 use super::config::{Effective, Layers};
@@ -15,15 +16,16 @@ use super::{Failure, Place};
 
 pub(crate) fn run(place: &Place, flags: &ServeFlags) -> Result<(), Failure> {
     refuse_misspelt()?;
-    let config = Effective::read(&Layers::read(place, flags, &environment)?)?.node_config()?;
+    let layers = Layers::read(place, flags, &environment)?;
+    let config = Effective::read(&layers)?.node_config()?;
     node::telemetry::start_logging();
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?
-        .block_on(serve(config))
+        .block_on(serve(config, layers.services()))
 }
 
-async fn serve(config: node::Config) -> Result<(), Failure> {
+async fn serve(config: node::Config, services: &[WantedService]) -> Result<(), Failure> {
     let store = provision::open_store(&config.data).await?;
     let demo = Arc::new(Mutex::new(Demo::default()));
     let take_demo = {
@@ -37,7 +39,7 @@ async fn serve(config: node::Config) -> Result<(), Failure> {
             let made = Demo::prepare(store).await?;
             *demo.lock().unwrap_or_else(PoisonError::into_inner) = made;
         }
-        Ok(())
+        put_wanted(store, services, now()).await
     };
     let shows_demo = config.softphone && may_demo;
     let scheme = if config.tls.is_some() {

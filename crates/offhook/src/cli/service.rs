@@ -353,12 +353,13 @@ fn spelt(order: RingOrder) -> String {
 }
 
 /// Reads an order, spelt like a flag or as it is in JSON.
-fn parse_order(text: &str) -> Result<RingOrder, String> {
+pub(super) fn parse_order(text: &str) -> Result<RingOrder, String> {
     RingOrder::parse(&text.replace('-', "_"))
         .ok_or_else(|| "it must be all, in-order or round-robin".to_owned())
 }
 
-fn parse_method(text: &str) -> Result<PageMethod, &'static str> {
+/// Reads a method of HTTP.
+pub(super) fn parse_method(text: &str) -> Result<PageMethod, &'static str> {
     PageMethod::parse(text).ok_or("it must be GET or POST")
 }
 

@@ -263,3 +263,113 @@ fn a_running_server_sees_what_is_set_and_the_command_what_was_put_there() {
     folder.ok("service remove support");
     server.wait_for_change(|| ask("GET", "/service/v1/inbound/support", "").0 == 404);
 }
+
+#[test]
+fn services_of_the_file_are_there_at_each_start_and_others_are_left_alone() {
+    let folder = Folder::new();
+    let key = folder.account("a@b.c");
+    folder.ok("service set sales --clients eve");
+    folder.ok("service set support --url http://127.0.0.1:1/");
+    let kept = folder.json("service show support --secret")["secret"].clone();
+    let given = "the secret of ivr, as its environment has it".replace(' ', "-");
+    let file = |method: &str| {
+        let text = format!(
+            "no_answer_s = 30\n\n[[service]]\naccount = \"1-2-0/a@b.c\"\nname = \"support\"\n\
+             first_page = \"http://127.0.0.1:8000/\"\nfirst_page_method = \"{method}\"\n\n\
+             [[service]]\naccount = \"1-2-0/a@b.c\"\nname = \"ivr\"\n\
+             first_page = \"http://127.0.0.1:8001/\"\nsecret = \"{given}\"\n\n\
+             [[service]]\naccount = \"1-2-0/a@b.c\"\nname = \"team\"\nclients = [\"bob\"]\n"
+        );
+        folder.write("offhook.toml", &text);
+    };
+    for method in ["GET", "POST"] {
+        file(method);
+        let server = folder.serve("serve --listen 127.0.0.1:0");
+        let path = "/service/v1/inbound";
+        let (status, listed) = server.ask("GET", path, "", "1-2-0/a@b.c", &key);
+        let page = |address: &str, method: &str| json!({ "first_page": { "address": address, "method": method } });
+        let ring = |client: &str| json!({ "list": [client], "ring": "all", "ring_s": 20 });
+        let expected = json!([
+            { "name": "ivr", "rest": page("http://127.0.0.1:8001/", "POST") },
+            { "name": "sales", "clients": ring("eve") },
+            { "name": "support", "rest": page("http://127.0.0.1:8000/", method) },
+            { "name": "team", "clients": ring("bob") },
+        ]);
+        assert_eq!(
+            (status, listed),
+            (200, expected),
+            "from the first moment on"
+        );
+        let secret =
+            |name: &str| folder.json(&format!("service show {name} --secret"))["secret"].clone();
+        assert_eq!(secret("support"), kept, "the application needs no new one");
+        assert_eq!(secret("ivr"), given.as_str());
+        // Until the next start.
+        folder.ok("service new-secret ivr");
+        folder.ok("service remove team");
+    }
+}
+
+#[test]
+fn a_fault_in_the_services_of_the_file_stops_the_start_with_its_line() {
+    let folder = Folder::new();
+    folder.account("a@b.c");
+    let service = |account: &str, rest: &str| {
+        format!("[[service]]\naccount = \"1-2-0/{account}\"\nname = \"ivr\"\n{rest}\n")
+    };
+    let right = service("a@b.c", "clients = [\"bob\"]");
+    let wrong = service("eve", "clients = [\"bob\"]");
+    folder.write("offhook.toml", &format!("{right}\n{wrong}"));
+    let sentence = folder.fails(1, "serve --listen 127.0.0.1:0");
+    let told = "offhook.toml line 6: there is no account 1-2-0/eve; `offhook account list` names";
+    assert!(sentence.contains(told), "{sentence}");
+    assert_eq!(
+        folder.json("service list"),
+        json!([]),
+        "none of them is made"
+    );
+
+    for (rest, told) in [
+        ("colour = 1", "line 4: there is no key \"colour\""),
+        ("", "line 1: a service needs clients"),
+        (
+            "clients = [\"bob\"]\nfirst_page = \"http://a\"",
+            "line 5: clients and first_page exclude each other",
+        ),
+        (
+            "first_page = \"http://a\"\nsecret = \"hush\"",
+            "line 5: a signing secret has 32",
+        ),
+    ] {
+        folder.write("offhook.toml", &service("a@b.c", rest));
+        for line in ["serve --listen 127.0.0.1:0", "config check"] {
+            let sentence = folder.fails(2, line);
+            assert!(sentence.contains(told), "{sentence}");
+            assert!(!sentence.contains("hush"), "{sentence}");
+        }
+    }
+}
+
+#[test]
+fn a_check_of_the_configuration_names_the_services_of_the_file_and_no_secret() {
+    let folder = Folder::new();
+    let secret = "s".repeat(32);
+    folder.write(
+        "offhook.toml",
+        &format!(
+            "\n[[service]]\naccount = \"1-2-0/a@b.c\"\nname = \"ivr\"\nfirst_page = \"http://a\"\nsecret = \"{secret}\"\n"
+        ),
+    );
+    let text = folder.ok("config check");
+    let line = text.lines().find(|line| line.starts_with("service "));
+    let words: Vec<_> = line.unwrap().split_whitespace().collect();
+    assert_eq!(
+        words.join(" "),
+        "service ivr of 1-2-0/a@b.c offhook.toml line 2"
+    );
+    let told = folder.json("config check");
+    let expected =
+        json!([{ "account": "1-2-0/a@b.c", "name": "ivr", "source": "offhook.toml line 2" }]);
+    assert_eq!(told["services"], expected);
+    assert!(!text.contains(&secret) && !told.to_string().contains(&secret));
+}
