@@ -248,6 +248,33 @@ pub const FILE_NAME_BYTES: usize = 128;
 pub const SPEECH_BYTES: usize = 8 * 1024;
 /// How long it may take to be made into sound.
 pub const SPEECH_TIME: Duration = Duration::from_secs(10);
+/// The longest that an operator may let pages take: until then a caller hears nothing.
+pub const PAGE_TIME_MAX: Duration = Duration::from_secs(30);
+/// Pages that are asked at once: as many as there are calls in some seconds, and each is an open file.
+pub const PAGES_AT_ONCE: usize = 1_000;
+/// Those of them that are one account's: an application that hangs keeps none of another account waiting.
+pub const PAGES_PER_ACCOUNT: usize = 200;
+/// Connections to applications, with those that wait to be used again.
+pub const PAGE_CONNECTIONS: usize = 2_000;
+/// How long a connection to an application waits to be used again: common servers close theirs after 5 s, and a request that
+/// meets the close is lost.
+pub const PAGE_IDLE_TIME: Duration = Duration::from_secs(4);
+/// Connections to one application that wait to be used again.
+pub const PAGE_IDLE_CONNECTIONS: usize = 32;
+/// Host names that are looked up at once; each takes a thread.
+pub const PAGE_LOOKUPS: usize = 64;
+/// Sounds that are brought at once.
+pub const SOUNDS_AT_ONCE: usize = 256;
+/// Programs that speak at once; each takes a core while it does.
+pub const SPEECHES_AT_ONCE: usize = 8;
+/// What a spoken text may become: the longest, at 22,050 Hz, with room.
+pub const SPEECH_SOUND_BYTES: usize = 32 * 1024 * 1024;
+/// Sounds that are kept in memory because they were played: some minutes of telephone speech for a hundred accounts.
+pub const SOUND_CACHE_BYTES: usize = 64 * 1024 * 1024;
+/// Files of one account.
+pub const FILES_PER_ACCOUNT: usize = 10_000;
+/// Bytes of them: about 180 hours of telephone speech. A recording that begins below it may end above.
+pub const FILE_BYTES_PER_ACCOUNT: u64 = 10 * 1024 * 1024 * 1024;
 
 // Media.
 
@@ -285,6 +312,12 @@ pub const RECORD_TIME: Duration = Duration::from_secs(3_600);
 pub const RECORD_SILENCE: Duration = Duration::from_secs(60);
 /// One part of a recording: a second.
 pub const RECORD_PART: Duration = Duration::from_secs(1);
+/// Bytes of recordings that wait for the disk: what a thousand of them make in two seconds. Beyond it a recording is lost.
+pub const RECORDING_BYTES_WAITING: usize = 64 * 1024 * 1024;
+/// Commands that wait for the gateway: some milliseconds of its work. Beyond it the leg that one is for is given up.
+pub const MEDIA_COMMANDS_WAITING: usize = 2_048;
+/// Pairs of ports that are tried for a plain RTP leg before it is refused: others use ports of the range as well.
+pub const RTP_PORT_ATTEMPTS: usize = 64;
 
 /// Packets that wait in one jitter buffer: half a second of packets of 20 ms.
 pub const JITTER_PACKETS: usize = 25;

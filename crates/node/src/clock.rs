@@ -17,6 +17,11 @@ impl Clock {
         }
     }
 
+    /// What the monotonic time is counted from.
+    pub(crate) fn epoch(&self) -> std::time::Instant {
+        self.start
+    }
+
     /// Both clocks.
     pub(crate) fn now(&self) -> Now {
         let micros = u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX);

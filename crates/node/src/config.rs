@@ -10,6 +10,7 @@ use std::time::Duration;
 use model::limits;
 use switch::turn_grant::TurnOffer;
 
+use crate::media_worker::{MediaConfig, MediaConfigFault};
 use crate::relay::{TurnConfig, TurnConfigFault};
 
 /// The configuration of one node.
@@ -37,6 +38,8 @@ pub struct Config {
     pub shards: Option<usize>,
     /// The TURN server.
     pub turn: TurnConfig,
+    /// The media gateway.
+    pub media: MediaConfig,
     /// Bounds that are the product's, not the operator's: tests narrow them.
     pub bounds: Bounds,
     /// Says how many bytes of memory are given out, in a build that counts them.
@@ -57,6 +60,7 @@ impl Default for Config {
             demo: true,
             shards: None,
             turn: TurnConfig::default(),
+            media: MediaConfig::default(),
             bounds: Bounds::default(),
             heap: None,
         }
@@ -128,6 +132,9 @@ pub enum ConfigFault {
     /// The TURN server cannot be run like that.
     #[error(transparent)]
     Turn(#[from] TurnConfigFault),
+    /// The media gateway cannot be run like that.
+    #[error(transparent)]
+    Media(#[from] MediaConfigFault),
 }
 
 impl ConfigFault {
@@ -160,6 +167,7 @@ impl Config {
             return Err(ConfigFault::Shards(shards));
         }
         self.turn.check(self.tls.is_some())?;
+        self.media.check()?;
         Ok(())
     }
 

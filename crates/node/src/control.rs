@@ -22,6 +22,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use turn::RelayAddress;
 
+use crate::media_worker::Gateway;
 use crate::record_writer::RecordWriter;
 use crate::relay::{Bound, Relay};
 use crate::signalling::Signalling;
@@ -173,6 +174,8 @@ pub(crate) struct Answerer {
     pub(crate) listen: SocketAddr,
     /// None where TURN is switched off.
     pub(crate) turn: Option<TurnStatus>,
+    /// None where the media gateway is switched off.
+    pub(crate) gateway: Option<Gateway>,
     /// None where memory is not counted.
     pub(crate) heap: Option<fn() -> usize>,
 }
@@ -279,6 +282,7 @@ impl Answerer {
                 "answers_kept": sum(|shard| shard.answers_kept),
                 "tokens_remembered": sum(|shard| shard.tokens_remembered),
                 "timers": sum(|shard| shard.timers),
+                "media_legs": self.gateway.as_ref().map_or(0, Gateway::legs),
                 "turn_allocations": self.turn.as_ref().map_or(0, |turn| turn.relay.allocations()),
                 "shards": census.len(),
             },

@@ -9,6 +9,8 @@ use model::ConnectionId;
 use switch::Effect;
 use switch::turn_grant::TurnChange;
 
+use crate::errand::{Errand, Errands};
+use crate::media_worker::{Gateway, refusal_without_gateway};
 use crate::outbox::Outbox;
 use crate::record_writer::RecordWriter;
 use crate::relay::Relay;
@@ -23,6 +25,11 @@ pub(crate) struct Performer<'a> {
     pub(crate) counters: &'a Counters,
     /// None where TURN is switched off.
     pub(crate) relay: Option<&'a Relay>,
+    /// None where the media gateway is switched off.
+    pub(crate) gateway: Option<&'a Gateway>,
+    pub(crate) errands: &'a Errands,
+    /// Whose effects these are.
+    pub(crate) shard: usize,
     /// Connections whose outbox ran over: they count as lost.
     pub(crate) overflowed: &'a mut Vec<ConnectionId>,
 }
@@ -56,7 +63,15 @@ impl Performer<'_> {
                 }
             }
             Effect::Record(record) => self.records.keep(*record),
-            Effect::Media { .. } | Effect::Ask(_) | Effect::Bring(_) => {}
+            Effect::Media { account, command } => match self.gateway {
+                Some(gateway) => gateway.put(account, command, self.counters),
+                None => {
+                    if let Some(event) = refusal_without_gateway(&command) {
+                        self.errands.push(self.shard, Errand::Tell(event));
+                    }
+                }
+            },
+            Effect::Ask(_) | Effect::Bring(_) => {}
             Effect::Count(counter) => self.counters.add(counter),
         }
     }

@@ -1,16 +1,21 @@
 //! The shell: sockets, threads and timers around the softswitch.
 //!
-//! Accepts connections (HTTP, WebSocket, TLS) and relays (TURN), hands what comes in to the pure machines of `switch` and `turn`,
+//! Accepts connections (HTTP, WebSocket, TLS), relays (TURN) and carries media, hands what comes in to the pure machines of `switch`,
+//! `turn` and `media`,
 //! performs the effects that they ask for, and keeps what must be kept through `store`. Decides nothing about tokens,
 //! registrations or calls.
 
+mod account_file;
 pub mod certificate;
 mod clock;
 mod config;
 pub mod control;
+mod core;
 mod directory_watch;
 mod effect;
+mod errand;
 mod http;
+mod media_worker;
 mod outbox;
 pub mod provision;
 mod quota_keeper;
@@ -18,6 +23,7 @@ mod record_writer;
 mod relay;
 mod serve;
 pub mod service_document;
+mod shell_counter;
 mod shutdown;
 mod signalling;
 pub mod telemetry;
@@ -26,6 +32,7 @@ mod turn_worker;
 pub mod wanted_service;
 
 pub use config::{Bounds, Config, ConfigFault, TlsFiles};
+pub use media_worker::{MediaConfig, MediaConfigFault, MediaFault, media_outlook};
 pub use relay::{Finding, RelayFault, TurnConfig, TurnConfigFault, outlook};
 pub use serve::{ServeError, Started, serve, serve_until};
 pub use turn_worker::TurnFault;

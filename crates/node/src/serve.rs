@@ -10,31 +10,26 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{SecretBytes, limits};
+use model::limits;
 use store::{Store, StoreError};
-use switch::Snapshot;
-use switch::turn_grant::{Ledger, TurnOffer};
 use tokio::net::{TcpListener, TcpSocket};
-use tokio::sync::Semaphore;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
+use crate::account_file::AccountFiles;
 use crate::certificate::{Certificate, CertificateFault};
 use crate::clock::Clock;
 use crate::config::{Config, ConfigFault};
 use crate::control::{Answerer, ControlSocket};
-use crate::directory_watch::{self, DirectoryWatch};
-use crate::http::{LoginFailures, Services};
+use crate::core::{Core, cores, file_limit};
+use crate::http::Services;
+use crate::media_worker::{self, Doors as MediaDoors, Media, MediaFault};
 use crate::provision::ProvisionError;
-use crate::quota_keeper::QuotaKeeper;
-use crate::record_writer::RecordWriter;
-use crate::relay::{Finding, MonthKeeper, Relay, RelayDoors, RelayFault, UsageQueue};
+use crate::relay::{Finding, Relay, RelayDoors, RelayFault, UsageQueue};
 use crate::shutdown::Signals;
 use crate::signalling::Signalling;
-use crate::telemetry::Counters;
 use crate::transport::tls::TlsAcceptor;
 use crate::transport::{Capacity, Crew, Listener, accept};
-use crate::turn_worker::Doors;
 
 const LOCK_FILE: &str = "server.lock";
 /// How long connections may take to read their last messages.
@@ -43,8 +38,6 @@ const DRAIN_TIME: Duration = Duration::from_secs(2);
 const SAVE_TIME: Duration = Duration::from_secs(2);
 /// Connections that wait to be accepted: all clients of a restarted server come back within a second.
 const BACKLOG: u32 = 4_096;
-/// A bug that comes back at once must not fill the log.
-const REVIVE_AFTER: Duration = Duration::from_secs(1);
 /// How often failed logins that lie back are forgotten.
 const FORGET_EVERY: Duration = Duration::from_secs(60);
 
@@ -94,6 +87,17 @@ pub enum ServeError {
     /// TURN cannot be served.
     #[error(transparent)]
     Relay(#[from] RelayFault),
+    /// The media gateway cannot be served.
+    #[error(transparent)]
+    Media(#[from] MediaFault),
+    /// What is left of a killed server's recordings cannot be removed.
+    #[error("cannot look through the files of accounts in {}: {source}", data.display())]
+    Files {
+        /// The data folder.
+        data: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// The control socket cannot be made.
     #[error("cannot make the control socket in {}: {source}", data.display())]
     Control {
@@ -120,6 +124,8 @@ pub struct Started {
     pub address: SocketAddr,
     /// What is to be said about TURN.
     pub turn: Vec<Finding>,
+    /// What is to be said about the media gateway.
+    pub media: Vec<Finding>,
 }
 
 /// Serves until SIGTERM or SIGINT; `ready` is told where once connections are taken. `prepare` may make accounts: it runs when
@@ -150,7 +156,7 @@ pub async fn serve_until(
     let (node, started) = Node::start(&config, store, prepare).await?;
     ready(&started);
     tracing::info!(address = %started.address, tls = config.tls.is_some(), "serving");
-    for finding in &started.turn {
+    for finding in started.turn.iter().chain(&started.media) {
         match finding {
             Finding::Fact(text) => tracing::info!("{text}"),
             Finding::Doubt(text) => tracing::warn!("{text}"),
@@ -166,6 +172,7 @@ struct Node {
     signalling: Arc<Signalling>,
     relay: Option<Arc<Relay>>,
     usage: Arc<UsageQueue>,
+    media: Option<Media>,
     store: Store,
     /// Says that the node stops; closed when the last connection is gone.
     stopping: watch::Sender<bool>,
@@ -177,154 +184,6 @@ struct Node {
     finish: watch::Sender<bool>,
 }
 
-/// What is there before the doors open.
-struct Core {
-    signalling: Arc<Signalling>,
-    records: Arc<RecordWriter>,
-    quota: Arc<QuotaKeeper>,
-    /// None where TURN is switched off.
-    relay: Option<Arc<Relay>>,
-    /// What the workers of the relay have told.
-    usage: Arc<UsageQueue>,
-    watch: Arc<DirectoryWatch>,
-}
-
-impl Core {
-    /// What the web services work with.
-    fn services(
-        &self,
-        config: &Config,
-        turn: &RelayDoors,
-        capacity: &Arc<Capacity>,
-        pepper: SecretBytes,
-    ) -> Arc<Services> {
-        Arc::new(Services {
-            signalling: Arc::clone(&self.signalling),
-            quota: Arc::clone(&self.quota),
-            failures: LoginFailures::default(),
-            signing: Semaphore::new(cores()),
-            watch: Arc::clone(&self.watch),
-            changes: Semaphore::new(1),
-            pepper,
-            capacity: Arc::clone(capacity),
-            handovers: Arc::default(),
-            behind_tls_proxy: config.behind_tls_proxy,
-            is_tls: config.tls.is_some(),
-            has_softphone: config.softphone,
-            turn_loopbacks: turn.loopbacks(),
-            may_demo: config.may_demo(),
-            bounds: config.bounds,
-        })
-    }
-
-    async fn load(
-        config: &Config,
-        store: &Store,
-        offer: Option<TurnOffer>,
-    ) -> Result<Self, ServeError> {
-        let now = Clock::unix();
-        let dangling = store
-            .end_dangling_records(now, "the server was killed during the call")
-            .await?;
-        if dangling > 0 {
-            tracing::warn!(
-                calls = dangling,
-                "the server was killed before; its calls are marked as ended"
-            );
-        }
-        let nothing = Arc::new(Snapshot::default());
-        let relay = match &offer {
-            None => None,
-            Some(offer) => {
-                let mut ledger = Ledger::new(
-                    offer.secret.clone(),
-                    RelayDoors::bounds(config, file_limit()),
-                );
-                MonthKeeper::load(store, now, &mut ledger).await?;
-                Some(Arc::new(Relay::new(ledger)))
-            }
-        };
-        let settings = config.settings(offer.map(Arc::new));
-        let (published, version) = directory_watch::load(store, settings, nothing).await?;
-        if let Some(relay) = &relay {
-            relay.publish(&published.snapshot.directory);
-        }
-        let records = Arc::new(RecordWriter::default());
-        let quota = Arc::new(QuotaKeeper::load(store, now).await?);
-        let counters = Arc::new(Counters::default());
-        let signalling = Signalling::new(
-            config.shard_count(),
-            published,
-            Arc::clone(&records),
-            counters,
-            relay.clone(),
-        );
-        let signalling = Arc::new(signalling);
-        let watch = DirectoryWatch::new(store.clone(), Arc::clone(&signalling), version);
-        Ok(Self {
-            signalling,
-            records,
-            quota,
-            relay,
-            usage: Arc::default(),
-            watch: Arc::new(watch),
-        })
-    }
-
-    /// The tasks that write what must be kept; they end when `finish` turns true and all is written.
-    fn keepers(&self, store: &Store, finish: &watch::Receiver<bool>) -> Vec<JoinHandle<()>> {
-        let (records, quota) = (Arc::clone(&self.records), Arc::clone(&self.quota));
-        let mut keepers = vec![
-            tokio::spawn(records.run(store.clone(), finish.clone())),
-            tokio::spawn(quota.run(store.clone(), finish.clone())),
-        ];
-        if let Some(relay) = &self.relay {
-            let month = MonthKeeper::default();
-            let running = month.run(Arc::clone(relay), store.clone(), finish.clone());
-            keepers.push(tokio::spawn(running));
-        }
-        keepers
-    }
-
-    /// Lets the workers of the relay run: from now on it answers.
-    fn start_relay(&self, doors: Doors) -> Result<(), ServeError> {
-        let Some(relay) = &self.relay else {
-            return Ok(());
-        };
-        let usage = Arc::clone(&self.usage);
-        let workers = doors.start(
-            relay.ledger(),
-            self.signalling.clock,
-            Arc::new(move |relayed| usage.push(relayed)),
-            Arc::clone(&self.signalling.counters),
-        );
-        relay.started(workers.map_err(RelayFault::from)?);
-        Ok(())
-    }
-
-    /// The tasks that wake the shards and look for changes of accounts.
-    fn attendants(&self) -> JoinSet<()> {
-        let mut attendants = JoinSet::new();
-        for shard in 0..self.signalling.shard_count() {
-            let signalling = Arc::clone(&self.signalling);
-            attendants.spawn(revived(move || {
-                let signalling = Arc::clone(&signalling);
-                async move { signalling.keep_time(shard).await }
-            }));
-        }
-        let (signalling, usage) = (Arc::clone(&self.signalling), Arc::clone(&self.usage));
-        attendants.spawn(revived(move || {
-            Arc::clone(&usage).run(Arc::clone(&signalling))
-        }));
-        let watch = Arc::clone(&self.watch);
-        attendants.spawn(revived(move || {
-            let watch = Arc::clone(&watch);
-            async move { watch.run().await }
-        }));
-        attendants
-    }
-}
-
 impl Node {
     async fn start(
         config: &Config,
@@ -334,15 +193,15 @@ impl Node {
         let certificate = certificate(config)?;
         let tls = certificate.clone().map(TlsAcceptor::new).transpose()?;
         let (tcp, address) = listen(config.listen)?;
-        let files = file_limit();
-        let turn = RelayDoors::bind(config, address, certificate.clone(), files)?;
+        let file_limit = file_limit();
+        let turn = RelayDoors::bind(config, address, certificate.clone(), file_limit)?;
         let offer = turn.offer(config.behind_tls_proxy);
+        let media = MediaDoors::bind(config, &turn)?;
         prepare(&store).await?;
-        let core = Core::load(config, &store, offer).await?;
-        let control = ControlSocket::bind(&config.data).map_err(|source| ServeError::Control {
-            data: config.data.clone(),
-            source,
-        })?;
+        let files = account_files(config)?;
+        let gateway = media.as_ref().map(MediaDoors::gateway);
+        let core = Core::load(config, &store, offer, gateway.clone()).await?;
+        let control = control(config)?;
 
         let stopping = watch::Sender::new(false);
         let capacity = Arc::new(Capacity::new(config.bounds, stopping.clone()));
@@ -354,11 +213,13 @@ impl Node {
             records: Arc::clone(&core.records),
             listen: address,
             turn: core.relay.clone().map(|relay| turn.status(relay)),
+            gateway,
             heap: config.heap,
         };
         let started = Started {
             address,
-            turn: turn.findings(config, files),
+            turn: turn.findings(config, file_limit),
+            media: media_worker::findings(media.as_ref()),
         };
 
         let (finish, finished) = watch::channel(false);
@@ -372,6 +233,7 @@ impl Node {
         if let Some(doors) = turn.doors {
             core.start_relay(doors)?;
         }
+        let media = core.start_media(media, files)?;
         let mut doors = JoinSet::new();
         let crew = crew()?;
         let listener = Listener {
@@ -386,6 +248,7 @@ impl Node {
             signalling: core.signalling,
             relay: core.relay,
             usage: core.usage,
+            media,
             store,
             stopping,
             doors,
@@ -401,6 +264,7 @@ impl Node {
     async fn stop(mut self) {
         self.doors.shutdown().await;
         self.signalling.stop();
+        self.stop_media().await;
         self.stop_relay().await;
         self.stopping.send_replace(true);
         if tokio::time::timeout(DRAIN_TIME, self.stopping.closed())
@@ -427,6 +291,20 @@ impl Node {
         tracing::info!("stopped");
     }
 
+    /// Ends the gateway, after the shards have said their last words, and completes the recordings.
+    async fn stop_media(&mut self) {
+        let Some(media) = self.media.take() else {
+            return;
+        };
+        // Waits for threads, and for the disk.
+        let stopped = tokio::task::spawn_blocking(move || media.stop());
+        match tokio::time::timeout(SAVE_TIME, stopped).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(%error, "the media gateway ended by a bug"),
+            Err(_) => tracing::error!("the disk did not take every recording in time"),
+        }
+    }
+
     /// Ends the relay; what it did last comes into the records of calls.
     async fn stop_relay(&self) {
         let Some(relay) = self.relay.clone() else {
@@ -438,6 +316,31 @@ impl Node {
         }
         self.usage.deliver(&self.signalling);
     }
+}
+
+fn control(config: &Config) -> Result<ControlSocket, ServeError> {
+    ControlSocket::bind(&config.data).map_err(|source| ServeError::Control {
+        data: config.data.clone(),
+        source,
+    })
+}
+
+/// The files of accounts, without what a killed process left behind.
+fn account_files(config: &Config) -> Result<AccountFiles, ServeError> {
+    let files = AccountFiles::new(&config.data);
+    let removed = files
+        .remove_unfinished()
+        .map_err(|source| ServeError::Files {
+            data: config.data.clone(),
+            source,
+        })?;
+    if removed > 0 {
+        tracing::warn!(
+            recordings = removed,
+            "the server was killed before; recordings that were not finished are removed"
+        );
+    }
+    Ok(files)
 }
 
 fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServeError> {
@@ -462,22 +365,6 @@ fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServeError> 
     let listener = open().map_err(fault)?;
     let bound = listener.local_addr().map_err(fault)?;
     Ok((listener, bound))
-}
-
-/// Runs a task that never ends, again and again: a bug in it is logged, and does not end what it attends to.
-async fn revived<F: Future<Output = ()> + Send + 'static>(task: impl Fn() -> F) {
-    loop {
-        // Aborted when this is dropped.
-        let mut running = JoinSet::new();
-        running.spawn(task());
-        match running.join_next().await {
-            Some(Err(error)) if error.is_panic() => {
-                tracing::error!(%error, "a task of the server ended by a bug and is started again");
-                tokio::time::sleep(REVIVE_AFTER).await;
-            }
-            Some(_) | None => return,
-        }
-    }
 }
 
 async fn forget_failures(services: Arc<Services>) {
@@ -527,18 +414,9 @@ fn crew() -> Result<Arc<Crew>, ServeError> {
         .map_err(ServeError::Threads)
 }
 
-fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
-}
-
 fn certificate(config: &Config) -> Result<Option<Arc<Certificate>>, ServeError> {
     let files = config.tls.as_ref();
     Ok(files.map(Certificate::load).transpose()?.map(Arc::new))
-}
-
-/// How many files the process may have open.
-fn file_limit() -> Option<u64> {
-    rustix::process::getrlimit(rustix::process::Resource::Nofile).current
 }
 
 /// Each connection and each relayed address is an open file, and the usual limit of 1,024 is meant for programs with few.

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use bytes::Bytes;
+use model::media::{MediaEvent, SessionId};
 use model::{AccountId, ConnectionId, Instant, Now};
 use switch::edge::shard_of;
 use switch::turn_grant::Relayed;
@@ -18,6 +19,8 @@ use tokio::sync::Notify;
 
 use crate::clock::Clock;
 use crate::effect::Performer;
+use crate::errand::Errands;
+use crate::media_worker::Gateway;
 use crate::outbox::Outbox;
 use crate::record_writer::RecordWriter;
 use crate::relay::Relay;
@@ -48,6 +51,9 @@ pub(crate) struct Signalling {
     records: Arc<RecordWriter>,
     /// None where TURN is switched off.
     relay: Option<Arc<Relay>>,
+    /// None where the media gateway is switched off.
+    gateway: Option<Gateway>,
+    errands: Arc<Errands>,
     shards: Vec<Shard>,
     published: RwLock<Arc<Published>>,
     sessions: Mutex<Sessions>,
@@ -82,6 +88,8 @@ impl Signalling {
         records: Arc<RecordWriter>,
         counters: Arc<Counters>,
         relay: Option<Arc<Relay>>,
+        gateway: Option<Gateway>,
+        errands: Arc<Errands>,
     ) -> Self {
         let shard = |number: usize| Shard {
             owned: Mutex::new(Owned {
@@ -100,6 +108,8 @@ impl Signalling {
             counters,
             records,
             relay,
+            gateway,
+            errands,
             shards: (0..shards).map(shard).collect(),
             published: RwLock::new(Arc::new(published)),
             sessions: Mutex::default(),
@@ -191,6 +201,19 @@ impl Signalling {
         self.give(shard, input);
     }
 
+    /// Tells its shard what the gateway has to say of a session.
+    pub(crate) fn media(&self, event: MediaEvent) {
+        let shard = usize::from(session_of(&event).shard());
+        self.answer(shard, Input::Media(event));
+    }
+
+    /// Tells a shard what came of an errand.
+    pub(crate) fn answer(&self, shard: usize, input: Input<'_>) {
+        if shard < self.shards.len() {
+            self.give(shard, input);
+        }
+    }
+
     /// Ends every call, and closes every connection after what that had to say.
     pub(crate) fn stop(&self) {
         for shard in 0..self.shards.len() {
@@ -262,6 +285,9 @@ impl Signalling {
                 records: &self.records,
                 counters: &self.counters,
                 relay: self.relay.as_deref(),
+                gateway: self.gateway.as_ref(),
+                errands: &self.errands,
+                shard,
                 overflowed: &mut overflowed,
             };
             while let Some(effect) = owned.machine.poll_effect() {
@@ -347,6 +373,22 @@ impl Drop for Session {
             let signalling = Arc::clone(&self.signalling);
             runtime.spawn(async move { signalling.lose(shard, connection, expired) });
         }
+    }
+}
+
+/// Whose event it is.
+fn session_of(event: &MediaEvent) -> SessionId {
+    match event {
+        MediaEvent::Answered { leg, .. }
+        | MediaEvent::Offered { leg, .. }
+        | MediaEvent::Refused { leg, .. }
+        | MediaEvent::Connected { leg }
+        | MediaEvent::Digit { leg, .. }
+        | MediaEvent::Played { leg, .. }
+        | MediaEvent::Collected { leg, .. }
+        | MediaEvent::Recording { leg, .. }
+        | MediaEvent::Recorded { leg, .. }
+        | MediaEvent::Ended { leg, .. } => leg.session,
     }
 }
 

@@ -8,13 +8,20 @@ use switch::Counter;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use crate::shell_counter::ShellCounter;
 use crate::turn_worker::WorkerCounter;
 
 /// The environment variable that says what is logged, in the form of `tracing_subscriber::EnvFilter`.
 pub const LOG_VARIABLE: &str = "OFFHOOK_LOG";
 
 /// They warn of each datagram that they cannot read, and anybody can send as many as he likes: never, whatever is wished.
-const SILENT: [&str; 2] = ["stun_types=off", "turn_types=off"];
+const SILENT: [&str; 5] = [
+    "stun_types=off",
+    "turn_types=off",
+    "str0m=off",
+    "dimpl=off",
+    "is=off",
+];
 
 /// Starts logging to standard error; a second call changes nothing.
 pub fn start_logging() {
@@ -43,12 +50,13 @@ pub fn start_logging() {
     }
 }
 
-/// One number for each counter of the switch, of the TURN server and of its workers.
+/// One number for each counter of the switch, of the TURN server, of its workers and of the rest of the shell.
 #[derive(Debug)]
 pub(crate) struct Counters {
     switch: Counts,
     turn: Counts,
     worker: Counts,
+    shell: Counts,
 }
 
 /// In the order of the `ALL` of their kind, which lists the variants in theirs: a variant's number is its place.
@@ -61,6 +69,7 @@ impl Default for Counters {
             switch: zeros(Counter::ALL.len()),
             turn: zeros(turn::Counter::ALL.len()),
             worker: zeros(WorkerCounter::ALL.len()),
+            shell: zeros(ShellCounter::ALL.len()),
         }
     }
 }
@@ -78,14 +87,20 @@ impl Counters {
         increase(&self.worker, counter as usize, count);
     }
 
+    pub(crate) fn add_shell(&self, counter: ShellCounter) {
+        increase(&self.shell, counter as usize, 1);
+    }
+
     /// Every counter with its number, in the order of listings.
     pub(crate) fn listing(&self) -> impl Iterator<Item = (&'static str, u64)> {
         let switch = Counter::ALL.iter().map(|counter| counter.as_str());
         let turn = turn::Counter::ALL.iter().map(|counter| counter.as_str());
         let worker = WorkerCounter::ALL.iter().map(|counter| counter.as_str());
-        let counts = self.switch.iter().chain(&self.turn).chain(&self.worker);
+        let shell = ShellCounter::ALL.iter().map(|counter| counter.as_str());
+        let pure = self.switch.iter().chain(&self.turn);
+        let counts = pure.chain(&self.worker).chain(&self.shell);
         let counts = counts.map(|count| count.load(Ordering::Relaxed));
-        switch.chain(turn).chain(worker).zip(counts)
+        switch.chain(turn).chain(worker).chain(shell).zip(counts)
     }
 }
 
@@ -128,6 +143,10 @@ mod tests {
         for counter in WorkerCounter::ALL {
             wanted.push(counter.as_str());
             counters.add_worker(*counter, wanted.len() as u64);
+        }
+        for counter in ShellCounter::ALL {
+            wanted.push(counter.as_str());
+            (0..wanted.len()).for_each(|_| counters.add_shell(*counter));
         }
         let numbered: Vec<_> = wanted.iter().copied().zip(1..).collect();
         assert_eq!(counters.listing().collect::<Vec<_>>(), numbered);

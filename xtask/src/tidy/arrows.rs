@@ -13,7 +13,10 @@ const ARROWS: [(&str, &[&str]); 10] = [
     ("media", &["model"]),
     ("switch", &["model", "sip"]),
     ("store", &["model"]),
-    ("node", &["model", "sip", "turn", "switch", "store"]),
+    (
+        "node",
+        &["model", "sip", "turn", "media", "switch", "store"],
+    ),
     ("offhook", &["node"]),
     ("sim", &["model", "sip", "turn", "switch"]),
     ("xtask", &[]),

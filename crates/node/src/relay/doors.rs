@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 
 use switch::turn_grant::{TurnBounds, TurnOffer, TurnSecret};
+use turn::RelayAddress;
 
 use super::Relay;
 use super::config::TurnConfigFault;
@@ -101,6 +102,16 @@ impl RelayDoors {
         let allocations = &mut bounds.node.allocations;
         *allocations = FileShare::of(files).relays.min(*allocations);
         bounds
+    }
+
+    /// The addresses that are relayed from, with what a NAT makes of them.
+    pub(crate) fn relays(&self) -> &[RelayAddress] {
+        self.plan.as_ref().map_or(&[], |plan| &plan.relays)
+    }
+
+    /// Where it listens for UDP.
+    pub(crate) fn udp(&self) -> &[SocketAddr] {
+        &self.bound.udp
     }
 
     /// The loopback addresses that are listened on.

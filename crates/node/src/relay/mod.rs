@@ -12,20 +12,22 @@ mod month;
 mod plan;
 mod usage;
 
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use model::{Directory, UnixTime};
 use switch::turn_grant::{Ledger, MonthSpent, TurnChange};
+use turn::RelayAddress;
 
 pub use config::{TurnConfig, TurnConfigFault};
 pub(crate) use doors::RelayDoors;
 pub use doors::RelayFault;
 pub use finding::Finding;
 use finding::findings;
-use machine::Machine;
+pub(crate) use machine::Machine;
 pub(crate) use month::MonthKeeper;
-pub(crate) use plan::Bound;
 use plan::Plan;
+pub(crate) use plan::{Bound, each, is_public, literal, wanted};
 pub(crate) use usage::UsageQueue;
 
 use crate::config::{Config, ConfigFault};
@@ -39,6 +41,24 @@ pub fn outlook(config: &Config) -> Result<Vec<Finding>, ConfigFault> {
     let plan = Plan::new(config, &machine)?;
     let bound = plan.as_ref().map(Bound::wished).unwrap_or_default();
     Ok(findings(config, plan.as_ref(), &bound, None))
+}
+
+/// Where TURN would listen and what it would relay from; nothing where it is switched off.
+pub(crate) fn turn_plan(
+    config: &Config,
+    machine: &Machine,
+) -> Result<Option<TurnPlaces>, ConfigFault> {
+    let plan = Plan::new(config, machine)?;
+    Ok(plan.map(|plan| TurnPlaces {
+        relays: plan.relays,
+        listen: plan.listen,
+    }))
+}
+
+/// The addresses of TURN, for those who listen beside it.
+pub(crate) struct TurnPlaces {
+    pub(crate) relays: Vec<RelayAddress>,
+    pub(crate) listen: Vec<SocketAddr>,
 }
 
 /// Who may relay, and who does it.

@@ -205,7 +205,7 @@ const LOOPBACK: [Network; 2] = [
 ];
 
 /// An address as it stands in a URL.
-pub(super) fn literal(ip: IpAddr) -> String {
+pub(crate) fn literal(ip: IpAddr) -> String {
     match ip {
         IpAddr::V4(ip) => ip.to_string(),
         IpAddr::V6(ip) => format!("[{ip}]"),
@@ -213,12 +213,12 @@ pub(super) fn literal(ip: IpAddr) -> String {
 }
 
 /// Whether an address can be reached from everywhere: it is of a kind that anybody may relay to.
-pub(super) fn is_public(ip: IpAddr) -> bool {
+pub(crate) fn is_public(ip: IpAddr) -> bool {
     PeerPolicy::default().check(ip).is_ok()
 }
 
 /// What is to be listened on, all-addresses still among them.
-fn wanted(given: &[SocketAddr], door: SocketAddr, port: u16) -> Vec<SocketAddr> {
+pub(crate) fn wanted(given: &[SocketAddr], door: SocketAddr, port: u16) -> Vec<SocketAddr> {
     let default = [SocketAddr::new(door.ip(), port)];
     let given = if given.is_empty() { &default } else { given };
     let canonical = |at: &SocketAddr| SocketAddr::new(at.ip().to_canonical(), at.port());
@@ -226,7 +226,7 @@ fn wanted(given: &[SocketAddr], door: SocketAddr, port: u16) -> Vec<SocketAddr> 
 }
 
 /// The same with each address by itself, none twice.
-fn each(wanted: &[SocketAddr], machine: &Machine) -> Vec<SocketAddr> {
+pub(crate) fn each(wanted: &[SocketAddr], machine: &Machine) -> Vec<SocketAddr> {
     let mut each = Vec::new();
     for at in wanted {
         let all = machine

@@ -121,7 +121,7 @@ impl Server {
             async { drop(stopped.await) },
         ));
         tokio::select! {
-            Ok(Started { address, turn }) = is_ready => Ok(Self { address, turn, stop, served }),
+            Ok(Started { address, turn, .. }) = is_ready => Ok(Self { address, turn, stop, served }),
             served = &mut served => Err(served.unwrap().unwrap_err()),
         }
     }

@@ -1,0 +1,127 @@
+//! The files of accounts: sounds that are played, and recordings. `<data>/files/<number of the account>/<name>`.
+//!
+//! Knows where they are and how many there may be; names are checked before (`model::FileName`), so none leads elsewhere. A file
+//! that is not whole has a name that begins with a dot, which no file of an account can have.
+
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use model::{AccountId, FileName, limits};
+
+const FOLDER: &str = "files";
+
+/// Where the files are.
+#[derive(Debug)]
+pub(crate) struct AccountFiles {
+    root: PathBuf,
+    /// Names what is not whole; one process at a time has the folder.
+    last: AtomicU64,
+}
+
+/// Why an account gets no further file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NoRoom {
+    #[error("the account has {max} files, as many as it may have", max = limits::FILES_PER_ACCOUNT)]
+    Files,
+    #[error("the files of the account have {max} bytes, as many as they may have", max = limits::FILE_BYTES_PER_ACCOUNT)]
+    Bytes,
+}
+
+impl AccountFiles {
+    pub(crate) fn new(data: &Path) -> Self {
+        Self {
+            root: data.join(FOLDER),
+            last: AtomicU64::new(0),
+        }
+    }
+
+    /// Where this file is, or would be.
+    pub(crate) fn path(&self, account: AccountId, name: &FileName) -> PathBuf {
+        self.folder(account).join(name.as_str())
+    }
+
+    /// A name for a file of the account that is not whole yet, in the folder where it will be; the folder is made.
+    pub(crate) fn unfinished(&self, account: AccountId) -> io::Result<PathBuf> {
+        let folder = self.folder(account);
+        // Readable by the owner alone, as everything of the data folder.
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&folder)?;
+        let number = self.last.fetch_add(1, Ordering::Relaxed);
+        Ok(folder.join(format!(".unfinished-{number}")))
+    }
+
+    /// Whether the account may have one more.
+    pub(crate) fn has_room(&self, account: AccountId) -> io::Result<Result<(), NoRoom>> {
+        let entries = match fs::read_dir(self.folder(account)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Ok(())),
+            entries => entries?,
+        };
+        let (mut files, mut bytes) = (0, 0_u64);
+        for entry in entries {
+            files += 1;
+            // One that has gone meanwhile takes no room.
+            bytes += entry?.metadata().map_or(0, |about| about.len());
+        }
+        Ok(if files >= limits::FILES_PER_ACCOUNT {
+            Err(NoRoom::Files)
+        } else if bytes >= limits::FILE_BYTES_PER_ACCOUNT {
+            Err(NoRoom::Bytes)
+        } else {
+            Ok(())
+        })
+    }
+
+    /// Removes what a killed process did not finish; says how many there were.
+    pub(crate) fn remove_unfinished(&self) -> io::Result<usize> {
+        let accounts = match fs::read_dir(&self.root) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+            accounts => accounts?,
+        };
+        let mut removed = 0;
+        for account in accounts {
+            let account = account?;
+            if !account.file_type()?.is_dir() {
+                continue;
+            }
+            for file in fs::read_dir(account.path())? {
+                let file = file?;
+                if file.file_name().as_encoded_bytes().starts_with(b".") {
+                    fs::remove_file(file.path())?;
+                    removed += 1;
+                }
+            }
+        }
+        Ok(removed)
+    }
+
+    fn folder(&self, account: AccountId) -> PathBuf {
+        self.root.join(account.0.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_whole_is_removed_and_nothing_else() {
+        let data = tempfile::tempdir().unwrap();
+        let files = AccountFiles::new(data.path());
+        assert_eq!(files.remove_unfinished().unwrap(), 0);
+        let unfinished = files.unfinished(AccountId(7)).unwrap();
+        assert_ne!(unfinished, files.unfinished(AccountId(7)).unwrap());
+        let whole = files.path(AccountId(7), &FileName::parse("hello.wav").unwrap());
+        assert_eq!(whole, data.path().join("files/7/hello.wav"));
+        fs::write(&unfinished, "half").unwrap();
+        fs::write(&whole, "all").unwrap();
+        assert_eq!(files.remove_unfinished().unwrap(), 1);
+        assert!(whole.exists() && !unfinished.exists());
+        assert_eq!(files.has_room(AccountId(7)).unwrap(), Ok(()));
+        assert_eq!(files.has_room(AccountId(8)).unwrap(), Ok(()));
+    }
+}

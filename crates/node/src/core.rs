@@ -1,0 +1,236 @@
+//! What a node is made of before its doors open, and the tasks that keep it going.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::SecretBytes;
+use store::Store;
+use switch::Snapshot;
+use switch::turn_grant::{Ledger, TurnOffer};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::{JoinHandle, JoinSet};
+
+use crate::account_file::AccountFiles;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::directory_watch::{self, DirectoryWatch};
+use crate::errand::Errands;
+use crate::http::{LoginFailures, Services};
+use crate::media_worker::{Doors as MediaDoors, Gateway, Media};
+use crate::quota_keeper::QuotaKeeper;
+use crate::record_writer::RecordWriter;
+use crate::relay::{MonthKeeper, Relay, RelayDoors, RelayFault, UsageQueue};
+use crate::serve::ServeError;
+use crate::signalling::Signalling;
+use crate::telemetry::Counters;
+use crate::transport::Capacity;
+use crate::turn_worker::Doors;
+
+/// A bug that comes back at once must not fill the log.
+const REVIVE_AFTER: Duration = Duration::from_secs(1);
+
+/// What is there before the doors open.
+pub(crate) struct Core {
+    pub(crate) signalling: Arc<Signalling>,
+    pub(crate) records: Arc<RecordWriter>,
+    pub(crate) quota: Arc<QuotaKeeper>,
+    /// None where TURN is switched off.
+    pub(crate) relay: Option<Arc<Relay>>,
+    /// What the workers of the relay have told.
+    pub(crate) usage: Arc<UsageQueue>,
+    pub(crate) errands: Arc<Errands>,
+    pub(crate) watch: Arc<DirectoryWatch>,
+}
+
+impl Core {
+    /// What the web services work with.
+    pub(crate) fn services(
+        &self,
+        config: &Config,
+        turn: &RelayDoors,
+        capacity: &Arc<Capacity>,
+        pepper: SecretBytes,
+    ) -> Arc<Services> {
+        Arc::new(Services {
+            signalling: Arc::clone(&self.signalling),
+            quota: Arc::clone(&self.quota),
+            failures: LoginFailures::default(),
+            signing: Semaphore::new(cores()),
+            watch: Arc::clone(&self.watch),
+            changes: Semaphore::new(1),
+            pepper,
+            capacity: Arc::clone(capacity),
+            handovers: Arc::default(),
+            behind_tls_proxy: config.behind_tls_proxy,
+            is_tls: config.tls.is_some(),
+            has_softphone: config.softphone,
+            turn_loopbacks: turn.loopbacks(),
+            may_demo: config.may_demo(),
+            bounds: config.bounds,
+        })
+    }
+
+    pub(crate) async fn load(
+        config: &Config,
+        store: &Store,
+        offer: Option<TurnOffer>,
+        gateway: Option<Gateway>,
+    ) -> Result<Self, ServeError> {
+        let now = Clock::unix();
+        let dangling = store
+            .end_dangling_records(now, "the server was killed during the call")
+            .await?;
+        if dangling > 0 {
+            tracing::warn!(
+                calls = dangling,
+                "the server was killed before; its calls are marked as ended"
+            );
+        }
+        let nothing = Arc::new(Snapshot::default());
+        let relay = match &offer {
+            None => None,
+            Some(offer) => {
+                let mut ledger = Ledger::new(
+                    offer.secret.clone(),
+                    RelayDoors::bounds(config, file_limit()),
+                );
+                MonthKeeper::load(store, now, &mut ledger).await?;
+                Some(Arc::new(Relay::new(ledger)))
+            }
+        };
+        let settings = config.settings(offer.map(Arc::new));
+        let (published, version) = directory_watch::load(store, settings, nothing).await?;
+        if let Some(relay) = &relay {
+            relay.publish(&published.snapshot.directory);
+        }
+        let records = Arc::new(RecordWriter::default());
+        let quota = Arc::new(QuotaKeeper::load(store, now).await?);
+        let counters = Arc::new(Counters::default());
+        let errands = Arc::<Errands>::default();
+        let signalling = Signalling::new(
+            config.shard_count(),
+            published,
+            Arc::clone(&records),
+            counters,
+            relay.clone(),
+            gateway,
+            Arc::clone(&errands),
+        );
+        let signalling = Arc::new(signalling);
+        let watch = DirectoryWatch::new(store.clone(), Arc::clone(&signalling), version);
+        Ok(Self {
+            signalling,
+            records,
+            quota,
+            relay,
+            usage: Arc::default(),
+            errands,
+            watch: Arc::new(watch),
+        })
+    }
+
+    /// The tasks that write what must be kept; they end when `finish` turns true and all is written.
+    pub(crate) fn keepers(
+        &self,
+        store: &Store,
+        finish: &watch::Receiver<bool>,
+    ) -> Vec<JoinHandle<()>> {
+        let (records, quota) = (Arc::clone(&self.records), Arc::clone(&self.quota));
+        let mut keepers = vec![
+            tokio::spawn(records.run(store.clone(), finish.clone())),
+            tokio::spawn(quota.run(store.clone(), finish.clone())),
+        ];
+        if let Some(relay) = &self.relay {
+            let month = MonthKeeper::default();
+            let running = month.run(Arc::clone(relay), store.clone(), finish.clone());
+            keepers.push(tokio::spawn(running));
+        }
+        keepers
+    }
+
+    /// Lets the workers of the relay run: from now on it answers.
+    pub(crate) fn start_relay(&self, doors: Doors) -> Result<(), ServeError> {
+        let Some(relay) = &self.relay else {
+            return Ok(());
+        };
+        let usage = Arc::clone(&self.usage);
+        let workers = doors.start(
+            relay.ledger(),
+            self.signalling.clock,
+            Arc::new(move |relayed| usage.push(relayed)),
+            Arc::clone(&self.signalling.counters),
+        );
+        relay.started(workers.map_err(RelayFault::from)?);
+        Ok(())
+    }
+
+    /// Lets the media gateway run, which tells the shards by itself.
+    pub(crate) fn start_media(
+        &self,
+        doors: Option<MediaDoors>,
+        files: AccountFiles,
+    ) -> Result<Option<Media>, ServeError> {
+        let Some(doors) = doors else {
+            return Ok(None);
+        };
+        let signalling = Arc::clone(&self.signalling);
+        let media = doors.start(
+            self.signalling.clock,
+            files,
+            Arc::new(move |event| signalling.media(event)),
+            Arc::clone(&self.signalling.counters),
+        )?;
+        Ok(Some(media))
+    }
+
+    /// The tasks that wake the shards and look for changes of accounts.
+    pub(crate) fn attendants(&self) -> JoinSet<()> {
+        let mut attendants = JoinSet::new();
+        for shard in 0..self.signalling.shard_count() {
+            let signalling = Arc::clone(&self.signalling);
+            attendants.spawn(revived(move || {
+                let signalling = Arc::clone(&signalling);
+                async move { signalling.keep_time(shard).await }
+            }));
+        }
+        let (signalling, usage) = (Arc::clone(&self.signalling), Arc::clone(&self.usage));
+        attendants.spawn(revived(move || {
+            Arc::clone(&usage).run(Arc::clone(&signalling))
+        }));
+        let (signalling, errands) = (Arc::clone(&self.signalling), Arc::clone(&self.errands));
+        attendants.spawn(revived(move || {
+            Arc::clone(&errands).run(Arc::clone(&signalling))
+        }));
+        let watch = Arc::clone(&self.watch);
+        attendants.spawn(revived(move || {
+            let watch = Arc::clone(&watch);
+            async move { watch.run().await }
+        }));
+        attendants
+    }
+}
+
+/// Runs a task that never ends, again and again: a bug in it is logged, and does not end what it attends to.
+pub(crate) async fn revived<F: Future<Output = ()> + Send + 'static>(task: impl Fn() -> F) {
+    loop {
+        // Aborted when this is dropped.
+        let mut running = JoinSet::new();
+        running.spawn(task());
+        match running.join_next().await {
+            Some(Err(error)) if error.is_panic() => {
+                tracing::error!(%error, "a task of the server ended by a bug and is started again");
+                tokio::time::sleep(REVIVE_AFTER).await;
+            }
+            Some(_) | None => return,
+        }
+    }
+}
+
+pub(crate) fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// How many files the process may have open.
+pub(crate) fn file_limit() -> Option<u64> {
+    rustix::process::getrlimit(rustix::process::Resource::Nofile).current
+}

@@ -1,0 +1,176 @@
+//! What the shards have for the gateway. Bounded, and never waits: it is filled under a shard's lock.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::ops::RangeInclusive;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use mio::Waker;
+use model::AccountId;
+use model::limits::MEDIA_COMMANDS_WAITING;
+use model::media::{LegId, MediaCommand};
+
+/// Everything that waits for the worker.
+#[derive(Debug, Default)]
+pub(super) struct Mail {
+    pub(super) commands: VecDeque<(AccountId, MediaCommand)>,
+    /// Legs whose commands had no room: they are given up. No more than there are legs.
+    pub(super) given_up: BTreeSet<LegId>,
+    pub(super) must_stop: bool,
+    /// The worker is to end by a bug.
+    #[cfg(test)]
+    pub(super) bug: bool,
+}
+
+impl Mail {
+    fn is_empty(&self) -> bool {
+        self.commands.is_empty() && self.given_up.is_empty() && !self.must_stop
+    }
+}
+
+/// Where the worker is told things.
+#[derive(Debug)]
+pub(super) struct Inbox {
+    mail: Mutex<Mail>,
+    waker: Waker,
+}
+
+impl Inbox {
+    pub(super) fn new(waker: Waker) -> Self {
+        Self {
+            mail: Mutex::default(),
+            waker,
+        }
+    }
+
+    /// False if there was no room, and a leg is given up.
+    pub(super) fn put(&self, account: AccountId, command: MediaCommand) -> bool {
+        let mut mail = self.lock();
+        let was_empty = mail.is_empty();
+        let leg = leg_of(&command);
+        let mut has_room = true;
+        match leg {
+            // After it was given up, what is for it is for nobody.
+            Some(leg) if mail.given_up.contains(&leg) => {}
+            Some(leg) if mail.commands.len() >= MEDIA_COMMANDS_WAITING => {
+                mail.given_up.insert(leg);
+                has_room = false;
+            }
+            // An end has always room: there are no more of them than sessions.
+            Some(_) | None => mail.commands.push_back((account, command)),
+        }
+        drop(mail);
+        if was_empty {
+            self.wake();
+        }
+        has_room
+    }
+
+    pub(super) fn stop(&self) {
+        self.lock().must_stop = true;
+        self.wake();
+    }
+
+    #[cfg(test)]
+    pub(super) fn put_bug(&self) {
+        self.lock().bug = true;
+        self.wake();
+    }
+
+    /// Takes everything out.
+    pub(super) fn take(&self) -> Mail {
+        std::mem::take(&mut *self.lock())
+    }
+
+    fn wake(&self) {
+        if let Err(error) = self.waker.wake() {
+            tracing::error!(%error, "the media gateway could not be woken");
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Mail> {
+        self.mail.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The leg that a command is for, unless it ends a session.
+fn leg_of(command: &MediaCommand) -> Option<LegId> {
+    match command {
+        MediaCommand::Answer { leg, .. }
+        | MediaCommand::Play { leg, .. }
+        | MediaCommand::StopPlay { leg }
+        | MediaCommand::Collect { leg, .. }
+        | MediaCommand::StopCollect { leg }
+        | MediaCommand::Record { leg, .. }
+        | MediaCommand::StopRecord { leg }
+        | MediaCommand::SendDigits { leg, .. }
+        | MediaCommand::Join { leg, .. }
+        | MediaCommand::Part { leg }
+        | MediaCommand::Offer { leg, .. }
+        | MediaCommand::Accept { leg, .. }
+        | MediaCommand::Reoffer { leg, .. }
+        | MediaCommand::CloseLeg { leg } => Some(*leg),
+        MediaCommand::Close { .. } => None,
+    }
+}
+
+/// The leg that a command opens.
+pub(super) fn opened_by(command: &MediaCommand) -> Option<LegId> {
+    match command {
+        MediaCommand::Answer { leg, .. } | MediaCommand::Offer { leg, .. } => Some(*leg),
+        MediaCommand::Play { .. }
+        | MediaCommand::StopPlay { .. }
+        | MediaCommand::Collect { .. }
+        | MediaCommand::StopCollect { .. }
+        | MediaCommand::Record { .. }
+        | MediaCommand::StopRecord { .. }
+        | MediaCommand::SendDigits { .. }
+        | MediaCommand::Join { .. }
+        | MediaCommand::Part { .. }
+        | MediaCommand::Accept { .. }
+        | MediaCommand::Reoffer { .. }
+        | MediaCommand::CloseLeg { .. }
+        | MediaCommand::Close { .. } => None,
+    }
+}
+
+/// The legs that a command ends.
+pub(super) fn closed_by(command: &MediaCommand) -> Option<RangeInclusive<LegId>> {
+    let leg = |session, place| LegId { session, place };
+    if let MediaCommand::Close { session } = command {
+        return Some(leg(*session, 0)..=leg(*session, u8::MAX));
+    }
+    if let MediaCommand::CloseLeg { leg } = command {
+        return Some(*leg..=*leg);
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use mio::{Poll, Token};
+    use model::media::SessionId;
+
+    use super::*;
+
+    #[test]
+    fn what_has_no_room_gives_its_leg_up_and_an_end_has_always_room() {
+        let poll = Poll::new().unwrap();
+        let inbox = Inbox::new(Waker::new(poll.registry(), Token(0)).unwrap());
+        let leg = |call| LegId {
+            session: SessionId::of_shard(0, call),
+            place: 0,
+        };
+        let stop = |call| MediaCommand::StopPlay { leg: leg(call) };
+        for _ in 0..MEDIA_COMMANDS_WAITING {
+            assert!(inbox.put(AccountId(1), stop(1)));
+        }
+        assert!(!inbox.put(AccountId(1), stop(2)));
+        assert!(inbox.put(AccountId(1), stop(2)), "told once");
+        let session = SessionId::of_shard(0, 1);
+        assert!(inbox.put(AccountId(1), MediaCommand::Close { session }));
+        let mail = inbox.take();
+        assert_eq!(mail.commands.len(), MEDIA_COMMANDS_WAITING + 1);
+        assert_eq!(mail.given_up.into_iter().collect::<Vec<_>>(), [leg(2)]);
+        assert!(inbox.take().is_empty());
+    }
+}

@@ -1,0 +1,432 @@
+//! Recordings on their way from the gateway to the disk: which file each part belongs to, and the thread that writes.
+//!
+//! The gateway's thread hands over and goes on; what the disk does not take in time is lost, and the recording with it. The shard
+//! hears of a recording when it is whole at its place, or cannot be.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fs::{self, File};
+use std::io::{self, Seek, SeekFrom, Write};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use media::wav::HEAD_BYTES;
+use model::limits::RECORDING_BYTES_WAITING;
+use model::media::{LegId, MediaEvent, RecordEnd};
+use model::{AccountId, FileName};
+
+use super::Deliver;
+use crate::account_file::AccountFiles;
+use crate::shell_counter::ShellCounter;
+use crate::telemetry::Counters;
+
+/// The gateway's side.
+#[derive(Debug)]
+pub(super) struct Recordings {
+    tasks: Sender<Task>,
+    /// Bytes that were handed over and are not written.
+    waiting: Arc<AtomicUsize>,
+    legs: BTreeMap<LegId, VecDeque<Recording>>,
+    writer: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+struct Recording {
+    account: AccountId,
+    file: FileName,
+    has_begun: bool,
+}
+
+#[derive(Debug)]
+enum Task {
+    Begin {
+        leg: LegId,
+        account: AccountId,
+        file: FileName,
+    },
+    Part {
+        leg: LegId,
+        part: Vec<u8>,
+    },
+    /// A part had no room.
+    Spoil(LegId),
+    Finish {
+        leg: LegId,
+        head: Vec<u8>,
+        length: Duration,
+        end: RecordEnd,
+    },
+    /// It will never be whole.
+    Abandon(LegId),
+    /// Is told after what came before.
+    Tell(MediaEvent),
+}
+
+impl Recordings {
+    /// Starts the writer.
+    pub(super) fn start(
+        files: AccountFiles,
+        deliver: Deliver,
+        counters: Arc<Counters>,
+    ) -> io::Result<Self> {
+        let (tasks, taken) = channel();
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let writer = Writer {
+            files,
+            deliver,
+            counters,
+            waiting: Arc::clone(&waiting),
+            open: BTreeMap::new(),
+        };
+        let thread = std::thread::Builder::new().name("recordings".to_owned());
+        Ok(Self {
+            tasks,
+            waiting,
+            legs: BTreeMap::new(),
+            writer: Some(thread.spawn(move || writer.run(&taken))?),
+        })
+    }
+
+    /// A leg is to be recorded: its next recording is this file's.
+    pub(super) fn expect(&mut self, leg: LegId, account: AccountId, file: FileName) {
+        self.legs.entry(leg).or_default().push_back(Recording {
+            account,
+            file,
+            has_begun: false,
+        });
+    }
+
+    /// Takes what concerns recordings; what does not comes back. The end of a leg is told after those of its recordings.
+    pub(super) fn take(&mut self, event: MediaEvent) -> Option<MediaEvent> {
+        match event {
+            MediaEvent::Recording { leg, part } => {
+                self.begin(leg);
+                let bytes = part.len();
+                if self.waiting.fetch_add(bytes, Ordering::Relaxed) > RECORDING_BYTES_WAITING {
+                    self.waiting.fetch_sub(bytes, Ordering::Relaxed);
+                    self.hand_over(Task::Spoil(leg));
+                } else {
+                    self.hand_over(Task::Part { leg, part });
+                }
+                None
+            }
+            MediaEvent::Recorded {
+                leg,
+                head,
+                length,
+                end,
+            } => {
+                self.begin(leg);
+                if let Some(recordings) = self.legs.get_mut(&leg) {
+                    recordings.pop_front();
+                }
+                self.hand_over(Task::Finish {
+                    leg,
+                    head,
+                    length,
+                    end,
+                });
+                None
+            }
+            MediaEvent::Ended { leg, .. } => {
+                // Where nothing was recorded, nothing needs to be waited for.
+                if self.legs.remove(&leg).is_none() {
+                    return Some(event);
+                }
+                self.hand_over(Task::Abandon(leg));
+                self.hand_over(Task::Tell(event));
+                None
+            }
+            MediaEvent::Answered { .. }
+            | MediaEvent::Offered { .. }
+            | MediaEvent::Refused { .. }
+            | MediaEvent::Connected { .. }
+            | MediaEvent::Digit { .. }
+            | MediaEvent::Played { .. }
+            | MediaEvent::Collected { .. } => Some(event),
+        }
+    }
+
+    /// Writes everything that was handed over, and ends. Waits for it.
+    pub(super) fn finish(self) {
+        drop(self.tasks);
+        if let Some(Err(_)) = self.writer.map(JoinHandle::join) {
+            tracing::error!("the writer of recordings ended by a bug");
+        }
+    }
+
+    fn begin(&mut self, leg: LegId) {
+        let recording = self.legs.get_mut(&leg).and_then(VecDeque::front_mut);
+        if let Some(recording) = recording.filter(|recording| !recording.has_begun) {
+            recording.has_begun = true;
+            let task = Task::Begin {
+                leg,
+                account: recording.account,
+                file: recording.file.clone(),
+            };
+            self.hand_over(task);
+        }
+    }
+
+    fn hand_over(&self, task: Task) {
+        if self.tasks.send(task).is_err() {
+            tracing::error!("a recording is lost: their writer has ended");
+        }
+    }
+}
+
+/// The other side.
+struct Writer {
+    files: AccountFiles,
+    deliver: Deliver,
+    counters: Arc<Counters>,
+    waiting: Arc<AtomicUsize>,
+    open: BTreeMap<LegId, Unfinished>,
+}
+
+/// A file on its way.
+struct Unfinished {
+    account: AccountId,
+    path: PathBuf,
+    target: PathBuf,
+    file: File,
+}
+
+impl Writer {
+    fn run(mut self, tasks: &Receiver<Task>) {
+        while let Ok(task) = tasks.recv() {
+            self.perform(task);
+        }
+        for unfinished in std::mem::take(&mut self.open).into_values() {
+            unfinished.remove();
+        }
+    }
+
+    fn perform(&mut self, task: Task) {
+        match task {
+            Task::Begin { leg, account, file } => match self.begin(account, &file) {
+                Ok(unfinished) => {
+                    if let Some(before) = self.open.insert(leg, unfinished) {
+                        before.remove();
+                    }
+                }
+                Err(error) => {
+                    tracing::error!(account = account.0, %error, "a recording cannot be kept");
+                }
+            },
+            Task::Part { leg, part } => {
+                let written = self.open.get_mut(&leg).map(|to| to.file.write_all(&part));
+                self.waiting.fetch_sub(part.len(), Ordering::Relaxed);
+                if let Some(Err(error)) = written {
+                    self.give_up(leg, &error.to_string());
+                }
+            }
+            Task::Spoil(leg) => self.give_up(leg, "the disk is too slow"),
+            Task::Finish {
+                leg,
+                head,
+                length,
+                end,
+            } => {
+                let is_kept = self.finish(leg, &head);
+                self.counters.add_shell(if is_kept {
+                    ShellCounter::RecordingKept
+                } else {
+                    ShellCounter::RecordingLost
+                });
+                (self.deliver)(MediaEvent::Recorded {
+                    leg,
+                    head,
+                    length,
+                    end: if is_kept { end } else { RecordEnd::Unkept },
+                });
+            }
+            Task::Abandon(leg) => {
+                if self.open.contains_key(&leg) {
+                    self.counters.add_shell(ShellCounter::RecordingLost);
+                    self.give_up(leg, "it never ended");
+                }
+            }
+            Task::Tell(event) => (self.deliver)(event),
+        }
+    }
+
+    fn begin(&self, account: AccountId, file: &FileName) -> io::Result<Unfinished> {
+        self.files.has_room(account)?.map_err(io::Error::other)?;
+        let path = self.files.unfinished(account)?;
+        let mut options = File::options();
+        let options = options.write(true).create(true).truncate(true).mode(0o600);
+        let mut file_at = options.open(&path)?;
+        // Its head is known at the end.
+        file_at.seek(SeekFrom::Start(HEAD_BYTES as u64))?;
+        Ok(Unfinished {
+            account,
+            path,
+            target: self.files.path(account, file),
+            file: file_at,
+        })
+    }
+
+    /// Puts the head in front and the file in its place.
+    fn finish(&mut self, leg: LegId, head: &[u8]) -> bool {
+        let Some(unfinished) = self.open.remove(&leg) else {
+            return false;
+        };
+        debug_assert_eq!(head.len(), HEAD_BYTES, "as long as was left for it");
+        let placed = unfinished
+            .file
+            .write_all_at(head, 0)
+            .and_then(|()| unfinished.file.sync_data())
+            .and_then(|()| fs::rename(&unfinished.path, &unfinished.target));
+        match placed {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::error!(account = unfinished.account.0, %error, "a recording cannot be kept");
+                unfinished.remove();
+                false
+            }
+        }
+    }
+
+    fn give_up(&mut self, leg: LegId, why: &str) {
+        if let Some(unfinished) = self.open.remove(&leg) {
+            tracing::error!(
+                account = unfinished.account.0,
+                "a recording is not kept: {why}"
+            );
+            unfinished.remove();
+        }
+    }
+}
+
+impl Unfinished {
+    fn remove(&self) {
+        if let Err(error) = fs::remove_file(&self.path) {
+            tracing::warn!(%error, "what was not finished of a recording cannot be removed");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use model::media::{LegEnd, LegUsage, SessionId};
+
+    use super::*;
+
+    const ACCOUNT: AccountId = AccountId(3);
+
+    fn leg() -> LegId {
+        LegId {
+            session: SessionId(1),
+            place: 0,
+        }
+    }
+
+    fn part(byte: u8) -> MediaEvent {
+        MediaEvent::Recording {
+            leg: leg(),
+            part: vec![byte; 4],
+        }
+    }
+
+    fn recorded() -> MediaEvent {
+        MediaEvent::Recorded {
+            leg: leg(),
+            head: vec![b'H'; HEAD_BYTES],
+            length: Duration::from_secs(1),
+            end: RecordEnd::Full,
+        }
+    }
+
+    fn ended() -> MediaEvent {
+        MediaEvent::Ended {
+            leg: leg(),
+            end: LegEnd::Closed,
+            usage: LegUsage::default(),
+        }
+    }
+
+    fn name(text: &str) -> FileName {
+        FileName::parse(text).unwrap()
+    }
+
+    /// What is told of these events, and the folder.
+    fn run(
+        prepare: impl FnOnce(&std::path::Path),
+        work: impl FnOnce(&mut Recordings),
+    ) -> (Vec<MediaEvent>, tempfile::TempDir) {
+        let data = tempfile::tempdir().unwrap();
+        prepare(data.path());
+        let told: Arc<Mutex<Vec<MediaEvent>>> = Arc::default();
+        let deliver: Deliver = {
+            let told = Arc::clone(&told);
+            Arc::new(move |event| told.lock().unwrap().push(event))
+        };
+        let files = AccountFiles::new(data.path());
+        let mut recordings = Recordings::start(files, deliver, Arc::default()).unwrap();
+        work(&mut recordings);
+        recordings.finish();
+        let told = std::mem::take(&mut *told.lock().unwrap());
+        (told, data)
+    }
+
+    #[test]
+    fn each_recording_is_its_file_with_the_head_in_front_and_the_legs_end_comes_last() {
+        let (told, data) = run(
+            |_| {},
+            |recordings| {
+                recordings.expect(leg(), ACCOUNT, name("one.wav"));
+                recordings.expect(leg(), ACCOUNT, name("two.wav"));
+                for event in [part(1), part(2), recorded(), part(3), recorded(), ended()] {
+                    assert_eq!(recordings.take(event), None);
+                }
+                assert_eq!(recordings.take(ended()), Some(ended()), "nothing waits");
+            },
+        );
+        assert_eq!(told, [recorded(), recorded(), ended()]);
+        let read = |file| fs::read(data.path().join("files/3").join(file)).unwrap();
+        let head = [b'H'; HEAD_BYTES];
+        assert_eq!(read("one.wav"), [&head[..], &[1; 4], &[2; 4]].concat());
+        assert_eq!(read("two.wav"), [&head[..], &[3; 4]].concat());
+        let kept = fs::read_dir(data.path().join("files/3")).unwrap().count();
+        assert_eq!(kept, 2);
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_told_as_not_kept() {
+        // A file where the folder should be.
+        let (told, _data) = run(
+            |data| fs::write(data.join("files"), "").unwrap(),
+            |recordings| {
+                recordings.expect(leg(), ACCOUNT, name("one.wav"));
+                recordings.take(part(1));
+                recordings.take(recorded());
+            },
+        );
+        let [MediaEvent::Recorded { end, .. }] = &told[..] else {
+            panic!("{told:?}")
+        };
+        assert_eq!(*end, RecordEnd::Unkept);
+    }
+
+    #[test]
+    fn of_a_leg_that_is_gone_before_its_recording_nothing_is_left() {
+        let (told, data) = run(
+            |_| {},
+            |recordings| {
+                recordings.expect(leg(), ACCOUNT, name("one.wav"));
+                recordings.take(part(1));
+                recordings.take(ended());
+            },
+        );
+        assert_eq!(told, [ended()]);
+        let kept = fs::read_dir(data.path().join("files/3")).unwrap().count();
+        assert_eq!(kept, 0);
+    }
+}

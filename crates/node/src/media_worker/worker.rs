@@ -1,0 +1,374 @@
+//! The thread's work: waits for sockets and commands, reads by turns, and does what the worker wants.
+//!
+//! Nobody is read for longer than a turn, however much there is: a flood at the door of all browsers leaves the beat and the
+//! commands what is theirs. What is left over is remembered, because the system tells of each arrival once.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::io;
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use media::rtp::RtpPort;
+use media::{Effect, Input, Worker};
+use mio::net::UdpSocket;
+use mio::{Events, Poll};
+use model::AccountId;
+use model::media::{LegId, MediaCommand, MediaEvent};
+
+use super::doors::Door;
+use super::inbox::{Inbox, closed_by, opened_by};
+use super::plan::Place;
+use super::ports::Ports;
+use super::recordings::Recordings;
+use super::token::{Token, port_bit};
+use super::{Deliver, too_much};
+use crate::clock::Clock;
+use crate::shell_counter::ShellCounter;
+use crate::signalling::random;
+use crate::telemetry::Counters;
+
+/// Events that are taken at once; the others come with the next turn.
+const EVENTS: usize = 1_024;
+/// A datagram: more than any that is sent without being fragmented.
+const DATAGRAM: usize = 2_048;
+/// Datagrams of one door before the others have their turn: those of 20 ms of as many legs.
+const DOOR_DATAGRAMS: usize = 512;
+/// Datagrams of one port of a leg before the others have their turn: a peer sends one each 20 ms.
+const RTP_DATAGRAMS: usize = 16;
+/// Ports of legs that are read before the others have their turn.
+const RTP_PORTS: usize = 512;
+/// Attempts to read a socket that tells errors instead: each is the fate of an earlier datagram, and told once.
+const READ_ATTEMPTS: usize = 8;
+
+/// What outlives a worker that ends by a bug.
+pub(super) struct Post {
+    pub(super) poll: Poll,
+    pub(super) doors: Vec<Door>,
+    pub(super) inbox: Arc<Inbox>,
+    pub(super) rtp: Place,
+    pub(super) rtp_ports: RangeInclusive<u16>,
+    pub(super) clock: Clock,
+    pub(super) counters: Arc<Counters>,
+    pub(super) deliver: Deliver,
+    pub(super) recordings: Recordings,
+    /// Those that were taken from the inbox.
+    pub(super) commands: VecDeque<(AccountId, MediaCommand)>,
+    /// Legs that the shards believe to be there.
+    pub(super) legs: BTreeMap<LegId, LegState>,
+    pub(super) count: Arc<AtomicUsize>,
+}
+
+/// How far a leg is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LegState {
+    /// It was asked for.
+    Asked,
+    /// It has our SDP: from now on only its end ends it.
+    There,
+}
+
+impl Post {
+    /// Keeps account of legs, and passes on what the shards are to hear.
+    pub(super) fn tell(&mut self, event: MediaEvent) {
+        match &event {
+            MediaEvent::Answered { leg, .. } | MediaEvent::Offered { leg, .. } => {
+                self.legs.insert(*leg, LegState::There);
+            }
+            MediaEvent::Refused { leg, .. } => {
+                // One that is there goes on as it was.
+                if self.legs.get(leg) == Some(&LegState::Asked) {
+                    self.legs.remove(leg);
+                }
+            }
+            MediaEvent::Ended { leg, .. } => {
+                self.legs.remove(leg);
+            }
+            MediaEvent::Connected { .. }
+            | MediaEvent::Digit { .. }
+            | MediaEvent::Played { .. }
+            | MediaEvent::Collected { .. }
+            | MediaEvent::Recording { .. }
+            | MediaEvent::Recorded { .. } => {}
+        }
+        self.count.store(self.legs.len(), Ordering::Relaxed);
+        if let Some(event) = self.recordings.take(event) {
+            (self.deliver)(event);
+        }
+    }
+
+    fn send(&self, socket: Option<&UdpSocket>, to: SocketAddr, bytes: &[u8]) {
+        let is_sent = socket.is_some_and(|socket| {
+            loop {
+                match socket.send_to(bytes, to) {
+                    Ok(_) => return true,
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(_) => return false,
+                }
+            }
+        });
+        if !is_sent {
+            self.counters.add_shell(ShellCounter::MediaUnsent);
+        }
+    }
+}
+
+/// Works until it is told to stop.
+pub(super) fn work(post: &mut Post, worker: Worker) -> io::Result<()> {
+    let seed = u64::from_le_bytes(random());
+    let mut run = Run {
+        worker,
+        ports: Ports::new(post.rtp, post.rtp_ports.clone(), seed),
+        door_ready: vec![true; post.doors.len()],
+        rtp_ready: VecDeque::new(),
+        is_ready: BTreeSet::new(),
+        buffer: vec![0; DATAGRAM].into_boxed_slice(),
+        must_stop: false,
+        post,
+    };
+    let mut events = Events::with_capacity(EVENTS);
+    while !run.must_stop {
+        let patience = run.patience();
+        match run.post.poll.poll(&mut events, patience) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        }
+        for event in &events {
+            run.note(event.token().into());
+        }
+        run.take_mail();
+        run.keep_time();
+        run.read_doors();
+        run.read_rtp();
+    }
+    run.finish();
+    Ok(())
+}
+
+/// See the module.
+struct Run<'p> {
+    post: &'p mut Post,
+    worker: Worker,
+    ports: Ports,
+    /// Which doors may have something to read.
+    door_ready: Vec<bool>,
+    /// Ports of legs that may have something to read, each once; the set says which.
+    rtp_ready: VecDeque<(u64, RtpPort)>,
+    is_ready: BTreeSet<(u64, usize)>,
+    buffer: Box<[u8]>,
+    must_stop: bool,
+}
+
+impl Run<'_> {
+    /// How long to wait for events; `None` as long as it takes.
+    fn patience(&self) -> Option<Duration> {
+        if self.door_ready.contains(&true) || !self.rtp_ready.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        let next = self.worker.poll_timeout()?;
+        Some(next.since(self.post.clock.now().mono))
+    }
+
+    fn note(&mut self, token: Token) {
+        match token {
+            Token::Mail => {}
+            Token::Door(index) => {
+                if let Some(is_ready) = self.door_ready.get_mut(usize::from(index)) {
+                    *is_ready = true;
+                }
+            }
+            Token::Rtp(number, port) => self.rtp_may_have(number, port),
+        }
+    }
+
+    fn rtp_may_have(&mut self, number: u64, port: RtpPort) {
+        if self.is_ready.insert((number, port_bit(port))) {
+            self.rtp_ready.push_back((number, port));
+        }
+    }
+
+    /// Reads what the shards have said; whether that was anything.
+    fn take_mail(&mut self) -> bool {
+        let mail = self.post.inbox.take();
+        #[cfg(test)]
+        assert!(!mail.bug, "a bug that a test asked for");
+        let is_anything = !mail.commands.is_empty() || !mail.given_up.is_empty();
+        self.must_stop |= mail.must_stop;
+        self.post.commands.extend(mail.commands);
+        while let Some((account, command)) = self.post.commands.pop_front() {
+            self.command(account, command);
+        }
+        for leg in mail.given_up {
+            if self.post.legs.contains_key(&leg) {
+                self.handle(Input::Command(MediaCommand::CloseLeg { leg }));
+                self.forget(leg..=leg);
+            } else {
+                let sentence = too_much();
+                self.post.tell(MediaEvent::Refused { leg, sentence });
+            }
+        }
+        is_anything
+    }
+
+    fn command(&mut self, account: AccountId, command: MediaCommand) {
+        if let Some(leg) = opened_by(&command) {
+            self.post.legs.entry(leg).or_insert(LegState::Asked);
+            let count = self.post.legs.len();
+            self.post.count.store(count, Ordering::Relaxed);
+        }
+        if let MediaCommand::Record { leg, record } = &command
+            && self.post.legs.get(leg) == Some(&LegState::There)
+        {
+            let file = record.file.clone();
+            self.post.recordings.expect(*leg, account, file);
+        }
+        let closed = closed_by(&command);
+        self.handle(Input::Command(command));
+        if let Some(closed) = closed {
+            self.forget(closed);
+        }
+    }
+
+    /// Legs that were closed before they were there, of which nothing is told.
+    fn forget(&mut self, legs: RangeInclusive<LegId>) {
+        let left: Vec<LegId> = self.post.legs.range(legs).map(|(leg, _)| *leg).collect();
+        for leg in left {
+            self.post.legs.remove(&leg);
+        }
+        let count = self.post.legs.len();
+        self.post.count.store(count, Ordering::Relaxed);
+    }
+
+    fn keep_time(&mut self) {
+        let now = self.post.clock.now().mono;
+        if self.worker.poll_timeout().is_some_and(|at| at <= now) {
+            self.handle(Input::Timeout);
+        }
+    }
+
+    fn read_doors(&mut self) {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        for index in 0..self.door_ready.len() {
+            let mut read = 0;
+            while self.door_ready[index] && read < DOOR_DATAGRAMS {
+                let Door { socket, told } = &self.post.doors[index];
+                let local = *told;
+                match receive(socket, &mut buffer) {
+                    Some((length, from)) => {
+                        let bytes = &buffer[..length];
+                        self.handle(Input::WebRtc { local, from, bytes });
+                        read += 1;
+                    }
+                    None => self.door_ready[index] = false,
+                }
+            }
+        }
+        self.buffer = buffer;
+    }
+
+    fn read_rtp(&mut self) {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        for _ in 0..RTP_PORTS.min(self.rtp_ready.len()) {
+            let Some((number, port)) = self.rtp_ready.pop_front() else {
+                break;
+            };
+            self.is_ready.remove(&(number, port_bit(port)));
+            let mut read = 0;
+            // The leg may end by what comes.
+            while let Some((leg, socket)) = self.ports.socket(number, port) {
+                if read == RTP_DATAGRAMS {
+                    self.rtp_may_have(number, port);
+                    break;
+                }
+                let Some((length, from)) = receive(socket, &mut buffer) else {
+                    break;
+                };
+                let bytes = &buffer[..length];
+                self.handle(Input::Rtp {
+                    leg,
+                    port,
+                    from,
+                    bytes,
+                });
+                read += 1;
+            }
+        }
+        self.buffer = buffer;
+    }
+
+    /// One input, then every effect, then what these bring in.
+    fn handle(&mut self, input: Input<'_>) {
+        let now = self.post.clock.now();
+        self.worker.handle(now, input);
+        let mut opened = self.drain();
+        while let Some((leg, address)) = opened.pop() {
+            self.worker.handle(now, Input::RtpOpened { leg, address });
+            opened.extend(self.drain());
+        }
+    }
+
+    /// Performs every effect; says which ports were opened for whom.
+    fn drain(&mut self) -> Vec<(LegId, Option<SocketAddr>)> {
+        let mut opened = Vec::new();
+        while let Some(effect) = self.worker.poll_effect() {
+            match effect {
+                Effect::Event(event) => self.post.tell(event),
+                Effect::Send { from, to, bytes } => {
+                    let door = self.post.doors.iter().find(|door| door.told == from);
+                    self.post.send(door.map(|door| &door.socket), to, &bytes);
+                }
+                Effect::SendRtp {
+                    leg,
+                    port,
+                    to,
+                    bytes,
+                } => self.post.send(self.ports.of_leg(leg, port), to, &bytes),
+                Effect::OpenRtp { leg } => {
+                    let address = self.ports.open(leg, self.post.poll.registry());
+                    if address.is_none() {
+                        self.post.counters.add_shell(ShellCounter::MediaPortFault);
+                    }
+                    opened.push((leg, address));
+                }
+                Effect::CloseRtp { leg } => self.ports.close(leg),
+                Effect::Count(counter) => self.post.counters.add_shell(counted(counter)),
+            }
+        }
+        opened
+    }
+
+    /// Ends every session that is left, after what the shards have still to say.
+    fn finish(&mut self) {
+        // Each round answers what the one before brought about: all calls have ended, so there are few.
+        while self.take_mail() {}
+        let sessions: BTreeSet<_> = self.post.legs.keys().map(|leg| leg.session).collect();
+        for session in sessions {
+            self.handle(Input::Command(MediaCommand::Close { session }));
+        }
+    }
+}
+
+/// What the gateway counts, as the shell lists it.
+fn counted(counter: media::Counter) -> ShellCounter {
+    match counter {
+        media::Counter::Unchecked => ShellCounter::MediaUnchecked,
+        media::Counter::UnknownCheck => ShellCounter::MediaUnknownCheck,
+        media::Counter::Refused => ShellCounter::MediaRefused,
+    }
+}
+
+/// A datagram, if there is one.
+fn receive(socket: &UdpSocket, buffer: &mut [u8]) -> Option<(usize, SocketAddr)> {
+    for _ in 0..READ_ATTEMPTS {
+        match socket.recv_from(buffer) {
+            Ok(received) => return Some(received),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
+            // Interrupted, or the fate of an earlier datagram (ICMP).
+            Err(_) => {}
+        }
+    }
+    None
+}

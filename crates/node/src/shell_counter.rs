@@ -1,0 +1,50 @@
+//! What the shell counts of the gateway's sockets and of what it does for applications.
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident => $text:literal,)*) => {
+        /// What is counted.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub(crate) enum ShellCounter {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl ShellCounter {
+            /// Every counter, in the order of listings.
+            pub(crate) const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// Its name in listings.
+            pub(crate) const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$name => $text,)*
+                }
+            }
+        }
+    };
+}
+
+counters! {
+    /// A datagram came from an address that has passed no ICE check.
+    MediaUnchecked => "media_datagrams_dropped_unchecked",
+    /// An ICE check was for no leg of ours.
+    MediaUnknownCheck => "media_checks_of_no_leg",
+    /// The system did not take a datagram: no room, no way, or a filter.
+    MediaUnsent => "media_datagrams_unsent",
+    /// The gateway refused a leg.
+    MediaRefused => "media_legs_refused",
+    /// A leg was given up: too many commands waited for the gateway.
+    MediaFull => "media_legs_refused_full",
+    /// A pair of ports could not be opened.
+    MediaPortFault => "media_ports_not_opened",
+    /// A recording was kept.
+    RecordingKept => "recordings_kept",
+    /// A recording could not be kept.
+    RecordingLost => "recordings_not_kept",
+    /// A page of an application was asked.
+    PageAsked => "pages_asked",
+    /// A page gave no answer.
+    PageFailed => "pages_failed",
+    /// A page was not asked: too many were at once.
+    PagesFull => "pages_refused_full",
+    /// A sound could not be brought.
+    SoundFailed => "sounds_failed",
+}
