@@ -12,6 +12,8 @@ use switch::turn_grant::TurnOffer;
 
 use crate::media_worker::{MediaConfig, MediaConfigFault};
 use crate::relay::{TurnConfig, TurnConfigFault};
+use crate::sound::SpeechConfig;
+use crate::webhook::{WebhookConfig, WebhookConfigFault};
 
 /// The configuration of one node.
 #[derive(Clone, Debug)]
@@ -40,6 +42,10 @@ pub struct Config {
     pub turn: TurnConfig,
     /// The media gateway.
     pub media: MediaConfig,
+    /// How applications are asked.
+    pub webhook: WebhookConfig,
+    /// What makes sound of texts.
+    pub speech: SpeechConfig,
     /// Bounds that are the product's, not the operator's: tests narrow them.
     pub bounds: Bounds,
     /// Says how many bytes of memory are given out, in a build that counts them.
@@ -61,6 +67,8 @@ impl Default for Config {
             shards: None,
             turn: TurnConfig::default(),
             media: MediaConfig::default(),
+            webhook: WebhookConfig::default(),
+            speech: SpeechConfig::default(),
             bounds: Bounds::default(),
             heap: None,
         }
@@ -135,6 +143,9 @@ pub enum ConfigFault {
     /// The media gateway cannot be run like that.
     #[error(transparent)]
     Media(#[from] MediaConfigFault),
+    /// Applications cannot be asked like that.
+    #[error(transparent)]
+    Webhook(#[from] WebhookConfigFault),
 }
 
 impl ConfigFault {
@@ -168,13 +179,19 @@ impl Config {
         }
         self.turn.check(self.tls.is_some())?;
         self.media.check()?;
+        self.webhook.check()?;
         Ok(())
     }
 
     /// Whether demo mode may be in effect: only people of this machine reach the server, and no proxy hides who they are.
     /// It is in effect if the demo account exists besides.
     pub fn may_demo(&self) -> bool {
-        self.demo && !self.behind_tls_proxy && self.listen.ip().to_canonical().is_loopback()
+        self.demo && self.is_local()
+    }
+
+    /// Whether only people of this machine reach the web services.
+    pub(crate) fn is_local(&self) -> bool {
+        !self.behind_tls_proxy && self.listen.ip().to_canonical().is_loopback()
     }
 
     /// What the shards need to know of it, and the TURN server that clients are sent to.

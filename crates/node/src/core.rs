@@ -22,9 +22,11 @@ use crate::record_writer::RecordWriter;
 use crate::relay::{MonthKeeper, Relay, RelayDoors, RelayFault, UsageQueue};
 use crate::serve::ServeError;
 use crate::signalling::Signalling;
+use crate::sound::Sounds;
 use crate::telemetry::Counters;
 use crate::transport::Capacity;
 use crate::turn_worker::Doors;
+use crate::webhook::Pages;
 
 /// A bug that comes back at once must not fill the log.
 const REVIVE_AFTER: Duration = Duration::from_secs(1);
@@ -75,6 +77,7 @@ impl Core {
         store: &Store,
         offer: Option<TurnOffer>,
         gateway: Option<Gateway>,
+        files: Arc<AccountFiles>,
     ) -> Result<Self, ServeError> {
         let now = Clock::unix();
         let dangling = store
@@ -106,7 +109,8 @@ impl Core {
         let records = Arc::new(RecordWriter::default());
         let quota = Arc::new(QuotaKeeper::load(store, now).await?);
         let counters = Arc::new(Counters::default());
-        let errands = Arc::<Errands>::default();
+        let sounds = Sounds::new(files, &config.speech);
+        let errands = Arc::new(Errands::new(Pages::new(config)?, sounds));
         let signalling = Signalling::new(
             config.shard_count(),
             published,
@@ -168,7 +172,7 @@ impl Core {
     pub(crate) fn start_media(
         &self,
         doors: Option<MediaDoors>,
-        files: AccountFiles,
+        files: Arc<AccountFiles>,
     ) -> Result<Option<Media>, ServeError> {
         let Some(doors) = doors else {
             return Ok(None);

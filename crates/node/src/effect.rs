@@ -71,7 +71,8 @@ impl Performer<'_> {
                     }
                 }
             },
-            Effect::Ask(_) | Effect::Bring(_) => {}
+            Effect::Ask(request) => self.errands.push(self.shard, Errand::Ask(request)),
+            Effect::Bring(request) => self.errands.push(self.shard, Errand::Bring(request)),
             Effect::Count(counter) => self.counters.add(counter),
         }
     }

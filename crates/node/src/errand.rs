@@ -1,4 +1,4 @@
-//! What shards want that takes its time: it waits here, and its answer goes back to the shard.
+//! What shards want that takes its time: it waits here, is done by tasks, and its answer goes back to the shard, whatever comes of it.
 //!
 //! Filled under a shard's lock, and emptied by a task of its own.
 
@@ -6,28 +6,50 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use model::media::MediaEvent;
+use model::{PageAnswer, PageRequest, SoundAnswer, SoundRequest};
 use switch::Input;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
+use crate::shell_counter::ShellCounter;
 use crate::signalling::Signalling;
+use crate::sound::Sounds;
+use crate::webhook::Pages;
 
 /// One thing to do.
 #[derive(Debug)]
 pub(crate) enum Errand {
     /// The shard is to hear this, though there is no gateway that would say it.
     Tell(MediaEvent),
+    /// A page is to be asked.
+    Ask(Box<PageRequest>),
+    /// A sound is to be brought.
+    Bring(SoundRequest),
 }
 
-/// Those that wait. A call has few of them at a time, and calls are bounded.
-#[derive(Debug, Default)]
+/// Those that wait, and whoever does them. A call has few of them at a time, and calls are bounded.
 pub(crate) struct Errands {
     waiting: Mutex<VecDeque<(usize, Errand)>>,
     wake: Notify,
+    /// How many are not answered yet.
+    open: watch::Sender<usize>,
+    pages: Arc<Pages>,
+    sounds: Arc<Sounds>,
 }
 
 impl Errands {
+    pub(crate) fn new(pages: Pages, sounds: Sounds) -> Self {
+        Self {
+            waiting: Mutex::default(),
+            wake: Notify::new(),
+            open: watch::Sender::new(0),
+            pages: Arc::new(pages),
+            sounds: Arc::new(sounds),
+        }
+    }
+
     /// Adds to what waits, for this shard; never waits itself.
     pub(crate) fn push(&self, shard: usize, errand: Errand) {
+        self.open.send_modify(|open| *open += 1);
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         waiting.push_back((shard, errand));
         drop(waiting);
@@ -38,16 +60,93 @@ impl Errands {
     pub(crate) async fn run(self: Arc<Self>, signalling: Arc<Signalling>) {
         loop {
             while let Some((shard, errand)) = self.pop() {
+                let done = Done(Arc::clone(&self));
                 match errand {
-                    Errand::Tell(event) => signalling.answer(shard, Input::Media(event)),
+                    Errand::Tell(event) => {
+                        signalling.answer(shard, Input::Media(event));
+                        drop(done);
+                    }
+                    Errand::Ask(request) => self.ask(&signalling, shard, *request, done),
+                    Errand::Bring(request) => self.bring(&signalling, shard, request, done),
                 }
             }
             self.wake.notified().await;
         }
     }
 
+    /// Waits until every errand has been answered.
+    pub(crate) async fn settle(&self) {
+        // The sender is there as long as this is.
+        let _ = self.open.subscribe().wait_for(|open| *open == 0).await;
+    }
+
+    fn ask(&self, signalling: &Arc<Signalling>, shard: usize, request: PageRequest, done: Done) {
+        let id = request.id;
+        let counters = &signalling.counters;
+        let entry = match self.pages.enter(&request) {
+            Ok(entry) => entry,
+            Err(sentence) => {
+                counters.add_shell(ShellCounter::PagesFull);
+                let answer = PageAnswer::Failed(sentence);
+                signalling.answer(shard, Input::Page { id, answer });
+                return;
+            }
+        };
+        counters.add_shell(ShellCounter::PageAsked);
+        let (pages, signalling) = (Arc::clone(&self.pages), Arc::clone(signalling));
+        tokio::spawn(async move {
+            // In a task of its own, so that a bug is an answer as well.
+            let asking = tokio::spawn(async move { pages.ask(&request).await });
+            let answer = asking.await.unwrap_or_else(|error| {
+                tracing::error!(%error, "asking an application ended by a bug");
+                PageAnswer::Failed("the application was not asked: the server met a bug".to_owned())
+            });
+            if matches!(answer, PageAnswer::Failed(_)) {
+                signalling.counters.add_shell(ShellCounter::PageFailed);
+            }
+            drop(entry);
+            signalling.answer(shard, Input::Page { id, answer });
+            drop(done);
+        });
+    }
+
+    fn bring(&self, signalling: &Arc<Signalling>, shard: usize, request: SoundRequest, done: Done) {
+        let id = request.id;
+        let (sounds, signalling) = (Arc::clone(&self.sounds), Arc::clone(signalling));
+        let place = sounds.enter();
+        tokio::spawn(async move {
+            let answer: SoundAnswer = match &place {
+                Ok(_) => {
+                    let bringing = tokio::spawn(sounds.bring(request));
+                    bringing.await.unwrap_or_else(|error| {
+                        tracing::error!(%error, "bringing a sound ended by a bug");
+                        Err("the sound cannot be brought: the server met a bug".to_owned())
+                    })
+                }
+                Err(sentence) => Err(sentence.clone()),
+            };
+            if answer.is_err() {
+                signalling.counters.add_shell(ShellCounter::SoundFailed);
+            }
+            drop(place);
+            signalling.answer(shard, Input::Sound { id, answer });
+            drop(done);
+        });
+    }
+
     fn pop(&self) -> Option<(usize, Errand)> {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         waiting.pop_front()
+    }
+}
+
+/// Dropped when an errand has been answered.
+struct Done(Arc<Errands>);
+
+impl Drop for Done {
+    fn drop(&mut self) {
+        self.0
+            .open
+            .send_modify(|open| *open = open.saturating_sub(1));
     }
 }

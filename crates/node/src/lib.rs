@@ -26,14 +26,18 @@ pub mod service_document;
 mod shell_counter;
 mod shutdown;
 mod signalling;
+mod sound;
 pub mod telemetry;
 mod transport;
 mod turn_worker;
 pub mod wanted_service;
+mod webhook;
 
 pub use config::{Bounds, Config, ConfigFault, TlsFiles};
 pub use media_worker::{MediaConfig, MediaConfigFault, MediaFault, media_outlook};
 pub use relay::{Finding, RelayFault, TurnConfig, TurnConfigFault, outlook};
 pub use serve::{ServeError, Started, serve, serve_until};
+pub use sound::SpeechConfig;
 pub use turn_worker::TurnFault;
+pub use webhook::{WebhookConfig, WebhookConfigFault};
 pub use {model, store, switch, turn};

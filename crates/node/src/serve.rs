@@ -22,6 +22,7 @@ use crate::clock::Clock;
 use crate::config::{Config, ConfigFault};
 use crate::control::{Answerer, ControlSocket};
 use crate::core::{Core, cores, file_limit};
+use crate::errand::Errands;
 use crate::http::Services;
 use crate::media_worker::{self, Doors as MediaDoors, Media, MediaFault};
 use crate::provision::ProvisionError;
@@ -173,6 +174,7 @@ struct Node {
     relay: Option<Arc<Relay>>,
     usage: Arc<UsageQueue>,
     media: Option<Media>,
+    errands: Arc<Errands>,
     store: Store,
     /// Says that the node stops; closed when the last connection is gone.
     stopping: watch::Sender<bool>,
@@ -200,7 +202,7 @@ impl Node {
         prepare(&store).await?;
         let files = account_files(config)?;
         let gateway = media.as_ref().map(MediaDoors::gateway);
-        let core = Core::load(config, &store, offer, gateway.clone()).await?;
+        let core = Core::load(config, &store, offer, gateway.clone(), Arc::clone(&files)).await?;
         let control = control(config)?;
 
         let stopping = watch::Sender::new(false);
@@ -249,6 +251,7 @@ impl Node {
             relay: core.relay,
             usage: core.usage,
             media,
+            errands: core.errands,
             store,
             stopping,
             doors,
@@ -267,11 +270,16 @@ impl Node {
         self.stop_media().await;
         self.stop_relay().await;
         self.stopping.send_replace(true);
-        if tokio::time::timeout(DRAIN_TIME, self.stopping.closed())
-            .await
-            .is_err()
-        {
+        let (connections, applications) = tokio::join!(
+            tokio::time::timeout(DRAIN_TIME, self.stopping.closed()),
+            // They are told of the ends of their calls.
+            tokio::time::timeout(DRAIN_TIME, self.errands.settle()),
+        );
+        if connections.is_err() {
             tracing::info!("some connections did not end in time and are cut");
+        }
+        if applications.is_err() {
+            tracing::info!("some applications did not answer in time and are asked no longer");
         }
         if let Some(crew) = Arc::into_inner(self.crew) {
             // Waits for threads.
@@ -326,7 +334,7 @@ fn control(config: &Config) -> Result<ControlSocket, ServeError> {
 }
 
 /// The files of accounts, without what a killed process left behind.
-fn account_files(config: &Config) -> Result<AccountFiles, ServeError> {
+fn account_files(config: &Config) -> Result<Arc<AccountFiles>, ServeError> {
     let files = AccountFiles::new(&config.data);
     let removed = files
         .remove_unfinished()
@@ -340,7 +348,7 @@ fn account_files(config: &Config) -> Result<AccountFiles, ServeError> {
             "the server was killed before; recordings that were not finished are removed"
         );
     }
-    Ok(files)
+    Ok(Arc::new(files))
 }
 
 fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServeError> {

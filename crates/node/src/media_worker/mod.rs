@@ -120,7 +120,7 @@ impl Doors {
     pub(crate) fn start(
         self,
         clock: Clock,
-        files: AccountFiles,
+        files: Arc<AccountFiles>,
         deliver: Deliver,
         counters: Arc<Counters>,
     ) -> Result<Media, MediaFault> {

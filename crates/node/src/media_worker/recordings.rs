@@ -69,7 +69,7 @@ enum Task {
 impl Recordings {
     /// Starts the writer.
     pub(super) fn start(
-        files: AccountFiles,
+        files: Arc<AccountFiles>,
         deliver: Deliver,
         counters: Arc<Counters>,
     ) -> io::Result<Self> {
@@ -181,7 +181,7 @@ impl Recordings {
 
 /// The other side.
 struct Writer {
-    files: AccountFiles,
+    files: Arc<AccountFiles>,
     deliver: Deliver,
     counters: Arc<Counters>,
     waiting: Arc<AtomicUsize>,
@@ -368,7 +368,7 @@ mod tests {
             let told = Arc::clone(&told);
             Arc::new(move |event| told.lock().unwrap().push(event))
         };
-        let files = AccountFiles::new(data.path());
+        let files = Arc::new(AccountFiles::new(data.path()));
         let mut recordings = Recordings::start(files, deliver, Arc::default()).unwrap();
         work(&mut recordings);
         recordings.finish();

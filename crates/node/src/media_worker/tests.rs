@@ -52,7 +52,7 @@ impl Stage {
         let counters = Arc::<Counters>::default();
         let media = doors.start(
             Clock::start(),
-            AccountFiles::new(data.path()),
+            Arc::new(AccountFiles::new(data.path())),
             Arc::new(move |event| told.send(event).unwrap()),
             Arc::clone(&counters),
         );

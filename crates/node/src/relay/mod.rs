@@ -27,7 +27,7 @@ use finding::findings;
 pub(crate) use machine::Machine;
 pub(crate) use month::MonthKeeper;
 use plan::Plan;
-pub(crate) use plan::{Bound, each, is_public, literal, wanted};
+pub(crate) use plan::{Bound, LOOPBACK, each, is_public, literal, wanted};
 pub(crate) use usage::UsageQueue;
 
 use crate::config::{Config, ConfigFault};

@@ -193,7 +193,7 @@ impl Plan {
 }
 
 /// All of `127/8`, and `::1`.
-const LOOPBACK: [Network; 2] = [
+pub(crate) const LOOPBACK: [Network; 2] = [
     Network {
         address: IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),
         prefix: 8,

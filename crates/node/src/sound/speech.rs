@@ -1,0 +1,194 @@
+//! Text becomes sound by a program of the operator's: the text on its input, a WAV file on its output.
+//!
+//! No word of the text is an argument, and nothing is run by a command shell. A program that takes too long, or says too much, is
+//! killed by its process id.
+
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use model::limits;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::process::Command;
+use tokio::sync::Semaphore;
+
+/// What follows where nothing can speak.
+const NOTHING_SPEAKS: &str = "texts cannot be spoken: this server has no program that speaks; install espeak-ng, or name \
+                              one (speech_command)";
+
+/// Whoever speaks; one for the node.
+#[derive(Debug)]
+pub(super) struct Speech {
+    /// The program and its arguments.
+    command: Option<Vec<String>>,
+    patience: Duration,
+    speaking: Semaphore,
+}
+
+impl Speech {
+    pub(super) fn new(command: Option<Vec<String>>, patience: Duration) -> Self {
+        Self {
+            command,
+            patience,
+            speaking: Semaphore::new(limits::SPEECHES_AT_ONCE),
+        }
+    }
+
+    /// The sound of a text, or a sentence that says why there is none. Comes to an end in time, with that of waiting for others.
+    pub(super) async fn speak(&self, text: &str, voice: Option<&str>) -> Result<Vec<u8>, String> {
+        let Some((program, arguments)) = self.command.as_deref().and_then(<[_]>::split_first)
+        else {
+            return Err(NOTHING_SPEAKS.to_owned());
+        };
+        if text.len() > limits::SPEECH_BYTES {
+            return Err(format!(
+                "the text has {} bytes; {} may be spoken at once",
+                text.len(),
+                limits::SPEECH_BYTES
+            ));
+        }
+        let mut command = Command::new(program);
+        command.args(arguments);
+        if let Some(voice) = voice {
+            if !is_voice(voice) {
+                return Err(format!(
+                    "the voice {voice:?} is none: it must be letters, digits, '_', '+' and '-', and begin with a letter or digit"
+                ));
+            }
+            command.args(["-v", voice]);
+        }
+        let speaking = async {
+            // Never closed.
+            let _turn = self.speaking.acquire().await;
+            run(command, text).await
+        };
+        let late = || {
+            let seconds = self.patience.as_secs();
+            Err(format!("it took longer than {seconds} s"))
+        };
+        let spoken = tokio::time::timeout(self.patience, speaking).await;
+        spoken
+            .unwrap_or_else(|_| late())
+            .map_err(|why| format!("the text cannot be spoken by {program}: {why}"))
+    }
+}
+
+/// Runs it to its end; dropped before, it kills the program.
+async fn run(mut command: Command, text: &str) -> Result<Vec<u8>, String> {
+    let fault = |error: std::io::Error| error.to_string();
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(fault)?;
+    let mut input = child.stdin.take().ok_or("it has no input")?;
+    let output = child.stdout.take().ok_or("it has no output")?;
+    // At once: a program may speak before it has read all.
+    let writing = async {
+        // One that does not read to the end has heard enough.
+        let _ = input.write_all(text.as_bytes()).await;
+        drop(input);
+    };
+    let most = limits::SPEECH_SOUND_BYTES as u64;
+    let mut sound = Vec::new();
+    let mut output = output.take(most + 1);
+    let ((), read) = tokio::join!(writing, output.read_to_end(&mut sound));
+    read.map_err(fault)?;
+    if sound.len() as u64 > most {
+        return Err(format!("it makes more than {most} bytes of sound"));
+    }
+    let status: ExitStatus = child.wait().await.map_err(fault)?;
+    if !status.success() {
+        return Err(format!("it ended with {status}"));
+    }
+    if sound.is_empty() {
+        return Err("it said nothing".to_owned());
+    }
+    Ok(sound)
+}
+
+/// What may be an argument, whatever reads it.
+fn is_voice(voice: &str) -> bool {
+    (1..=limits::FILE_NAME_BYTES).contains(&voice.len())
+        && voice.starts_with(|first: char| first.is_ascii_alphanumeric())
+        && voice
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"_+-".contains(&byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn speech(words: &[&str]) -> Speech {
+        patient(words, limits::SPEECH_TIME)
+    }
+
+    fn patient(words: &[&str], patience: Duration) -> Speech {
+        let words = words.iter().map(|word| (*word).to_owned());
+        Speech::new(Some(words.collect()), patience)
+    }
+
+    #[tokio::test]
+    async fn the_text_goes_in_and_the_sound_comes_out() {
+        let spoken = speech(&["cat"]).speak("hello; $(reboot)", None).await;
+        assert_eq!(spoken.unwrap(), b"hello; $(reboot)");
+        let voiced = speech(&["sh", "-c", "cat >/dev/null; echo \"$0 $1\""]);
+        let spoken = voiced.speak("hello", Some("en-gb+f3")).await;
+        assert_eq!(spoken.unwrap(), b"-v en-gb+f3\n");
+        // One that speaks without having read.
+        let deaf = speech(&["echo", "sound"]);
+        let spoken = deaf.speak(&"x".repeat(limits::SPEECH_BYTES), None).await;
+        assert_eq!(spoken.unwrap(), b"sound\n");
+    }
+
+    #[tokio::test]
+    async fn what_goes_wrong_is_said() {
+        for (words, why) in [
+            (&["offhook-speaks-not"][..], "No such file"),
+            (&["false"], "ended with exit status: 1"),
+            (&["true"], "said nothing"),
+        ] {
+            let sentence = speech(words).speak("hello", None).await.unwrap_err();
+            assert!(
+                sentence.contains(why) && sentence.contains(words[0]),
+                "{sentence}"
+            );
+        }
+        let sentence = Speech::new(None, limits::SPEECH_TIME)
+            .speak("hello", None)
+            .await
+            .unwrap_err();
+        assert!(sentence.contains("install espeak-ng"), "{sentence}");
+        for voice in ["", "-x", "en gb", "../x", "a;b"] {
+            let sentence = speech(&["cat"]).speak("x", Some(voice)).await.unwrap_err();
+            assert!(sentence.contains("the voice"), "{sentence}");
+        }
+        let long = "x".repeat(limits::SPEECH_BYTES + 1);
+        let sentence = speech(&["cat"]).speak(&long, None).await.unwrap_err();
+        assert!(sentence.contains("may be spoken at once"), "{sentence}");
+    }
+
+    #[tokio::test]
+    async fn a_program_that_says_too_much_is_ended() {
+        let sentence = speech(&["yes"]).speak("hello", None).await.unwrap_err();
+        assert!(sentence.contains("more than"), "{sentence}");
+    }
+
+    #[tokio::test]
+    async fn a_program_that_takes_too_long_is_killed() {
+        let folder = tempfile::tempdir().unwrap();
+        let told = folder.path().join("pid");
+        let script = format!("echo $$ > {}; exec sleep 600", told.display());
+        let impatient = patient(&["sh", "-c", &script], Duration::from_secs(1));
+        let sentence = impatient.speak("hello", None).await.unwrap_err();
+        assert!(sentence.contains("longer than 1 s"), "{sentence}");
+        let pid = std::fs::read_to_string(told).unwrap();
+        let state = format!("/proc/{}/stat", pid.trim());
+        // Gone, or dead and not yet buried.
+        while std::fs::read_to_string(&state).is_ok_and(|state| !state.contains(") Z")) {
+            tokio::task::yield_now().await;
+        }
+    }
+}
