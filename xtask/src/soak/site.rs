@@ -79,6 +79,7 @@ impl Site {
             .args(["serve", "--demo=false", "--resume", RESUME_S])
             .args(["--listen", &address(self.port)])
             .args(["--turn-listen", &address(self.turn_port)])
+            .args(["--media-listen", "127.0.0.1:0"])
             .arg("--data")
             .arg(self.data())
             .stderr(log);

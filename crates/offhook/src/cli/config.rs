@@ -6,17 +6,16 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use clap::Subcommand;
-use node::ConfigFault;
 use node::model::limits;
 use node::wanted_service::WantedService;
+use node::{ConfigFault, WebhookConfigFault};
 use serde_json::json;
 
-use super::config_environment::{environment, refuse_misspelt};
 use super::config_file::ConfigFile;
 use super::config_key::{Key, OWN_KEYS, ServeFlags};
-use super::config_turn::{TurnValues, in_table};
-use super::{Failure, Place, config_service, output};
+use super::config_media::MediaValues;
+use super::config_turn::TurnValues;
+use super::{Failure, Place};
 
 const DEFAULT_DATA: &str = "./offhook-data";
 const DEFAULT_FILE: &str = "offhook.toml";
@@ -164,6 +163,7 @@ pub(crate) struct Effective {
     softphone: Sourced<bool>,
     demo: Sourced<bool>,
     turn: TurnValues,
+    media: MediaValues,
 }
 
 impl Effective {
@@ -191,6 +191,7 @@ impl Effective {
             softphone: layers.parse(&Key::SOFTPHONE, true, parse_switch)?,
             demo: layers.parse(&Key::DEMO, true, parse_switch)?,
             turn: TurnValues::read(layers)?,
+            media: MediaValues::read(layers)?,
         })
     }
 
@@ -220,6 +221,9 @@ impl Effective {
             softphone: self.softphone.value,
             demo: self.demo.value,
             turn: self.turn.node_config(),
+            media: self.media.media_config(),
+            webhook: self.media.webhook_config(),
+            speech: self.media.speech_config(),
             heap: crate::heap::gauge(),
             ..node::Config::default()
         };
@@ -230,10 +234,11 @@ impl Effective {
         Ok(config)
     }
 
-    /// What the node would say about TURN; checks everything on its way.
-    fn outlook(&self) -> Result<Vec<node::Finding>, Failure> {
+    /// What the node would say about TURN, and about the media gateway; checks everything on its way.
+    pub(super) fn outlook(&self) -> Result<[Vec<node::Finding>; 2], Failure> {
         let config = self.node_config()?;
-        node::outlook(&config).map_err(|fault| self.refused(fault))
+        let told = || Ok([node::outlook(&config)?, node::media_outlook(&config)?]);
+        told().map_err(|fault| self.refused(fault))
     }
 
     /// The node's refusal, with the source of the value that it refuses.
@@ -246,6 +251,8 @@ impl Effective {
             ConfigFault::Domain(_) => &self.domains.source,
             ConfigFault::Shards(_) => &Source::Default,
             ConfigFault::Turn(fault) => self.turn.source_of(fault),
+            ConfigFault::Media(fault) => self.media.source_of(fault),
+            ConfigFault::Webhook(WebhookConfigFault::Timeout(_)) => self.media.timeout_source(),
         };
         Failure::Usage(match source {
             Source::Default => fault.into(),
@@ -257,8 +264,8 @@ impl Effective {
         })
     }
 
-    /// Each value but TURN's as text, with its source, in the order of [`OWN_KEYS`].
-    fn rows(&self) -> [(Key, String, &Source); OWN_KEYS.len()] {
+    /// Each value but TURN's and media's as text, with its source, in the order of [`OWN_KEYS`].
+    pub(super) fn rows(&self) -> [(Key, String, &Source); OWN_KEYS.len()] {
         let path = |path: &Path| path.display().to_string();
         let optional = |it: &Option<PathBuf>| it.as_deref().map(path).unwrap_or_default();
         [
@@ -307,7 +314,12 @@ impl Effective {
         ]
     }
 
-    fn json(&self) -> serde_json::Value {
+    /// Those of TURN, and those of media and applications.
+    pub(super) fn further_rows(&self) -> impl Iterator<Item = (Key, serde_json::Value, &Source)> {
+        self.turn.rows().into_iter().chain(self.media.rows())
+    }
+
+    pub(super) fn json(&self) -> serde_json::Value {
         let with = |value: serde_json::Value, source: &Source| json!({ "value": value, "source": source.to_string() });
         let mut told = json!({
             "data": with(json!(self.data.value), &self.data.source),
@@ -321,65 +333,11 @@ impl Effective {
             "softphone": with(json!(self.softphone.value), &self.softphone.source),
             "demo": with(json!(self.demo.value), &self.demo.source),
         });
-        for (key, value, source) in self.turn.rows() {
+        for (key, value, source) in self.further_rows() {
             told[key.name] = with(value, source);
         }
         told
     }
-}
-
-/// `offhook config …`
-#[derive(Subcommand)]
-pub(crate) enum Command {
-    /// Print the configuration that `offhook serve` would use, with the source of each value, and check it
-    Check {
-        #[command(flatten)]
-        flags: ServeFlags,
-        /// Print it as JSON
-        #[arg(long)]
-        json: bool,
-    },
-}
-
-impl Command {
-    pub(crate) fn run(self, place: &Place, outer: ServeFlags) -> Result<(), Failure> {
-        match self {
-            Self::Check { flags, json } => {
-                let flags = flags.or(outer);
-                refuse_misspelt()?;
-                let layers = Layers::read(place, &flags, &environment)?;
-                let effective = Effective::read(&layers)?;
-                let outlook = effective.outlook();
-                if json {
-                    let mut told = effective.json();
-                    told["services"] = config_service::in_json(layers.services());
-                    told["turn_findings"] = outlook.iter().flatten().map(finding_json).collect();
-                    output::print_json(&told)?;
-                } else {
-                    let mut table = output::Table::new(["KEY", "VALUE", "SOURCE"]);
-                    for (key, value, source) in effective.rows() {
-                        table.row([key.name.to_owned(), value, source.to_string()]);
-                    }
-                    for (key, value, source) in effective.turn.rows() {
-                        let text = in_table(&value);
-                        table.row([key.name.to_owned(), text, source.to_string()]);
-                    }
-                    config_service::add_rows(&mut table, layers.services());
-                    output::print(&table)?;
-                    for (at, finding) in outlook.iter().flatten().enumerate() {
-                        let space = if at == 0 { "\n" } else { "" };
-                        let mark = if finding.is_doubt() { "Warning: " } else { "" };
-                        output::print(format!("{space}{mark}{finding}."))?;
-                    }
-                }
-                outlook.map(drop)
-            }
-        }
-    }
-}
-
-fn finding_json(finding: &node::Finding) -> serde_json::Value {
-    json!({ "is_warning": finding.is_doubt(), "text": finding.text() })
 }
 
 fn alone(given: &Key, source: &Source, missing: &Key) -> Failure {
@@ -414,7 +372,7 @@ fn parse_domains(text: &str) -> Result<Vec<String>, String> {
         .collect())
 }
 
-fn parse_seconds(text: &str) -> Result<u64, String> {
+pub(super) fn parse_seconds(text: &str) -> Result<u64, String> {
     text.parse()
         .map_err(|_| "it must be a whole number of seconds".to_owned())
 }

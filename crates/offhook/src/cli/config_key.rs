@@ -4,14 +4,15 @@
 
 use clap::Args;
 
+use super::config_media_key::{MEDIA_KEYS, MediaFlags};
 use super::config_turn_key::{TURN_KEYS, TurnFlags};
 
 /// What can be configured by a file; flags and environment have the same words.
 pub(crate) fn keys() -> impl Iterator<Item = &'static Key> {
-    OWN_KEYS.iter().chain(&TURN_KEYS)
+    OWN_KEYS.iter().chain(&TURN_KEYS).chain(&MEDIA_KEYS)
 }
 
-/// Those but TURN's, in the order of listings.
+/// Those but TURN's and media's, in the order of listings.
 pub(crate) const OWN_KEYS: [Key; 10] = [
     Key::DATA,
     Key::LISTEN,
@@ -160,6 +161,8 @@ pub(crate) struct ServeFlags {
     pub(crate) demo: Option<String>,
     #[command(flatten)]
     pub(crate) turn: TurnFlags,
+    #[command(flatten)]
+    pub(crate) media: MediaFlags,
 }
 
 impl ServeFlags {
@@ -180,6 +183,7 @@ impl ServeFlags {
             softphone: self.softphone.or(weaker.softphone),
             demo: self.demo.or(weaker.demo),
             turn: self.turn.or(weaker.turn),
+            media: self.media.or(weaker.media),
         }
     }
 
@@ -203,7 +207,7 @@ impl ServeFlags {
             "softphone" => self.softphone.clone(),
             "demo" => self.demo.clone(),
             // `--data` stands beside these flags: every command has it.
-            _ => self.turn.text(key),
+            _ => self.turn.text(key).or_else(|| self.media.text(key)),
         }
     }
 }

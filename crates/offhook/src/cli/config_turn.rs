@@ -204,7 +204,10 @@ pub(super) fn in_table(value: &Value) -> String {
 }
 
 /// An empty list takes back what a weaker source said.
-fn parse_list<T>(text: &str, parse: impl Fn(&str) -> Result<T, String>) -> Result<Vec<T>, String> {
+pub(super) fn parse_list<T>(
+    text: &str,
+    parse: impl Fn(&str) -> Result<T, String>,
+) -> Result<Vec<T>, String> {
     if text.is_empty() {
         return Ok(Vec::new());
     }
@@ -217,24 +220,28 @@ fn parse_socket(text: &str) -> Result<SocketAddr, String> {
     })
 }
 
-fn parse_address(text: &str) -> Result<IpAddr, String> {
+pub(super) fn parse_address(text: &str) -> Result<IpAddr, String> {
     text.parse()
         .map_err(|_| "each must be an IP address, such as 203.0.113.7 or 2001:db8::7".to_owned())
 }
 
 fn parse_ports(text: &str) -> Result<RangeInclusive<u16>, String> {
+    parse_range(text, "49152-65535")
+}
+
+/// The first and the last port; `example` is told where that is not what stands there.
+pub(super) fn parse_range(text: &str, example: &str) -> Result<RangeInclusive<u16>, String> {
     let parse = || {
         let (first, last) = text.split_once('-')?;
         Some(first.trim().parse().ok()?..=last.trim().parse().ok()?)
     };
     parse().ok_or_else(|| {
-        "it must be the first and the last port with a '-' between them, such as 49152-65535"
-            .to_owned()
+        format!("it must be the first and the last port with a '-' between them, such as {example}")
     })
 }
 
 /// `10.0.0.0/8`, or one address.
-fn parse_network(text: &str) -> Result<Network, String> {
+pub(super) fn parse_network(text: &str) -> Result<Network, String> {
     let network: Network = text.parse().map_err(|_| {
         "each must be a network or an address, such as 10.20.0.0/16 or 10.0.0.5".to_owned()
     })?;

@@ -24,7 +24,8 @@ pub(crate) const TURN_KEYS: [Key; 16] = [
     Key::TURN_ALLOCATIONS,
 ];
 
-macro_rules! turn_keys {
+/// Makes keys of their names.
+macro_rules! named_keys {
     ($($constant:ident: $name:literal, $flag:literal, $variable:literal, $form:ident, $example:literal;)*) => {
         impl Key {
             $(pub(crate) const $constant: Self = Self {
@@ -38,7 +39,9 @@ macro_rules! turn_keys {
     };
 }
 
-turn_keys! {
+pub(super) use named_keys;
+
+named_keys! {
     TURN: "turn", "--turn", "OFFHOOK_TURN", Switch, "false";
     TURN_LISTEN: "turn_listen", "--turn-listen", "OFFHOOK_TURN_LISTEN", List, "[\"0.0.0.0:3478\"]";
     TURN_TLS_LISTEN: "turn_tls_listen", "--turn-tls-listen", "OFFHOOK_TURN_TLS_LISTEN", List, "[\"0.0.0.0:5349\"]";

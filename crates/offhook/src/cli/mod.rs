@@ -6,9 +6,12 @@ mod account;
 mod calls;
 mod clients;
 mod config;
+mod config_check;
 mod config_environment;
 mod config_file;
 mod config_key;
+mod config_media;
+mod config_media_key;
 mod config_service;
 mod config_turn;
 mod config_turn_key;
@@ -149,7 +152,7 @@ enum Command {
     Calls(calls::Command),
     /// Look at the configuration
     #[command(subcommand)]
-    Config(config::Command),
+    Config(config_check::Command),
     /// Show what a running server holds and has counted
     Status(status::Flags),
     /// Put load on a server, this one or another, and measure it

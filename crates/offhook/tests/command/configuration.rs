@@ -218,3 +218,44 @@ fn flags_of_serve_belong_to_serve() {
     let done = finish(&mut folder.command("--listen 127.0.0.1:1 config check"));
     assert!(done.stdout.contains("127.0.0.1:1"), "{done:?}");
 }
+
+#[test]
+fn what_media_and_applications_come_to_is_told() {
+    let folder = Folder::new();
+    let line =
+        "--listen 127.0.0.1:8080 --media-rtp-ports 30000-30999 --webhook-allow 10.1.0.0/16 --json";
+    let done = check(&folder, line, &[("OFFHOOK_WEBHOOK_TIMEOUT", "9")]);
+    assert_eq!(done.code, 0, "{done:?}");
+    let told: serde_json::Value = serde_json::from_str(&done.stdout).unwrap();
+    assert_eq!(told["media_rtp_ports"]["source"], "--media-rtp-ports");
+    assert_eq!(told["webhook_timeout_s"]["value"], 9);
+    assert_eq!(told["webhook_allow"]["value"][0], "10.1.0.0/16");
+    let findings = told["media_findings"].as_array().unwrap();
+    let texts: Vec<_> = findings
+        .iter()
+        .map(|one| one["text"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        texts,
+        [
+            "media: browsers are told UDP 127.0.0.1:3479",
+            "media: plain RTP is at 127.0.0.1, UDP ports 30000 to 30999"
+        ]
+    );
+    let off = check(&folder, "--media=false", &[]);
+    assert!(off.stdout.contains("the media gateway is off"), "{off:?}");
+    for (line, words) in [
+        ("--webhook-timeout 31", "from 1 to 30 seconds"),
+        ("--media-rtp-ports 5-6", "--media-rtp-ports"),
+        (
+            "--turn-listen 127.0.0.1:3478 --media-listen 127.0.0.1:3478",
+            "where TURN listens",
+        ),
+        ("--media-public 0.0.0.0", "nobody can send media to 0.0.0.0"),
+        ("--webhook-allow 10.1.0.1/16", "did you mean 10.1.0.0/16?"),
+    ] {
+        let done = check(&folder, line, &[]);
+        assert_eq!(done.code, 2, "{line}: {done:?}");
+        assert!(done.stderr.contains(words), "{line}: {done:?}");
+    }
+}

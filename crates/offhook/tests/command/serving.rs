@@ -1,6 +1,6 @@
 //! `offhook serve`, and the commands that work beside a running server.
 
-use std::net::TcpListener;
+use std::net::{TcpListener, UdpSocket};
 use std::process::Command;
 
 use serde_json::Value;
@@ -108,7 +108,13 @@ fn a_first_start_that_gets_no_port_says_which_flag_names_another_and_makes_no_ac
     let folder = Folder::new();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = listener.local_addr().unwrap();
+    let of_media = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let media = of_media.local_addr().unwrap();
     for (flags, flag) in [
+        (
+            format!("--listen 127.0.0.1:0 --media-listen {media}"),
+            "--media-listen ADDR",
+        ),
         (format!("--listen {taken} --turn=false"), "--listen ADDR"),
         (
             format!("--listen 127.0.0.1:0 --turn-listen {taken}"),
