@@ -273,6 +273,14 @@ pub const SPEECH_SOUND_BYTES: usize = 32 * 1024 * 1024;
 pub const SOUND_CACHE_BYTES: usize = 64 * 1024 * 1024;
 /// Files of one account.
 pub const FILES_PER_ACCOUNT: usize = 10_000;
+/// Files that are uploaded at once.
+pub const UPLOADS_AT_ONCE: usize = 64;
+/// Those of them that are one account's.
+pub const UPLOADS_PER_ACCOUNT: usize = 4;
+/// How long an upload may take: the longest file at 2 Mbit/s.
+pub const UPLOAD_TIME: Duration = Duration::from_secs(600);
+/// How long nothing may come of it: a network that is lost for a while.
+pub const UPLOAD_STALL_TIME: Duration = Duration::from_secs(30);
 /// Bytes of them: about 180 hours of telephone speech. A recording that begins below it may end above.
 pub const FILE_BYTES_PER_ACCOUNT: u64 = 10 * 1024 * 1024 * 1024;
 

@@ -76,6 +76,28 @@ impl AccountFiles {
         })
     }
 
+    /// The files of the account by name, with their lengths. Waits for the disk.
+    pub(crate) fn list(&self, account: AccountId) -> io::Result<Vec<(String, u64)>> {
+        let entries = match fs::read_dir(self.folder(account)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries?,
+        };
+        let mut list = Vec::new();
+        for entry in entries {
+            let entry = entry?;
+            let name = entry.file_name().into_string().unwrap_or_default();
+            // One that has gone meanwhile is none.
+            if let Ok(about) = entry.metadata()
+                && about.is_file()
+                && FileName::is_valid(&name)
+            {
+                list.push((name, about.len()));
+            }
+        }
+        list.sort();
+        Ok(list)
+    }
+
     /// Removes what a killed process did not finish; says how many there were.
     pub(crate) fn remove_unfinished(&self) -> io::Result<usize> {
         let accounts = match fs::read_dir(&self.root) {

@@ -15,7 +15,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::directory_watch::{self, DirectoryWatch};
 use crate::errand::Errands;
-use crate::http::{LoginFailures, Services};
+use crate::http::{FileDesk, LoginFailures, Services};
 use crate::media_worker::{Doors as MediaDoors, Gateway, Media};
 use crate::quota_keeper::QuotaKeeper;
 use crate::record_writer::RecordWriter;
@@ -52,6 +52,7 @@ impl Core {
         turn: &RelayDoors,
         capacity: &Arc<Capacity>,
         pepper: SecretBytes,
+        files: &Arc<AccountFiles>,
     ) -> Arc<Services> {
         Arc::new(Services {
             signalling: Arc::clone(&self.signalling),
@@ -60,6 +61,7 @@ impl Core {
             signing: Semaphore::new(cores()),
             watch: Arc::clone(&self.watch),
             changes: Semaphore::new(1),
+            files: FileDesk::new(Arc::clone(files)),
             pepper,
             capacity: Arc::clone(capacity),
             handovers: Arc::default(),

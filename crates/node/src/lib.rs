@@ -6,6 +6,7 @@
 //! registrations or calls.
 
 mod account_file;
+mod account_place;
 pub mod certificate;
 mod clock;
 mod config;

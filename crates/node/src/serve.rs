@@ -208,7 +208,7 @@ impl Node {
         let stopping = watch::Sender::new(false);
         let capacity = Arc::new(Capacity::new(config.bounds, stopping.clone()));
         let pepper = store.pepper().await?;
-        let services = core.services(config, &turn, &capacity, pepper);
+        let services = core.services(config, &turn, &capacity, pepper, &files);
         let answerer = Answerer {
             signalling: Arc::clone(&core.signalling),
             capacity,

@@ -10,6 +10,7 @@ mod clients;
 mod console;
 mod cors;
 mod demo;
+mod files;
 mod form;
 mod host;
 mod inbound;
@@ -29,6 +30,7 @@ use axum::http::HeaderMap;
 use model::SecretBytes;
 use tokio::sync::Semaphore;
 
+pub(crate) use files::FileDesk;
 pub(crate) use login::LoginFailures;
 pub(crate) use route::answer;
 
@@ -48,6 +50,7 @@ pub(crate) struct Services {
     pub(crate) watch: Arc<DirectoryWatch>,
     /// Changes of services go to the store one at a time: what else is to be written waits for one of them at most.
     pub(crate) changes: Semaphore,
+    pub(crate) files: FileDesk,
     pub(crate) pepper: SecretBytes,
     pub(crate) capacity: Arc<Capacity>,
     pub(crate) handovers: Arc<Handovers>,

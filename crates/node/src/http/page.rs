@@ -12,6 +12,7 @@ offhook is running.
 /webrtc_registered_clients  lists the clients that can be called (HTTP Basic; GET or POST)
 /v1/turn_credentials        gives TURN credentials to a back end (HTTP Basic; GET or POST)
 /service/v1/inbound         lists the account's services; /service/v1/inbound/NAME is one (HTTP Basic; GET, PUT, PATCH or DELETE)
+/v1/files                   lists the account's files; /v1/files/NAME is one (HTTP Basic; GET, PUT or DELETE)
 /sipproxy                   takes SIP over WebSocket, subprotocol sip (RFC 7118)
 /sdk/offhook.js             the browser library, an ES module (also offhook.classic.js, offhook.d.ts, resume-shim.js)
 /.well-known/jwks.json      the public keys of the tokens
@@ -27,10 +28,10 @@ Error codes of the web services
 HTTP 400  The request itself cannot be served as it is. The text says what would be right.
 HTTP 401  The login is wrong: user cloudID/username, password the account's API access key.
 HTTP 403  Demo mode is for the softphone page on this machine alone. The text says what is in the way.
-HTTP 404  There is nothing at this path, or the account has no service of this name.
+HTTP 404  There is nothing at this path, or the account has no service or file of this name.
 HTTP 405  This path does not take this method; the Allow header lists those it takes.
 HTTP 408  The body of the request did not come in time.
-HTTP 409  The account has as many services as it may have.
+HTTP 409  The account has as many services or files as it may have.
 HTTP 413  The body of the request is too large.
 HTTP 415  This path takes no body of this Content-Type. The text names those it takes.
 HTTP 426  This path is for WebSocket clients.

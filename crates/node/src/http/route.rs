@@ -9,7 +9,7 @@ use axum::http::{HeaderValue, Method, Request, Response, StatusCode};
 use super::answer::{Asked, ERROR_PAGE, Fault};
 use super::asset::{self, Asset};
 use super::{
-    Peer, Services, clients, console, cors, demo, inbound, keys, page, sip_proxy, token,
+    Peer, Services, clients, console, cors, demo, files, inbound, keys, page, sip_proxy, token,
     turn_credentials,
 };
 
@@ -26,6 +26,10 @@ enum Route {
     InboundServices,
     /// One of them.
     InboundService,
+    /// The files of an account.
+    Files,
+    /// One of them.
+    File,
     PublicKeys,
     SipProxy,
     /// A file of the browser library.
@@ -51,11 +55,15 @@ impl Route {
         if inbound::is_of_one(path) {
             return Some(Self::InboundService);
         }
+        if files::is_of_one(path) {
+            return Some(Self::File);
+        }
         Some(match path {
             "/webrtc_generate_token" => Self::GenerateToken,
             "/webrtc_registered_clients" => Self::RegisteredClients,
             "/v1/turn_credentials" => Self::TurnCredentials,
             inbound::PATH => Self::InboundServices,
+            files::PATH => Self::Files,
             "/.well-known/jwks.json" => Self::PublicKeys,
             "/sipproxy" => Self::SipProxy,
             "/console/settings.json" if has_softphone => Self::Settings,
@@ -76,7 +84,8 @@ impl Route {
                 "GET, HEAD, POST, OPTIONS"
             }
             Self::InboundService => "GET, HEAD, PUT, PATCH, DELETE, OPTIONS",
-            Self::InboundServices | Self::PublicKeys => "GET, HEAD, OPTIONS",
+            Self::File => "GET, HEAD, PUT, DELETE, OPTIONS",
+            Self::InboundServices | Self::Files | Self::PublicKeys => "GET, HEAD, OPTIONS",
             Self::Sdk(_)
             | Self::Console(_)
             | Self::Settings
@@ -98,6 +107,8 @@ impl Route {
             | Self::TurnCredentials
             | Self::InboundServices
             | Self::InboundService
+            | Self::Files
+            | Self::File
             | Self::PublicKeys
             | Self::SipProxy
             | Self::Sdk(_)
@@ -159,6 +170,8 @@ async fn dispatch(
         Route::TurnCredentials => turn_credentials::answer(services, peer, request).await,
         Route::InboundServices => inbound::list(services, peer, &request),
         Route::InboundService => inbound::one(services, peer, request).await,
+        Route::Files => files::list(services, peer, request.headers()).await,
+        Route::File => files::one(services, peer, request).await,
         Route::PublicKeys => Ok(keys::answer(services)),
         Route::SipProxy => sip_proxy::answer(services, peer, request).await,
         Route::Sdk(asset) => Ok(asset.answer(request.headers(), console::for_any_origin())),

@@ -7,9 +7,8 @@ mod config;
 mod connector;
 mod request;
 
-use std::collections::HashMap;
 use std::error::Error;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,7 +16,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use model::{AccountId, PageAnswer, PageRequest, limits};
+use model::{PageAnswer, PageRequest, limits};
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::{ClientConfig, RootCertStore};
 use turn::PeerPolicy;
@@ -25,6 +24,7 @@ use turn::PeerPolicy;
 pub use self::config::{WebhookConfig, WebhookConfigFault};
 use self::connector::{ConnectFault, Connector};
 use self::request::{place, request};
+use crate::account_place::{NoPlace, Place, Places};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::relay::LOOPBACK;
@@ -36,14 +36,7 @@ const BUFFER_BYTES: usize = 64 * 1024;
 pub(crate) struct Pages {
     client: Client<Connector, Full<Bytes>>,
     timeout: Duration,
-    asked: Mutex<Asked>,
-}
-
-/// Who is being asked now.
-#[derive(Debug, Default)]
-struct Asked {
-    all: usize,
-    accounts: HashMap<AccountId, usize>,
+    places: Arc<Places>,
 }
 
 impl Pages {
@@ -78,32 +71,23 @@ impl Pages {
         Ok(Self {
             client,
             timeout: webhook.timeout(),
-            asked: Mutex::default(),
+            places: Places::new(limits::PAGES_AT_ONCE, limits::PAGES_PER_ACCOUNT),
         })
     }
 
     /// A place among those that are asked at once, or a sentence that says why there is none.
-    pub(crate) fn enter(self: &Arc<Self>, asked: &PageRequest) -> Result<Entry, String> {
-        let mut now = self.lock();
-        let at = place(asked.page.url.as_str());
-        if now.all >= limits::PAGES_AT_ONCE {
-            return Err(format!(
-                "the application at {at} is not asked: this server asks {} applications at once, as many as it may",
-                now.all
-            ));
-        }
-        let of_account = now.accounts.entry(asked.account).or_insert(0);
-        if *of_account >= limits::PAGES_PER_ACCOUNT {
-            return Err(format!(
-                "the application at {at} is not asked: {of_account} pages of this account are being asked already, as many \
-                 as may be; does it answer too slowly?"
-            ));
-        }
-        *of_account += 1;
-        now.all += 1;
-        Ok(Entry {
-            pages: Arc::clone(self),
-            account: asked.account,
+    pub(crate) fn enter(&self, asked: &PageRequest) -> Result<Place, String> {
+        self.places.enter(asked.account).map_err(|full| {
+            let at = place(asked.page.url.as_str());
+            match full {
+                NoPlace::All(count) => format!(
+                    "the application at {at} is not asked: this server asks {count} applications at once, as many as it may"
+                ),
+                NoPlace::Account(count) => format!(
+                    "the application at {at} is not asked: {count} pages of this account are being asked already, as many \
+                     as may be; does it answer too slowly?"
+                ),
+            }
         })
     }
 
@@ -132,29 +116,6 @@ impl Pages {
         let status = answer.status().as_u16();
         let body = body(answer.into_body()).await?;
         Ok(PageAnswer::Answered { status, body })
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Asked> {
-        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A place among those that are asked; free again when it is dropped.
-pub(crate) struct Entry {
-    pages: Arc<Pages>,
-    account: AccountId,
-}
-
-impl Drop for Entry {
-    fn drop(&mut self) {
-        let mut now = self.pages.lock();
-        now.all = now.all.saturating_sub(1);
-        if let Some(count) = now.accounts.get_mut(&self.account) {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
-                now.accounts.remove(&self.account);
-            }
-        }
     }
 }
 

