@@ -150,3 +150,79 @@ impl Drop for Done {
             .send_modify(|open| *open = open.saturating_sub(1));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use model::media::{LegId, SessionId};
+    use model::{
+        AccountId, FileName, Page, PageMethod, PageUrl, QuestionId, SecretBytes, SoundSource,
+    };
+    use switch::Snapshot;
+
+    use super::*;
+    use crate::account_file::AccountFiles;
+    use crate::config::Config;
+    use crate::record_writer::RecordWriter;
+    use crate::signalling::Published;
+    use crate::sound::SpeechConfig;
+
+    #[tokio::test]
+    async fn every_errand_is_answered_and_counted() {
+        let data = tempfile::tempdir().unwrap();
+        let files = Arc::new(AccountFiles::new(data.path()));
+        let sounds = Sounds::new(files, &SpeechConfig::default());
+        let pages = Pages::new(&Config::default()).unwrap();
+        let errands = Arc::new(Errands::new(pages, sounds));
+        let signalling = Arc::new(Signalling::new(
+            1,
+            Published::new(Snapshot::default()),
+            Arc::<RecordWriter>::default(),
+            Arc::default(),
+            None,
+            None,
+            Arc::clone(&errands),
+        ));
+        errands.settle().await;
+        // Nobody listens at port 1 of this machine.
+        let page = Page {
+            url: PageUrl::parse("http://127.0.0.1:1/").unwrap(),
+            method: PageMethod::Post,
+        };
+        let asked = PageRequest {
+            id: QuestionId(1),
+            account: AccountId(1),
+            page,
+            instance: "{}".to_owned(),
+            secret: SecretBytes::new(Vec::new()),
+        };
+        errands.push(0, Errand::Ask(Box::new(asked)));
+        let brought = SoundRequest {
+            id: QuestionId(2),
+            account: AccountId(1),
+            source: SoundSource::File(FileName::parse("none.wav").unwrap()),
+        };
+        errands.push(0, Errand::Bring(brought));
+        // A shard that is not there is told nothing, and harms nobody.
+        for shard in [0, 9] {
+            let session = SessionId::of_shard(shard, 1);
+            let refused = MediaEvent::Refused {
+                leg: LegId { session, place: 0 },
+                sentence: "no".to_owned(),
+            };
+            errands.push(usize::from(shard), Errand::Tell(refused));
+        }
+        let running = tokio::spawn(Arc::clone(&errands).run(Arc::clone(&signalling)));
+        errands.settle().await;
+        running.abort();
+        let count = |counter: ShellCounter| {
+            let mut listing = signalling.counters.listing();
+            listing
+                .find(|(name, _)| *name == counter.as_str())
+                .unwrap()
+                .1
+        };
+        assert_eq!(count(ShellCounter::PageAsked), 1);
+        assert_eq!(count(ShellCounter::PageFailed), 1);
+        assert_eq!(count(ShellCounter::SoundFailed), 1);
+    }
+}

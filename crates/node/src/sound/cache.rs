@@ -9,6 +9,8 @@ use std::time::SystemTime;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Key {
     pub(super) path: PathBuf,
+    /// Its number on the disk: a file that replaces it has another, however quickly it came.
+    pub(super) inode: u64,
     pub(super) modified: Option<SystemTime>,
     pub(super) length: u64,
 }
@@ -74,6 +76,7 @@ mod tests {
     fn key(path: &str, length: u64) -> Key {
         Key {
             path: path.into(),
+            inode: 1,
             modified: None,
             length,
         }

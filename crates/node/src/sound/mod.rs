@@ -7,6 +7,7 @@ mod config;
 mod speech;
 
 use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -92,6 +93,7 @@ impl Sounds {
         }
         let key = Key {
             path: path.to_owned(),
+            inode: about.ino(),
             modified: about.modified().ok(),
             length: about.len(),
         };
