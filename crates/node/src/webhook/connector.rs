@@ -38,7 +38,7 @@ pub(super) enum ConnectFault {
     Forbidden(IpAddr, &'static str),
     /// Nobody answers there.
     Unreachable(io::ErrorKind),
-    /// The system has no socket, or the like.
+    /// The other end speaks no TLS, or nobody vouches for it.
     Tls(String),
     /// We have all the connections that we may have.
     Full,
