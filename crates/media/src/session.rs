@@ -67,6 +67,9 @@ impl Session {
             self.part();
             return true;
         }
+        if let MediaCommand::CloseLeg { .. } = command {
+            return self.close_leg(now, leg.place, effects);
+        }
         let Some(leg) = self.legs.get_mut(&leg.place) else {
             return false;
         };
@@ -108,6 +111,16 @@ impl Session {
             }
         }
         self.end_legs(now, effects);
+    }
+
+    /// Closes one leg; false: there is no such leg.
+    fn close_leg(&mut self, now: Instant, place: u8, effects: &mut VecDeque<Effect>) -> bool {
+        let Some(leg) = self.legs.get_mut(&place) else {
+            return false;
+        };
+        leg.end = leg.end.or(Some(LegEnd::Closed));
+        self.end_legs(now, effects);
+        true
     }
 
     /// Closes every leg.

@@ -7,7 +7,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 
 use model::limits::{ADDRESSES_PER_LEG, MEDIA_SESSIONS};
-use model::media::{LegId, LegKind, MediaCommand, MediaEvent, Network, SessionId};
+use model::media::{
+    LegEnd, LegId, LegKind, LegUsage, MediaCommand, MediaEvent, Network, SessionId,
+};
 use model::{Instant, Now};
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
@@ -132,6 +134,8 @@ pub struct Worker {
     checked: BTreeMap<LegId, Checked>,
     /// Legs that wait for their ports.
     opening: BTreeMap<LegId, (Offer, Vec<Network>)>,
+    /// Legs that were closed while their ports were opened: until those are there, no other has their name.
+    closing: BTreeSet<LegId>,
     effects: VecDeque<Effect>,
 }
 
@@ -155,6 +159,7 @@ impl Worker {
             by_address: BTreeMap::new(),
             checked: BTreeMap::new(),
             opening: BTreeMap::new(),
+            closing: BTreeSet::new(),
             effects: VecDeque::new(),
         }
     }
@@ -212,9 +217,14 @@ impl Worker {
                     .map(|(leg, _)| *leg)
                     .collect();
                 for leg in waiting {
-                    self.opening.remove(&leg);
+                    self.close_opening(leg);
                 }
                 self.settle(*session);
+                return;
+            }
+            MediaCommand::CloseLeg { leg } if self.opening.contains_key(leg) => {
+                self.close_opening(*leg);
+                self.settle(leg.session);
                 return;
             }
             MediaCommand::Play { leg, .. }
@@ -254,6 +264,9 @@ impl Worker {
         if !has_room || self.opening.contains_key(&leg) {
             return Err("the session has no room for this leg".to_owned());
         }
+        if self.closing.contains(&leg) {
+            return Err("the ports of the leg that had this name are not closed yet".to_owned());
+        }
         match kind {
             LegKind::WebRtc => {
                 let credentials = self.draw_credentials();
@@ -289,7 +302,7 @@ impl Worker {
     fn on_opened(&mut self, now: Now, leg: LegId, address: Option<SocketAddr>) {
         let Some((offer, allowed)) = self.opening.remove(&leg) else {
             // It was closed while its ports were opened.
-            if address.is_some() {
+            if self.closing.remove(&leg) && address.is_some() {
                 self.effects.push_back(Effect::CloseRtp { leg });
             }
             return;
@@ -320,6 +333,18 @@ impl Worker {
             Err(sentence) => self.refuse(leg, sentence),
         }
         self.settle(leg.session);
+    }
+
+    /// Every leg that was asked for ends once: refused, or ended.
+    fn close_opening(&mut self, leg: LegId) {
+        if self.opening.remove(&leg).is_some() {
+            self.closing.insert(leg);
+            self.effects.push_back(Effect::Event(MediaEvent::Ended {
+                leg,
+                end: LegEnd::Closed,
+                usage: LegUsage::default(),
+            }));
+        }
     }
 
     fn add(

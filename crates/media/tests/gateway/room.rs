@@ -2,7 +2,9 @@
 
 use media::codec::Encoding;
 use media::{Effect, Input};
-use model::media::{LegId, LegKind, MediaCommand, MediaEvent, Play, PlayEnd, SessionId, Sound};
+use model::media::{
+    LegEnd, LegId, LegKind, MediaCommand, MediaEvent, Play, PlayEnd, SessionId, Sound,
+};
 
 use crate::world::{LEG, World, address};
 
@@ -66,6 +68,61 @@ fn ports_that_open_for_a_session_that_was_closed_are_closed() {
         },
     );
     assert_eq!(world.worker.poll_effect(), Some(Effect::CloseRtp { leg }));
+}
+
+fn closed_legs(world: &World) -> Vec<LegId> {
+    let closed = world.events.iter().filter_map(|event| match event {
+        MediaEvent::Ended {
+            leg,
+            end: LegEnd::Closed,
+            ..
+        } => Some(*leg),
+        _ => None,
+    });
+    closed.collect()
+}
+
+#[test]
+fn one_leg_is_closed_and_the_others_stay() {
+    let mut world = World::new(&[Encoding::Pcma]);
+    let (one, other) = (ask(&mut world, 1, 0), ask(&mut world, 1, 1));
+    for leg in [one, other] {
+        world.give(Input::RtpOpened {
+            leg,
+            address: Some(address("198.51.100.1:30000")),
+        });
+    }
+    world.command(MediaCommand::Join { leg: one, other: 1 });
+    world.command(MediaCommand::CloseLeg { leg: one });
+    assert_eq!(closed_legs(&world), [one]);
+    assert_eq!(world.worker.sessions(), 1);
+    // Its place is free again; it is not closed twice.
+    world.command(MediaCommand::CloseLeg { leg: one });
+    assert_eq!(closed_legs(&world), [one]);
+    ask(&mut world, 1, 0);
+    assert!(matches!(
+        world.events.last(),
+        Some(MediaEvent::Ended { .. })
+    ));
+    // One whose ports are being opened ends too, and nobody takes its name until they are there.
+    world.command(MediaCommand::CloseLeg { leg: one });
+    assert_eq!(closed_legs(&world), [one, one]);
+    ask(&mut world, 1, 0);
+    assert!(
+        matches!(world.events.last(), Some(MediaEvent::Refused { sentence, .. }) if sentence.contains("ports"))
+    );
+    world.give(Input::RtpOpened {
+        leg: one,
+        address: None,
+    });
+    let refusals = world.counts.len();
+    ask(&mut world, 1, 0);
+    assert_eq!(world.counts.len(), refusals);
+    world.command(MediaCommand::Close {
+        session: SessionId(1),
+    });
+    assert_eq!(closed_legs(&world), [one, one, other, one]);
+    assert_eq!(world.worker.sessions(), 0);
 }
 
 #[test]
