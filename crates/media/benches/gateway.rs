@@ -225,7 +225,7 @@ fn workers(criterion: &mut Criterion) {
                 silence: None,
                 beep: false,
                 until_digit: false,
-                file: model::FileName::parse("recording.wav").unwrap(),
+                file: model::FileName::parse("recording.wav").expect("a name"),
             },
         });
     }

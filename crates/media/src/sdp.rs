@@ -1,8 +1,9 @@
-//! SDP (RFC 8866) of plain RTP legs: an offer read, and answered (RFC 3264); and the bounds of every offer, whatever it asks for.
+//! SDP (RFC 8866) of plain RTP legs: an offer read and answered, or written and its answer read (RFC 3264); and the bounds of every
+//! SDP, whatever it asks for.
 //!
 //! Never looks up a name: an address is written in numbers or is refused. Grammar comes from the crate `sdp-types`.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::net::{IpAddr, SocketAddr};
 
 use model::limits::{SDP_BYTES, SDP_LINES, SDP_MEDIA};
@@ -10,8 +11,30 @@ use sdp_types::{Connection, Media, Session};
 
 use crate::codec::Encoding;
 
-/// The refusal of an offer with which nothing can be done.
-pub(crate) const NO_CODEC: &str = "the offer has no audio that is spoken here: opus, PCMU or PCMA";
+/// Payload types of an offer of ours (RFC 3551 §6: those of PCMU and PCMA are fixed).
+const OPUS: u8 = 111;
+const EVENTS: u8 = 101;
+
+/// What an SDP of the peer is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    Offer,
+    Answer,
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Offer => "offer",
+            Self::Answer => "answer",
+        })
+    }
+}
+
+/// The refusal of an SDP with which nothing can be done.
+pub(crate) fn no_codec(role: Role) -> String {
+    format!("the {role} has no audio that is spoken here: opus, PCMU or PCMA")
+}
 
 /// What both sides speak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +69,7 @@ pub enum Direction {
     Neither,
 }
 
-/// A plain RTP offer that can be answered.
+/// A plain RTP offer that can be answered, or the answer to ours.
 #[derive(Clone, Debug)]
 pub struct Offer {
     /// What is agreed.
@@ -65,24 +88,29 @@ pub struct Offer {
 impl Offer {
     /// Reads an offer; what is wrong with it is said in a sentence.
     pub fn read(text: &str, preferred: &[Encoding]) -> Result<Self, String> {
+        Self::read_as(Role::Offer, text, preferred)
+    }
+
+    /// Reads the answer to an offer of ours.
+    pub fn read_answer(text: &str, spoken: &[Encoding]) -> Result<Self, String> {
+        Self::read_as(Role::Answer, text, spoken)
+    }
+
+    fn read_as(role: Role, text: &str, preferred: &[Encoding]) -> Result<Self, String> {
         let session = read(text)?;
-        let place = session
-            .medias
-            .iter()
-            .position(|media| media.media == "audio" && media.port != 0)
-            .ok_or("the offer has no audio")?;
+        let place = place_of_audio(role, &session)?;
         let media = &session.medias[place];
         match media.proto.as_str() {
             "RTP/AVP" | "RTP/AVPF" => {}
             other => {
                 return Err(format!(
-                    "the offer asks for {:?} where RTP/AVP is spoken",
+                    "the {role} asks for {:?} where RTP/AVP is spoken",
                     cut(other)
                 ));
             }
         }
-        let agreed = agree(media, preferred)?;
-        let address = peer_address(&session, media)?;
+        let agreed = agree(role, media, preferred)?;
+        let address = peer_address(role, &session, media)?;
         let shares_port = media.has_attribute("rtcp-mux");
         Ok(Self {
             agreed,
@@ -151,30 +179,63 @@ impl Offer {
     }
 }
 
-/// The `mid` of the audio that a WebRTC offer has, and what of it is to be agreed, after its bounds were checked.
-pub(crate) fn audio(text: &str, preferred: &[Encoding]) -> Result<(String, Agreed), String> {
+/// Our offer of plain RTP, with the address at which we hear; `session` is any number of ours.
+pub fn offer(session: u64, local: SocketAddr, spoken: &[Encoding]) -> String {
+    let kind = if local.is_ipv4() { "IP4" } else { "IP6" };
+    let ip = local.ip();
+    let (mut numbers, mut maps) = (String::new(), String::new());
+    for encoding in spoken {
+        let (number, channels) = match encoding {
+            Encoding::Pcmu => (0, ""),
+            Encoding::Pcma => (8, ""),
+            Encoding::Opus => (OPUS, "/2"),
+            // Nobody asks for it over the network.
+            Encoding::Linear(_) => continue,
+        };
+        let clock = encoding.clock();
+        let _ = write!(numbers, " {number}");
+        let _ = write!(maps, "a=rtpmap:{number} {encoding}/{clock}{channels}\r\n");
+    }
+    format!(
+        "v=0\r\no=- {} 1 IN {kind} {ip}\r\ns=-\r\nc=IN {kind} {ip}\r\nt=0 0\r\nm=audio {} RTP/AVP{numbers} {EVENTS}\r\n\
+         {maps}a=rtpmap:{EVENTS} telephone-event/8000\r\na=fmtp:{EVENTS} 0-15\r\na=ptime:20\r\na=sendrecv\r\n",
+        session >> 1,
+        local.port()
+    )
+}
+
+/// The `mid` of the audio that a WebRTC offer or answer has, and what of it is to be agreed, after its bounds were checked.
+pub(crate) fn audio(
+    role: Role,
+    text: &str,
+    preferred: &[Encoding],
+) -> Result<(String, Agreed), String> {
     let session = read(text)?;
-    let audio = session
-        .medias
-        .iter()
-        .find(|media| media.media == "audio" && media.port != 0)
-        .ok_or("the offer has no audio")?;
+    let audio = &session.medias[place_of_audio(role, &session)?];
     if !matches!(
         audio.proto.as_str(),
         "UDP/TLS/RTP/SAVPF" | "UDP/TLS/RTP/SAVP"
     ) {
         return Err(format!(
-            "the offer asks for {:?} where UDP/TLS/RTP/SAVPF is spoken",
+            "the {role} asks for {:?} where UDP/TLS/RTP/SAVPF is spoken",
             cut(&audio.proto)
         ));
     }
-    let mid = value(audio, "mid").ok_or("the audio of the offer has no a=mid")?;
+    let mid = value(audio, "mid").ok_or(format!("the audio of the {role} has no a=mid"))?;
     let is_token =
         !mid.is_empty() && mid.len() <= 16 && mid.bytes().all(|byte| byte.is_ascii_graphic());
     if !is_token {
         return Err("the a=mid of the audio is no token of at most 16 letters".to_owned());
     }
-    Ok((mid.to_owned(), agree(audio, preferred)?))
+    Ok((mid.to_owned(), agree(role, audio, preferred)?))
+}
+
+fn place_of_audio(role: Role, session: &Session) -> Result<usize, String> {
+    session
+        .medias
+        .iter()
+        .position(|media| media.media == "audio" && media.port != 0)
+        .ok_or_else(|| format!("the {role} has no audio"))
 }
 
 fn read(text: &str) -> Result<Session, String> {
@@ -192,7 +253,7 @@ fn read(text: &str) -> Result<Session, String> {
     Ok(session)
 }
 
-fn agree(media: &Media, preferred: &[Encoding]) -> Result<Agreed, String> {
+fn agree(role: Role, media: &Media, preferred: &[Encoding]) -> Result<Agreed, String> {
     let offered: Vec<(u8, String, u32)> = media
         .fmt
         .split_ascii_whitespace()
@@ -203,18 +264,23 @@ fn agree(media: &Media, preferred: &[Encoding]) -> Result<Agreed, String> {
             Some((number, name, clock))
         })
         .collect();
-    let (payload_type, encoding) = preferred
-        .iter()
-        .find_map(|encoding| {
-            let is_it = |(_, name, clock): &&(u8, String, u32)| {
-                name.eq_ignore_ascii_case(&encoding.to_string()) && *clock == encoding.clock()
-            };
-            offered
-                .iter()
-                .find(is_it)
-                .map(|(number, _, _)| (*number, *encoding))
-        })
-        .ok_or(NO_CODEC)?;
+    let is_it = |offered: &(u8, String, u32), encoding: &Encoding| {
+        let (_, name, clock) = offered;
+        name.eq_ignore_ascii_case(&encoding.to_string()) && *clock == encoding.clock()
+    };
+    let (payload_type, encoding) = match role {
+        // We choose.
+        Role::Offer => preferred.iter().find_map(|encoding| {
+            let found = offered.iter().find(|offered| is_it(offered, encoding))?;
+            Some((found.0, *encoding))
+        }),
+        // The peer has chosen: what it names first is what it sends (RFC 3264 §6.1).
+        Role::Answer => offered.iter().find_map(|offered| {
+            let found = preferred.iter().find(|encoding| is_it(offered, encoding))?;
+            Some((offered.0, *found))
+        }),
+    }
+    .ok_or_else(|| no_codec(role))?;
     let events = |wanted: u32| {
         let is_it = |(_, name, clock): &&(u8, String, u32)| {
             name.eq_ignore_ascii_case("telephone-event") && *clock == wanted
@@ -255,23 +321,23 @@ fn by_number(number: u8) -> Option<(String, u32)> {
     }
 }
 
-fn peer_address(session: &Session, media: &Media) -> Result<Option<IpAddr>, String> {
+fn peer_address(role: Role, session: &Session, media: &Media) -> Result<Option<IpAddr>, String> {
     let connection: &Connection = media
         .connections
         .first()
         .or(session.connection.as_ref())
-        .ok_or("the offer has no c= line")?;
+        .ok_or_else(|| format!("the {role} has no c= line"))?;
     let text = &connection.connection_address;
     let ip: IpAddr = text.parse().map_err(|_| {
         format!(
-            "the address {:?} of the offer is not written in numbers",
+            "the address {:?} of the {role} is not written in numbers",
             cut(text)
         )
     })?;
     let is_broadcast = ip == IpAddr::V4(std::net::Ipv4Addr::BROADCAST);
     if ip.is_multicast() || is_broadcast {
         return Err(format!(
-            "the address {ip} of the offer is not that of one host"
+            "the address {ip} of the {role} is not that of one host"
         ));
     }
     Ok((!ip.is_unspecified()).then_some(ip))
@@ -400,11 +466,46 @@ mod tests {
     }
 
     #[test]
+    fn our_offer_can_be_read_and_its_answer_says_what_is_spoken() {
+        let ours = super::offer(9, "198.51.100.1:30000".parse().unwrap(), &PREFERRED);
+        assert_eq!(
+            ours,
+            "v=0\r\no=- 4 1 IN IP4 198.51.100.1\r\ns=-\r\nc=IN IP4 198.51.100.1\r\nt=0 0\r\n\
+             m=audio 30000 RTP/AVP 8 0 111 101\r\na=rtpmap:8 PCMA/8000\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:111 opus/48000/2\r\n\
+             a=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\na=ptime:20\r\na=sendrecv\r\n"
+        );
+        assert!(Offer::read(&ours, &PREFERRED).is_ok());
+        let answer = |media: &str| Offer::read_answer(&format!("{HEAD}{media}"), &PREFERRED);
+        let chosen = |media: &str| answer(media).unwrap().agreed;
+        // The order of the peer counts, and not ours.
+        assert_eq!(
+            chosen("m=audio 4000 RTP/AVP 0 8 101\r\n").encoding,
+            Encoding::Pcmu
+        );
+        let opus = chosen("m=audio 4000 RTP/AVP 111 8\r\na=rtpmap:111 opus/48000/2\r\n");
+        assert_eq!(
+            (opus.encoding, opus.payload_type, opus.events),
+            (Encoding::Opus, 111, None)
+        );
+        assert_eq!(
+            answer("m=audio 0 RTP/AVP 8\r\n").unwrap_err(),
+            "the answer has no audio"
+        );
+        assert_eq!(
+            answer("m=audio 4000 RTP/AVP 18\r\n").unwrap_err(),
+            no_codec(Role::Answer)
+        );
+    }
+
+    #[test]
     fn what_cannot_be_answered_is_refused_in_words() {
         let refused = |media: &str| offer(media).unwrap_err();
         assert_eq!(refused(""), "the offer has no audio");
         assert_eq!(refused("m=audio 0 RTP/AVP 8\r\n"), "the offer has no audio");
-        assert_eq!(refused("m=audio 4000 RTP/AVP 9 18\r\n"), NO_CODEC);
+        assert_eq!(
+            refused("m=audio 4000 RTP/AVP 9 18\r\n"),
+            no_codec(Role::Offer)
+        );
         assert!(refused("m=audio 4000 RTP/SAVP 8\r\n").contains("RTP/SAVP"));
         assert!(refused("m=audio 4000 RTP/AVP 8\r\nc=IN IP4 evil.example\r\n").contains("numbers"));
         assert!(
@@ -432,7 +533,9 @@ mod tests {
                 let answer = offer.answer(u64::MAX, "[2001:db8::1]:30000".parse().unwrap());
                 proptest::prop_assert!(read(&answer).is_ok(), "{}", answer);
             }
-            let _ = audio(&text, &PREFERRED);
+            let _ = audio(Role::Offer, &text, &PREFERRED);
+            let _ = audio(Role::Answer, &text, &PREFERRED);
+            let _ = Offer::read_answer(&text, &PREFERRED);
         }
     }
 }

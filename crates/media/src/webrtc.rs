@@ -14,10 +14,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant as StdInstant};
 
 use model::Instant;
-use str0m::change::SdpOffer;
+use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
 use str0m::config::{CryptoProvider, DtlsCert};
 use str0m::format::{Codec as Format, FormatParams};
-use str0m::media::{Frequency, Mid};
+use str0m::media::{Direction, Frequency, MediaKind, Mid};
 use str0m::net::{Protocol, Receive};
 use str0m::rtp::{Extension, RtpWrite};
 use str0m::{
@@ -25,9 +25,9 @@ use str0m::{
 };
 
 use crate::codec::Encoding;
-use crate::sdp::{self, Agreed, Events};
+use crate::sdp::{self, Agreed, Events, Role};
 
-/// Payload types of our own; an answer has those of the offer.
+/// Payload types of our own offers; an answer has those of the offer.
 const EVENTS_8000: u8 = 126;
 const EVENTS_48000: u8 = 110;
 /// RFC 8852 and RFC 6464: the ids do not matter in an answer.
@@ -63,9 +63,13 @@ impl House {
         self.epoch + Duration::from_micros(now.as_micros())
     }
 
-    /// Only what is agreed stands in the answer: a browser sends in the first codec that it finds there.
-    fn config(&self, credentials: &Credentials, agreed: &Agreed) -> RtcConfig {
-        let encoding = agreed.encoding;
+    /// With these codecs, the best first, and keys of these clocks.
+    fn config(
+        &self,
+        credentials: &Credentials,
+        encodings: &[Encoding],
+        clocks: &[u32],
+    ) -> RtcConfig {
         let mut config = RtcConfig::new()
             .set_crypto_provider(self.provider.clone())
             .set_dtls_cert(self.certificate.clone())
@@ -77,12 +81,17 @@ impl House {
             .set_rtp_mode(true)
             .clear_codecs()
             .clear_extension_map()
-            .set_extension(MID_EXTENSION, Extension::RtpMid)
-            .enable_opus(encoding == Encoding::Opus, false)
-            .enable_pcmu(encoding == Encoding::Pcmu, false)
-            .enable_pcma(encoding == Encoding::Pcma, false);
-        if let Some(events) = agreed.events {
-            let (number, clock) = match events.clock {
+            .set_extension(MID_EXTENSION, Extension::RtpMid);
+        for encoding in encodings {
+            config = match encoding {
+                Encoding::Opus => config.enable_opus(true, false),
+                Encoding::Pcmu => config.enable_pcmu(true, false),
+                Encoding::Pcma => config.enable_pcma(true, false),
+                Encoding::Linear(_) => config,
+            };
+        }
+        for clock in clocks {
+            let (number, clock) = match clock {
                 48_000 => (EVENTS_48000, Frequency::FORTY_EIGHT_KHZ),
                 _ => (EVENTS_8000, Frequency::EIGHT_KHZ),
             };
@@ -96,6 +105,17 @@ impl House {
             );
         }
         config
+    }
+
+    /// A peer connection that knows our addresses.
+    fn build(&self, config: RtcConfig, now: Instant) -> Result<Rtc, String> {
+        let mut rtc = config.build(self.std(now));
+        for address in &self.addresses {
+            let candidate = Candidate::host(*address, Protocol::Udp)
+                .map_err(|error| format!("our own address {address} is no candidate: {error}"))?;
+            rtc.add_local_candidate(candidate);
+        }
+        Ok(rtc)
     }
 }
 
@@ -114,6 +134,14 @@ pub struct Credentials {
     pub name: String,
     /// The `ice-pwd`.
     pub password: String,
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What came of an input.
@@ -176,33 +204,61 @@ impl WebRtcLeg {
         preferred: &[Encoding],
         offer: &str,
     ) -> Result<(Self, String, Agreed), String> {
-        let (mid, wanted) = sdp::audio(offer, preferred)?;
+        let (mid, wanted) = sdp::audio(Role::Offer, offer, preferred)?;
         // str0m looks up no names: a candidate that has one is none to it, and we are lite and send no checks.
         let read = SdpOffer::from_sdp_string(offer)
             .map_err(|error| format!("the SDP cannot be read: {error}"))?;
-        let mut rtc = house.config(credentials, &wanted).build(house.std(now));
-        for address in &house.addresses {
-            let candidate = Candidate::host(*address, Protocol::Udp)
-                .map_err(|error| format!("our own address {address} is no candidate: {error}"))?;
-            rtc.add_local_candidate(candidate);
-        }
+        // Only what is agreed stands in the answer: a browser sends in the first codec that it finds there.
+        let clocks: Vec<u32> = wanted.events.iter().map(|events| events.clock).collect();
+        let config = house.config(credentials, &[wanted.encoding], &clocks);
+        let mut rtc = house.build(config, now)?;
         let answer = rtc
             .sdp_api()
             .accept_offer(read)
-            .map_err(|error| refusal(&error))?
+            .map_err(|error| refusal(Role::Offer, &error))?
             .to_sdp_string();
         let answer = without_version(&answer);
         let mid = Mid::from(mid.as_str());
-        let agreed = agreed(&rtc, mid, wanted.encoding)?;
-        let leg = Self {
+        let agreed = agreed(&rtc, mid, &wanted, Role::Offer)?;
+        Ok((Self::new(rtc, house.clone(), mid, now), answer, agreed))
+    }
+
+    /// An offer of ours: audio in these codecs, the best first. Returns it with what waits for its answer.
+    pub fn offer(
+        house: &House,
+        now: Instant,
+        credentials: &Credentials,
+        spoken: &[Encoding],
+    ) -> Result<(Offered, String), String> {
+        let clocks: &[u32] = if spoken.contains(&Encoding::Opus) {
+            &[48_000, 8_000]
+        } else {
+            &[8_000]
+        };
+        let mut rtc = house.build(house.config(credentials, spoken, clocks), now)?;
+        let mut changes = rtc.sdp_api();
+        let name = || Some("offhook".to_owned());
+        let mid = changes.add_media(MediaKind::Audio, Direction::SendRecv, name(), name(), None);
+        let (offer, pending) = changes.apply().ok_or("there is nothing to offer")?;
+        let offer = without_version(&offer.to_sdp_string());
+        let offered = Offered {
             rtc,
             house: house.clone(),
+            mid,
+            pending,
+        };
+        Ok((offered, offer))
+    }
+
+    fn new(rtc: Rtc, house: House, mid: Mid, now: Instant) -> Self {
+        Self {
+            rtc,
+            house,
             mid,
             number: 0,
             due: now,
             is_over: false,
-        };
-        Ok((leg, answer, agreed))
+        }
     }
 
     /// Takes a datagram. Whose it is, its worker has found out.
@@ -340,12 +396,60 @@ impl WebRtcLeg {
     }
 }
 
-/// With the payload types that str0m has found in the offer.
-fn agreed(rtc: &Rtc, mid: Mid, encoding: Encoding) -> Result<Agreed, String> {
+/// A browser that was asked to talk, and has not answered.
+pub struct Offered {
+    rtc: Rtc,
+    house: House,
+    mid: Mid,
+    pending: SdpPendingOffer,
+}
+
+impl fmt::Debug for Offered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Offered")
+            .field("mid", &self.mid)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Offered {
+    /// Takes the answer; what is wrong with it is said in a sentence.
+    pub fn accept(
+        self,
+        now: Instant,
+        spoken: &[Encoding],
+        answer: &str,
+        came: &mut Vec<Came>,
+    ) -> Result<(WebRtcLeg, Agreed), String> {
+        let (mid, wanted) = sdp::audio(Role::Answer, answer, spoken)?;
+        if Mid::from(mid.as_str()) != self.mid {
+            return Err(format!(
+                "the audio of the answer has a=mid:{mid}, and that of the offer {}",
+                self.mid
+            ));
+        }
+        let read = SdpAnswer::from_sdp_string(answer)
+            .map_err(|error| format!("the SDP cannot be read: {error}"))?;
+        let mut leg = WebRtcLeg::new(self.rtc, self.house, self.mid, now);
+        // Time has passed since the offer.
+        leg.on_timeout(now, came);
+        leg.rtc
+            .sdp_api()
+            .accept_answer(self.pending, read)
+            .map_err(|error| refusal(Role::Answer, &error))?;
+        leg.drain(now, Ok(()), came);
+        let agreed = agreed(&leg.rtc, leg.mid, &wanted, Role::Answer)?;
+        Ok((leg, agreed))
+    }
+}
+
+/// With the payload types that str0m has found in the SDP.
+fn agreed(rtc: &Rtc, mid: Mid, wanted: &Agreed, role: Role) -> Result<Agreed, String> {
+    let encoding = wanted.encoding;
     let media = rtc
         .media(mid)
         .filter(|media| !media.disabled())
-        .ok_or_else(|| sdp::NO_CODEC.to_owned())?;
+        .ok_or_else(|| sdp::no_codec(role))?;
     let common: Vec<(u8, Format, u32)> = media
         .remote_pts()
         .iter()
@@ -358,8 +462,11 @@ fn agreed(rtc: &Rtc, mid: Mid, encoding: Encoding) -> Result<Agreed, String> {
     let sound = common
         .iter()
         .find(|(_, known, _)| format(encoding) == Some(*known))
-        .ok_or_else(|| sdp::NO_CODEC.to_owned())?;
-    let is_event = |(_, known, _): &&(u8, Format, u32)| *known == Format::Tele;
+        .ok_or_else(|| sdp::no_codec(role))?;
+    let clock = wanted.events.map(|events| events.clock);
+    let is_event = |(_, known, known_clock): &&(u8, Format, u32)| {
+        *known == Format::Tele && Some(*known_clock) == clock
+    };
     let events = common.iter().find(is_event);
     Ok(Agreed {
         encoding,
@@ -391,6 +498,9 @@ fn format(encoding: Encoding) -> Option<Format> {
     }
 }
 
-fn refusal(error: &RtcError) -> String {
-    format!("the SDP offer cannot be answered: {error}")
+fn refusal(role: Role, error: &RtcError) -> String {
+    match role {
+        Role::Offer => format!("the SDP offer cannot be answered: {error}"),
+        Role::Answer => format!("the SDP answer cannot be taken: {error}"),
+    }
 }

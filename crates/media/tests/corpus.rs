@@ -31,3 +31,8 @@ fn any_datagrams() {
 fn any_offer() {
     assert!(replay("sdp", Strangers::take_sdp) >= 4);
 }
+
+#[test]
+fn any_answer() {
+    assert!(replay("sdp", Strangers::take_answer) >= 4);
+}

@@ -294,6 +294,8 @@ pub const LEGS_PER_SESSION: usize = 2;
 pub const ADDRESSES_PER_LEG: usize = 16;
 /// How long a WebRTC leg waits for its peer: a browser gives up its checks after half of it.
 pub const LEG_CONNECT_TIME: Duration = Duration::from_secs(30);
+/// How long an offer of the gateway waits for its answer: longer than any telephone rings.
+pub const LEG_OFFER_TIME: Duration = Duration::from_secs(300);
 /// How long a key is pressed towards a peer: what most telephones do, and more than twice what must be understood (ITU-T Q.24).
 pub const DIGIT_TIME: Duration = Duration::from_millis(100);
 /// And the pause after it.

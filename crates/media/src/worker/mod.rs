@@ -3,24 +3,26 @@
 //! Never lets anything but an ICE check in from an address that has passed none (RFC 8445 §7.3): what is no check and comes
 //! from elsewhere is dropped before a leg sees it.
 
+mod opening;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 
-use model::limits::{ADDRESSES_PER_LEG, MEDIA_SESSIONS};
-use model::media::{
-    LegEnd, LegId, LegKind, LegUsage, MediaCommand, MediaEvent, Network, SessionId,
-};
+use model::limits::ADDRESSES_PER_LEG;
+use model::media::{LegEnd, LegId, MediaCommand, MediaEvent, SessionId};
 use model::{Instant, Now};
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
 use str0m::ice::StunMessage;
 
+use opening::Waiting;
+
 use crate::codec::Encoding;
 use crate::leg::{Leg, Transport};
-use crate::rtp::{RtpLeg, RtpPort};
-use crate::sdp::{Agreed, Direction, Offer};
+use crate::rtp::RtpPort;
+use crate::sdp::Agreed;
 use crate::session::Session;
-use crate::webrtc::{Came, Credentials, House, WebRtcLeg};
+use crate::webrtc::{Came, Credentials, House};
 
 /// How a worker is set up.
 #[derive(Debug)]
@@ -132,10 +134,7 @@ pub struct Worker {
     /// By the addresses that have passed a check.
     by_address: BTreeMap<SocketAddr, LegId>,
     checked: BTreeMap<LegId, Checked>,
-    /// Legs that wait for their ports.
-    opening: BTreeMap<LegId, (Offer, Vec<Network>)>,
-    /// Legs that were closed while their ports were opened: until those are there, no other has their name.
-    closing: BTreeSet<LegId>,
+    waiting: Waiting,
     effects: VecDeque<Effect>,
 }
 
@@ -158,8 +157,7 @@ impl Worker {
             by_name: BTreeMap::new(),
             by_address: BTreeMap::new(),
             checked: BTreeMap::new(),
-            opening: BTreeMap::new(),
-            closing: BTreeSet::new(),
+            waiting: Waiting::default(),
             effects: VecDeque::new(),
         }
     }
@@ -200,32 +198,31 @@ impl Worker {
     fn on_command(&mut self, now: Now, command: MediaCommand) {
         let leg = match &command {
             MediaCommand::Answer { leg, kind, offer } => {
-                let (leg, kind, offer) = (*leg, kind.clone(), offer.clone());
-                if let Err(sentence) = self.answer(now, leg, kind, &offer) {
-                    self.refuse(leg, sentence);
+                if let Err(sentence) = self.answer(now, *leg, kind.clone(), offer) {
+                    self.refuse(*leg, sentence);
                 }
-                self.settle(leg.session);
-                return;
+                return self.settle(leg.session);
+            }
+            MediaCommand::Offer { leg, kind } => {
+                if let Err(sentence) = self.offer(now, *leg, kind.clone()) {
+                    self.refuse(*leg, sentence);
+                }
+                return self.settle(leg.session);
+            }
+            MediaCommand::Accept { leg, answer } => {
+                self.accept(now, *leg, answer);
+                return self.settle(leg.session);
             }
             MediaCommand::Close { session } => {
                 if let Some(closing) = self.sessions.get_mut(session) {
                     closing.close(now.mono, &mut self.effects);
                 }
-                let waiting: Vec<LegId> = self
-                    .opening
-                    .range(legs_of(*session))
-                    .map(|(leg, _)| *leg)
-                    .collect();
-                for leg in waiting {
-                    self.close_opening(leg);
-                }
-                self.settle(*session);
-                return;
+                self.close_all_waiting(*session);
+                return self.settle(*session);
             }
-            MediaCommand::CloseLeg { leg } if self.opening.contains_key(leg) => {
-                self.close_opening(*leg);
-                self.settle(leg.session);
-                return;
+            MediaCommand::CloseLeg { leg } if self.waiting.has(*leg) => {
+                self.close_waiting(*leg, LegEnd::Closed);
+                return self.settle(leg.session);
             }
             MediaCommand::Play { leg, .. }
             | MediaCommand::StopPlay { leg }
@@ -236,114 +233,12 @@ impl Worker {
             | MediaCommand::SendDigits { leg, .. }
             | MediaCommand::Join { leg, .. }
             | MediaCommand::Part { leg }
-            | MediaCommand::Offer { leg, .. }
-            | MediaCommand::Accept { leg, .. }
             | MediaCommand::Reoffer { leg, .. }
             | MediaCommand::CloseLeg { leg } => *leg,
         };
         if let Some(session) = self.sessions.get_mut(&leg.session) {
             session.on_command(now.mono, leg, &command, &mut self.effects);
             self.settle(leg.session);
-        }
-    }
-
-    fn answer(&mut self, now: Now, leg: LegId, kind: LegKind, offer: &str) -> Result<(), String> {
-        let is_known = self.sessions.contains_key(&leg.session);
-        if !is_known && self.sessions.len() >= MEDIA_SESSIONS {
-            return Err(format!("the gateway has its {MEDIA_SESSIONS} sessions"));
-        }
-        let taken = self
-            .opening
-            .keys()
-            .filter(|other| other.session == leg.session)
-            .count();
-        let has_room = self
-            .sessions
-            .get(&leg.session)
-            .is_none_or(|session| session.has_room(leg.place, taken));
-        if !has_room || self.opening.contains_key(&leg) {
-            return Err("the session has no room for this leg".to_owned());
-        }
-        if self.closing.contains(&leg) {
-            return Err("the ports of the leg that had this name are not closed yet".to_owned());
-        }
-        match kind {
-            LegKind::WebRtc => {
-                let credentials = self.draw_credentials();
-                let (transport, answer, agreed) = WebRtcLeg::answer(
-                    &self.config.house,
-                    now.mono,
-                    &credentials,
-                    &self.config.preferred,
-                    offer,
-                )?;
-                self.add(now, leg, Transport::WebRtc(Box::new(transport)), agreed)?;
-                self.by_name.insert(credentials.name.clone(), leg);
-                let checked = Checked {
-                    name: credentials.name,
-                    addresses: VecDeque::new(),
-                };
-                self.checked.insert(leg, checked);
-                self.effects
-                    .push_back(Effect::Event(MediaEvent::Answered { leg, answer }));
-            }
-            LegKind::Rtp { allowed } => {
-                let offer = Offer::read(offer, &self.config.preferred)?;
-                self.sessions
-                    .entry(leg.session)
-                    .or_insert_with(|| Session::new(now.mono));
-                self.opening.insert(leg, (offer, allowed));
-                self.effects.push_back(Effect::OpenRtp { leg });
-            }
-        }
-        Ok(())
-    }
-
-    fn on_opened(&mut self, now: Now, leg: LegId, address: Option<SocketAddr>) {
-        let Some((offer, allowed)) = self.opening.remove(&leg) else {
-            // It was closed while its ports were opened.
-            if self.closing.remove(&leg) && address.is_some() {
-                self.effects.push_back(Effect::CloseRtp { leg });
-            }
-            return;
-        };
-        let Some(address) = address else {
-            self.refuse(leg, "no pair of ports is free".to_owned());
-            self.settle(leg.session);
-            return;
-        };
-        let agreed = offer.agreed;
-        let mut transport = RtpLeg::new(
-            now.mono,
-            self.random.next_u64(),
-            agreed.encoding.clock(),
-            offer.media,
-            offer.control,
-            &allowed,
-        );
-        match offer.direction {
-            Direction::Both | Direction::Receive => {}
-            Direction::Send | Direction::Neither => transport.mute(),
-        }
-        let answer = offer.answer(self.random.next_u64(), address);
-        match self.add(now, leg, Transport::Rtp(Box::new(transport)), agreed) {
-            Ok(()) => self
-                .effects
-                .push_back(Effect::Event(MediaEvent::Answered { leg, answer })),
-            Err(sentence) => self.refuse(leg, sentence),
-        }
-        self.settle(leg.session);
-    }
-
-    /// Every leg that was asked for ends once: refused, or ended.
-    fn close_opening(&mut self, leg: LegId) {
-        if self.opening.remove(&leg).is_some() {
-            self.closing.insert(leg);
-            self.effects.push_back(Effect::Event(MediaEvent::Ended {
-                leg,
-                end: LegEnd::Closed,
-                usage: LegUsage::default(),
-            }));
         }
     }
 
@@ -354,7 +249,7 @@ impl Worker {
         transport: Transport,
         agreed: Agreed,
     ) -> Result<(), String> {
-        let random = self.random.next_u32();
+        let random = self.random() as u32;
         let new = Leg::new(now.mono, leg, transport, agreed, random)
             .ok_or("the codec cannot be set up")?;
         self.sessions
@@ -362,6 +257,10 @@ impl Worker {
             .or_insert_with(|| Session::new(now.mono))
             .add(new);
         Ok(())
+    }
+
+    fn random(&mut self) -> u64 {
+        self.random.next_u64()
     }
 
     fn refuse(&mut self, leg: LegId, sentence: String) {
@@ -461,6 +360,7 @@ impl Worker {
             if let Some(found) = self.sessions.get_mut(&session) {
                 found.on_timeout(now, &mut self.effects);
             }
+            self.close_late(now.mono, session);
             self.settle(session);
             // What is due at once again is left for the next turn, so that none keeps the others waiting.
             if self.due.get(&session).is_some_and(|due| *due <= now.mono) {
@@ -483,8 +383,9 @@ impl Worker {
             .map(|(leg, _)| *leg)
             .filter(|leg| found.leg(leg.place).is_none())
             .collect();
-        let is_empty = found.is_empty() && self.opening.range(legs_of(session)).next().is_none();
-        let due = found.poll_timeout();
+        let is_empty = found.is_empty() && self.waiting.count(session) == 0;
+        let due = [found.poll_timeout(), self.waiting.poll_timeout(session)];
+        let due = due.into_iter().flatten().min();
         for leg in over {
             self.forget(leg);
         }

@@ -1,131 +1,32 @@
 //! Two legs of a session that hear each other: a browser and a telephone of plain RTP, with one codec and with two.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use media::Input;
-use media::codec::{Codec, Encoding};
-use media::dtmf::{EventReader, EventWriter, Heard};
-use media::rtp::{Outgoing, Packet, RtpPort, is_rtcp};
+use media::codec::Encoding;
+use media::dtmf::{EventReader, Heard};
+use media::rtp::{Packet, RtpPort};
 use media::wav::Wav;
 use model::media::{
     Digit, LegId, LegKind, MediaCommand, MediaEvent, Network, Play, Record, Sound, Tone,
 };
 
-use crate::world::{LEG, World, address, sine, tone_share};
+use crate::phone::Phone;
+use crate::world::{LEG, OURS, World, address, sine, tone_share};
 
 const PHONE: LegId = LegId {
     session: LEG.session,
     place: 1,
 };
 const PHONE_AT: &str = "192.0.2.7:7000";
-const OURS: &str = "198.51.100.1:30000";
 
-/// A telephone that speaks A-law, with keys as events or as tones.
-struct Phone {
-    address: SocketAddr,
-    codec: Box<dyn Codec>,
-    out: Outgoing,
-    says: Vec<i16>,
-    frame: usize,
-    keys: EventWriter,
-    heard: Vec<i16>,
-    payloads: Vec<Vec<u8>>,
-    heard_keys: String,
-    reader: EventReader,
-    timestamps: Vec<u32>,
-}
-
-impl Phone {
-    fn new() -> Self {
-        Self {
-            address: address(PHONE_AT),
-            codec: Encoding::Pcma.codec().unwrap(),
-            out: Outgoing::new(99, 8_000),
-            says: vec![0; 8_000],
-            frame: 0,
-            keys: EventWriter::new(8_000),
-            heard: Vec::new(),
-            payloads: Vec::new(),
-            heard_keys: String::new(),
-            reader: EventReader::default(),
-            timestamps: Vec::new(),
-        }
-    }
-
-    fn offer(with_events: bool) -> String {
-        let events = if with_events {
-            "m=audio 7000 RTP/AVP 8 101\r\na=rtpmap:101 telephone-event/8000\r\n"
-        } else {
-            "m=audio 7000 RTP/AVP 8\r\n"
-        };
-        format!("v=0\r\no=- 1 1 IN IP4 192.0.2.7\r\ns=-\r\nc=IN IP4 192.0.2.7\r\nt=0 0\r\n{events}")
-    }
-
-    /// So long, with the world around it.
-    fn run(&mut self, world: &mut World, ms: u64) {
-        for _ in 0..ms {
-            world.step();
-            let now = world.clock().mono;
-            for (leg, to, bytes) in std::mem::take(&mut world.rtp) {
-                assert_eq!(leg, PHONE);
-                if to != self.address || is_rtcp(&bytes) {
-                    continue;
-                }
-                let packet = Packet::read(&bytes).unwrap();
-                if packet.payload_type == 8 {
-                    self.codec.decode(packet.payload, &mut self.heard).unwrap();
-                    self.payloads.push(packet.payload.to_vec());
-                    self.timestamps.push(packet.timestamp);
-                } else {
-                    let heard = self.reader.take(now, packet.timestamp, packet.payload);
-                    for heard in heard.into_iter().flatten() {
-                        if let Heard::Begin(digit) = heard {
-                            self.heard_keys.push(digit.key());
-                        }
-                    }
-                }
-            }
-            if now.as_micros().is_multiple_of(20_000) {
-                let bytes = self.next(world);
-                let (leg, port, from) = (PHONE, RtpPort::Rtp, self.address);
-                let bytes = &bytes;
-                world.give(Input::Rtp {
-                    leg,
-                    port,
-                    from,
-                    bytes,
-                });
-            }
-        }
-    }
-
-    fn next(&mut self, world: &World) -> Vec<u8> {
-        let now = world.clock().mono;
-        let mut bytes = Vec::new();
-        let timestamp = self.frame as u32 * 160;
-        let sound: Vec<i16> = (0..160)
-            .map(|at| self.says[(self.frame * 160 + at) % self.says.len()])
-            .collect();
-        self.frame += 1;
-        if let Some(key) = self.keys.tick(timestamp) {
-            let out = &mut self.out;
-            out.write(
-                now,
-                101,
-                key.marker,
-                key.timestamp,
-                &key.payload,
-                &mut bytes,
-            );
-        } else {
-            let mut payload = Vec::new();
-            self.codec.encode(&sound, &mut payload).unwrap();
-            self.out
-                .write(now, 8, false, timestamp, &payload, &mut bytes);
-        }
-        bytes
-    }
+fn offer(with_events: bool) -> String {
+    let events = if with_events {
+        "m=audio 7000 RTP/AVP 8 101\r\na=rtpmap:101 telephone-event/8000\r\n"
+    } else {
+        "m=audio 7000 RTP/AVP 8\r\n"
+    };
+    format!("v=0\r\no=- 1 1 IN IP4 192.0.2.7\r\ns=-\r\nc=IN IP4 192.0.2.7\r\nt=0 0\r\n{events}")
 }
 
 fn dial(world: &mut World, offer: &str, allowed: Vec<Network>) -> String {
@@ -151,10 +52,10 @@ fn joined(encoding: Encoding, preferred: &[Encoding]) -> (World, Phone) {
     world.call(LEG, "192.0.2.1:50000");
     world.until(5, |event| matches!(event, MediaEvent::Connected { .. }));
     world.peer().speak(encoding);
-    let answer = dial(&mut world, &Phone::offer(true), Vec::new());
+    let answer = dial(&mut world, &offer(true), Vec::new());
     assert!(answer.contains("m=audio 30000 RTP/AVP 8 101"), "{answer}");
     world.command(MediaCommand::Join { leg: LEG, other: 1 });
-    (world, Phone::new())
+    (world, Phone::new(PHONE, PHONE_AT, Encoding::Pcma))
 }
 
 fn keys_of(world: &mut World) -> String {
@@ -250,8 +151,8 @@ fn legs_of_two_codecs_hear_each_other_and_keys_change_their_clock() {
 #[test]
 fn a_telephone_without_events_is_heard_by_its_tones() {
     let mut world = World::new(&[Encoding::Pcma]);
-    dial(&mut world, &Phone::offer(false), Vec::new());
-    let mut phone = Phone::new();
+    dial(&mut world, &offer(false), Vec::new());
+    let mut phone = Phone::new(PHONE, PHONE_AT, Encoding::Pcma);
     let mut sound = Vec::new();
     for (row, column) in [(770.0, 1_336.0), (941.0, 1_477.0)] {
         let (row, column) = (sine(8_000, row, 800), sine(8_000, column, 800));
@@ -313,7 +214,7 @@ fn play_a_tone(world: &mut World) {
 #[test]
 fn a_telephone_that_wants_to_hear_nothing_is_sent_nothing() {
     let mut world = World::new(&[Encoding::Pcma]);
-    let offer = format!("{}a=sendonly\r\n", Phone::offer(true));
+    let offer = format!("{}a=sendonly\r\n", offer(true));
     let answer = dial(&mut world, &offer, Vec::new());
     assert!(answer.contains("a=recvonly\r\n"));
     play_a_tone(&mut world);
@@ -324,7 +225,7 @@ fn a_telephone_that_wants_to_hear_nothing_is_sent_nothing() {
 #[test]
 fn a_telephone_that_waits_for_us_hears_what_is_played_and_nothing_before() {
     let mut world = World::new(&[Encoding::Pcma]);
-    dial(&mut world, &Phone::offer(true), Vec::new());
+    dial(&mut world, &offer(true), Vec::new());
     world.run(1_000);
     assert!(world.rtp.is_empty());
     play_a_tone(&mut world);
@@ -343,8 +244,8 @@ fn a_telephone_that_waits_for_us_hears_what_is_played_and_nothing_before() {
 #[test]
 fn what_is_lost_and_late_is_concealed_in_a_recording_of_the_right_length() {
     let mut world = World::new(&[Encoding::Pcma]);
-    dial(&mut world, &Phone::offer(true), Vec::new());
-    let mut phone = Phone::new();
+    dial(&mut world, &offer(true), Vec::new());
+    let mut phone = Phone::new(PHONE, PHONE_AT, Encoding::Pcma);
     phone.says = sine(8_000, 500.0, 8_000);
     world.command(MediaCommand::Record {
         leg: PHONE,
@@ -397,8 +298,8 @@ fn what_is_lost_and_late_is_concealed_in_a_recording_of_the_right_length() {
 fn a_stranger_is_not_heard_on_the_port_of_a_telephone() {
     let mut world = World::new(&[Encoding::Pcma]);
     let nat = Network::new("203.0.113.0".parse().unwrap(), 24).unwrap();
-    dial(&mut world, &Phone::offer(true), vec![nat]);
-    let mut phone = Phone::new();
+    dial(&mut world, &offer(true), vec![nat]);
+    let mut phone = Phone::new(PHONE, PHONE_AT, Encoding::Pcma);
     for (from, is_heard) in [
         ("198.51.100.66:7000", false),
         ("203.0.113.5:9000", true),

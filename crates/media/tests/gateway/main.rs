@@ -14,5 +14,7 @@
 mod call;
 mod door;
 mod join;
+mod offer;
+mod phone;
 mod room;
 mod world;

@@ -13,7 +13,7 @@ use media::webrtc::House;
 use media::{Config, Counter, Effect, Input, Worker};
 use model::media::{Digit, LegId, LegKind, MediaCommand, MediaEvent, SessionId};
 use model::{Instant, Now, UnixTime};
-use str0m::change::{SdpAnswer, SdpPendingOffer};
+use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
 use str0m::format::{Codec as Format, FormatParams};
 use str0m::media::{Direction, Frequency, MediaKind, Mid};
 use str0m::net::{Protocol, Receive};
@@ -21,6 +21,8 @@ use str0m::rtp::RtpWrite;
 use str0m::{Candidate, Event, Input as PeerInput, Output, Rtc, RtcConfig};
 
 pub(crate) const GATEWAY: &str = "198.51.100.1:40000";
+/// The port of a telephone's leg.
+pub(crate) const OURS: &str = "198.51.100.1:30000";
 pub(crate) const LEG: LegId = LegId {
     session: SessionId(1),
     place: 0,
@@ -50,6 +52,8 @@ pub(crate) struct World {
     /// Datagrams of plain RTP legs, which the test itself answers.
     pub(crate) rtp: Vec<(LegId, SocketAddr, Vec<u8>)>,
     pub(crate) opening: Vec<LegId>,
+    /// Legs whose ports are wanted no longer.
+    pub(crate) closed: Vec<LegId>,
 }
 
 impl World {
@@ -70,6 +74,7 @@ impl World {
             counts: Vec::new(),
             rtp: Vec::new(),
             opening: Vec::new(),
+            closed: Vec::new(),
         }
     }
 
@@ -79,6 +84,33 @@ impl World {
         let answer = self.answer(leg, LegKind::WebRtc, &offer).unwrap();
         peer.accept(&answer);
         self.peer = Some(peer);
+    }
+
+    /// A browser is asked to talk: our offer.
+    pub(crate) fn offer(&mut self, leg: LegId, kind: LegKind) -> String {
+        self.command(MediaCommand::Offer { leg, kind });
+        if self.opening.pop() == Some(leg) {
+            let address = Some(address(OURS));
+            self.give(Input::RtpOpened { leg, address });
+        }
+        match self.events.pop() {
+            Some(MediaEvent::Offered { leg: of, offer }) if of == leg => offer,
+            other => panic!("not offered: {other:?}"),
+        }
+    }
+
+    pub(crate) fn accept(&mut self, leg: LegId, answer: &str) {
+        self.command(MediaCommand::Accept {
+            leg,
+            answer: answer.into(),
+        });
+    }
+
+    /// A browser that has our offer, and its answer, which the gateway has not.
+    pub(crate) fn ring(&mut self, at: &str, offer: &str) -> String {
+        let (peer, answer) = Peer::called(self.epoch + self.now, address(at), offer);
+        self.peer = Some(peer);
+        answer
     }
 
     pub(crate) fn answer(
@@ -117,7 +149,7 @@ impl World {
                 }),
                 Effect::SendRtp { leg, to, bytes, .. } => self.rtp.push((leg, to, bytes)),
                 Effect::OpenRtp { leg } => self.opening.push(leg),
-                Effect::CloseRtp { .. } => {}
+                Effect::CloseRtp { leg } => self.closed.push(leg),
                 Effect::Count(counter) => self.counts.push(counter),
             }
         }
@@ -244,6 +276,28 @@ pub(crate) struct Peer {
 
 impl Peer {
     fn new(now: StdInstant, address: SocketAddr) -> (Self, String) {
+        let mut peer = Self::idle(now, address);
+        let mut changes = peer.rtc.sdp_api();
+        peer.mid = changes.add_media(MediaKind::Audio, Direction::SendRecv, None, None, None);
+        let (offer, pending) = changes.apply().unwrap();
+        peer.pending = Some(pending);
+        (peer, offer.to_sdp_string())
+    }
+
+    /// One that is called, and its answer.
+    pub(crate) fn called(now: StdInstant, address: SocketAddr, offer: &str) -> (Self, String) {
+        let mut peer = Self::idle(now, address);
+        let mid = offer
+            .lines()
+            .find_map(|line| line.strip_prefix("a=mid:"))
+            .unwrap();
+        peer.mid = Mid::from(mid);
+        let read = SdpOffer::from_sdp_string(offer).unwrap();
+        let answer = peer.rtc.sdp_api().accept_offer(read).unwrap();
+        (peer, answer.to_sdp_string())
+    }
+
+    fn idle(now: StdInstant, address: SocketAddr) -> Self {
         let mut config = RtcConfig::new()
             .set_rtp_mode(true)
             .clear_codecs()
@@ -260,14 +314,11 @@ impl Peer {
         }
         let mut rtc = config.build(now);
         rtc.add_local_candidate(Candidate::host(address, Protocol::Udp).unwrap());
-        let mut changes = rtc.sdp_api();
-        let mid = changes.add_media(MediaKind::Audio, Direction::SendRecv, None, None, None);
-        let (offer, pending) = changes.apply().unwrap();
-        let peer = Self {
+        Self {
             rtc,
             address,
-            pending: Some(pending),
-            mid,
+            pending: None,
+            mid: Mid::from("0"),
             sent: Vec::new(),
             is_connected: false,
             sound: None,
@@ -279,8 +330,7 @@ impl Peer {
             heard: Vec::new(),
             heard_keys: Vec::new(),
             heard_payloads: Vec::new(),
-        };
-        (peer, offer.to_sdp_string())
+        }
     }
 
     fn accept(&mut self, answer: &str) {

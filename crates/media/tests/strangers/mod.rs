@@ -24,6 +24,7 @@ pub struct Strangers {
     worker: Worker,
     now: Instant,
     answers: usize,
+    offer: Option<String>,
     /// Where datagrams have left for.
     targets: Vec<SocketAddr>,
 }
@@ -42,6 +43,7 @@ impl Strangers {
             }),
             now: Instant::from_micros(1_000_000),
             answers: 0,
+            offer: None,
             targets: Vec::new(),
         }
     }
@@ -58,6 +60,41 @@ impl Strangers {
             let mut strangers = Self::new(&[Encoding::Opus, Encoding::Pcma, Encoding::Pcmu]);
             strangers.answer(kind, &text);
             assert_eq!(strangers.answers, 1);
+            for _ in 0..3 {
+                strangers.pass(Duration::from_millis(20));
+            }
+            assert_eq!(strangers.targets, []);
+            strangers.give(Input::Command(MediaCommand::Close {
+                session: LEG.session,
+            }));
+            assert_eq!(strangers.worker.sessions(), 0);
+            assert_eq!(strangers.worker.poll_timeout(), None);
+        }
+    }
+
+    /// Any bytes as the answer to an offer of ours, on legs of both kinds: taken or refused, and nothing leaves before the peer has come.
+    pub fn take_answer(bytes: &[u8]) {
+        let text = String::from_utf8_lossy(bytes);
+        for kind in [
+            LegKind::WebRtc,
+            LegKind::Rtp {
+                allowed: Vec::new(),
+            },
+        ] {
+            let mut strangers = Self::new(&[Encoding::Opus, Encoding::Pcma, Encoding::Pcmu]);
+            strangers.give(Input::Command(MediaCommand::Offer { leg: LEG, kind }));
+            let offer = strangers.offer.take().expect("an offer");
+            // The name of the medium is ours; whoever answers knows it.
+            let mid = offer
+                .lines()
+                .find_map(|line| line.strip_prefix("a=mid:"))
+                .unwrap_or("0");
+            let answer = text.replace("a=mid:0", &format!("a=mid:{mid}"));
+            strangers.give(Input::Command(MediaCommand::Accept {
+                leg: LEG,
+                answer: answer.replace("BUNDLE 0", &format!("BUNDLE {mid}")).into(),
+            }));
+            assert!(strangers.answers <= 1);
             for _ in 0..3 {
                 strangers.pass(Duration::from_millis(20));
             }
@@ -142,6 +179,7 @@ impl Strangers {
                 Effect::Event(MediaEvent::Answered { .. } | MediaEvent::Refused { .. }) => {
                     self.answers += 1;
                 }
+                Effect::Event(MediaEvent::Offered { offer, .. }) => self.offer = Some(offer),
                 Effect::Send { to, .. } | Effect::SendRtp { to, .. } => self.targets.push(to),
                 Effect::OpenRtp { .. } => is_opening = true,
                 Effect::Event(_) | Effect::CloseRtp { .. } | Effect::Count(_) => {}

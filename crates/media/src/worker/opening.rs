@@ -1,0 +1,323 @@
+//! Legs on their way: those that wait for their ports, and those whose peer has not answered our offer.
+//!
+//! Never keeps an offer beyond its time, and never lets a second answer to it count: a call that rings at several peers is the
+//! first one's.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::SocketAddr;
+
+use model::limits::{LEG_OFFER_TIME, MEDIA_SESSIONS};
+use model::media::{LegEnd, LegId, LegKind, LegUsage, MediaEvent, Network, SessionId};
+use model::{Instant, Now};
+
+use super::{Checked, Effect, Worker, legs_of};
+use crate::leg::Transport;
+use crate::rtp::RtpLeg;
+use crate::sdp::{self, Agreed, Direction, Offer};
+use crate::session::Session;
+use crate::webrtc::{Came, Credentials, Offered, WebRtcLeg};
+
+/// What a leg waits for.
+#[derive(Debug)]
+enum Wait {
+    /// Its ports, to answer this offer.
+    PortsToAnswer(Box<Offer>, Vec<Network>),
+    /// Its ports, to offer.
+    PortsToOffer(Vec<Network>),
+    /// A browser's answer.
+    Browser(Box<Offered>, Credentials),
+    /// A telephone's answer.
+    Telephone(Vec<Network>),
+}
+
+impl Wait {
+    fn is_for_ports(&self) -> bool {
+        match self {
+            Self::PortsToAnswer(..) | Self::PortsToOffer(_) => true,
+            Self::Browser(..) | Self::Telephone(_) => false,
+        }
+    }
+}
+
+/// The legs that are on their way.
+#[derive(Debug, Default)]
+pub(super) struct Waiting {
+    legs: BTreeMap<LegId, (Wait, Option<Instant>)>,
+    /// Legs that were closed while their ports were opened: until those are there, no other has their name.
+    closing: BTreeSet<LegId>,
+}
+
+impl Waiting {
+    pub(super) fn has(&self, leg: LegId) -> bool {
+        self.legs.contains_key(&leg)
+    }
+
+    /// How many of one session.
+    pub(super) fn count(&self, session: SessionId) -> usize {
+        self.legs.range(legs_of(session)).count()
+    }
+
+    /// When the first of a session has waited for too long.
+    pub(super) fn poll_timeout(&self, session: SessionId) -> Option<Instant> {
+        let of_session = self.legs.range(legs_of(session));
+        of_session.filter_map(|(_, (_, due))| *due).min()
+    }
+}
+
+impl Worker {
+    pub(super) fn answer(
+        &mut self,
+        now: Now,
+        leg: LegId,
+        kind: LegKind,
+        offer: &str,
+    ) -> Result<(), String> {
+        self.check_room(leg)?;
+        match kind {
+            LegKind::WebRtc => {
+                let credentials = self.draw_credentials();
+                let (transport, answer, agreed) = WebRtcLeg::answer(
+                    &self.config.house,
+                    now.mono,
+                    &credentials,
+                    &self.config.preferred,
+                    offer,
+                )?;
+                self.add_browser(now, leg, transport, agreed, credentials)?;
+                self.effects
+                    .push_back(Effect::Event(MediaEvent::Answered { leg, answer }));
+            }
+            LegKind::Rtp { allowed } => {
+                let offer = Offer::read(offer, &self.config.preferred)?;
+                let wait = Wait::PortsToAnswer(Box::new(offer), allowed);
+                self.wait(now, leg, wait, None);
+                self.effects.push_back(Effect::OpenRtp { leg });
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn offer(&mut self, now: Now, leg: LegId, kind: LegKind) -> Result<(), String> {
+        self.check_room(leg)?;
+        let due = Some(now.mono + LEG_OFFER_TIME);
+        match kind {
+            LegKind::WebRtc => {
+                let credentials = self.draw_credentials();
+                let (offered, offer) = WebRtcLeg::offer(
+                    &self.config.house,
+                    now.mono,
+                    &credentials,
+                    &self.config.preferred,
+                )?;
+                self.wait(now, leg, Wait::Browser(Box::new(offered), credentials), due);
+                self.effects
+                    .push_back(Effect::Event(MediaEvent::Offered { leg, offer }));
+            }
+            LegKind::Rtp { allowed } => {
+                self.wait(now, leg, Wait::PortsToOffer(allowed), due);
+                self.effects.push_back(Effect::OpenRtp { leg });
+            }
+        }
+        Ok(())
+    }
+
+    /// The peer's answer; whoever comes second is not heard.
+    pub(super) fn accept(&mut self, now: Now, leg: LegId, answer: &str) {
+        let is_for_ports = |(wait, _): &(Wait, _)| wait.is_for_ports();
+        if self.waiting.legs.get(&leg).is_none_or(is_for_ports) {
+            return;
+        }
+        let Some((wait, _)) = self.waiting.legs.remove(&leg) else {
+            return;
+        };
+        let accepted = match wait {
+            Wait::Browser(offered, credentials) => {
+                self.accept_browser(now, leg, *offered, credentials, answer)
+            }
+            Wait::Telephone(allowed) => {
+                let accepted = self.accept_telephone(now, leg, &allowed, answer);
+                if accepted.is_err() {
+                    self.effects.push_back(Effect::CloseRtp { leg });
+                }
+                accepted
+            }
+            Wait::PortsToAnswer(..) | Wait::PortsToOffer(_) => Ok(()),
+        };
+        if let Err(sentence) = accepted {
+            self.refuse(leg, sentence);
+        }
+    }
+
+    fn accept_browser(
+        &mut self,
+        now: Now,
+        leg: LegId,
+        offered: Offered,
+        credentials: Credentials,
+        answer: &str,
+    ) -> Result<(), String> {
+        let mut came: Vec<Came> = Vec::new();
+        let spoken = &self.config.preferred;
+        let (transport, agreed) = offered.accept(now.mono, spoken, answer, &mut came)?;
+        self.add_browser(now, leg, transport, agreed, credentials)?;
+        self.with_leg(now, leg, |found, said, effects| {
+            found.on_came(now.mono, came, said, effects);
+        });
+        Ok(())
+    }
+
+    fn accept_telephone(
+        &mut self,
+        now: Now,
+        leg: LegId,
+        allowed: &[Network],
+        answer: &str,
+    ) -> Result<(), String> {
+        let answer = Offer::read_answer(answer, &self.config.preferred)?;
+        let transport = self.rtp_leg(now, &answer, allowed);
+        self.add(now, leg, transport, answer.agreed)
+    }
+
+    pub(super) fn on_opened(&mut self, now: Now, leg: LegId, address: Option<SocketAddr>) {
+        let is_for_ports = |(wait, _): &(Wait, _)| wait.is_for_ports();
+        if !self.waiting.legs.get(&leg).is_some_and(is_for_ports) {
+            // It was closed while its ports were opened.
+            if self.waiting.closing.remove(&leg) && address.is_some() {
+                self.effects.push_back(Effect::CloseRtp { leg });
+            }
+            return;
+        }
+        let Some((wait, due)) = self.waiting.legs.remove(&leg) else {
+            return;
+        };
+        match (address, wait) {
+            (None, _) => self.refuse(leg, "no pair of ports is free".to_owned()),
+            (Some(address), Wait::PortsToAnswer(offer, allowed)) => {
+                let transport = self.rtp_leg(now, &offer, &allowed);
+                let answer = offer.answer(self.random(), address);
+                match self.add(now, leg, transport, offer.agreed) {
+                    Ok(()) => self
+                        .effects
+                        .push_back(Effect::Event(MediaEvent::Answered { leg, answer })),
+                    Err(sentence) => {
+                        self.effects.push_back(Effect::CloseRtp { leg });
+                        self.refuse(leg, sentence);
+                    }
+                }
+            }
+            (Some(address), Wait::PortsToOffer(allowed)) => {
+                let offer = sdp::offer(self.random(), address, &self.config.preferred);
+                self.wait(now, leg, Wait::Telephone(allowed), due);
+                self.effects
+                    .push_back(Effect::Event(MediaEvent::Offered { leg, offer }));
+            }
+            (Some(_), Wait::Browser(..) | Wait::Telephone(_)) => {}
+        }
+        self.settle(leg.session);
+    }
+
+    /// Every leg that was asked for ends once: refused, or ended.
+    pub(super) fn close_waiting(&mut self, leg: LegId, end: LegEnd) {
+        let Some((wait, _)) = self.waiting.legs.remove(&leg) else {
+            return;
+        };
+        match wait {
+            Wait::PortsToAnswer(..) | Wait::PortsToOffer(_) => {
+                self.waiting.closing.insert(leg);
+            }
+            Wait::Browser(..) => {}
+            Wait::Telephone(_) => self.effects.push_back(Effect::CloseRtp { leg }),
+        }
+        self.effects.push_back(Effect::Event(MediaEvent::Ended {
+            leg,
+            end,
+            usage: LegUsage::default(),
+        }));
+    }
+
+    pub(super) fn close_all_waiting(&mut self, session: SessionId) {
+        self.close_those_waiting(session, LegEnd::Closed, |_| true);
+    }
+
+    /// Offers that nobody has answered in time.
+    pub(super) fn close_late(&mut self, now: Instant, session: SessionId) {
+        let is_late = |due: Option<Instant>| due.is_some_and(|due| due <= now);
+        self.close_those_waiting(session, LegEnd::Silent, is_late);
+    }
+
+    fn close_those_waiting(
+        &mut self,
+        session: SessionId,
+        end: LegEnd,
+        is_one: impl Fn(Option<Instant>) -> bool,
+    ) {
+        let legs: Vec<LegId> = self
+            .waiting
+            .legs
+            .range(legs_of(session))
+            .filter(|(_, (_, due))| is_one(*due))
+            .map(|(leg, _)| *leg)
+            .collect();
+        for leg in legs {
+            self.close_waiting(leg, end);
+        }
+    }
+
+    /// Whether a leg of this name can be there.
+    fn check_room(&self, leg: LegId) -> Result<(), String> {
+        let session = self.sessions.get(&leg.session);
+        if session.is_none() && self.sessions.len() >= MEDIA_SESSIONS {
+            return Err(format!("the gateway has its {MEDIA_SESSIONS} sessions"));
+        }
+        let taken = self.waiting.count(leg.session);
+        let has_room = session.is_none_or(|session| session.has_room(leg.place, taken));
+        if !has_room || self.waiting.has(leg) {
+            return Err("the session has no room for this leg".to_owned());
+        }
+        if self.waiting.closing.contains(&leg) {
+            return Err("the ports of the leg that had this name are not closed yet".to_owned());
+        }
+        Ok(())
+    }
+
+    fn wait(&mut self, now: Now, leg: LegId, wait: Wait, due: Option<Instant>) {
+        self.sessions
+            .entry(leg.session)
+            .or_insert_with(|| Session::new(now.mono));
+        self.waiting.legs.insert(leg, (wait, due));
+    }
+
+    fn rtp_leg(&mut self, now: Now, peer: &Offer, allowed: &[Network]) -> Transport {
+        let mut transport = RtpLeg::new(
+            now.mono,
+            self.random(),
+            peer.agreed.encoding.clock(),
+            peer.media,
+            peer.control,
+            allowed,
+        );
+        match peer.direction {
+            Direction::Both | Direction::Receive => {}
+            Direction::Send | Direction::Neither => transport.mute(),
+        }
+        Transport::Rtp(Box::new(transport))
+    }
+
+    fn add_browser(
+        &mut self,
+        now: Now,
+        leg: LegId,
+        transport: WebRtcLeg,
+        agreed: Agreed,
+        credentials: Credentials,
+    ) -> Result<(), String> {
+        self.add(now, leg, Transport::WebRtc(Box::new(transport)), agreed)?;
+        self.by_name.insert(credentials.name.clone(), leg);
+        let checked = Checked {
+            name: credentials.name,
+            addresses: VecDeque::new(),
+        };
+        self.checked.insert(leg, checked);
+        Ok(())
+    }
+}
