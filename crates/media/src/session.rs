@@ -9,7 +9,7 @@ use model::media::{CollectEnd, LegEnd, LegId, MediaCommand, PlayEnd, RecordEnd};
 use model::{Instant, Now};
 
 use crate::audio::FRAME_TIME;
-use crate::leg::{Leg, Said};
+use crate::leg::{Leg, Reanswer, Reoffer, Said};
 use crate::worker::Effect;
 
 /// Frames that are made up for after a late driver; what is later than this is left out.
@@ -111,6 +111,25 @@ impl Session {
             }
         }
         self.end_legs(now, effects);
+    }
+
+    /// A further offer of one leg's peer; nothing: there is no such leg.
+    pub(crate) fn reoffer(
+        &mut self,
+        now: Instant,
+        place: u8,
+        reoffer: &Reoffer<'_>,
+        effects: &mut VecDeque<Effect>,
+    ) -> Option<Result<Reanswer, String>> {
+        self.catch_up(now);
+        let answered = self.legs.get_mut(&place)?.reoffer(now, reoffer, effects);
+        let is_codec_new = answered
+            .as_ref()
+            .is_ok_and(|answered| answered.is_codec_new);
+        if is_codec_new && let Some(other) = self.other(place) {
+            self.join(place, other);
+        }
+        Some(answered)
     }
 
     /// Closes one leg; false: there is no such leg.

@@ -25,7 +25,7 @@ use str0m::{
 };
 
 use crate::codec::Encoding;
-use crate::sdp::{self, Agreed, Events, Role};
+use crate::sdp::{self, Agreed, Browser, Events, Role};
 
 /// Payload types of our own offers; an answer has those of the offer.
 const EVENTS_8000: u8 = 126;
@@ -73,10 +73,7 @@ impl House {
         let mut config = RtcConfig::new()
             .set_crypto_provider(self.provider.clone())
             .set_dtls_cert(self.certificate.clone())
-            .set_local_ice_credentials(IceCreds {
-                ufrag: credentials.name.clone(),
-                pass: credentials.password.clone(),
-            })
+            .set_local_ice_credentials(credentials.ice())
             .set_ice_lite(true)
             .set_rtp_mode(true)
             .clear_codecs()
@@ -107,6 +104,12 @@ impl House {
         config
     }
 
+    /// With what is agreed alone.
+    fn config_of(&self, credentials: &Credentials, agreed: &Agreed) -> RtcConfig {
+        let clocks: Vec<u32> = agreed.events.iter().map(|events| events.clock).collect();
+        self.config(credentials, &[agreed.encoding], &clocks)
+    }
+
     /// A peer connection that knows our addresses.
     fn build(&self, config: RtcConfig, now: Instant) -> Result<Rtc, String> {
         let mut rtc = config.build(self.std(now));
@@ -134,6 +137,15 @@ pub struct Credentials {
     pub name: String,
     /// The `ice-pwd`.
     pub password: String,
+}
+
+impl Credentials {
+    fn ice(&self) -> IceCreds {
+        IceCreds {
+            ufrag: self.name.clone(),
+            pass: self.password.clone(),
+        }
+    }
 }
 
 impl fmt::Debug for Credentials {
@@ -182,6 +194,9 @@ pub struct WebRtcLeg {
     rtc: Rtc,
     house: House,
     mid: Mid,
+    /// Of the peer's certificate, as its SDP says.
+    fingerprint: Option<String>,
+    may_send: bool,
     number: u64,
     due: Instant,
     is_over: bool,
@@ -204,23 +219,77 @@ impl WebRtcLeg {
         preferred: &[Encoding],
         offer: &str,
     ) -> Result<(Self, String, Agreed), String> {
-        let (mid, wanted) = sdp::audio(Role::Offer, offer, preferred)?;
-        // str0m looks up no names: a candidate that has one is none to it, and we are lite and send no checks.
-        let read = SdpOffer::from_sdp_string(offer)
-            .map_err(|error| format!("the SDP cannot be read: {error}"))?;
+        let read = Browser::read(Role::Offer, offer, preferred)?;
         // Only what is agreed stands in the answer: a browser sends in the first codec that it finds there.
-        let clocks: Vec<u32> = wanted.events.iter().map(|events| events.clock).collect();
-        let config = house.config(credentials, &[wanted.encoding], &clocks);
+        let config = house.config_of(credentials, &read.agreed);
         let mut rtc = house.build(config, now)?;
-        let answer = rtc
-            .sdp_api()
-            .accept_offer(read)
-            .map_err(|error| refusal(Role::Offer, &error))?
-            .to_sdp_string();
-        let answer = without_version(&answer);
-        let mid = Mid::from(mid.as_str());
-        let agreed = agreed(&rtc, mid, &wanted, Role::Offer)?;
-        Ok((Self::new(rtc, house.clone(), mid, now), answer, agreed))
+        let answer = accept_offer(&mut rtc, &read)?;
+        let mid = Mid::from(read.mid.as_str());
+        let agreed = agreed(&rtc, mid, &read.agreed, Role::Offer)?;
+        let answer = read.answer(&answer, &agreed);
+        let mut leg = Self::new(rtc, house.clone(), mid, now, read.fingerprint);
+        leg.look_at_direction();
+        Ok((leg, answer, agreed))
+    }
+
+    /// Answers a further offer of its peer. What is wrong with it is said in a sentence, and then nothing has changed. Returns our
+    /// SDP, and whether these credentials are in it: the peer has begun its ICE anew.
+    pub fn reoffer(
+        &mut self,
+        now: Instant,
+        credentials: &Credentials,
+        agreed: &Agreed,
+        offer: &str,
+        came: &mut Vec<Came>,
+    ) -> Result<(String, bool), String> {
+        let read = Browser::read(Role::Offer, offer, &[agreed.encoding])?;
+        self.check_reoffer(&read, agreed)?;
+        // What str0m refuses it may refuse half done, so another one is asked before.
+        let mut trial = self
+            .house
+            .build(self.house.config_of(credentials, agreed), now)?;
+        accept_offer(&mut trial, &read)?;
+        let before = self.rtc.direct_api().local_ice_credentials();
+        let mut answer = accept_offer(&mut self.rtc, &read)?;
+        let drawn = self.rtc.direct_api().local_ice_credentials();
+        let is_anew = drawn != before;
+        if is_anew {
+            // What str0m has drawn is replaced by what comes from our seed.
+            self.rtc
+                .direct_api()
+                .set_local_ice_credentials(credentials.ice());
+            answer = answer
+                .replace(&drawn.ufrag, &credentials.name)
+                .replace(&drawn.pass, &credentials.password);
+        }
+        self.look_at_direction();
+        self.drain(now, Ok(()), came);
+        Ok((read.answer(&answer, agreed), is_anew))
+    }
+
+    fn check_reoffer(&self, read: &Browser, agreed: &Agreed) -> Result<(), String> {
+        if Mid::from(read.mid.as_str()) != self.mid {
+            return Err(format!(
+                "the audio of the re-offer has a=mid:{}, and had {}",
+                read.mid, self.mid
+            ));
+        }
+        if read.fingerprint != self.fingerprint {
+            return Err(
+                "the re-offer has another a=fingerprint: a DTLS that is there is not made anew"
+                    .to_owned(),
+            );
+        }
+        if read.agreed != *agreed {
+            return Err("the re-offer has other payload types than were agreed".to_owned());
+        }
+        Ok(())
+    }
+
+    /// Whether the peer wants to hear us (RFC 3264 §8.4).
+    fn look_at_direction(&mut self) {
+        let media = self.rtc.media(self.mid);
+        self.may_send = media.is_some_and(|media| media.direction().is_sending());
     }
 
     /// An offer of ours: audio in these codecs, the best first. Returns it with what waits for its answer.
@@ -250,9 +319,11 @@ impl WebRtcLeg {
         Ok((offered, offer))
     }
 
-    fn new(rtc: Rtc, house: House, mid: Mid, now: Instant) -> Self {
+    fn new(rtc: Rtc, house: House, mid: Mid, now: Instant, fingerprint: Option<String>) -> Self {
         Self {
             rtc,
+            fingerprint,
+            may_send: true,
             house,
             mid,
             number: 0,
@@ -300,7 +371,7 @@ impl WebRtcLeg {
         payload: &[u8],
         came: &mut Vec<Came>,
     ) -> bool {
-        if self.is_over || !self.rtc.is_connected() {
+        if self.is_over || !self.may_send || !self.rtc.is_connected() {
             return false;
         }
         let wallclock = self.house.std(now);
@@ -421,26 +492,39 @@ impl Offered {
         answer: &str,
         came: &mut Vec<Came>,
     ) -> Result<(WebRtcLeg, Agreed), String> {
-        let (mid, wanted) = sdp::audio(Role::Answer, answer, spoken)?;
-        if Mid::from(mid.as_str()) != self.mid {
+        let read = Browser::read(Role::Answer, answer, spoken)?;
+        if Mid::from(read.mid.as_str()) != self.mid {
             return Err(format!(
-                "the audio of the answer has a=mid:{mid}, and that of the offer {}",
-                self.mid
+                "the audio of the answer has a=mid:{}, and that of the offer {}",
+                read.mid, self.mid
             ));
         }
-        let read = SdpAnswer::from_sdp_string(answer)
+        let sdp = SdpAnswer::from_sdp_string(&read.reduced)
             .map_err(|error| format!("the SDP cannot be read: {error}"))?;
-        let mut leg = WebRtcLeg::new(self.rtc, self.house, self.mid, now);
+        let mut leg = WebRtcLeg::new(self.rtc, self.house, self.mid, now, read.fingerprint);
         // Time has passed since the offer.
         leg.on_timeout(now, came);
         leg.rtc
             .sdp_api()
-            .accept_answer(self.pending, read)
+            .accept_answer(self.pending, sdp)
             .map_err(|error| refusal(Role::Answer, &error))?;
+        leg.look_at_direction();
         leg.drain(now, Ok(()), came);
-        let agreed = agreed(&leg.rtc, leg.mid, &wanted, Role::Answer)?;
+        let agreed = agreed(&leg.rtc, leg.mid, &read.agreed, Role::Answer)?;
         Ok((leg, agreed))
     }
+}
+
+/// Our answer to the reduced offer.
+fn accept_offer(rtc: &mut Rtc, read: &Browser) -> Result<String, String> {
+    // str0m looks up no names: a candidate that has one is none to it, and we are lite and send no checks.
+    let offer = SdpOffer::from_sdp_string(&read.reduced)
+        .map_err(|error| format!("the SDP cannot be read: {error}"))?;
+    let answer = rtc
+        .sdp_api()
+        .accept_offer(offer)
+        .map_err(|error| refusal(Role::Offer, &error))?;
+    Ok(without_version(&answer.to_sdp_string()))
 }
 
 /// With the payload types that str0m has found in the SDP.

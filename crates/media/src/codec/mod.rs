@@ -2,6 +2,7 @@
 //!
 //! Never knows of packets, sequence numbers or who listens. RFC 3551 §4.5 (G.711, L16), RFC 7587 (Opus).
 
+mod adapted;
 mod g711;
 mod linear;
 mod opus;
@@ -65,6 +66,14 @@ impl Encoding {
             Self::Pcmu => Ok(Box::new(g711::G711::new(g711::Law::Mu))),
             Self::Pcma => Ok(Box::new(g711::G711::new(g711::Law::A))),
             Self::Linear(rate) => Ok(Box::new(linear::Linear::new(rate))),
+        }
+    }
+
+    /// A codec whose samples come and go at `rate`, whatever its own is.
+    pub fn codec_adapted(self, rate: Rate) -> Result<Box<dyn Codec>, CodecError> {
+        match self.codec_at(rate) {
+            Err(CodecError::Rate) => Ok(Box::new(adapted::Adapted::new(self.codec()?, rate)?)),
+            other => other,
         }
     }
 }
@@ -204,6 +213,24 @@ mod tests {
         }
         let refused = Encoding::Pcma.codec_at(Rate::Hz16000);
         assert_eq!(refused.err(), Some(CodecError::Rate));
+    }
+
+    #[test]
+    fn a_codec_can_be_had_at_any_rate() {
+        for rate in [Rate::Hz8000, Rate::Hz16000, Rate::Hz48000] {
+            let mut codec = Encoding::Pcma.codec_adapted(rate).unwrap();
+            assert_eq!(codec.rate(), rate);
+            let mut heard = Vec::new();
+            for frame in sine(rate, 700.0, 10_000.0, 25).chunks_exact(rate.frame()) {
+                let mut payload = Vec::new();
+                codec.encode(frame, &mut payload).unwrap();
+                assert_eq!(payload.len(), 160);
+                codec.decode(&payload, &mut heard).unwrap();
+            }
+            assert_eq!(heard.len(), rate.frame() * 25);
+            let share = tone_share(&heard[rate.frame() * 10..], rate, 700.0);
+            assert!(share > 0.95, "{rate:?}: {share}");
+        }
     }
 
     #[test]

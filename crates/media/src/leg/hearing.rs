@@ -55,7 +55,7 @@ impl Leg {
         said: &mut Vec<Said>,
         effects: &mut VecDeque<Effect>,
     ) {
-        let Transport::Rtp(leg) = &mut self.transport else {
+        let Transport::Rtp(leg, _) = &mut self.transport else {
             return;
         };
         if let Some((number, packet)) = leg.take(now, port, from, bytes) {

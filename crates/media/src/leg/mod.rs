@@ -4,6 +4,7 @@
 //! Never knows of other legs: what they say comes in as frames or payloads, and what it hears goes out as such.
 
 mod hearing;
+mod reoffer;
 mod speaking;
 
 use std::collections::VecDeque;
@@ -16,6 +17,8 @@ use model::media::{
 };
 use model::{Instant, Now};
 
+pub(crate) use reoffer::{Reanswer, Reoffer};
+
 use crate::audio::Rate;
 use crate::codec::{Codec, Encoding, Resampler};
 use crate::collect::Collecting;
@@ -23,7 +26,7 @@ use crate::dtmf::{Detector, EventReader, EventWriter, Heard, digit_tone};
 use crate::player::Player;
 use crate::recorder::Recorder;
 use crate::rtp::{JitterBuffer, RtpLeg};
-use crate::sdp::Agreed;
+use crate::sdp::{Agreed, Own};
 use crate::webrtc::{Came, WebRtcLeg};
 use crate::worker::Effect;
 
@@ -31,7 +34,7 @@ use crate::worker::Effect;
 #[derive(Debug)]
 pub(crate) enum Transport {
     WebRtc(Box<WebRtcLeg>),
-    Rtp(Box<RtpLeg>),
+    Rtp(Box<RtpLeg>, Own),
 }
 
 /// What the peer said, for whoever is joined with it.
@@ -101,7 +104,6 @@ impl Leg {
         agreed: Agreed,
         random: u32,
     ) -> Option<Self> {
-        let is_audible = agreed.events.is_none() && agreed.encoding.rate() == Rate::Hz8000;
         Some(Self {
             id,
             transport,
@@ -119,7 +121,7 @@ impl Leg {
             jitter: JitterBuffer::default(),
             decoded: Vec::new(),
             frame: Vec::new(),
-            detector: is_audible.then(Detector::default),
+            detector: detector(&agreed),
             collecting: None,
             recording: None,
             is_joined: false,
@@ -223,7 +225,7 @@ impl Leg {
                 leg.close(now, &mut came);
                 send_all(came, effects);
             }
-            Transport::Rtp(leg) => {
+            Transport::Rtp(leg, _) => {
                 self.usage.lost = leg.counts().0.2;
                 effects.push_back(Effect::CloseRtp { leg: self.id });
             }
@@ -257,7 +259,7 @@ impl Leg {
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         let transport = match &self.transport {
             Transport::WebRtc(leg) => leg.poll_timeout(),
-            Transport::Rtp(leg) => Some(leg.poll_timeout()),
+            Transport::Rtp(leg, _) => Some(leg.poll_timeout()),
         };
         let connect = (!self.is_connected && matches!(self.transport, Transport::WebRtc(_)))
             .then(|| self.began + LEG_CONNECT_TIME);
@@ -283,7 +285,7 @@ impl Leg {
                     self.end = self.end.or(Some(LegEnd::Silent));
                 }
             }
-            Transport::Rtp(leg) => {
+            Transport::Rtp(leg, _) => {
                 if let Some((port, to, bytes)) = leg.on_timeout(now) {
                     let leg = self.id;
                     effects.push_back(Effect::SendRtp {
@@ -319,7 +321,7 @@ impl Leg {
     }
 
     fn is_rtp(&self) -> bool {
-        matches!(self.transport, Transport::Rtp(_))
+        matches!(self.transport, Transport::Rtp(..))
     }
 
     /// Whether its sound is decoded.
@@ -340,6 +342,12 @@ impl Leg {
     pub(crate) fn rate(&self) -> Rate {
         self.codec.rate()
     }
+}
+
+/// Keys are listened for where no events were agreed, and the sound is that of a telephone.
+fn detector(agreed: &Agreed) -> Option<Detector> {
+    let is_audible = agreed.events.is_none() && agreed.encoding.rate() == Rate::Hz8000;
+    is_audible.then(Detector::default)
 }
 
 fn send_all(came: Vec<Came>, effects: &mut VecDeque<Effect>) {

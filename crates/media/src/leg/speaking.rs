@@ -141,7 +141,7 @@ impl Leg {
                 let lost = u16::try_from(number - forward.last - 1).unwrap_or(0);
                 match &mut self.transport {
                     Transport::WebRtc(leg) => leg.skip(lost),
-                    Transport::Rtp(leg) => leg.skip(lost),
+                    Transport::Rtp(leg, _) => leg.skip(lost),
                 }
                 forward.last = *number;
                 self.forward = Some(forward);
@@ -170,7 +170,8 @@ impl Leg {
                 self.on_came(now, came, &mut said, effects);
                 is_sent
             }
-            Transport::Rtp(leg) => match leg.send(now, payload_type, marker, timestamp, payload) {
+            Transport::Rtp(leg, _) => match leg.send(now, payload_type, marker, timestamp, payload)
+            {
                 Some((to, bytes)) => {
                     let (leg, port) = (self.id, RtpPort::Rtp);
                     effects.push_back(Effect::SendRtp {

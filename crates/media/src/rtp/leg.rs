@@ -36,6 +36,8 @@ pub struct RtpLeg {
     report_due: Instant,
     random: u64,
     is_muted: bool,
+    /// Whence a peer behind a NAT may come.
+    allowed: Vec<Network>,
 }
 
 impl RtpLeg {
@@ -57,12 +59,43 @@ impl RtpLeg {
             report_due: now + RTCP_INTERVAL / 2,
             random,
             is_muted: false,
+            allowed: allowed.to_vec(),
         }
     }
 
-    /// The peer wants to hear nothing (RFC 3264 §6.1); reports still leave.
-    pub fn mute(&mut self) {
-        self.is_muted = true;
+    /// Whether the peer wants to hear nothing (RFC 3264 §6.1); reports still leave.
+    pub fn mute(&mut self, is_muted: bool) {
+        self.is_muted = is_muted;
+    }
+
+    /// The peer has named addresses anew; whoever was found behind a NAT stays while they are the same.
+    pub fn move_to(
+        &mut self,
+        now: Instant,
+        media: Option<SocketAddr>,
+        control: Option<Option<SocketAddr>>,
+    ) {
+        let allowed = &self.allowed;
+        let moved = |before: &Source, named: Option<SocketAddr>| {
+            (before.named() != named).then(|| Source::new(now, named, allowed))
+        };
+        if let Some(moved) = moved(&self.media, media) {
+            self.media = moved;
+        }
+        self.control = match (self.control.take(), control) {
+            (_, None) => None,
+            (Some(before), Some(named)) => Some(moved(&before, named).unwrap_or(before)),
+            (None, Some(named)) => Some(Source::new(now, named, allowed)),
+        };
+    }
+
+    /// What is sent from now on has another clock, and so is another stream (RFC 7160 §3.1).
+    pub fn change_clock(&mut self, random: u64, clock: u32) {
+        if clock != self.clock {
+            self.clock = clock;
+            self.outgoing = Outgoing::new(random, clock);
+            self.incoming = None;
+        }
     }
 
     /// Takes a datagram; a packet with its number without wraps, if it is one of the peer's.

@@ -1,7 +1,8 @@
 //! Whose packets a plain RTP leg takes: those of the address in the SDP, or, for a peer behind a NAT, of the first source that sends
 //! within two seconds from inside the networks that are allowed.
 //!
-//! Never moves once it is decided: whoever guesses a port cannot take a call over.
+//! Never moves once it is decided: whoever guesses a port cannot take a call over. A peer that moves says so in an SDP, and has a new
+//! source then.
 
 use std::net::SocketAddr;
 
@@ -45,6 +46,11 @@ impl Source {
             self.decided = Some(from);
         }
         is_peer
+    }
+
+    /// Where the SDP says that it is.
+    pub fn named(&self) -> Option<SocketAddr> {
+        self.named
     }
 
     /// Where the peer is to be sent to: where it came from, or where the SDP says.

@@ -4,6 +4,7 @@
 //! from elsewhere is dropped before a leg sees it.
 
 mod opening;
+mod reoffer;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
@@ -213,6 +214,10 @@ impl Worker {
                 self.accept(now, *leg, answer);
                 return self.settle(leg.session);
             }
+            MediaCommand::Reoffer { leg, offer } => {
+                self.reoffer(now, *leg, offer);
+                return self.settle(leg.session);
+            }
             MediaCommand::Close { session } => {
                 if let Some(closing) = self.sessions.get_mut(session) {
                     closing.close(now.mono, &mut self.effects);
@@ -233,7 +238,6 @@ impl Worker {
             | MediaCommand::SendDigits { leg, .. }
             | MediaCommand::Join { leg, .. }
             | MediaCommand::Part { leg }
-            | MediaCommand::Reoffer { leg, .. }
             | MediaCommand::CloseLeg { leg } => *leg,
         };
         if let Some(session) = self.sessions.get_mut(&leg.session) {

@@ -13,7 +13,7 @@ use model::{Instant, Now};
 use super::{Checked, Effect, Worker, legs_of};
 use crate::leg::Transport;
 use crate::rtp::RtpLeg;
-use crate::sdp::{self, Agreed, Direction, Offer};
+use crate::sdp::{self, Agreed, Direction, Offer, Own};
 use crate::session::Session;
 use crate::webrtc::{Came, Credentials, Offered, WebRtcLeg};
 
@@ -27,14 +27,14 @@ enum Wait {
     /// A browser's answer.
     Browser(Box<Offered>, Credentials),
     /// A telephone's answer.
-    Telephone(Vec<Network>),
+    Telephone(Vec<Network>, Own),
 }
 
 impl Wait {
     fn is_for_ports(&self) -> bool {
         match self {
             Self::PortsToAnswer(..) | Self::PortsToOffer(_) => true,
-            Self::Browser(..) | Self::Telephone(_) => false,
+            Self::Browser(..) | Self::Telephone(..) => false,
         }
     }
 }
@@ -134,8 +134,8 @@ impl Worker {
             Wait::Browser(offered, credentials) => {
                 self.accept_browser(now, leg, *offered, credentials, answer)
             }
-            Wait::Telephone(allowed) => {
-                let accepted = self.accept_telephone(now, leg, &allowed, answer);
+            Wait::Telephone(allowed, own) => {
+                let accepted = self.accept_telephone(now, leg, &allowed, own, answer);
                 if accepted.is_err() {
                     self.effects.push_back(Effect::CloseRtp { leg });
                 }
@@ -171,10 +171,11 @@ impl Worker {
         now: Now,
         leg: LegId,
         allowed: &[Network],
+        own: Own,
         answer: &str,
     ) -> Result<(), String> {
         let answer = Offer::read_answer(answer, &self.config.preferred)?;
-        let transport = self.rtp_leg(now, &answer, allowed);
+        let transport = self.rtp_leg(now, &answer, allowed, own);
         self.add(now, leg, transport, answer.agreed)
     }
 
@@ -190,11 +191,16 @@ impl Worker {
         let Some((wait, due)) = self.waiting.legs.remove(&leg) else {
             return;
         };
-        match (address, wait) {
+        let own = address.map(|local| Own {
+            session: self.random(),
+            version: 1,
+            local,
+        });
+        match (own, wait) {
             (None, _) => self.refuse(leg, "no pair of ports is free".to_owned()),
-            (Some(address), Wait::PortsToAnswer(offer, allowed)) => {
-                let transport = self.rtp_leg(now, &offer, &allowed);
-                let answer = offer.answer(self.random(), address);
+            (Some(own), Wait::PortsToAnswer(offer, allowed)) => {
+                let transport = self.rtp_leg(now, &offer, &allowed, own);
+                let answer = offer.answer(&own);
                 match self.add(now, leg, transport, offer.agreed) {
                     Ok(()) => self
                         .effects
@@ -205,13 +211,13 @@ impl Worker {
                     }
                 }
             }
-            (Some(address), Wait::PortsToOffer(allowed)) => {
-                let offer = sdp::offer(self.random(), address, &self.config.preferred);
-                self.wait(now, leg, Wait::Telephone(allowed), due);
+            (Some(own), Wait::PortsToOffer(allowed)) => {
+                let offer = sdp::offer(&own, &self.config.preferred);
+                self.wait(now, leg, Wait::Telephone(allowed, own), due);
                 self.effects
                     .push_back(Effect::Event(MediaEvent::Offered { leg, offer }));
             }
-            (Some(_), Wait::Browser(..) | Wait::Telephone(_)) => {}
+            (Some(_), Wait::Browser(..) | Wait::Telephone(..)) => {}
         }
         self.settle(leg.session);
     }
@@ -226,7 +232,7 @@ impl Worker {
                 self.waiting.closing.insert(leg);
             }
             Wait::Browser(..) => {}
-            Wait::Telephone(_) => self.effects.push_back(Effect::CloseRtp { leg }),
+            Wait::Telephone(..) => self.effects.push_back(Effect::CloseRtp { leg }),
         }
         self.effects.push_back(Effect::Event(MediaEvent::Ended {
             leg,
@@ -287,7 +293,7 @@ impl Worker {
         self.waiting.legs.insert(leg, (wait, due));
     }
 
-    fn rtp_leg(&mut self, now: Now, peer: &Offer, allowed: &[Network]) -> Transport {
+    fn rtp_leg(&mut self, now: Now, peer: &Offer, allowed: &[Network], own: Own) -> Transport {
         let mut transport = RtpLeg::new(
             now.mono,
             self.random(),
@@ -296,11 +302,11 @@ impl Worker {
             peer.control,
             allowed,
         );
-        match peer.direction {
-            Direction::Both | Direction::Receive => {}
-            Direction::Send | Direction::Neither => transport.mute(),
-        }
-        Transport::Rtp(Box::new(transport))
+        transport.mute(match peer.direction {
+            Direction::Both | Direction::Receive => false,
+            Direction::Send | Direction::Neither => true,
+        });
+        Transport::Rtp(Box::new(transport), own)
     }
 
     fn add_browser(

@@ -16,5 +16,6 @@ mod door;
 mod join;
 mod offer;
 mod phone;
+mod reoffer;
 mod room;
 mod world;

@@ -13,7 +13,7 @@ use media::webrtc::House;
 use media::{Config, Counter, Effect, Input, Worker};
 use model::media::{Digit, LegId, LegKind, MediaCommand, MediaEvent, SessionId};
 use model::{Instant, Now, UnixTime};
-use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
+use str0m::change::{SdpAnswer, SdpApi, SdpOffer, SdpPendingOffer};
 use str0m::format::{Codec as Format, FormatParams};
 use str0m::media::{Direction, Frequency, MediaKind, Mid};
 use str0m::net::{Protocol, Receive};
@@ -96,6 +96,19 @@ impl World {
         match self.events.pop() {
             Some(MediaEvent::Offered { leg: of, offer }) if of == leg => offer,
             other => panic!("not offered: {other:?}"),
+        }
+    }
+
+    /// A further offer of a leg's peer.
+    pub(crate) fn reoffer(&mut self, leg: LegId, offer: &str) -> Result<String, String> {
+        self.command(MediaCommand::Reoffer {
+            leg,
+            offer: offer.into(),
+        });
+        match self.events.pop() {
+            Some(MediaEvent::Answered { leg: of, answer }) if of == leg => Ok(answer),
+            Some(MediaEvent::Refused { leg: of, sentence }) if of == leg => Err(sentence),
+            other => panic!("neither answered nor refused: {other:?}"),
         }
     }
 
@@ -303,7 +316,8 @@ impl Peer {
             .clear_codecs()
             .enable_opus(true, false)
             .enable_pcmu(true, false)
-            .enable_pcma(true, false);
+            .enable_pcma(true, false)
+            .enable_vp8(true);
         for (number, clock) in [
             (110, Frequency::FORTY_EIGHT_KHZ),
             (126, Frequency::EIGHT_KHZ),
@@ -333,10 +347,19 @@ impl Peer {
         }
     }
 
-    fn accept(&mut self, answer: &str) {
+    pub(crate) fn accept(&mut self, answer: &str) {
         let read = SdpAnswer::from_sdp_string(answer).unwrap();
         let pending = self.pending.take().unwrap();
         self.rtc.sdp_api().accept_answer(pending, read).unwrap();
+    }
+
+    /// A further offer of this browser, and the answer to it.
+    pub(crate) fn reoffer(&mut self, change: impl FnOnce(&mut SdpApi<'_>, Mid)) -> String {
+        let mut changes = self.rtc.sdp_api();
+        change(&mut changes, self.mid);
+        let (offer, pending) = changes.apply().unwrap();
+        self.pending = Some(pending);
+        offer.to_sdp_string()
     }
 
     /// Speaks this codec, and keys on its clock.

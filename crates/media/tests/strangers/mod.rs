@@ -60,6 +60,13 @@ impl Strangers {
             let mut strangers = Self::new(&[Encoding::Opus, Encoding::Pcma, Encoding::Pcmu]);
             strangers.answer(kind, &text);
             assert_eq!(strangers.answers, 1);
+            // Once more on the leg that it has made, if it has: answered as well.
+            let is_there = strangers.worker.sessions() == 1;
+            strangers.give(Input::Command(MediaCommand::Reoffer {
+                leg: LEG,
+                offer: text.as_ref().into(),
+            }));
+            assert_eq!(strangers.answers, 1 + usize::from(is_there));
             for _ in 0..3 {
                 strangers.pass(Duration::from_millis(20));
             }

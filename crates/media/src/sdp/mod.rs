@@ -3,6 +3,8 @@
 //!
 //! Never looks up a name: an address is written in numbers or is refused. Grammar comes from the crate `sdp-types`.
 
+mod browser;
+
 use std::fmt::{self, Write as _};
 use std::net::{IpAddr, SocketAddr};
 
@@ -10,6 +12,8 @@ use model::limits::{SDP_BYTES, SDP_LINES, SDP_MEDIA};
 use sdp_types::{Connection, Media, Session};
 
 use crate::codec::Encoding;
+
+pub(crate) use browser::Browser;
 
 /// Payload types of an offer of ours (RFC 3551 §6: those of PCMU and PCMA are fixed).
 const OPUS: u8 = 111;
@@ -69,6 +73,27 @@ pub enum Direction {
     Neither,
 }
 
+/// How a plain RTP leg is named in its SDP.
+#[derive(Clone, Copy, Debug)]
+pub struct Own {
+    /// Any number of ours.
+    pub session: u64,
+    /// Raised with each SDP of the session (RFC 3264 §8).
+    pub version: u64,
+    /// Where we hear.
+    pub local: SocketAddr,
+}
+
+impl Own {
+    fn head(&self) -> String {
+        let (session, version, ip) = (self.session >> 1, self.version, self.local.ip());
+        let kind = if ip.is_ipv4() { "IP4" } else { "IP6" };
+        format!(
+            "v=0\r\no=- {session} {version} IN {kind} {ip}\r\ns=-\r\nc=IN {kind} {ip}\r\nt=0 0\r\n"
+        )
+    }
+}
+
 /// A plain RTP offer that can be answered, or the answer to ours.
 #[derive(Clone, Debug)]
 pub struct Offer {
@@ -122,14 +147,10 @@ impl Offer {
         })
     }
 
-    /// Our answer, with the address at which we hear; `session` is any number of ours.
-    pub fn answer(&self, session: u64, local: SocketAddr) -> String {
-        let kind = if local.is_ipv4() { "IP4" } else { "IP6" };
-        let ip = local.ip();
-        let mut text = format!(
-            "v=0\r\no=- {} 1 IN {kind} {ip}\r\ns=-\r\nc=IN {kind} {ip}\r\nt=0 0\r\n",
-            session >> 1
-        );
+    /// Our answer.
+    pub fn answer(&self, own: &Own) -> String {
+        let mut text = own.head();
+        let local = own.local;
         for (place, other) in self.others.iter().enumerate() {
             if place == self.place {
                 self.write_audio(local.port(), &mut text);
@@ -179,10 +200,8 @@ impl Offer {
     }
 }
 
-/// Our offer of plain RTP, with the address at which we hear; `session` is any number of ours.
-pub fn offer(session: u64, local: SocketAddr, spoken: &[Encoding]) -> String {
-    let kind = if local.is_ipv4() { "IP4" } else { "IP6" };
-    let ip = local.ip();
+/// Our offer of plain RTP.
+pub fn offer(own: &Own, spoken: &[Encoding]) -> String {
     let (mut numbers, mut maps) = (String::new(), String::new());
     for encoding in spoken {
         let (number, channels) = match encoding {
@@ -196,38 +215,11 @@ pub fn offer(session: u64, local: SocketAddr, spoken: &[Encoding]) -> String {
         let _ = write!(numbers, " {number}");
         let _ = write!(maps, "a=rtpmap:{number} {encoding}/{clock}{channels}\r\n");
     }
+    let (head, port) = (own.head(), own.local.port());
     format!(
-        "v=0\r\no=- {} 1 IN {kind} {ip}\r\ns=-\r\nc=IN {kind} {ip}\r\nt=0 0\r\nm=audio {} RTP/AVP{numbers} {EVENTS}\r\n\
-         {maps}a=rtpmap:{EVENTS} telephone-event/8000\r\na=fmtp:{EVENTS} 0-15\r\na=ptime:20\r\na=sendrecv\r\n",
-        session >> 1,
-        local.port()
+        "{head}m=audio {port} RTP/AVP{numbers} {EVENTS}\r\n\
+         {maps}a=rtpmap:{EVENTS} telephone-event/8000\r\na=fmtp:{EVENTS} 0-15\r\na=ptime:20\r\na=sendrecv\r\n"
     )
-}
-
-/// The `mid` of the audio that a WebRTC offer or answer has, and what of it is to be agreed, after its bounds were checked.
-pub(crate) fn audio(
-    role: Role,
-    text: &str,
-    preferred: &[Encoding],
-) -> Result<(String, Agreed), String> {
-    let session = read(text)?;
-    let audio = &session.medias[place_of_audio(role, &session)?];
-    if !matches!(
-        audio.proto.as_str(),
-        "UDP/TLS/RTP/SAVPF" | "UDP/TLS/RTP/SAVP"
-    ) {
-        return Err(format!(
-            "the {role} asks for {:?} where UDP/TLS/RTP/SAVPF is spoken",
-            cut(&audio.proto)
-        ));
-    }
-    let mid = value(audio, "mid").ok_or(format!("the audio of the {role} has no a=mid"))?;
-    let is_token =
-        !mid.is_empty() && mid.len() <= 16 && mid.bytes().all(|byte| byte.is_ascii_graphic());
-    if !is_token {
-        return Err("the a=mid of the audio is no token of at most 16 letters".to_owned());
-    }
-    Ok((mid.to_owned(), agree(role, audio, preferred)?))
 }
 
 fn place_of_audio(role: Role, session: &Session) -> Result<usize, String> {
@@ -396,10 +388,16 @@ mod tests {
         Offer::read(&format!("{HEAD}{media}"), &PREFERRED)
     }
 
+    fn own(session: u64, local: &str) -> Own {
+        Own {
+            session,
+            version: 1,
+            local: local.parse().unwrap(),
+        }
+    }
+
     fn answer(media: &str) -> String {
-        let answer = offer(media)
-            .unwrap()
-            .answer(9, "198.51.100.1:30000".parse().unwrap());
+        let answer = offer(media).unwrap().answer(&own(9, "198.51.100.1:30000"));
         // Whatever we write can be read.
         read(&answer).unwrap();
         answer
@@ -467,7 +465,7 @@ mod tests {
 
     #[test]
     fn our_offer_can_be_read_and_its_answer_says_what_is_spoken() {
-        let ours = super::offer(9, "198.51.100.1:30000".parse().unwrap(), &PREFERRED);
+        let ours = super::offer(&own(9, "198.51.100.1:30000"), &PREFERRED);
         assert_eq!(
             ours,
             "v=0\r\no=- 4 1 IN IP4 198.51.100.1\r\ns=-\r\nc=IN IP4 198.51.100.1\r\nt=0 0\r\n\
@@ -530,11 +528,12 @@ mod tests {
         ) {
             let text = format!("{HEAD}m=audio 4000 RTP/AVP 8 0 96\r\n{}", lines.join("\r\n"));
             if let Ok(offer) = Offer::read(&text, &PREFERRED) {
-                let answer = offer.answer(u64::MAX, "[2001:db8::1]:30000".parse().unwrap());
+                let answer = offer.answer(&own(u64::MAX, "[2001:db8::1]:30000"));
                 proptest::prop_assert!(read(&answer).is_ok(), "{}", answer);
             }
-            let _ = audio(Role::Offer, &text, &PREFERRED);
-            let _ = audio(Role::Answer, &text, &PREFERRED);
+            for role in [Role::Offer, Role::Answer] {
+                let _ = Browser::read(role, &text, &PREFERRED);
+            }
             let _ = Offer::read_answer(&text, &PREFERRED);
         }
     }

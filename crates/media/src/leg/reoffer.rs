@@ -1,0 +1,112 @@
+//! A further offer of a leg's peer (RFC 3264 §8): hold, another address, another codec, ICE anew.
+//!
+//! Never changes anything before all of it is known to be good: what is refused leaves the leg as it was.
+
+use std::collections::VecDeque;
+
+use model::Instant;
+
+use super::{Leg, Transport, detector};
+use crate::codec::Encoding;
+use crate::dtmf::EventWriter;
+use crate::rtp::JitterBuffer;
+use crate::sdp::{Agreed, Direction, Offer};
+use crate::webrtc::Credentials;
+use crate::worker::Effect;
+
+/// What the worker knows and the leg does not.
+#[derive(Debug)]
+pub(crate) struct Reoffer<'a> {
+    pub(crate) offer: &'a str,
+    /// The codecs that are spoken, the best first.
+    pub(crate) preferred: &'a [Encoding],
+    /// For a peer that begins its ICE anew.
+    pub(crate) credentials: &'a Credentials,
+    pub(crate) random: u64,
+}
+
+/// Our answer.
+#[derive(Debug)]
+pub(crate) struct Reanswer {
+    pub(crate) answer: String,
+    /// The credentials are in it.
+    pub(crate) is_ice_anew: bool,
+    /// Whoever is joined with it has to know.
+    pub(crate) is_codec_new: bool,
+}
+
+impl Leg {
+    /// Answers it, or says in a sentence why not.
+    pub(crate) fn reoffer(
+        &mut self,
+        now: Instant,
+        reoffer: &Reoffer<'_>,
+        effects: &mut VecDeque<Effect>,
+    ) -> Result<Reanswer, String> {
+        let Transport::WebRtc(leg) = &mut self.transport else {
+            return self.reoffer_rtp(now, reoffer);
+        };
+        let mut came = Vec::new();
+        let (offer, credentials) = (reoffer.offer, reoffer.credentials);
+        let (answer, is_ice_anew) =
+            leg.reoffer(now, credentials, &self.agreed, offer, &mut came)?;
+        // What the peer says is read of datagrams, and none has come.
+        let mut said = Vec::new();
+        self.on_came(now, came, &mut said, effects);
+        Ok(Reanswer {
+            answer,
+            is_ice_anew,
+            is_codec_new: false,
+        })
+    }
+
+    fn reoffer_rtp(&mut self, now: Instant, reoffer: &Reoffer<'_>) -> Result<Reanswer, String> {
+        // What is spoken is spoken on, if the peer still can.
+        let spoken = self.agreed.encoding;
+        let others = reoffer.preferred.iter().filter(|other| **other != spoken);
+        let preferred: Vec<Encoding> = std::iter::once(&spoken).chain(others).copied().collect();
+        let offer = Offer::read(reoffer.offer, &preferred)?;
+        let is_codec_new = self.agree(offer.agreed)?;
+        let Transport::Rtp(leg, own) = &mut self.transport else {
+            return Err("the leg is one of WebRTC".to_owned());
+        };
+        leg.change_clock(reoffer.random, offer.agreed.encoding.clock());
+        leg.move_to(now, offer.media, offer.control);
+        leg.mute(match offer.direction {
+            Direction::Both | Direction::Receive => false,
+            Direction::Send | Direction::Neither => true,
+        });
+        own.version += 1;
+        Ok(Reanswer {
+            answer: offer.answer(own),
+            is_ice_anew: false,
+            is_codec_new,
+        })
+    }
+
+    /// Speaks what is agreed from now on, at the rate that the leg has for life. True: it is another codec.
+    fn agree(&mut self, agreed: Agreed) -> Result<bool, String> {
+        let is_codec_new = agreed.encoding != self.agreed.encoding;
+        if is_codec_new {
+            self.codec = agreed
+                .encoding
+                .codec_adapted(self.codec.rate())
+                .map_err(|error| error.to_string())?;
+            self.jitter = JitterBuffer::default();
+            self.forward = None;
+            self.was_sending = false;
+        }
+        if agreed.events != self.agreed.events {
+            self.keys_out = agreed.events.map(|events| EventWriter::new(events.clock));
+        }
+        let is_listening =
+            detector(&agreed).is_some() && self.codec.rate() == agreed.encoding.rate();
+        if !is_listening {
+            self.detector = None;
+        } else if self.detector.is_none() {
+            self.detector = detector(&agreed);
+        }
+        self.agreed = agreed;
+        Ok(is_codec_new)
+    }
+}
