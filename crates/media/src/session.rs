@@ -21,7 +21,8 @@ pub(crate) struct Session {
     /// The frame that is next, counted from the beginning.
     frame: u64,
     legs: BTreeMap<u8, Leg>,
-    joined: Option<(u8, u8)>,
+    /// Who hears whom; each pair stands there both ways.
+    joined: BTreeMap<u8, u8>,
 }
 
 impl Session {
@@ -30,7 +31,7 @@ impl Session {
             began: now,
             frame: 0,
             legs: BTreeMap::new(),
-            joined: None,
+            joined: BTreeMap::new(),
         }
     }
 
@@ -64,7 +65,7 @@ impl Session {
             return self.join(leg.place, *other);
         }
         if let MediaCommand::Part { .. } = command {
-            self.part();
+            self.part(leg.place);
             return true;
         }
         if let MediaCommand::CloseLeg { .. } = command {
@@ -102,9 +103,8 @@ impl Session {
         effects: &mut VecDeque<Effect>,
     ) {
         let frame = self.frame_at(now);
-        if let Some(other) = self
-            .other(place)
-            .and_then(|other| self.legs.get_mut(&other))
+        if let Some(other) = self.joined.get(&place)
+            && let Some(other) = self.legs.get_mut(other)
         {
             for said in said {
                 other.on_said(now, frame, &said, effects);
@@ -126,7 +126,7 @@ impl Session {
         let is_codec_new = answered
             .as_ref()
             .is_ok_and(|answered| answered.is_codec_new);
-        if is_codec_new && let Some(other) = self.other(place) {
+        if is_codec_new && let Some(other) = self.joined.get(&place).copied() {
             self.join(place, other);
         }
         Some(answered)
@@ -147,7 +147,7 @@ impl Session {
         while let Some((_, mut leg)) = self.legs.pop_first() {
             leg.close(now, LegEnd::Closed, effects);
         }
-        self.joined = None;
+        self.joined.clear();
     }
 
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
@@ -180,16 +180,15 @@ impl Session {
                 heard.insert(*place, frame);
             }
         }
-        let joined = self.joined;
         for (place, leg) in &mut self.legs {
-            let other = other_of(joined, *place).and_then(|other| heard.get(&other));
+            let other = self.joined.get(place).and_then(|other| heard.get(other));
             leg.speak(now, self.frame, other.map(Vec::as_slice), effects);
         }
         self.frame += 1;
     }
 
+    /// Whoever they were joined with hears nothing of them any more.
     fn join(&mut self, one: u8, other: u8) -> bool {
-        self.part();
         let words = |leg: &Leg| (leg.agreed.encoding, leg.rate());
         let (Some(of_one), Some(of_other)) = (
             self.legs.get(&one).map(words),
@@ -200,27 +199,26 @@ impl Session {
         if one == other {
             return false;
         }
-        for (place, of) in [(one, of_other), (other, of_one)] {
+        self.part(one);
+        self.part(other);
+        for (place, heard, of) in [(one, other, of_other), (other, one, of_one)] {
             if let Some(leg) = self.legs.get_mut(&place) {
                 leg.join(Some(of));
             }
+            self.joined.insert(place, heard);
         }
-        self.joined = Some((one, other));
         true
     }
 
-    fn part(&mut self) {
-        if let Some((one, other)) = self.joined.take() {
-            for place in [one, other] {
+    fn part(&mut self, place: u8) {
+        if let Some(other) = self.joined.get(&place).copied() {
+            for place in [place, other] {
+                self.joined.remove(&place);
                 if let Some(leg) = self.legs.get_mut(&place) {
                     leg.join(None);
                 }
             }
         }
-    }
-
-    fn other(&self, place: u8) -> Option<u8> {
-        other_of(self.joined, place)
     }
 
     fn end_legs(&mut self, now: Instant, effects: &mut VecDeque<Effect>) {
@@ -230,9 +228,7 @@ impl Session {
             .filter_map(|(place, leg)| Some((*place, leg.end?)))
             .collect();
         for (place, end) in over {
-            if self.other(place).is_some() {
-                self.part();
-            }
+            self.part(place);
             if let Some(mut leg) = self.legs.remove(&place) {
                 leg.close(now, end, effects);
             }
@@ -256,16 +252,5 @@ impl Session {
     fn time_of(&self, frame: u64) -> Instant {
         let micros = u64::try_from(FRAME_TIME.as_micros()).unwrap_or(u64::MAX);
         Instant::from_micros(self.began.as_micros() + frame.saturating_mul(micros))
-    }
-}
-
-fn other_of(joined: Option<(u8, u8)>, place: u8) -> Option<u8> {
-    let (one, other) = joined?;
-    if place == one {
-        Some(other)
-    } else if place == other {
-        Some(one)
-    } else {
-        None
     }
 }

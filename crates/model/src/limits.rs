@@ -288,8 +288,8 @@ pub const FILE_BYTES_PER_ACCOUNT: u64 = 10 * 1024 * 1024 * 1024;
 
 /// Sessions of one worker of the gateway: several times what one core can carry.
 pub const MEDIA_SESSIONS: usize = 10_000;
-/// Legs of one session: who calls, and whom it is connected to.
-pub const LEGS_PER_SESSION: usize = 2;
+/// Legs of one session: who calls, whom it is connected to, and two more who ring at the same time.
+pub const LEGS_PER_SESSION: usize = 4;
 /// Addresses of one WebRTC leg that have passed an ICE check; a browser nominates one of about five.
 pub const ADDRESSES_PER_LEG: usize = 16;
 /// How long a WebRTC leg waits for its peer: a browser gives up its checks after half of it.

@@ -11,7 +11,7 @@ use model::media::{
     Digit, LegId, LegKind, MediaCommand, MediaEvent, Network, Play, Record, Sound, Tone,
 };
 
-use crate::phone::Phone;
+use crate::phone::{Phone, run};
 use crate::world::{LEG, OURS, World, address, sine, tone_share};
 
 const PHONE: LegId = LegId {
@@ -328,4 +328,75 @@ fn a_stranger_is_not_heard_on_the_port_of_a_telephone() {
             .iter()
             .all(|(_, to, _)| *to == address("203.0.113.5:9000"))
     );
+}
+
+#[test]
+fn any_two_of_four_legs_are_joined_and_change_partners() {
+    let mut world = World::new(&[Encoding::Pcma]);
+    let mut phones: Vec<Phone> = (0..4_u8)
+        .map(|place| {
+            let leg = LegId { place, ..LEG };
+            let mut phone = Phone::new(
+                leg,
+                &format!("192.0.2.7:{}", 7_000 + 2 * u16::from(place)),
+                Encoding::Pcma,
+            );
+            phone.says = sine(8_000, 400.0 + 300.0 * f32::from(place), 8_000);
+            let kind = LegKind::Rtp {
+                allowed: Vec::new(),
+            };
+            world.offer(leg, kind);
+            world.accept(leg, &phone.sdp());
+            phone
+        })
+        .collect();
+    let hear = |world: &mut World, phones: &mut Vec<Phone>| -> Vec<Option<usize>> {
+        let mut all: Vec<&mut Phone> = phones.iter_mut().collect();
+        run(world, &mut all, 200);
+        for phone in &mut all {
+            phone.heard.clear();
+        }
+        run(world, &mut all, 1_000);
+        let whom = |phone: &Phone| {
+            (0..4).find(|place| {
+                tone_share(&phone.heard, 8_000, 400.0 + 300.0 * f64::from(*place)) > 0.9
+            })
+        };
+        phones
+            .iter()
+            .map(|phone| whom(phone).map(|place| place as usize))
+            .collect()
+    };
+    for (one, other) in [(0, 1), (3, 2)] {
+        world.command(MediaCommand::Join {
+            leg: LegId { place: one, ..LEG },
+            other,
+        });
+    }
+    assert_eq!(
+        hear(&mut world, &mut phones),
+        [Some(1), Some(0), Some(3), Some(2)]
+    );
+    world.command(MediaCommand::Join { leg: LEG, other: 2 });
+    assert_eq!(
+        hear(&mut world, &mut phones),
+        [Some(2), None, Some(0), None]
+    );
+    world.command(MediaCommand::Join {
+        leg: LegId { place: 1, ..LEG },
+        other: 3,
+    });
+    world.command(MediaCommand::Part {
+        leg: LegId { place: 2, ..LEG },
+    });
+    assert_eq!(
+        hear(&mut world, &mut phones),
+        [None, Some(3), None, Some(1)]
+    );
+    world.command(MediaCommand::CloseLeg {
+        leg: LegId { place: 3, ..LEG },
+    });
+    phones.pop();
+    world.rtp.clear();
+    assert_eq!(hear(&mut world, &mut phones), [None, None, None]);
 }

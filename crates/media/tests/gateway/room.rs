@@ -26,13 +26,13 @@ fn ask(world: &mut World, session: u64, place: u8) -> LegId {
 }
 
 #[test]
-fn a_session_has_two_legs_and_no_leg_twice() {
+fn a_session_has_four_legs_and_no_leg_twice() {
     let mut world = World::new(&[Encoding::Pcma]);
     let first = ask(&mut world, 1, 0);
-    ask(&mut world, 1, 0);
-    ask(&mut world, 1, 1);
-    ask(&mut world, 1, 2);
-    assert_eq!(world.opening.len(), 2);
+    for place in [0, 1, 2, 3, 4] {
+        ask(&mut world, 1, place);
+    }
+    assert_eq!(world.opening.len(), 4);
     let refused = world
         .events
         .iter()
