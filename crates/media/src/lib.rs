@@ -10,6 +10,7 @@ pub mod codec;
 mod collect;
 pub mod dtmf;
 mod leg;
+mod mixer;
 pub mod player;
 pub mod recorder;
 pub mod rtp;

@@ -1,6 +1,7 @@
 //! A session: the legs of one call, on one beat of 20 ms, and which of them hear each other.
 //!
-//! Never decodes between two legs of one codec, and never reaches into another session.
+//! Never decodes between two legs of one codec, and never reaches into another session. A leg that is in a room goes by the beat of
+//! that.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -9,7 +10,7 @@ use model::media::{CollectEnd, LegEnd, LegId, MediaCommand, PlayEnd, RecordEnd};
 use model::{Instant, Now};
 
 use crate::audio::FRAME_TIME;
-use crate::leg::{Leg, Reanswer, Reoffer, Said};
+use crate::leg::{Leg, Others, Reanswer, Reoffer, Said};
 use crate::worker::Effect;
 
 /// Frames that are made up for after a late driver; what is later than this is left out.
@@ -89,6 +90,8 @@ impl Session {
             | MediaCommand::Accept { .. }
             | MediaCommand::Reoffer { .. }
             | MediaCommand::CloseLeg { .. }
+            | MediaCommand::Enter { .. }
+            | MediaCommand::Leave { .. }
             | MediaCommand::Close { .. } => {}
         }
         true
@@ -130,6 +133,16 @@ impl Session {
             self.join(place, other);
         }
         Some(answered)
+    }
+
+    /// One of its legs goes into a room, where it may talk or not; or comes out. False: there is no such leg.
+    pub(crate) fn sit(&mut self, now: Instant, place: u8, seat: Option<bool>) -> bool {
+        self.catch_up(now);
+        if seat.is_some() {
+            self.part(place);
+        }
+        let leg = self.legs.get_mut(&place);
+        leg.map(|leg| leg.sit(seat)).is_some()
     }
 
     /// Closes one leg; false: there is no such leg.
@@ -175,14 +188,18 @@ impl Session {
 
     fn tick(&mut self, now: Instant, effects: &mut VecDeque<Effect>) {
         let mut heard: BTreeMap<u8, Vec<i16>> = BTreeMap::new();
-        for (place, leg) in &mut self.legs {
+        // Whoever is in a room goes by its beat.
+        let legs = self.legs.iter_mut();
+        for (place, leg) in legs.filter(|(_, leg)| !leg.is_seated()) {
             if let Some(frame) = leg.hear(now, effects) {
                 heard.insert(*place, frame);
             }
         }
-        for (place, leg) in &mut self.legs {
+        let legs = self.legs.iter_mut();
+        for (place, leg) in legs.filter(|(_, leg)| !leg.is_seated()) {
             let other = self.joined.get(place).and_then(|other| heard.get(other));
-            leg.speak(now, self.frame, other.map(Vec::as_slice), effects);
+            let others = other.map_or(Others::Nobody, |other| Others::Joined(other));
+            leg.speak(now, self.frame, others, effects);
         }
         self.frame += 1;
     }
@@ -221,7 +238,8 @@ impl Session {
         }
     }
 
-    fn end_legs(&mut self, now: Instant, effects: &mut VecDeque<Effect>) {
+    /// Those that are over.
+    pub(crate) fn end_legs(&mut self, now: Instant, effects: &mut VecDeque<Effect>) {
         let over: Vec<(u8, LegEnd)> = self
             .legs
             .iter()
@@ -244,7 +262,8 @@ impl Session {
         }
     }
 
-    fn frame_at(&self, now: Instant) -> u64 {
+    /// The frame of a moment.
+    pub(crate) fn frame_at(&self, now: Instant) -> u64 {
         let passed = now.since(self.began).as_micros() / FRAME_TIME.as_micros();
         u64::try_from(passed).unwrap_or(u64::MAX)
     }

@@ -290,6 +290,12 @@ pub const FILE_BYTES_PER_ACCOUNT: u64 = 10 * 1024 * 1024 * 1024;
 pub const MEDIA_SESSIONS: usize = 10_000;
 /// Legs of one session: who calls, whom it is connected to, and two more who ring at the same time.
 pub const LEGS_PER_SESSION: usize = 4;
+/// Rooms of one worker: each has somebody in it, and one core carries fewer.
+pub const MEDIA_ROOMS: usize = 1_000;
+/// Parties of one room: more than one core carries in most codecs.
+pub const ROOM_PARTIES: usize = 100;
+/// Parties of a room that are heard at once, the loudest: more are not understood, and each one needs an encoding of its own.
+pub const ROOM_TALKERS: usize = 5;
 /// Addresses of one WebRTC leg that have passed an ICE check; a browser nominates one of about five.
 pub const ADDRESSES_PER_LEG: usize = 16;
 /// How long a WebRTC leg waits for its peer: a browser gives up its checks after half of it.

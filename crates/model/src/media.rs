@@ -30,6 +30,36 @@ impl SessionId {
     }
 }
 
+/// A conference at the gateway, of legs of any sessions. It is there while somebody is in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RoomId(pub u64);
+
+impl RoomId {
+    /// Names the shard in its upper 16 bits, so that shards choose without asking each other.
+    pub const fn of_shard(shard: u16, room: u64) -> Self {
+        Self(((shard as u64) << 48) | (room & 0xffff_ffff_ffff))
+    }
+
+    /// The shard that it was made by.
+    pub const fn shard(self) -> u16 {
+        (self.0 >> 48) as u16
+    }
+
+    /// The number that the shard gave.
+    pub const fn room(self) -> u64 {
+        self.0 & 0xffff_ffff_ffff
+    }
+}
+
+/// How a leg is in a room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Whether the others hear it.
+    pub may_talk: bool,
+    /// Whether all who are there, and itself, hear that it comes.
+    pub beep: bool,
+}
+
 /// One leg of a session: somebody who hears and is heard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LegId {
@@ -295,6 +325,21 @@ pub enum MediaCommand {
         /// One of the two.
         leg: LegId,
     },
+    /// Lets it hear everybody in a room, and them it; out of another room, and away from whoever it is joined with. Once more for a
+    /// leg that is there: its entry is another from now on. [`MediaEvent::NotEntered`] if there is no room for it.
+    Enter {
+        /// Who.
+        leg: LegId,
+        /// Where.
+        room: RoomId,
+        /// How.
+        entry: Entry,
+    },
+    /// Takes it out of the room that it is in.
+    Leave {
+        /// Who.
+        leg: LegId,
+    },
     /// A new leg that asks a peer to talk: [`MediaEvent::Offered`] is the answer.
     Offer {
         /// Its name, which must be new.
@@ -423,6 +468,15 @@ pub enum MediaEvent {
         /// Why, in words that name the fault.
         sentence: String,
     },
+    /// The leg is not in the room, says this sentence; it goes on as it was.
+    NotEntered {
+        /// Which.
+        leg: LegId,
+        /// The room.
+        room: RoomId,
+        /// Why.
+        sentence: String,
+    },
     /// The peer can be heard.
     Connected {
         /// Which.
@@ -485,6 +539,12 @@ pub enum MediaEvent {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_room_names_its_shard() {
+        let room = RoomId::of_shard(7, (1 << 48) | 9);
+        assert_eq!((room.shard(), room.room()), (7, 9));
+    }
 
     #[test]
     fn a_network_holds_what_has_its_first_bits() {

@@ -382,6 +382,7 @@ fn session_of(event: &MediaEvent) -> SessionId {
         MediaEvent::Answered { leg, .. }
         | MediaEvent::Offered { leg, .. }
         | MediaEvent::Refused { leg, .. }
+        | MediaEvent::NotEntered { leg, .. }
         | MediaEvent::Connected { leg }
         | MediaEvent::Digit { leg, .. }
         | MediaEvent::Played { leg, .. }

@@ -159,6 +159,12 @@ impl Leg {
         if !self.is_hearing() || !self.is_connected {
             return None;
         }
+        // Most in a room say nothing, and cost nothing.
+        let is_for_room =
+            self.seat == Some(true) && self.recording.is_none() && self.detector.is_none();
+        if is_for_room && self.decoded.is_empty() && self.jitter.is_idle() {
+            return None;
+        }
         let mut frame = self.next_frame();
         // A peer whose clock is faster than ours: a silent frame less is not missed.
         if self.jitter.is_long() && power(&frame) < SILENCE_POWER {

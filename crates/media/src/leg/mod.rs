@@ -23,6 +23,7 @@ use crate::audio::Rate;
 use crate::codec::{Codec, Encoding, Resampler};
 use crate::collect::Collecting;
 use crate::dtmf::{Detector, EventReader, EventWriter, Heard, digit_tone};
+use crate::mixer::Ear;
 use crate::player::Player;
 use crate::recorder::Recorder;
 use crate::rtp::{JitterBuffer, RtpLeg};
@@ -51,6 +52,19 @@ pub(crate) enum Said {
     Key(Heard),
 }
 
+/// What a leg hears of others in one frame.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Others<'a> {
+    /// Nothing.
+    Nobody,
+    /// A joined leg, at its rate.
+    Joined(&'a [i16]),
+    /// A room, at the rate of the leg itself.
+    Room(&'a [i16]),
+    /// A room that many hear in the same way, in the codec of the leg.
+    Encoded(&'a [u8]),
+}
+
 #[derive(Debug)]
 pub(crate) struct Leg {
     pub(crate) id: LegId,
@@ -76,6 +90,10 @@ pub(crate) struct Leg {
     collecting: Option<Collecting>,
     recording: Option<Recording>,
     pub(crate) is_joined: bool,
+    /// In a room, and whether it may talk there.
+    seat: Option<bool>,
+    /// No frame is sent twice, whatever beat it goes by.
+    next_frame: u64,
     forward: Option<Forward>,
     /// From the rate of a joined leg to ours.
     resampler: Option<(Rate, Resampler)>,
@@ -125,6 +143,8 @@ impl Leg {
             collecting: None,
             recording: None,
             is_joined: false,
+            seat: None,
+            next_frame: 0,
             forward: None,
             resampler: None,
             resampled: Vec::new(),
@@ -306,8 +326,11 @@ impl Leg {
         }
     }
 
-    /// Whether it has something to say or hear in each frame.
+    /// Whether it has something to say or hear in each frame of its session.
     pub(crate) fn is_ticking(&self) -> bool {
+        if self.seat.is_some() {
+            return false;
+        }
         let is_pressing = self.keys_out.as_ref().is_some_and(|keys| !keys.is_idle());
         let is_saying =
             self.playing.is_some() || self.inserted.is_some() || is_pressing || self.is_joined;
@@ -326,7 +349,37 @@ impl Leg {
 
     /// Whether its sound is decoded.
     fn is_hearing(&self) -> bool {
-        self.recording.is_some() || self.detector.is_some() || self.resampler.is_some()
+        let is_needed =
+            self.recording.is_some() || self.detector.is_some() || self.resampler.is_some();
+        is_needed || self.seat == Some(true)
+    }
+
+    /// In a room, where it may talk or not; or no longer.
+    pub(crate) fn sit(&mut self, seat: Option<bool>) {
+        if self.seat.is_none() || seat.is_none() {
+            self.forward = None;
+        }
+        // What came before is not heard now.
+        if seat == Some(true) && !self.is_hearing() {
+            self.jitter = JitterBuffer::default();
+        }
+        self.seat = seat;
+    }
+
+    /// Whether the beat of a room is its own.
+    pub(crate) fn is_seated(&self) -> bool {
+        self.seat.is_some()
+    }
+
+    /// How it hears in the frame that is next.
+    pub(crate) fn ear(&self) -> Ear {
+        let is_pressing = self.keys_out.as_ref().is_some_and(|keys| !keys.is_idle());
+        Ear {
+            encoding: self.agreed.encoding,
+            rate: self.codec.rate(),
+            is_busy: self.playing.is_some() || self.inserted.is_some() || is_pressing,
+            takes_silence: self.is_rtp() && self.is_connected,
+        }
     }
 
     /// From now on it is decoded for a leg of another codec, or no longer.

@@ -1,4 +1,4 @@
-//! What a leg's peer hears: keys, what is inserted, what is played, or what a joined leg says.
+//! What a leg's peer hears: keys, what is inserted, what is played, or what a joined leg or a room says.
 //!
 //! Never encodes what a joined leg of the same codec says: its payloads leave as they came.
 
@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use model::Instant;
 use model::media::PlayEnd;
 
-use super::{Forward, Leg, Said, Transport};
+use super::{Forward, Leg, Others, Said, Transport};
 use crate::audio::FRAMES_PER_SECOND;
 use crate::dtmf::Heard;
 use crate::rtp::RtpPort;
@@ -22,9 +22,12 @@ impl Leg {
         &mut self,
         now: Instant,
         frame: u64,
-        other: Option<&[i16]>,
+        others: Others<'_>,
         effects: &mut VecDeque<Effect>,
     ) {
+        // A leg that goes from one beat to another sends no frame twice.
+        let frame = frame.max(self.next_frame);
+        self.next_frame = frame + 1;
         if !self.is_open() {
             return;
         }
@@ -37,17 +40,16 @@ impl Leg {
                 return;
             }
         }
+        // Only a leg that hears nothing of its own is given it.
+        if let Others::Encoded(payload) = others {
+            self.send_sound(now, frame, payload, effects);
+            return;
+        }
         let mut sound = std::mem::take(&mut self.frame);
-        if self.fill(now, other, &mut sound, effects) {
+        if self.fill(now, others, &mut sound, effects) {
             let mut payload = Vec::new();
             if self.codec.encode(&sound, &mut payload).is_ok() {
-                let timestamp =
-                    timestamp(self.first_timestamp, frame, self.agreed.encoding.clock());
-                // RFC 3551 §4.1: the first packet after a silence.
-                let head = (self.agreed.payload_type, !self.was_sending, timestamp);
-                self.was_sending = true;
-                self.forward = None;
-                self.send(now, head, &payload, effects);
+                self.send_sound(now, frame, &payload, effects);
             }
         } else {
             self.was_sending = false;
@@ -55,10 +57,25 @@ impl Leg {
         self.frame = sound;
     }
 
+    fn send_sound(
+        &mut self,
+        now: Instant,
+        frame: u64,
+        payload: &[u8],
+        effects: &mut VecDeque<Effect>,
+    ) {
+        let timestamp = timestamp(self.first_timestamp, frame, self.agreed.encoding.clock());
+        // RFC 3551 §4.1: the first packet after a silence.
+        let head = (self.agreed.payload_type, !self.was_sending, timestamp);
+        self.was_sending = true;
+        self.forward = None;
+        self.send(now, head, payload, effects);
+    }
+
     fn fill(
         &mut self,
         now: Instant,
-        other: Option<&[i16]>,
+        others: Others<'_>,
         sound: &mut Vec<i16>,
         effects: &mut VecDeque<Effect>,
     ) -> bool {
@@ -74,7 +91,12 @@ impl Leg {
             }
             self.stop_play(now, PlayEnd::Finished, effects);
         }
-        if let (Some(other), Some((_, resampler))) = (other, &mut self.resampler) {
+        if let Others::Room(heard) = others {
+            sound.clear();
+            sound.extend_from_slice(heard);
+            return true;
+        }
+        if let (Others::Joined(other), Some((_, resampler))) = (others, &mut self.resampler) {
             resampler.push(other, &mut self.resampled);
             let whole = self.codec.rate().frame();
             if self.resampled.len() >= whole {

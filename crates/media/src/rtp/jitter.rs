@@ -106,6 +106,13 @@ impl JitterBuffer {
         }
     }
 
+    /// Whether nothing waits, so that [`Next::Wait`] would be next.
+    pub fn is_idle(&mut self) -> bool {
+        let is_idle = self.packets.is_empty();
+        self.is_filling |= is_idle;
+        is_idle
+    }
+
     /// Whether more waits than is needed: a silent frame can be left out.
     pub fn is_long(&self) -> bool {
         self.packets.len() > self.depth + DEPTH

@@ -1,16 +1,17 @@
-//! A worker: thousands of sessions on one thread, and whose datagram each one is.
+//! A worker: thousands of sessions and their rooms on one thread, and whose datagram each one is.
 //!
 //! Never lets anything but an ICE check in from an address that has passed none (RFC 8445 §7.3): what is no check and comes
 //! from elsewhere is dropped before a leg sees it.
 
 mod opening;
 mod reoffer;
+mod rooms;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 
 use model::limits::ADDRESSES_PER_LEG;
-use model::media::{LegEnd, LegId, MediaCommand, MediaEvent, SessionId};
+use model::media::{LegEnd, LegId, MediaCommand, MediaEvent, RoomId, SessionId};
 use model::{Instant, Now};
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
@@ -20,6 +21,7 @@ use opening::Waiting;
 
 use crate::codec::Encoding;
 use crate::leg::{Leg, Transport};
+use crate::mixer::Room;
 use crate::rtp::RtpPort;
 use crate::sdp::Agreed;
 use crate::session::Session;
@@ -128,8 +130,11 @@ pub struct Worker {
     config: Config,
     random: ChaCha12Rng,
     sessions: BTreeMap<SessionId, Session>,
-    due: BTreeMap<SessionId, Instant>,
-    timers: BTreeSet<(Instant, SessionId)>,
+    rooms: BTreeMap<RoomId, Room>,
+    /// Who is in which.
+    seats: BTreeMap<LegId, RoomId>,
+    due: BTreeMap<Beat, Instant>,
+    timers: BTreeSet<(Instant, Beat)>,
     /// By the name in the check's USERNAME.
     by_name: BTreeMap<String, LegId>,
     /// By the addresses that have passed a check.
@@ -137,6 +142,13 @@ pub struct Worker {
     checked: BTreeMap<LegId, Checked>,
     waiting: Waiting,
     effects: VecDeque<Effect>,
+}
+
+/// Whose time it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Beat {
+    Session(SessionId),
+    Room(RoomId),
 }
 
 #[derive(Debug)]
@@ -153,6 +165,8 @@ impl Worker {
             random: ChaCha12Rng::from_seed(config.seed),
             config,
             sessions: BTreeMap::new(),
+            rooms: BTreeMap::new(),
+            seats: BTreeMap::new(),
             due: BTreeMap::new(),
             timers: BTreeSet::new(),
             by_name: BTreeMap::new(),
@@ -191,6 +205,11 @@ impl Worker {
         self.timers.first().map(|(at, _)| *at)
     }
 
+    /// Rooms that somebody is in.
+    pub fn rooms(&self) -> usize {
+        self.rooms.len()
+    }
+
     /// Sessions that are there.
     pub fn sessions(&self) -> usize {
         self.sessions.len()
@@ -218,6 +237,22 @@ impl Worker {
                 self.reoffer(now, *leg, offer);
                 return self.settle(leg.session);
             }
+            MediaCommand::Enter { leg, room, entry } => {
+                return self.enter(now, *leg, *room, *entry);
+            }
+            MediaCommand::Leave { leg } => return self.leave(now, *leg),
+            MediaCommand::Join { leg, other } => {
+                let session = leg.session;
+                self.leave(now, *leg);
+                self.leave(
+                    now,
+                    LegId {
+                        session,
+                        place: *other,
+                    },
+                );
+                *leg
+            }
             MediaCommand::Close { session } => {
                 if let Some(closing) = self.sessions.get_mut(session) {
                     closing.close(now.mono, &mut self.effects);
@@ -236,7 +271,6 @@ impl Worker {
             | MediaCommand::Record { leg, .. }
             | MediaCommand::StopRecord { leg }
             | MediaCommand::SendDigits { leg, .. }
-            | MediaCommand::Join { leg, .. }
             | MediaCommand::Part { leg }
             | MediaCommand::CloseLeg { leg } => *leg,
         };
@@ -358,20 +392,23 @@ impl Worker {
     }
 
     fn on_timeout(&mut self, now: Now) {
-        while let Some((at, session)) = self.timers.first().copied()
+        while let Some((at, beat)) = self.timers.first().copied()
             && at <= now.mono
         {
-            if let Some(found) = self.sessions.get_mut(&session) {
-                found.on_timeout(now, &mut self.effects);
+            match beat {
+                Beat::Session(session) => {
+                    if let Some(found) = self.sessions.get_mut(&session) {
+                        found.on_timeout(now, &mut self.effects);
+                    }
+                    self.close_late(now.mono, session);
+                    self.settle(session);
+                }
+                Beat::Room(room) => self.on_room_timeout(now, room),
             }
-            self.close_late(now.mono, session);
-            self.settle(session);
             // What is due at once again is left for the next turn, so that none keeps the others waiting.
-            if self.due.get(&session).is_some_and(|due| *due <= now.mono) {
-                self.set_timer(
-                    session,
-                    Some(now.mono + std::time::Duration::from_millis(1)),
-                );
+            if self.due.get(&beat).is_some_and(|due| *due <= now.mono) {
+                let soon = now.mono + std::time::Duration::from_millis(1);
+                self.set_timer(beat, Some(soon));
             }
         }
     }
@@ -381,10 +418,10 @@ impl Worker {
         let Some(found) = self.sessions.get_mut(&session) else {
             return;
         };
-        let over: Vec<LegId> = self
-            .checked
-            .range(legs_of(session))
-            .map(|(leg, _)| *leg)
+        let checked = self.checked.range(legs_of(session)).map(|(leg, _)| *leg);
+        let seated = self.seats.range(legs_of(session)).map(|(leg, _)| *leg);
+        let over: Vec<LegId> = checked
+            .chain(seated)
             .filter(|leg| found.leg(leg.place).is_none())
             .collect();
         let is_empty = found.is_empty() && self.waiting.count(session) == 0;
@@ -392,11 +429,12 @@ impl Worker {
         let due = due.into_iter().flatten().min();
         for leg in over {
             self.forget(leg);
+            self.vacate(leg);
         }
         if is_empty {
             self.sessions.remove(&session);
         }
-        self.set_timer(session, due.filter(|_| !is_empty));
+        self.set_timer(Beat::Session(session), due.filter(|_| !is_empty));
     }
 
     fn forget(&mut self, leg: LegId) {
@@ -410,19 +448,19 @@ impl Worker {
         }
     }
 
-    fn set_timer(&mut self, session: SessionId, due: Option<Instant>) {
+    fn set_timer(&mut self, beat: Beat, due: Option<Instant>) {
         let before = match due {
-            Some(due) => self.due.insert(session, due),
-            None => self.due.remove(&session),
+            Some(due) => self.due.insert(beat, due),
+            None => self.due.remove(&beat),
         };
         if before == due {
             return;
         }
         if let Some(before) = before {
-            self.timers.remove(&(before, session));
+            self.timers.remove(&(before, beat));
         }
         if let Some(due) = due {
-            self.timers.insert((due, session));
+            self.timers.insert((due, beat));
         }
     }
 

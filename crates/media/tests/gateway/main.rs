@@ -12,6 +12,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may stop where it stands")]
 
 mod call;
+mod conference;
 mod door;
 mod join;
 mod offer;

@@ -105,6 +105,8 @@ fn leg_of(command: &MediaCommand) -> Option<LegId> {
         | MediaCommand::SendDigits { leg, .. }
         | MediaCommand::Join { leg, .. }
         | MediaCommand::Part { leg }
+        | MediaCommand::Enter { leg, .. }
+        | MediaCommand::Leave { leg }
         | MediaCommand::Offer { leg, .. }
         | MediaCommand::Accept { leg, .. }
         | MediaCommand::Reoffer { leg, .. }
@@ -126,6 +128,8 @@ pub(super) fn opened_by(command: &MediaCommand) -> Option<LegId> {
         | MediaCommand::SendDigits { .. }
         | MediaCommand::Join { .. }
         | MediaCommand::Part { .. }
+        | MediaCommand::Enter { .. }
+        | MediaCommand::Leave { .. }
         | MediaCommand::Accept { .. }
         | MediaCommand::Reoffer { .. }
         | MediaCommand::CloseLeg { .. }

@@ -144,6 +144,7 @@ impl Recordings {
             MediaEvent::Answered { .. }
             | MediaEvent::Offered { .. }
             | MediaEvent::Refused { .. }
+            | MediaEvent::NotEntered { .. }
             | MediaEvent::Connected { .. }
             | MediaEvent::Digit { .. }
             | MediaEvent::Played { .. }

@@ -86,7 +86,8 @@ impl Post {
             MediaEvent::Ended { leg, .. } => {
                 self.legs.remove(leg);
             }
-            MediaEvent::Connected { .. }
+            MediaEvent::NotEntered { .. }
+            | MediaEvent::Connected { .. }
             | MediaEvent::Digit { .. }
             | MediaEvent::Played { .. }
             | MediaEvent::Collected { .. }
