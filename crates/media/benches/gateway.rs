@@ -1,5 +1,5 @@
 //! What one packet and one frame cost: a packet from one plain RTP leg to another or to a browser (with its SRTP), a frame that is played to a leg, a frame that is
-//! decoded for a recording, and a frame between two codecs. Sockets are not in it.
+//! decoded for a recording, a beat of a room, and a frame between two codecs. Sockets are not in it.
 
 #![expect(
     clippy::disallowed_methods,
@@ -26,7 +26,9 @@ use media::codec::{Encoding, Resampler};
 use media::rtp::{Outgoing, RtpPort};
 use media::webrtc::House;
 use media::{Config, Effect, Input, Worker};
-use model::media::{LegId, LegKind, MediaCommand, Play, Record, SessionId, Sound, Tone};
+use model::media::{
+    Entry, LegId, LegKind, MediaCommand, Play, Record, RoomId, SessionId, Sound, Tone,
+};
 use model::{Instant, Now, UnixTime};
 
 /// A-law that is no silence: who listens for keys looks at it.
@@ -135,14 +137,25 @@ impl Full {
 
     /// A packet of each peer.
     fn speak(&mut self, encoding: Encoding) {
-        let (number, payload, step): (u8, &[u8], u32) = match encoding {
-            // The packet of a silent frame.
-            Encoding::Opus => (96, &[0x58, 0x01, 0x02, 0x03], 960),
-            Encoding::Pcmu | Encoding::Pcma | Encoding::Linear(_) => (8, &LOUD, 160),
+        // The packet of a silent frame.
+        let silent = [0x58, 0x01, 0x02, 0x03];
+        let payload: &[u8] = match encoding {
+            Encoding::Opus => &silent,
+            Encoding::Pcmu | Encoding::Pcma | Encoding::Linear(_) => &LOUD,
+        };
+        let all = self.streams.len();
+        self.say(encoding, payload, all);
+    }
+
+    /// This packet of the first so many peers.
+    fn say(&mut self, encoding: Encoding, payload: &[u8], talkers: usize) {
+        let (number, step) = match encoding {
+            Encoding::Opus => (96, 960),
+            Encoding::Pcmu | Encoding::Pcma | Encoding::Linear(_) => (8, 160),
         };
         self.frame += 1;
         let mut packets = Vec::new();
-        for (leg, stream) in &mut self.streams {
+        for (leg, stream) in self.streams.iter_mut().take(talkers) {
             let mut bytes = Vec::new();
             stream.write(
                 self.now,
@@ -242,6 +255,59 @@ fn workers(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// One room, in which so many say something and the others nothing, or all of them.
+fn rooms(criterion: &mut Criterion) {
+    const PARTIES: u64 = 50;
+    let mut group = criterion.benchmark_group("a room of 50");
+    for (encoding, talkers) in [
+        (Encoding::Pcma, 3),
+        (Encoding::Pcma, 50),
+        (Encoding::Opus, 3),
+        (Encoding::Opus, 50),
+    ] {
+        let mut full = Full::new(encoding, PARTIES, 1, true);
+        for session in 0..PARTIES {
+            full.command(MediaCommand::Enter {
+                leg: leg(session, 0),
+                room: RoomId(1),
+                entry: Entry {
+                    may_talk: true,
+                    beep: false,
+                },
+            });
+        }
+        let mut codec = encoding.codec().expect("a codec");
+        let whole = codec.rate().frame();
+        let mut at = 0;
+        group.bench_function(
+            format!("a beat of 20 ms, {talkers} of them talk, {encoding}"),
+            |bench| {
+                bench.iter(|| {
+                    // A voice, more or less: two frequencies that change.
+                    at += 1;
+                    let turn = |sample: usize, hz: f32| {
+                        (sample as f32 * hz / codec.rate().hz() as f32 * std::f32::consts::TAU)
+                            .sin()
+                    };
+                    let frame: Vec<i16> = (at * whole..(at + 1) * whole)
+                        .map(|sample| {
+                            let low = turn(sample, 120.0 + (at % 50) as f32);
+                            ((low + turn(sample, 900.0)) * 5_000.0) as i16
+                        })
+                        .collect();
+                    let mut payload = Vec::new();
+                    codec.encode(&frame, &mut payload).expect("a frame");
+                    let before = full.sent;
+                    full.say(encoding, &payload, talkers);
+                    full.tick();
+                    assert!(full.sent - before >= 50);
+                });
+            },
+        );
+    }
+    group.finish();
+}
+
 /// One browser that is joined with one telephone; time stands still, so that no check is missed.
 fn browser(criterion: &mut Criterion) {
     let mut world = world::World::new(&[Encoding::Pcma]);
@@ -327,5 +393,5 @@ fn codecs(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, workers, browser, codecs);
+criterion_group!(benches, workers, rooms, browser, codecs);
 criterion_main!(benches);

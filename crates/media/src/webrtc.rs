@@ -197,6 +197,8 @@ pub struct WebRtcLeg {
     /// Of the peer's certificate, as its SDP says.
     fingerprint: Option<String>,
     may_send: bool,
+    /// Of the last SDP of ours.
+    version: u64,
     number: u64,
     due: Instant,
     is_over: bool,
@@ -226,7 +228,7 @@ impl WebRtcLeg {
         let answer = accept_offer(&mut rtc, &read)?;
         let mid = Mid::from(read.mid.as_str());
         let agreed = agreed(&rtc, mid, &read.agreed, Role::Offer)?;
-        let answer = read.answer(&answer, &agreed);
+        let answer = read.answer(&with_version(&answer, 1), &agreed);
         let mut leg = Self::new(rtc, house.clone(), mid, now, read.fingerprint);
         leg.look_at_direction();
         Ok((leg, answer, agreed))
@@ -264,6 +266,8 @@ impl WebRtcLeg {
         }
         self.look_at_direction();
         self.drain(now, Ok(()), came);
+        self.version += 1;
+        let answer = with_version(&answer, self.version);
         Ok((read.answer(&answer, agreed), is_anew))
     }
 
@@ -309,7 +313,7 @@ impl WebRtcLeg {
         let name = || Some("offhook".to_owned());
         let mid = changes.add_media(MediaKind::Audio, Direction::SendRecv, name(), name(), None);
         let (offer, pending) = changes.apply().ok_or("there is nothing to offer")?;
-        let offer = without_version(&offer.to_sdp_string());
+        let offer = with_version(&offer.to_sdp_string(), 1);
         let offered = Offered {
             rtc,
             house: house.clone(),
@@ -324,6 +328,7 @@ impl WebRtcLeg {
             rtc,
             fingerprint,
             may_send: true,
+            version: 1,
             house,
             mid,
             number: 0,
@@ -524,7 +529,7 @@ fn accept_offer(rtc: &mut Rtc, read: &Browser) -> Result<String, String> {
         .sdp_api()
         .accept_offer(offer)
         .map_err(|error| refusal(Role::Offer, &error))?;
-    Ok(without_version(&answer.to_sdp_string()))
+    Ok(answer.to_sdp_string())
 }
 
 /// With the payload types that str0m has found in the SDP.
@@ -562,15 +567,17 @@ fn agreed(rtc: &Rtc, mid: Mid, wanted: &Agreed, role: Role) -> Result<Agreed, St
     })
 }
 
-/// Strangers need not know what we are built from (RFC 8866 §5.2: `-` is no name).
-fn without_version(answer: &str) -> String {
-    match answer
-        .split_once("o=str0m-")
-        .and_then(|(head, rest)| Some((head, rest.split_once(' ')?.1)))
-    {
-        Some((head, rest)) => format!("{head}o=- {rest}"),
-        None => answer.to_owned(),
-    }
+/// Strangers need not know what we are built from (RFC 8866 §5.2: `-` is no name); and each SDP of a session has a higher version
+/// than the one before (RFC 3264 §8).
+fn with_version(sdp: &str, version: u64) -> String {
+    let line = sdp.lines().find(|line| line.starts_with("o="));
+    let mut words = line.unwrap_or_default().split(' ');
+    let (Some(line), Some(session), Some(_)) = (line, words.nth(1), words.next()) else {
+        return sdp.to_owned();
+    };
+    let rest: Vec<&str> = words.collect();
+    let own = format!("o=- {session} {version} {}", rest.join(" "));
+    sdp.replacen(line, &own, 1)
 }
 
 fn format(encoding: Encoding) -> Option<Format> {

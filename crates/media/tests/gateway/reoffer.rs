@@ -75,6 +75,12 @@ fn turn(world: &mut World, direction: Direction) -> String {
     change(world, |changes, mid| changes.set_direction(mid, direction))
 }
 
+/// The version of an SDP.
+fn version(sdp: &str) -> &str {
+    let origin = sdp.lines().find(|line| line.starts_with("o=- ")).unwrap();
+    origin.split(' ').nth(2).unwrap()
+}
+
 fn has(answer: &str, line: &str) {
     assert!(
         answer.lines().any(|known| known == line),
@@ -150,6 +156,7 @@ fn a_browser_that_begins_its_ice_anew_is_heard_on() {
         assert_ne!(name(&answer), name(&before));
         let again = turn(&mut world, Direction::Inactive);
         assert_eq!(name(&again), name(&answer));
+        assert_eq!((version(&before), version(&again)), ("2", "5"));
         turn(&mut world, Direction::SendRecv);
         world.counts.clear();
         world.run(1_000);
@@ -267,16 +274,6 @@ fn a_telephone_holds_and_moves() {
     let held = format!("{}a=sendonly\r\n", phone.sdp());
     let answer = world.reoffer(PHONE, &held).unwrap();
     has(&answer, "a=recvonly");
-    let version = |answer: &str| {
-        answer
-            .lines()
-            .nth(1)
-            .unwrap()
-            .split(' ')
-            .nth(2)
-            .unwrap()
-            .to_owned()
-    };
     assert_eq!(version(&answer), "2");
     phone.heard.clear();
     phone.run(&mut world, 500);
