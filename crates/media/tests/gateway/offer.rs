@@ -19,9 +19,20 @@ const RTP: LegKind = LegKind::Rtp {
 
 /// A browser that was offered these codecs, has answered and is connected.
 fn rung(preferred: &[Encoding]) -> World {
+    rung_as(preferred, "active")
+}
+
+/// The same, and which side of the DTLS it takes.
+fn rung_as(preferred: &[Encoding], setup: &str) -> World {
     let mut world = World::new(preferred);
     let offer = world.offer(LEG, LegKind::WebRtc);
-    let answer = world.ring(BROWSER_AT, &offer);
+    // str0m leaves the first word to us where a browser takes it.
+    let heard = match setup {
+        "active" => offer.replace("a=setup:actpass", "a=setup:passive"),
+        _ => offer,
+    };
+    let answer = world.ring(BROWSER_AT, &heard);
+    assert!(answer.contains(&format!("a=setup:{setup}")), "{answer}");
     world.accept(LEG, &answer);
     world.until(5, |event| matches!(event, MediaEvent::Connected { .. }));
     world.peer().speak(preferred[0]);
@@ -69,8 +80,12 @@ fn an_offer_to_a_browser_is_complete_and_of_sound_alone() {
 
 #[test]
 fn a_browser_that_was_offered_a_call_hears_and_is_heard() {
-    for encoding in ALL {
-        let mut world = rung(&[encoding]);
+    for (encoding, setup) in [
+        (Encoding::Opus, "active"),
+        (Encoding::Pcma, "active"),
+        (Encoding::Pcmu, "passive"),
+    ] {
+        let mut world = rung_as(&[encoding], setup);
         let rate_hz = encoding.rate().hz();
         let mut tone = Tone::beep();
         tone.lasts = None;

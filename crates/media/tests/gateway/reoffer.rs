@@ -156,6 +156,8 @@ fn a_browser_that_begins_its_ice_anew_is_heard_on() {
         assert_ne!(name(&answer), name(&before));
         let again = turn(&mut world, Direction::Inactive);
         assert_eq!(name(&again), name(&answer));
+        // A browser leaves a candidate of another ICE aside.
+        assert!(again.contains(" typ host\r\n"), "{again}");
         assert_eq!((version(&before), version(&again)), ("2", "5"));
         turn(&mut world, Direction::SendRecv);
         world.counts.clear();

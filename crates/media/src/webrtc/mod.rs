@@ -8,21 +8,25 @@
     reason = "str0m counts in the standard library's Instant; the first one comes in as a value, and no clock is read"
 )]
 
+mod offered;
+
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant as StdInstant};
 
 use model::Instant;
-use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
+use str0m::change::SdpOffer;
 use str0m::config::{CryptoProvider, DtlsCert};
 use str0m::format::{Codec as Format, FormatParams};
-use str0m::media::{Direction, Frequency, MediaKind, Mid};
+use str0m::media::{Frequency, Mid};
 use str0m::net::{Protocol, Receive};
 use str0m::rtp::{Extension, RtpWrite};
 use str0m::{
     Candidate, Event, IceConnectionState, IceCreds, Input, Output, Rtc, RtcConfig, RtcError,
 };
+
+pub use offered::Offered;
 
 use crate::codec::Encoding;
 use crate::sdp::{self, Agreed, Browser, Events, Role};
@@ -228,7 +232,7 @@ impl WebRtcLeg {
         let answer = accept_offer(&mut rtc, &read)?;
         let mid = Mid::from(read.mid.as_str());
         let agreed = agreed(&rtc, mid, &read.agreed, Role::Offer)?;
-        let answer = read.answer(&with_version(&answer, 1), &agreed);
+        let answer = read.answer(&in_our_words(&answer, 1), &agreed);
         let mut leg = Self::new(rtc, house.clone(), mid, now, read.fingerprint);
         leg.look_at_direction();
         Ok((leg, answer, agreed))
@@ -267,7 +271,7 @@ impl WebRtcLeg {
         self.look_at_direction();
         self.drain(now, Ok(()), came);
         self.version += 1;
-        let answer = with_version(&answer, self.version);
+        let answer = in_our_words(&answer, self.version);
         Ok((read.answer(&answer, agreed), is_anew))
     }
 
@@ -294,33 +298,6 @@ impl WebRtcLeg {
     fn look_at_direction(&mut self) {
         let media = self.rtc.media(self.mid);
         self.may_send = media.is_some_and(|media| media.direction().is_sending());
-    }
-
-    /// An offer of ours: audio in these codecs, the best first. Returns it with what waits for its answer.
-    pub fn offer(
-        house: &House,
-        now: Instant,
-        credentials: &Credentials,
-        spoken: &[Encoding],
-    ) -> Result<(Offered, String), String> {
-        let clocks: &[u32] = if spoken.contains(&Encoding::Opus) {
-            &[48_000, 8_000]
-        } else {
-            &[8_000]
-        };
-        let mut rtc = house.build(house.config(credentials, spoken, clocks), now)?;
-        let mut changes = rtc.sdp_api();
-        let name = || Some("offhook".to_owned());
-        let mid = changes.add_media(MediaKind::Audio, Direction::SendRecv, name(), name(), None);
-        let (offer, pending) = changes.apply().ok_or("there is nothing to offer")?;
-        let offer = with_version(&offer.to_sdp_string(), 1);
-        let offered = Offered {
-            rtc,
-            house: house.clone(),
-            mid,
-            pending,
-        };
-        Ok((offered, offer))
     }
 
     fn new(rtc: Rtc, house: House, mid: Mid, now: Instant, fingerprint: Option<String>) -> Self {
@@ -472,54 +449,6 @@ impl WebRtcLeg {
     }
 }
 
-/// A browser that was asked to talk, and has not answered.
-pub struct Offered {
-    rtc: Rtc,
-    house: House,
-    mid: Mid,
-    pending: SdpPendingOffer,
-}
-
-impl fmt::Debug for Offered {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Offered")
-            .field("mid", &self.mid)
-            .finish_non_exhaustive()
-    }
-}
-
-impl Offered {
-    /// Takes the answer; what is wrong with it is said in a sentence.
-    pub fn accept(
-        self,
-        now: Instant,
-        spoken: &[Encoding],
-        answer: &str,
-        came: &mut Vec<Came>,
-    ) -> Result<(WebRtcLeg, Agreed), String> {
-        let read = Browser::read(Role::Answer, answer, spoken)?;
-        if Mid::from(read.mid.as_str()) != self.mid {
-            return Err(format!(
-                "the audio of the answer has a=mid:{}, and that of the offer {}",
-                read.mid, self.mid
-            ));
-        }
-        let sdp = SdpAnswer::from_sdp_string(&read.reduced)
-            .map_err(|error| format!("the SDP cannot be read: {error}"))?;
-        let mut leg = WebRtcLeg::new(self.rtc, self.house, self.mid, now, read.fingerprint);
-        // Time has passed since the offer.
-        leg.on_timeout(now, came);
-        leg.rtc
-            .sdp_api()
-            .accept_answer(self.pending, sdp)
-            .map_err(|error| refusal(Role::Answer, &error))?;
-        leg.look_at_direction();
-        leg.drain(now, Ok(()), came);
-        let agreed = agreed(&leg.rtc, leg.mid, &read.agreed, Role::Answer)?;
-        Ok((leg, agreed))
-    }
-}
-
 /// Our answer to the reduced offer.
 fn accept_offer(rtc: &mut Rtc, read: &Browser) -> Result<String, String> {
     // str0m looks up no names: a candidate that has one is none to it, and we are lite and send no checks.
@@ -567,17 +496,27 @@ fn agreed(rtc: &Rtc, mid: Mid, wanted: &Agreed, role: Role) -> Result<Agreed, St
     })
 }
 
-/// Strangers need not know what we are built from (RFC 8866 §5.2: `-` is no name); and each SDP of a session has a higher version
-/// than the one before (RFC 3264 §8).
-fn with_version(sdp: &str, version: u64) -> String {
-    let line = sdp.lines().find(|line| line.starts_with("o="));
-    let mut words = line.unwrap_or_default().split(' ');
-    let (Some(line), Some(session), Some(_)) = (line, words.nth(1), words.next()) else {
-        return sdp.to_owned();
-    };
-    let rest: Vec<&str> = words.collect();
-    let own = format!("o=- {session} {version} {}", rest.join(" "));
-    sdp.replacen(line, &own, 1)
+/// Strangers need not know what we are built from (RFC 8866 §5.2: `-` is no name); each SDP of a session has a higher version than
+/// the one before (RFC 3264 §8); and candidates do not repeat the `ice-ufrag`, which in str0m is that of an ICE before, so that a
+/// browser would leave them aside.
+fn in_our_words(sdp: &str, version: u64) -> String {
+    let mut text = String::with_capacity(sdp.len());
+    for line in sdp.lines() {
+        let mut words = line.split(' ');
+        match words.next() {
+            Some(origin) if origin.starts_with("o=") => {
+                let session = words.next().unwrap_or("0");
+                let rest: Vec<&str> = words.skip(1).collect();
+                text.push_str(&format!("o=- {session} {version} {}", rest.join(" ")));
+            }
+            Some(candidate) if candidate.starts_with("a=candidate:") => {
+                text.push_str(line.split(" ufrag ").next().unwrap_or(line));
+            }
+            Some(_) | None => text.push_str(line),
+        }
+        text.push_str("\r\n");
+    }
+    text
 }
 
 fn format(encoding: Encoding) -> Option<Format> {
