@@ -10,7 +10,7 @@ use media::codec::Encoding;
 use media::rtp::RtpPort;
 use media::webrtc::House;
 use media::{Config, Effect, Input, Worker};
-use model::media::{LegId, LegKind, MediaCommand, MediaEvent, Record, SessionId};
+use model::media::{Entry, LegId, LegKind, MediaCommand, MediaEvent, Record, RoomId, SessionId};
 use model::{Instant, Now, UnixTime};
 
 const LEG: LegId = LegId {
@@ -145,6 +145,16 @@ impl Strangers {
                 file: model::FileName::parse("recording.wav").unwrap(),
             },
         }));
+        if choice & 8 != 0 {
+            strangers.give(Input::Command(MediaCommand::Enter {
+                leg: LEG,
+                room: RoomId(1),
+                entry: Entry {
+                    may_talk: true,
+                    beep: true,
+                },
+            }));
+        }
         while let Some((length, after)) = rest.split_first() {
             let (datagram, after) = after.split_at(after.len().min(usize::from(*length)));
             strangers.give(Input::Rtp {
