@@ -300,7 +300,8 @@ fn rooms(criterion: &mut Criterion) {
                     let before = full.sent;
                     full.say(encoding, &payload, talkers);
                     full.tick();
-                    assert!(full.sent - before >= 50);
+                    // Packets of silence, at the beginning, are too small to be counted.
+                    assert!(at < 50 || full.sent - before >= 50);
                 });
             },
         );
