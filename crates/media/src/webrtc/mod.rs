@@ -19,7 +19,7 @@ use model::Instant;
 use str0m::change::SdpOffer;
 use str0m::config::{CryptoProvider, DtlsCert};
 use str0m::format::{Codec as Format, FormatParams};
-use str0m::media::{Frequency, Mid};
+use str0m::media::{Direction, Frequency, Media, Mid};
 use str0m::net::{Protocol, Receive};
 use str0m::rtp::{Extension, RtpWrite};
 use str0m::{
@@ -256,6 +256,15 @@ impl WebRtcLeg {
             .build(self.house.config_of(credentials, agreed), now)?;
         accept_offer(&mut trial, &read)?;
         let before = self.rtc.direct_api().local_ice_credentials();
+        // str0m does not go from hearing nobody to being heard alone where the medium was of its own offer, but by way of both.
+        let is_still = |media: &Media| media.direction() == Direction::Inactive;
+        if self.rtc.media(self.mid).is_some_and(is_still) {
+            let mut by_way = read.clone();
+            by_way.reduced = read
+                .reduced
+                .replace("\r\na=recvonly\r\n", "\r\na=sendrecv\r\n");
+            accept_offer(&mut self.rtc, &by_way)?;
+        }
         let mut answer = accept_offer(&mut self.rtc, &read)?;
         let drawn = self.rtc.direct_api().local_ice_credentials();
         let is_anew = drawn != before;

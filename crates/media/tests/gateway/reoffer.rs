@@ -96,6 +96,10 @@ fn a_browser_that_holds_is_sent_nothing_until_it_takes_the_call_up_again() {
         hears_nothing(&mut world);
         has(&turn(&mut world, Direction::Inactive), "a=inactive");
         hears_nothing(&mut world);
+        has(&turn(&mut world, Direction::RecvOnly), "a=sendonly");
+        world.run(100);
+        hears(&mut world);
+        has(&turn(&mut world, Direction::Inactive), "a=inactive");
         has(&turn(&mut world, Direction::SendRecv), "a=sendrecv");
         world.run(100);
         hears(&mut world);
