@@ -235,6 +235,7 @@ fn workers(criterion: &mut Criterion) {
             leg: leg(session, 0),
             record: Record {
                 longest: Duration::from_secs(3_600),
+                first_silence: None,
                 silence: None,
                 beep: false,
                 until_digit: false,

@@ -15,26 +15,30 @@ use crate::wav;
 pub struct Recorder {
     rate: Rate,
     longest: usize,
+    first_silence: Option<usize>,
     silence: Option<usize>,
     /// Samples that were written, and those that are not yet because they may be the last silence.
     written: usize,
     silent: Vec<i16>,
     part: Vec<u8>,
+    /// Whether there was anything but silence.
+    has_heard: bool,
     is_over: bool,
 }
 
 impl Recorder {
     /// As the rule says, within the bounds of `model::limits`.
     pub fn new(record: &Record, rate: Rate) -> Self {
+        let samples = |time: Duration| rate.samples(time.min(RECORD_SILENCE)).max(rate.frame());
         Self {
             rate,
             longest: rate.samples(record.longest.min(RECORD_TIME)),
-            silence: record
-                .silence
-                .map(|time| rate.samples(time.min(RECORD_SILENCE)).max(rate.frame())),
+            first_silence: record.first_silence.map(samples),
+            silence: record.silence.map(samples),
             written: 0,
             silent: Vec::new(),
             part: Vec::new(),
+            has_heard: false,
             is_over: false,
         }
     }
@@ -46,8 +50,15 @@ impl Recorder {
         }
         let room = self.longest - self.written - self.silent.len();
         let taken = &samples[..samples.len().min(room)];
-        match self.silence {
-            Some(most) if power(samples) < SILENCE_POWER => {
+        let is_silent = power(samples) < SILENCE_POWER;
+        self.has_heard |= !is_silent;
+        let most = if self.has_heard {
+            self.silence
+        } else {
+            self.first_silence
+        };
+        match most {
+            Some(most) if is_silent => {
                 self.silent.extend_from_slice(taken);
                 if self.silent.len() >= most {
                     self.is_over = true;
@@ -98,11 +109,29 @@ mod tests {
     fn record(longest_ms: u64, silence_ms: Option<u64>) -> Record {
         Record {
             longest: Duration::from_millis(longest_ms),
+            first_silence: silence_ms.map(Duration::from_millis),
             silence: silence_ms.map(Duration::from_millis),
             beep: false,
             until_digit: false,
             file: model::FileName::parse("recording.wav").unwrap(),
         }
+    }
+
+    #[test]
+    fn silence_before_anything_was_heard_has_a_length_of_its_own() {
+        let rule = |first_ms: Option<u64>, later_ms: Option<u64>| Record {
+            first_silence: first_ms.map(Duration::from_millis),
+            ..record(10_000, later_ms)
+        };
+        let mut sound = vec![0; 8_000];
+        sound.extend(sine(Rate::Hz8000, 440.0, 8_000.0, 50));
+        sound.extend(vec![0; 16_000]);
+        let (kept, end) = run(&rule(Some(500), Some(1_000)), &sound);
+        assert_eq!((kept.len(), end), (0, Some((25, RecordEnd::Silence))));
+        let (kept, end) = run(&rule(Some(1_500), Some(200)), &sound);
+        assert_eq!((kept.len(), end), (16_000, Some((110, RecordEnd::Silence))));
+        let (_, end) = run(&rule(None, Some(200)), &vec![0; 16_000]);
+        assert_eq!(end, None);
     }
 
     /// The file that comes of it, and after how many frames it ended by itself.

@@ -242,6 +242,36 @@ pub const PAGE_ACTIONS: usize = 256;
 pub const PAGE_TIME: Duration = Duration::from_secs(5);
 /// The token that a page gives and is given back.
 pub const PAGE_TOKEN_BYTES: usize = 8 * 1024;
+/// Pages that one call may ask: a queue that asks each ten seconds has enough for a day.
+pub const APPLICATION_PAGES: u32 = 10_000;
+/// How long an application may do nothing.
+pub const APPLICATION_SLEEP: Duration = Duration::from_secs(3_600);
+/// How long one action may wait for a key or an answer.
+pub const APPLICATION_WAIT: Duration = Duration::from_secs(3_600);
+/// How long digits may be entered, where the page does not say.
+pub const APPLICATION_ENTRY: Duration = Duration::from_secs(30);
+/// How long the next digit is waited for, where the page does not say.
+pub const APPLICATION_BETWEEN_DIGITS: Duration = Duration::from_secs(5);
+/// Digits that are entered at once, and keys that wait to be taken.
+pub const DIGITS_ENTERED: u8 = 64;
+/// What a menu says after one kind of mistake.
+pub const MENU_MESSAGES: usize = 10;
+/// Whom one `connect` calls at once: as many as a session has legs beside the caller's.
+pub const CONNECT_DESTINATIONS: usize = 3;
+/// Records of those whom one call was connected to, kept for what relays tell late.
+pub const PAST_CALLEES: usize = 8;
+/// The name of a conference.
+pub const CONFERENCE_NAME_BYTES: usize = 128;
+/// The `application_instance_id` that a stranger gives; ours have some 50.
+pub const INSTANCE_ID_BYTES: usize = 128;
+/// Applications that one request interrupts.
+pub const INTERRUPTS: usize = 100;
+/// A browser that hangs up closes its media first; its BYE may be so much later.
+pub const MEDIA_END_GRACE: Duration = Duration::from_secs(2);
+/// Rows that an application adds to its answer.
+pub const ANSWER_HEADERS: usize = 16;
+/// The value of one of them.
+pub const ANSWER_HEADER_BYTES: usize = 1_024;
 /// The name of a file.
 pub const FILE_NAME_BYTES: usize = 128;
 /// A text to be spoken: some ten minutes of speech.

@@ -248,7 +248,9 @@ pub struct Collect {
 pub struct Record {
     /// At most so long.
     pub longest: Duration,
-    /// So much silence ends it, and is not kept.
+    /// So much silence before anything was heard ends it.
+    pub first_silence: Option<Duration>,
+    /// So much silence after that ends it, and is not kept.
     pub silence: Option<Duration>,
     /// Whether a beep is played first.
     pub beep: bool,
@@ -534,6 +536,24 @@ pub enum MediaEvent {
         /// What it has carried.
         usage: LegUsage,
     },
+}
+
+impl MediaEvent {
+    /// Which leg it is of.
+    pub fn leg(&self) -> LegId {
+        let (Self::Answered { leg, .. }
+        | Self::Offered { leg, .. }
+        | Self::Refused { leg, .. }
+        | Self::NotEntered { leg, .. }
+        | Self::Connected { leg }
+        | Self::Digit { leg, .. }
+        | Self::Played { leg, .. }
+        | Self::Collected { leg, .. }
+        | Self::Recording { leg, .. }
+        | Self::Recorded { leg, .. }
+        | Self::Ended { leg, .. }) = self;
+        *leg
+    }
 }
 
 #[cfg(test)]

@@ -127,6 +127,7 @@ fn is_recorded(world: &mut World, encoding: Encoding) {
         leg: LEG,
         record: Record {
             longest: Duration::from_secs(60),
+            first_silence: Some(Duration::from_secs(1)),
             silence: Some(Duration::from_secs(1)),
             beep: true,
             until_digit: false,

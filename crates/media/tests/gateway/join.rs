@@ -251,6 +251,7 @@ fn what_is_lost_and_late_is_concealed_in_a_recording_of_the_right_length() {
         leg: PHONE,
         record: Record {
             longest: Duration::from_secs(10),
+            first_silence: None,
             silence: None,
             beep: false,
             until_digit: false,

@@ -139,6 +139,7 @@ impl Strangers {
             leg: LEG,
             record: Record {
                 longest: Duration::from_secs(3_600),
+                first_silence: None,
                 silence: None,
                 beep: choice & 4 != 0,
                 until_digit: false,

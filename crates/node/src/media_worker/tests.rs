@@ -129,6 +129,23 @@ fn check(name: &str, password: &str) -> Vec<u8> {
 }
 
 #[test]
+fn the_relay_is_told_where_its_sockets_are_and_what_browsers_call_them() {
+    let loopback: SocketAddr = "127.0.0.1:0".parse().unwrap();
+    let place = Place {
+        local: loopback,
+        public: "203.0.113.7".parse().unwrap(),
+    };
+    let doors = Doors::open(Plan::of(vec![place; 2], 20_000..=29_999)).unwrap();
+    let gateways = doors.gateways();
+    assert_eq!(gateways.len(), 2);
+    for (gateway, door) in gateways.iter().zip(&doors.sockets) {
+        assert_eq!(gateway.local, door.socket.local_addr().unwrap());
+        assert_eq!(gateway.public, door.told);
+        assert_ne!(gateway.public.port(), 0);
+    }
+}
+
+#[test]
 fn an_ice_check_with_the_legs_password_is_answered_from_where_it_came() {
     let stage = Stage::new();
     let answer = stage.answer(LegKind::WebRtc, OFFER);
@@ -217,6 +234,7 @@ fn what_a_telephone_says_becomes_a_file_of_the_account() {
         leg: LEG,
         record: Record {
             longest: Duration::from_millis(400),
+            first_silence: None,
             silence: None,
             beep: false,
             until_digit: false,
