@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use model::{
-    Account, AccountId, AccountKind, Algorithm, CallPattern, ClientGroup, ClientId, CloudId,
-    Directory, RingOrder, SecretBytes, Service, ServiceCallers, ServiceName, ServiceTarget,
-    SigningKeyRow, TokenLimit, UnixTime, Username, WebRtcAccessKey,
+    Account, AccountId, AccountKind, Algorithm, Application, CallPattern, ClientGroup, ClientId,
+    CloudId, Directory, Page, PageMethod, PageUrl, RingOrder, SecretBytes, Service, ServiceCallers,
+    ServiceName, ServiceTarget, SigningKeyRow, TokenLimit, UnixTime, Username, WebRtcAccessKey,
 };
 use switch::token::{SigningKey, TokenRequest, issue};
 use switch::turn_grant::TurnOffer;
@@ -243,6 +243,26 @@ impl Authority {
         services.insert(service.name.clone(), service);
     }
 
+    /// Gives account 0 a service that an application answers for, with pages below `base`: `first`, `final`, `error`.
+    pub fn set_application(&mut self, name: &str, base: &str) {
+        let page = |last: &str| Page {
+            url: PageUrl::parse(&format!("{base}/{last}"))
+                .expect("pages of a world have addresses"),
+            method: PageMethod::Post,
+        };
+        let service = Service {
+            name: ServiceName::parse(name).expect("services of a world have valid names"),
+            target: ServiceTarget::Application(Application {
+                first_page: page("first"),
+                final_page: Some(page("final")),
+                error_page: Some(page("error")),
+                secret: SecretBytes::new(b"secret".to_vec()),
+            }),
+        };
+        let services = &mut self.holders[0].account.services;
+        services.insert(service.name.clone(), service);
+    }
+
     /// Lets only some of an account's clients call its services.
     pub fn set_service_callers(&mut self, account: usize, callers: ServiceCallers) {
         self.holders[account].account.service_callers = callers;
@@ -312,12 +332,14 @@ impl Authority {
     }
 }
 
+/// The clients of each service; none, where an application answers.
 fn services_of(account: &Account) -> BTreeMap<String, Vec<String>> {
     let services = account.services.values().map(|service| {
-        let ServiceTarget::Clients(group) = &service.target else {
-            unimplemented!("applications")
+        let clients = match &service.target {
+            ServiceTarget::Clients(group) => group.clients(),
+            ServiceTarget::Application(_) => &[],
         };
-        let clients = group.clients().iter().map(ClientId::to_string);
+        let clients = clients.iter().map(ClientId::to_string);
         (service.name.to_string(), clients.collect())
     });
     services.collect()

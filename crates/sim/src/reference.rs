@@ -186,21 +186,32 @@ impl Reference {
         Ok(())
     }
 
+    /// The clients of the service that is asked for.
+    pub(crate) fn asked_clients<'v>(
+        &self,
+        scene: &Scene<'v>,
+        caller: ConnectionId,
+    ) -> Option<&'v [String]> {
+        let service = self.asked_service()?;
+        let account = self.accounts.get(&caller).copied();
+        let clients = account.and_then(|account| scene.view.service(account, service));
+        Some(clients.unwrap_or_default())
+    }
+
     /// A client rings for a service that was called on the connection `caller`: may it?
     pub(crate) fn permits_service_ring(
         &self,
         scene: &Scene<'_>,
-        service: &str,
+        clients: &[String],
         caller: ConnectionId,
         client: &str,
         connection: ConnectionId,
     ) -> Result<(), String> {
         let account = self.accounts.get(&caller).copied();
         let account = account.ok_or("a service rings for a caller of no account")?;
-        let clients = scene.view.service(account, service).unwrap_or_default();
         if !clients.iter().any(|of_it| of_it == client) {
             return Err(format!(
-                "{client} rings for {service} and is none of its clients"
+                "{client} rings for a service and is none of its clients, {clients:?}"
             ));
         }
         self.is_newest(scene, account, client, connection)

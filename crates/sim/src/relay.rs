@@ -97,6 +97,7 @@ impl Relays {
             ],
             machine: vec![address],
             peers: PeerPolicy::default(),
+            gateways: Vec::new(),
             nonce_key,
             seed: [0; 32],
             bounds: plan.bounds,

@@ -8,7 +8,11 @@ mod session;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use model::{AccountId, CallRecord, ConnectionId, Now, RecordId, limits};
+use model::media::{MediaCommand, MediaEvent};
+use model::{
+    AccountId, CallRecord, ConnectionId, Now, Page, PageAnswer, PageRequest, QuestionId, RecordId,
+    SoundAnswer, SoundRequest, limits,
+};
 use switch::edge::{Verdict, shard_of};
 use switch::resume::Credentials;
 use switch::turn_grant::{Relayed, TurnChange};
@@ -76,6 +80,23 @@ pub enum Out {
     Turn(TurnChange),
     /// Has a call record to keep.
     Record(Box<CallRecord>),
+    /// A shard tells the gateway.
+    Media(MediaCommand),
+    /// A shard asks an application.
+    Ask(usize, Box<PageRequest>),
+    /// A shard wants a sound.
+    Bring(usize, SoundRequest),
+}
+
+/// What a shard is told from elsewhere than a connection.
+#[derive(Clone, Debug)]
+pub enum Word {
+    /// By the gateway.
+    Media(MediaEvent),
+    /// By an application.
+    Page(QuestionId, PageAnswer),
+    /// By whoever brings sounds.
+    Sound(QuestionId, SoundAnswer),
 }
 
 /// What outlives a server: the store.
@@ -234,6 +255,26 @@ impl Server {
         self.step(now, shard, input);
     }
 
+    /// A shard is told something.
+    pub fn told(&mut self, now: Now, shard: usize, word: Word) {
+        let input = match word {
+            Word::Media(event) => Input::Media(event),
+            Word::Page(id, answer) => Input::Page { id, answer },
+            Word::Sound(id, answer) => Input::Sound { id, answer },
+        };
+        self.step(now, shard, input);
+    }
+
+    /// The account interrupts an application.
+    pub fn interrupt(&mut self, now: Now, account: usize, instance: &str, redirect: Option<Page>) {
+        let input = Input::Interrupt {
+            account: account_id(account),
+            instance,
+            redirect,
+        };
+        self.step(now, self.shard_of(account), input);
+    }
+
     /// A shard's time has come.
     pub fn wake_shard(&mut self, now: Now, shard: usize) {
         if self
@@ -316,13 +357,13 @@ impl Server {
         };
         machine.handle(now, input);
         while let Some(effect) = self.shards[shard].poll_effect() {
-            self.perform(effect);
+            self.perform(shard, effect);
         }
         self.bury(now);
     }
 
     /// Every effect that there is: a new one does not compile until the world can break it.
-    fn perform(&mut self, effect: Effect) {
+    fn perform(&mut self, shard: usize, effect: Effect) {
         match effect {
             Effect::Send {
                 connection,
@@ -334,7 +375,9 @@ impl Server {
                 self.note(&change);
                 self.out.push_back(Out::Turn(change));
             }
-            Effect::Media { .. } | Effect::Ask(_) | Effect::Bring(_) => {}
+            Effect::Media { command, .. } => self.out.push_back(Out::Media(command)),
+            Effect::Ask(request) => self.out.push_back(Out::Ask(shard, request)),
+            Effect::Bring(request) => self.out.push_back(Out::Bring(shard, request)),
             Effect::Count(counter) => self.count(Some(counter)),
         }
     }

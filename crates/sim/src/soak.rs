@@ -2,6 +2,8 @@
 //!
 //! Nothing is asserted here beside what the world checks after every step, and that nothing is left at the end.
 
+mod application;
+
 use std::time::Duration;
 
 use model::{RingOrder, ServiceCallers};
@@ -72,6 +74,7 @@ fn live(seed: u64, mut random: Random, steps: [u64; 2], keeps_trace: bool) -> Ou
             .map(str::to_owned)
             .to_vec(),
         pages: Vec::new(),
+        services: Vec::new(),
         pause: random.between(100 * MILLI, 4 * SECOND),
         resuming: random.pick(&[0, 500, 1000]).copied().unwrap_or(0),
         random,
@@ -293,6 +296,8 @@ struct Life {
     random: Random,
     names: Vec<String>,
     pages: Vec<usize>,
+    /// Names that services have, or had.
+    services: Vec<String>,
     pause: u64,
     /// How many of a thousand pages resume their sessions.
     resuming: u32,
@@ -354,7 +359,8 @@ impl Life {
 
     /// One thing that somebody does.
     fn happens(&mut self, world: &mut World) {
-        match self.random.below(40) {
+        match self.random.below(44) {
+            40..44 => application::disturb(world, &mut self.random),
             0 => self.operate(world),
             1 | 2 => {
                 if let Some(&page) = self.random.pick(&self.pages) {
@@ -465,8 +471,12 @@ impl Life {
     }
 
     fn call(&mut self, world: &mut World, page: usize) {
-        let (callee, token) = (self.name(), self.token(world, page));
-        let is_service = self.random.happens(200);
+        let (mut callee, token) = (self.name(), self.token(world, page));
+        let is_service = self.random.happens(250);
+        if is_service && self.random.happens(800) {
+            let known = self.random.pick(&self.services).cloned();
+            callee = known.unwrap_or(callee);
+        }
         world.app(page, |browser, now| {
             if is_service {
                 browser.call_service(now, &callee);
@@ -479,6 +489,10 @@ impl Life {
     /// A service of one of the names that pages call.
     fn set_up_service(&mut self, world: &mut World) {
         let (name, clients) = (self.name(), self.names.clone());
+        self.services.push(name.clone());
+        if self.random.happens(400) {
+            return application::set_up(world, &mut self.random, &name);
+        }
         let first = usize::try_from(self.random.below(clients.len() as u64)).unwrap_or(0);
         let clients: Vec<&str> = clients[first..].iter().map(String::as_str).collect();
         let orders = [RingOrder::All, RingOrder::InOrder, RingOrder::RoundRobin];

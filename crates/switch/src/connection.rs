@@ -350,16 +350,26 @@ impl Shard {
             self.shift_client(account, client, shift);
         }
         for key in calls {
-            let unheard = self
-                .calls
-                .get(&key)
-                .and_then(|call| call.unheard(connection, now));
+            let unheard = match self.calls.get(&key) {
+                Some(call) => call.unheard(connection, now),
+                None => {
+                    let run = self.runs.get(&key);
+                    run.and_then(|run| run.unheard(connection, now.mono))
+                }
+            };
             if let Some((sent_by, orphan)) = unheard.filter(|_| parting.is_loss()) {
                 self.keep_orphan(now, connection, &sent_by, orphan);
             }
             self.drive(now, key, |call, act| match parting {
                 Parting::Ended(end) => call.hang_up(end.clone(), act),
                 Parting::Lost { waited } => call.on_lost(connection, waited, act),
+            });
+            self.drive_run(now, key, |run, act| {
+                let end = match parting {
+                    Parting::Ended(end) => end.clone(),
+                    Parting::Lost { waited } => End::lost("caller", waited),
+                };
+                run.on_lost(connection, &end, act);
             });
         }
     }

@@ -46,6 +46,19 @@ impl<'a> Domain<'a> {
     }
 }
 
+/// The host that services have beside the domain of an account's clients: existing clients tell their apps by it that a
+/// service calls.
+pub(crate) fn service_host(domain: &str) -> String {
+    let rest = domain.split_once('.').map_or(domain, |(_, rest)| rest);
+    let cloud = rest
+        .strip_prefix("webrtc-")
+        .and_then(|rest| rest.strip_suffix(".aculabcloud.net"));
+    match cloud {
+        Some(cloud) => format!("sip-{cloud}.aculab.com"),
+        None => format!("sip.{rest}"),
+    }
+}
+
 /// `<prefix><cloud id><suffix>`; host names are case-insensitive.
 fn is_built_in(host: &str, prefix: &str, suffix: &str) -> bool {
     let Some(middle) = host.len().checked_sub(prefix.len() + suffix.len()) else {
@@ -61,6 +74,18 @@ fn is_built_in(host: &str, prefix: &str, suffix: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_service_has_a_host_beside_each_domain_of_clients() {
+        let settings = Settings {
+            domains: vec!["calls.example.com".to_owned()],
+            ..Settings::default()
+        };
+        for domain in ["k.webrtc-1-2-0.aculabcloud.net", "k.calls.example.com"] {
+            let host = service_host(domain);
+            assert_eq!(Domain::parse(&host, &settings), Domain::Service, "{host}");
+        }
+    }
 
     #[test]
     fn hosts_of_existing_clients_and_our_own_are_known() {

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use model::media::MediaEvent;
 use model::{
-    AccountId, ConnectionId, Directory, PageAnswer, QuestionId, RelayUsage, SoundAnswer, limits,
+    AccountId, ConnectionId, Directory, Page, PageAnswer, QuestionId, RelayUsage, SoundAnswer,
+    limits,
 };
 
 use crate::token::{KeyRing, UnusableKey};
@@ -61,6 +62,15 @@ pub enum Input<'a> {
         id: QuestionId,
         /// The sound, or why there is none.
         answer: SoundAnswer,
+    },
+    /// The account wants an application to leave off what it does ([`Shard::application`](crate::Shard::application) says what).
+    Interrupt {
+        /// Whose application it must be.
+        account: AccountId,
+        /// Its `application_instance_id`.
+        instance: &'a str,
+        /// Asked next; without it the call ends.
+        redirect: Option<Page>,
     },
     /// The directory or the keys have changed.
     Snapshot(Arc<Snapshot>),

@@ -16,6 +16,7 @@ impl Shard {
         }
         self.check_bindings(now)?;
         self.check_calls(now)?;
+        self.check_runs(now)?;
         self.check_counts()
     }
 
@@ -24,6 +25,8 @@ impl Shard {
         self.connections.is_empty()
             && self.location.is_empty()
             && self.calls.is_empty()
+            && self.runs.is_empty()
+            && self.conferences.is_empty()
             && self.orphans.is_empty()
             && self.timers.len() == 0
             && self.per_account.is_empty()
@@ -62,6 +65,27 @@ impl Shard {
                 |connection: &model::ConnectionId| !self.connections.contains_key(connection);
             if !call.is_over() && call.connections().iter().any(is_lost) {
                 return Err(format!("{key:?} goes on without one of its connections"));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_runs(&self, now: Now) -> Result<(), String> {
+        let is_there = |key| self.runs.get(&key).is_some_and(|run| !run.is_over());
+        self.conferences.check(is_there)?;
+        for (key, run) in &self.runs {
+            if run.is_over() != run.record().outcome.is_some() {
+                return Err(format!("run {key:?}: over and outcome do not agree"));
+            }
+            if run.deadline() < now.mono {
+                return Err(format!("run {key:?}: its deadline has passed unnoticed"));
+            }
+            let is_lost =
+                |connection: &model::ConnectionId| !self.connections.contains_key(connection);
+            if !run.is_over() && run.connections().iter().any(is_lost) {
+                return Err(format!(
+                    "run {key:?} goes on without one of its connections"
+                ));
             }
         }
         Ok(())

@@ -8,6 +8,7 @@
 //! changes not a byte. RFC 3261, 5626, 7118, 8898; RFC 8839 §5.1.
 
 mod admission;
+mod application;
 mod call;
 mod connection;
 mod domain;
@@ -31,6 +32,7 @@ mod timer;
 pub mod token;
 pub mod turn_grant;
 
+pub use application::{ApplicationState, shard_of_instance};
 pub use effect::{Closing, Counter, Effect};
 pub use input::{Input, Settings, Snapshot};
 pub use query::{Census, RegisteredClient};

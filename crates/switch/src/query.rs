@@ -52,12 +52,13 @@ impl Shard {
 
     /// How much there is.
     pub fn census(&self) -> Census {
-        let calls = self.calls.values().filter(|call| !call.is_over()).count();
+        let calls = self.calls.values().filter(|call| !call.is_over()).count()
+            + self.runs.values().filter(|run| !run.is_over()).count();
         Census {
             connections: self.connections.len(),
             registrations: self.location.len(),
             calls,
-            calls_lingering: self.calls.len() - calls,
+            calls_lingering: self.calls.len() + self.runs.len() - calls,
             answers_kept: self.orphans.len(),
             tokens_remembered: self.remembered.len(),
             timers: self.timers.len(),

@@ -304,6 +304,23 @@ pub(crate) fn not_sdp() -> Refusal {
         .with("Accept", "application/sdp")
 }
 
+pub(crate) fn offer_by_invite() -> Refusal {
+    Refusal::new(
+        488,
+        "a new offer is taken in an INVITE only, not in an UPDATE",
+    )
+}
+
+/// An application hangs up a call that it has not answered.
+pub(crate) fn nobody_answers() -> Refusal {
+    Refusal::new(480, "the application hung up before it answered")
+}
+
+/// The gateway will not have an offer, and says why.
+pub(crate) fn no_media(sentence: &str) -> Refusal {
+    Refusal::new(488, format!("the offer cannot be answered: {sentence}"))
+}
+
 pub(crate) fn no_service() -> Refusal {
     Refusal::new(404, "there is no service of this name")
 }

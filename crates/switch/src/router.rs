@@ -46,6 +46,9 @@ impl Shard {
     fn has_seen_invite(&self, connection: ConnectionId, request: &Request<'_>) -> bool {
         self.calls_of(connection)
             .any(|call| call.has_seen(connection, request))
+            || self
+                .runs_of(connection)
+                .any(|run| run.has_seen(connection, request))
     }
 
     fn place(
@@ -159,6 +162,11 @@ impl Shard {
                 own += usize::from(call.record().caller == *caller);
             }
         }
+        for run in self.runs_of(binding.connection) {
+            let ringing = run.ringing(binding.connection);
+            all += ringing;
+            own += ringing * usize::from(run.record().caller == *caller);
+        }
         if all >= limits::CALLS_RINGING_PER_CONNECTION {
             Err(refusal::callee_busy(callee))
         } else if own >= limits::CALLS_RINGING_PER_CALLER {
@@ -173,10 +181,11 @@ impl Shard {
         if self.stopping {
             return Err(refusal::stopping());
         }
-        if self
+        let is_merged = self
             .calls_of(connection)
             .any(|call| call.is_merged(request))
-        {
+            || self.runs_of(connection).any(|run| run.is_merged(request));
+        if is_merged {
             return Err(refusal::merged());
         }
         if request.headers.from().tag().is_none() {
@@ -224,6 +233,11 @@ impl Shard {
             .calls_of(connection)
             .filter(|call| !call.is_over())
             .count();
+        let open = open
+            + self
+                .runs_of(connection)
+                .filter(|run| run.concerns(connection))
+                .count();
         if open >= limits::CALLS_PER_CONNECTION || !self.has_room(now) {
             self.act(now).count(Counter::CallsFull);
             return Err(refusal::calls_full());

@@ -71,7 +71,15 @@ impl Shard {
             ServiceTarget::Clients(group) => {
                 self.call_group(account, connection, request, caller, service, group, now)
             }
-            ServiceTarget::Application(_) => Err(refusal::no_service()),
+            ServiceTarget::Application(application) => self.call_application(
+                account,
+                connection,
+                request,
+                caller,
+                service,
+                application,
+                now,
+            ),
         }
     }
 
@@ -182,6 +190,9 @@ impl Shard {
         };
         let mut calls = self.calls_of(binding.connection);
         if calls.any(|call| !call.is_over())
+            || self
+                .runs_of(binding.connection)
+                .any(|run| run.concerns(binding.connection))
             || self.check_may_ring(binding, caller, client).is_err()
         {
             return Err(Hindrance::IsBusy);

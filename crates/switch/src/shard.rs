@@ -9,6 +9,7 @@ use std::sync::Arc;
 use model::{AccountId, ClientId, ConnectionId, Instant, Now, RelayUsage, ServiceName, limits};
 use sip::{Capabilities, Message, Method, Request, Response};
 
+use crate::application::{Conferences, Run};
 use crate::call::{Act, Call, CallKey, End, Side, read_branch, read_tag};
 use crate::connection::{Connection, UserAgent};
 use crate::domain::Domain;
@@ -54,6 +55,9 @@ pub struct Shard {
     pub(crate) orphans: Orphans,
     pub(crate) remembered: Remembered,
     pub(crate) calls: BTreeMap<CallKey, Call>,
+    /// Calls to applications, by keys of the same series.
+    pub(crate) runs: BTreeMap<CallKey, Run>,
+    pub(crate) conferences: Conferences,
     /// Of services whose clients ring in turn: who was the first for the call before.
     pub(crate) rung_first: BTreeMap<(AccountId, ServiceName), ClientId>,
     /// Calls that have ended, the first one first; some may be forgotten already.
@@ -94,6 +98,8 @@ impl Shard {
             orphans: Orphans::new(Keyed::new(&mut random)),
             remembered: Remembered::new(Keyed::new(&mut random)),
             calls: BTreeMap::new(),
+            runs: BTreeMap::new(),
+            conferences: Conferences::default(),
             rung_first: BTreeMap::new(),
             ended: VecDeque::new(),
             next_call: 1,
@@ -124,7 +130,20 @@ impl Shard {
             Input::Expired { connection, waited } => {
                 self.on_connection_lost(now, connection, Some(waited));
             }
-            Input::Media(_) | Input::Page { .. } | Input::Sound { .. } => {}
+            Input::Media(event) => self.on_media(now, event),
+            Input::Page { id, answer } => {
+                self.drive_run(now, self.asker(id), |run, act| run.on_page(id, answer, act));
+            }
+            Input::Sound { id, answer } => {
+                self.drive_run(now, self.asker(id), |run, act| {
+                    run.on_sound(id, answer, act)
+                });
+            }
+            Input::Interrupt {
+                account,
+                instance,
+                redirect,
+            } => self.interrupt(now, account, instance, redirect),
             Input::Snapshot(snapshot) => self.on_snapshot(now, snapshot),
             Input::Timeout => self.on_timeout(now),
             Input::Stop => self.on_stop(now),
@@ -251,6 +270,9 @@ impl Shard {
             Some((key, side)) => {
                 self.drive(now, key, |call, act| call.on_message(side, message, act));
             }
+            None if let Some(party) = self.run_of(connection, tag, request) => {
+                self.on_run_message(now, party, message);
+            }
             None => {
                 self.act(now).count(Counter::RequestStray);
                 self.refuse(now, connection, request, &refusal::no_such_call());
@@ -261,14 +283,19 @@ impl Shard {
     /// A CANCEL has the branch of the request that it means (RFC 3261 §9.1).
     fn on_cancel(&mut self, now: Now, connection: ConnectionId, request: &Request<'_>) {
         let meant = self.connections.get(&connection).and_then(|known| {
-            let has_seen = |key: &CallKey| {
-                self.calls
-                    .get(key)
-                    .is_some_and(|call| call.has_seen(connection, request))
+            let has_seen = |key: &CallKey| match self.calls.get(key) {
+                Some(call) => call.has_seen(connection, request),
+                None => {
+                    let run = self.runs.get(key);
+                    run.is_some_and(|run| run.has_seen(connection, request))
+                }
             };
             known.calls.iter().copied().find(has_seen)
         });
         match meant {
+            Some(key) if self.runs.contains_key(&key) => {
+                self.drive_run(now, key, |run, act| run.on_cancel(request, act));
+            }
             Some(key) => self.drive(now, key, |call, act| {
                 call.on_cancel(connection, request, act)
             }),
@@ -288,6 +315,9 @@ impl Shard {
         response: &Response<'_>,
         message: &Message<'_>,
     ) {
+        if let Some(party) = self.run_answered(connection, response) {
+            return self.on_run_message(now, party, message);
+        }
         let Some((key, ours)) = self.answered(response) else {
             return self.act(now).count(Counter::ResponseStray);
         };
@@ -385,10 +415,15 @@ impl Shard {
         }
     }
 
+    /// A run has ended; it lingers as calls do.
+    pub(crate) fn note_ended(&mut self, key: CallKey) {
+        self.ended.push_back(key);
+    }
+
     /// Whether there is room for one more call. Those that have ended and linger give theirs up, the oldest first: what may
     /// still come late for them is worth less than a call.
     pub(crate) fn has_room(&mut self, now: Now) -> bool {
-        while self.calls.len() >= limits::CALLS {
+        while self.calls.len() + self.runs.len() >= limits::CALLS {
             let Some(key) = self.ended.pop_front() else {
                 return false;
             };
@@ -399,6 +434,11 @@ impl Shard {
 
     /// A relay tells what it did for one side of a call.
     fn on_relayed(&mut self, now: Now, connection: ConnectionId, key: CallKey, usage: RelayUsage) {
+        if self.runs.contains_key(&key) {
+            return self.drive_run(now, key, |run, act| {
+                run.on_relayed_usage(connection, usage, act);
+            });
+        }
         let Some(call) = self.calls.get_mut(&key) else {
             self.act(now).count(Counter::RelayUsageLate);
             return;
@@ -442,6 +482,13 @@ impl Shard {
                 call.withdraw_reach(act);
             });
         }
+        let runs: Vec<CallKey> = self.runs.keys().copied().collect();
+        for key in runs {
+            self.drive_run(now, key, |run, act| {
+                run.hang_up(End::server(503, "the server is stopping"), act);
+                run.withdraw_reach(act);
+            });
+        }
         for connection in self.connection_ids() {
             let why = Closing::STOPPING;
             self.effects.push_back(Effect::Close { connection, why });
@@ -480,7 +527,7 @@ impl Shard {
 
     fn on_call_due(&mut self, now: Now, key: CallKey) {
         let Some(call) = self.calls.get_mut(&key) else {
-            return;
+            return self.on_run_due(now, key);
         };
         let mut act = Act {
             now,
@@ -500,6 +547,7 @@ impl Shard {
     /// Nothing more is absorbed for a call.
     fn forget_ended(&mut self, now: Now, key: CallKey) {
         let Some(call) = self.calls.get(&key) else {
+            self.forget_run(now, key);
             return;
         };
         // A caller that has not acknowledged its end by now may have lost its connection unnoticed.
@@ -508,7 +556,7 @@ impl Shard {
             self.keep_orphan(now, caller, &sent_by, orphan);
         }
         self.forget_call(key);
-        let is_gone = |key: &CallKey| !self.calls.contains_key(key);
+        let is_gone = |key: &CallKey| !self.calls.contains_key(key) && !self.runs.contains_key(key);
         while self.ended.pop_front_if(|key| is_gone(key)).is_some() {}
     }
 

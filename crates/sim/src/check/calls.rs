@@ -23,8 +23,8 @@ struct Watched {
     caller: ConnectionId,
     /// The caller's INVITE, as its answers name it.
     invite: (String, String),
-    /// The service that was called, if it was none of the clients.
-    service: Option<String>,
+    /// The clients that answered for the service as it was called, if it was none of the clients.
+    service: Option<Vec<String>>,
     /// The server's tag towards the caller.
     caller_tag: Option<String>,
     /// Who was called: one, but for a service.
@@ -126,6 +126,11 @@ impl Calls {
             .filter_map(|call| Some((call.record?, [call.caller, call.callee().connection])))
     }
 
+    /// Whether a call has just been routed, whose record is to come.
+    pub(super) fn is_fresh(&self) -> bool {
+        self.fresh.is_some()
+    }
+
     pub(super) fn take_ended(&mut self) -> Vec<String> {
         std::mem::take(&mut self.ended)
     }
@@ -168,10 +173,23 @@ impl Calls {
             .count()
     }
 
-    /// The service that a call under way has called, and its caller's connection.
-    pub(super) fn service_of(&self, call_id: &str) -> Option<(&str, ConnectionId)> {
+    /// The clients of the service that a call under way has called, and its caller's connection.
+    /// An INVITE that is being read is another's, unless it is the one that called: whoever means harm repeats Call-IDs.
+    pub(super) fn service_of(
+        &self,
+        call_id: &str,
+        reading: Option<&Reading>,
+    ) -> Option<(&[String], ConnectionId)> {
         let mut live = self.live.iter().map(|at| &self.calls[*at]);
         let call = live.find(|call| call.call_id == call_id)?;
+        if let Some(reading) = reading
+            && let Ok(message @ Message::Request(request)) = &sip::parse(&reading.frame)
+            && request.method == Method::Invite
+            && request.headers.to().tag().is_none()
+            && (reading.connection != call.caller || transaction(message) != call.invite)
+        {
+            return None;
+        }
         Some((call.service.as_deref()?, call.caller))
     }
 
@@ -179,7 +197,7 @@ impl Calls {
     pub(super) fn rings(
         &mut self,
         reading: &Reading,
-        service: Option<&str>,
+        service: Option<&[String]>,
         connection: ConnectionId,
         message: &Message<'_>,
     ) -> Result<(), String> {
@@ -189,7 +207,7 @@ impl Calls {
             call_id: headers.call_id().to_owned(),
             caller: reading.connection,
             invite: transaction(&asked),
-            service: service.map(str::to_owned),
+            service: service.map(<[String]>::to_vec),
             caller_tag: None,
             rings: Vec::new(),
             callee: 0,

@@ -55,7 +55,11 @@ impl Content {
             .reading
             .as_ref()
             .filter(|read| read.kind == item.kind && read.call_id == item.call_id);
-        let Some(read) = is_passed_on else {
+        // Where several may answer, nobody's refusal is passed on: the caller hears one of the server's own.
+        let is_own_refusal = item.is_refusal()
+            && item.is_bare()
+            && self.hunts.iter().any(|hunt| hunt.call_id == item.call_id);
+        let Some(read) = is_passed_on.filter(|_| !is_own_refusal) else {
             let is_ack = item.kind == "ACK";
             let known = is_ack
                 && self
@@ -63,7 +67,8 @@ impl Content {
                     .contains(&(item.call_id.clone(), item.body.clone()));
             return if known
                 || self.hunts.contains(&item)
-                || (item.body.is_empty() && (is_ack || item.rows.is_empty()))
+                || item.is_bare()
+                || (item.body.is_empty() && is_ack)
             {
                 Ok(())
             } else {
@@ -104,5 +109,13 @@ impl Item {
             rows: extra_rows(message),
             body: message.body().to_vec(),
         }
+    }
+
+    fn is_bare(&self) -> bool {
+        self.body.is_empty() && self.rows.is_empty()
+    }
+
+    fn is_refusal(&self) -> bool {
+        self.kind.starts_with(['4', '5', '6']) && self.kind.ends_with(" INVITE")
     }
 }

@@ -13,7 +13,7 @@ pub mod transcript;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use model::{CallRecord, ConnectionId, Now, RelayUsage};
+use model::{CallRecord, ConnectionId, Now, RecordId, RelayUsage};
 use sip::{Message, Method};
 use switch::Closing;
 
@@ -61,6 +61,8 @@ pub struct Checker {
     records: Records,
     /// Connections that the server has given up and not lost yet: it owes them nothing.
     dismissed: BTreeSet<ConnectionId>,
+    /// Records of calls to and of applications: which of their sides is whose connection.
+    applications: BTreeMap<RecordId, (usize, ConnectionId)>,
     reading: Option<Reading>,
     /// Whether that frame breaks the syntax: its answer concerns no call, whatever rows it repeats.
     reads_rubbish: bool,
@@ -112,6 +114,14 @@ impl Checker {
     pub fn records(&mut self, record: &CallRecord) {
         let result = self.records.takes(record);
         self.blame(result);
+        if let Some(reading) = &self.reading
+            && !self.applications.contains_key(&record.id)
+            && record.outcome.is_none()
+            && self.reference.asked_service().is_some()
+            && !self.calls.is_fresh()
+        {
+            self.applications.insert(record.id, (0, reading.connection));
+        }
         self.calls.is_recorded(record);
     }
 
@@ -179,6 +189,10 @@ impl Checker {
                 *known = known.plus(relayed);
             }
         }
+        for (record, (side, connection)) in &self.applications {
+            let known = usage.entry(*connection).or_default();
+            *known = known.plus(self.records.relayed(*record)[*side]);
+        }
         usage
     }
 
@@ -200,27 +214,29 @@ impl Checker {
     ) -> Result<(), String> {
         let headers = message.headers();
         let client = headers.to().uri.user_decoded();
-        if let Some((service, caller)) = self.calls.service_of(headers.call_id()) {
+        if let Some((clients, caller)) = self
+            .calls
+            .service_of(headers.call_id(), self.reading.as_ref())
+        {
             self.reference
-                .permits_service_ring(scene, service, caller, &client, connection)?;
+                .permits_service_ring(scene, clients, caller, &client, connection)?;
             return self.calls.rings_also(connection, message);
         }
         let reading = self
             .reading
             .as_ref()
             .ok_or("an INVITE went out that answers to nothing")?;
-        let service = self.reference.asked_service().map(str::to_owned);
-        match &service {
-            Some(service) => {
+        let clients = self.reference.asked_clients(scene, reading.connection);
+        match clients {
+            Some(clients) => {
                 self.reference.permits_service_call(scene, reading)?;
                 let caller = reading.connection;
                 self.reference
-                    .permits_service_ring(scene, service, caller, &client, connection)?;
+                    .permits_service_ring(scene, clients, caller, &client, connection)?;
             }
             None => self.reference.permits_ring(scene, reading, connection)?,
         }
-        self.calls
-            .rings(reading, service.as_deref(), connection, message)
+        self.calls.rings(reading, clients, connection, message)
     }
 
     fn judge(
@@ -230,6 +246,15 @@ impl Checker {
         message: &Message<'_>,
     ) -> Result<(), String> {
         self.answers.sent(connection, message)?;
+        if is_of_application(message) {
+            if let Message::Request(request) = message
+                && request.method == Method::Invite
+                && let Ok(id) = u128::from_str_radix(request.headers.call_id(), 16)
+            {
+                self.applications.insert(RecordId(id), (1, connection));
+            }
+            return Ok(());
+        }
         self.content.sent(message)?;
         let is_ring = matches!(message, Message::Request(request)
             if request.method == Method::Invite && request.headers.to().tag().is_none());
@@ -262,6 +287,16 @@ impl Checker {
             self.fault.get_or_insert(what);
         }
     }
+}
+
+/// Whether a server speaks for an application: its dialogs end at the server, and are its own to fill.
+fn is_of_application(message: &Message<'_>) -> bool {
+    let headers = message.headers();
+    let own = match message {
+        Message::Request(_) => headers.from().tag(),
+        Message::Response(_) => headers.to().tag(),
+    };
+    own.is_some_and(|tag| tag.starts_with('p') && tag.contains('.'))
 }
 
 /// Which transaction a message belongs to: sent-by and branch of its first Via, and its method (RFC 3261 §17.2.3).

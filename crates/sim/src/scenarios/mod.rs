@@ -3,12 +3,17 @@
 //! A feature begins here. A scenario asserts outcomes that a client or an operator can see; the checks of the world run
 //! beside it after every step, and at the end nothing may be left.
 
+mod application;
+mod application_media;
 mod cancel;
+mod conference;
+mod connecting;
 mod connection;
 mod dialog;
 mod hangup;
 mod identity;
 mod instance;
+mod interrupt;
 mod limit;
 mod loss;
 mod nat;
@@ -51,6 +56,11 @@ pub fn all() -> Vec<Scenario> {
         permission::ALL,
         setup::ALL,
         service::ALL,
+        application::ALL,
+        application_media::ALL,
+        connecting::ALL,
+        conference::ALL,
+        interrupt::ALL,
         cancel::ALL,
         hangup::ALL,
         identity::ALL,

@@ -20,6 +20,7 @@ use crate::check::transcript::Transcripts;
 use crate::check::{Checker, Scene};
 use crate::clock::{Agenda, Clock, Rank};
 use crate::faults::{Cut, Faults};
+use crate::gateway::Gateway;
 use crate::hostile::Hostile;
 use crate::ladder::{Column, Trace};
 use crate::net::{Latency, Net, Payload};
@@ -27,7 +28,8 @@ use crate::random::Random;
 use crate::raw::Raw;
 use crate::relay::TurnPlan;
 use crate::resuming::Resuming;
-use crate::server::Server;
+use crate::server::{Server, Word};
+use crate::webhook::Webhooks;
 use packet::{Packets, Parcel};
 pub use packet::{RelayFaults, server_address};
 
@@ -138,6 +140,8 @@ enum Sleeper {
     /// A worker of a server's relays.
     Relay(usize, usize),
     Stranger(usize),
+    /// The gateway of a server.
+    Gateway(usize),
 }
 
 /// What can happen next.
@@ -154,6 +158,8 @@ enum Event {
     Written(usize, u32, Box<CallRecord>),
     Vanish(usize, u32),
     Start(usize),
+    /// A shard of a server that was started so often is told something.
+    Told(usize, u32, usize, Box<Word>),
     /// Something of the datagram network.
     Parcel(Parcel),
     /// Whoever drives the world has something to do.
@@ -226,6 +232,10 @@ pub struct World {
     transcripts: Transcripts,
     pages_resume: bool,
     packets: Packets,
+    /// The gateway of each server.
+    pub gateways: Vec<Gateway>,
+    /// Applications, wherever they are.
+    pub webhooks: Webhooks,
     rumours: Vec<Vec<u8>>,
     fault: Option<Fault>,
 }
@@ -276,6 +286,8 @@ impl World {
                 plan.servers,
                 Random::new(plan.seed ^ 0x7012),
             ),
+            gateways: (0..plan.servers).map(|_| Gateway::default()).collect(),
+            webhooks: Webhooks::default(),
             rumours: Vec::new(),
             fault: None,
         };

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use model::CallRecord;
+use model::{CallRecord, Page};
 
 use super::{Client, Event, World};
 use crate::authority::Wish;
 use crate::browser::{Browser, Happening};
 use crate::clock::{Rank, SECOND};
+use crate::gateway::Gateway;
 use crate::hostile::Hostile;
 use crate::ladder::Column;
 use crate::raw::Raw;
@@ -101,6 +102,20 @@ impl World {
             act(raw);
             self.serve(client);
         }
+    }
+
+    /// An account interrupts an application.
+    pub fn interrupt(&mut self, account: usize, instance: &str, redirect: Option<Page>) {
+        let now = self.now();
+        self.servers[0].interrupt(now, account, instance, redirect);
+        self.settle(0);
+    }
+
+    /// The peer of a leg at the first server's gateway does something.
+    pub fn gateway(&mut self, act: impl FnOnce(&mut Gateway, u64)) {
+        let now = self.micros();
+        act(&mut self.gateways[0], now);
+        self.wake_gateway(0);
     }
 
     /// Issues a token.

@@ -10,7 +10,7 @@ use crate::clock::{MILLI, Rank, SECOND};
 use crate::faults::Cut;
 use crate::ladder::Column;
 use crate::net::{Payload, Way};
-use crate::server::Out;
+use crate::server::{Out, Word};
 
 /// What a step was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,6 +88,13 @@ impl World {
                     self.start_server(node);
                 }
             }
+            Event::Told(node, boot, shard, word) => {
+                if self.servers[node].boot == boot && self.servers[node].is_up {
+                    let now = self.now();
+                    self.servers[node].told(now, shard, *word);
+                    self.settle(node);
+                }
+            }
             Event::Parcel(parcel) => self.deliver(parcel),
             Event::Cue(_) => {}
         }
@@ -113,6 +120,7 @@ impl World {
             Sleeper::Socket(session) => self.wake_socket(session),
             Sleeper::Relay(node, worker) => self.wake_relay(node, worker),
             Sleeper::Stranger(number) => self.wake_stranger(number),
+            Sleeper::Gateway(node) => self.wake_gateway(node),
         }
     }
 
@@ -230,6 +238,8 @@ impl World {
             let late = self.faults.lateness(&mut self.fate);
             self.arm(Sleeper::Shard(node, shard), due, late);
         }
+        let due = self.gateways[node].poll_timeout();
+        self.arm(Sleeper::Gateway(node), due, 0);
         for touched in self.servers[node].take_touched() {
             self.arm_flow(node, touched);
         }
@@ -279,6 +289,21 @@ impl World {
                 self.blame(result);
             }
             Out::Turn(change) => self.turn_changes(node, &change),
+            Out::Media(command) => {
+                self.trace
+                    .note(micros, Column::Server(node), &format!("media: {command:?}"));
+                self.gateways[node].command(micros, command);
+            }
+            Out::Ask(shard, request) => {
+                let note = format!("asks {}", request.page.url);
+                self.trace.note(micros, Column::Server(node), &note);
+                let (after, answer) = self.webhooks.ask(micros, &request);
+                self.tell_shard(node, shard, after, Word::Page(request.id, answer));
+            }
+            Out::Bring(shard, request) => {
+                let (after, answer) = self.webhooks.bring(&request);
+                self.tell_shard(node, shard, after, Word::Sound(request.id, answer));
+            }
             Out::Record(record) => {
                 self.checkers[node].records(&record);
                 let after = self.faults.record_delay(&mut self.fate);
@@ -289,6 +314,23 @@ impl World {
                     .at(at, Rank::Wake, Event::Written(node, boot, record));
             }
         }
+    }
+
+    fn tell_shard(&mut self, node: usize, shard: usize, after: u64, word: Word) {
+        let boot = self.servers[node].boot;
+        let told = Event::Told(node, boot, shard, Box::new(word));
+        self.agenda.at(self.micros() + after, Rank::Usual, told);
+    }
+
+    pub(super) fn wake_gateway(&mut self, node: usize) {
+        let now = self.now();
+        for event in self.gateways[node].wake(now.mono.as_micros()) {
+            if self.servers[node].is_up {
+                let shard = usize::from(event.leg().session.shard());
+                self.servers[node].told(now, shard, Word::Media(event));
+            }
+        }
+        self.settle(node);
     }
 
     fn note(&mut self, node: usize, session: ConnectionId, what: &str) {
@@ -421,6 +463,7 @@ impl World {
         self.checkers[node].vanishes();
         self.transcripts.vanishes(node);
         self.vanish_relays(node);
+        self.gateways[node].vanish();
         for connection in self.net.at_server(node) {
             if let Some(link) = self.net.link_mut(connection) {
                 link.server_up = false;

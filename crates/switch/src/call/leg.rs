@@ -51,6 +51,19 @@ pub(crate) fn read_tag(tag: &str) -> Option<(CallKey, Side)> {
     Some((CallKey(u64::from_str_radix(call, 16).ok()?), side))
 }
 
+/// The same for a dialog that ends here: the tag names its run and which of its parties it is.
+pub(crate) fn mint_party_tag(run: CallKey, place: u8, random: &mut Random) -> String {
+    format!("p{place:x}.{:x}-{:016x}", run.0, random.bits())
+}
+
+/// The run and party that a tag of ours names.
+pub(crate) fn read_party_tag(tag: &str) -> Option<(CallKey, u8)> {
+    let (place, rest) = tag.strip_prefix('p')?.split_once('.')?;
+    let (run, _) = rest.split_once('-')?;
+    let run = u64::from_str_radix(run, 16).ok()?;
+    Some((CallKey(run), u8::from_str_radix(place, 16).ok()?))
+}
+
 /// A branch of ours names its call (RFC 3261 §8.1.1.7 for the cookie at its beginning).
 pub(crate) fn mint_branch(call: CallKey, random: &mut Random) -> String {
     format!("z9hG4bK{:x}-{:016x}", call.0, random.bits())
@@ -163,10 +176,14 @@ mod tests {
         let mut random = Random::new([7; 32]);
         let tag = mint_tag(CallKey(0x1f), Side::Callee, &mut random);
         assert_eq!(read_tag(&tag), Some((CallKey(0x1f), Side::Callee)));
+        let tag = mint_party_tag(CallKey(0x2e), 3, &mut random);
+        assert_eq!(read_party_tag(&tag), Some((CallKey(0x2e), 3)));
+        assert_eq!(read_tag(&tag), None);
         let branch = mint_branch(CallKey(3), &mut random);
         assert_eq!(read_branch(&branch), Some(CallKey(3)));
         for stranger in ["", "a", "c1-2", "axyz-1", "o1buhh3t1g", "\u{e9}1-2"] {
             assert_eq!(read_tag(stranger), None, "{stranger}");
+            assert_eq!(read_party_tag(stranger), None, "{stranger}");
             assert_eq!(read_branch(stranger), None, "{stranger}");
         }
     }

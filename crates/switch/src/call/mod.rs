@@ -19,7 +19,9 @@ use model::{CallRecord, ConnectionId, Instant, Now};
 
 pub(crate) use exchange::{Exchange, Progress};
 pub(crate) use hunt::Hunt;
-pub(crate) use leg::{Leg, Side, read_branch, read_tag};
+pub(crate) use leg::{
+    Hop, Leg, Side, mint_branch, mint_party_tag, read_branch, read_party_tag, read_tag,
+};
 use reach::Reach;
 pub(crate) use setup::Placing;
 pub(crate) use teardown::End;

@@ -48,13 +48,29 @@ impl End {
         }
     }
 
+    /// The connection of one side is gone; if its client was waited for, for so long.
+    pub(crate) fn lost(whose: &str, waited: Option<Duration>) -> Self {
+        let reason = match waited {
+            None => format!("the {whose}'s connection was lost"),
+            Some(waited) => format!(
+                "the {whose}'s connection was lost and did not come back in {} s",
+                waited.as_secs()
+            ),
+        };
+        Self::server(503, reason)
+    }
+
+    pub(crate) fn status(&self) -> u16 {
+        self.status
+    }
+
     /// RFC 3326. Existing clients read the cause only if something follows it.
-    fn reason_header(&self) -> String {
+    pub(crate) fn reason_header(&self) -> String {
         format!("SIP;cause={};text={}", self.status, quoted(&self.reason))
     }
 
     /// What a caller is told whose call never was.
-    pub(super) fn refusal(&self) -> Refusal {
+    pub(crate) fn refusal(&self) -> Refusal {
         Refusal::with_reason(self.status, &self.reason, self.reason_header())
     }
 
@@ -135,14 +151,7 @@ impl Call {
         } else {
             "callee"
         };
-        let reason = match waited {
-            None => format!("the {whose}'s connection was lost"),
-            Some(waited) => format!(
-                "the {whose}'s connection was lost and did not come back in {} s",
-                waited.as_secs()
-            ),
-        };
-        self.hang_up(End::server(503, reason), act);
+        self.hang_up(End::lost(whose, waited), act);
     }
 
     /// Ends the call from our side, whatever its state. Sending to a lost connection does nothing.

@@ -193,7 +193,7 @@ impl Judge {
             }
             Effect::Record(record) => self.recorded(record),
             Effect::Turn(change) => self.turned(change),
-            Effect::Count(_) => {}
+            Effect::Media { .. } | Effect::Ask(_) | Effect::Bring(_) | Effect::Count(_) => {}
         }
     }
 

@@ -1,0 +1,150 @@
+//! Applications of random worlds: pages that want anything, in any order, well or badly, and gateways that fail.
+
+use model::media::LegEnd;
+use serde_json::{Value, json};
+
+use crate::clock::SECOND;
+use crate::random::Random;
+use crate::webhook::Manner;
+use crate::world::World;
+
+const BASE: &str = "https://app.example";
+const PAGES: [&str; 6] = ["first", "one", "two", "three", "final", "error"];
+
+/// A service of this name that an application answers for; what its pages want is new each time.
+pub(super) fn set_up(world: &mut World, random: &mut Random, name: &str) {
+    world.authority.set_application(name, BASE);
+    for page in PAGES {
+        let manners = (0..random.between(1, 3)).map(|_| manner(random)).collect();
+        world.webhooks.replace(&format!("{BASE}/{page}"), manners);
+    }
+    let node = 0;
+    let conduct = &mut world.gateways[node].conduct;
+    conduct.refuses = random.happens(100);
+    conduct.is_deaf = random.happens(100);
+    conduct.is_full = random.happens(100);
+    conduct.connects_after = random.below(SECOND);
+    conduct.speech = random.below(10 * SECOND);
+    world.webhooks.is_mute = random.happens(200);
+}
+
+/// Somebody presses a key, or somebody's media end.
+pub(super) fn disturb(world: &mut World, random: &mut Random) {
+    let legs = world.gateways[0].legs();
+    let Some(&leg) = random.pick(&legs) else {
+        return;
+    };
+    if random.happens(50) {
+        let ends = [LegEnd::Silent, LegEnd::Peer];
+        let end = random.pick(&ends).copied().unwrap_or(LegEnd::Peer);
+        world.gateway(|gateway, now| gateway.lose(now, leg, end));
+        return;
+    }
+    let keys = ['1', '2', '3', '#', '*', '7', 'A'];
+    for _ in 0..random.between(1, 6) {
+        let key = random.pick(&keys).copied().unwrap_or('1');
+        world.gateway(|gateway, now| gateway.press(now, leg, key));
+    }
+}
+
+fn manner(random: &mut Random) -> Manner {
+    match random.below(12) {
+        0 => Manner::Gone,
+        1 => Manner::Body(500, b"oops".to_vec()),
+        2 => Manner::Body(200, b"{\"actions\":[{\"play\":{}}]}".to_vec()),
+        3 => Manner::Body(204, Vec::new()),
+        4 => Manner::Slowly(random.below(4 * SECOND), actions(random)),
+        _ => Manner::Actions(actions(random)),
+    }
+}
+
+fn actions(random: &mut Random) -> Value {
+    let count = random.below(5);
+    Value::Array((0..count).map(|_| action(random)).collect())
+}
+
+fn next(random: &mut Random) -> Value {
+    let page = random.pick(&PAGES[..4]).copied().unwrap_or("one");
+    json!({ "url": page })
+}
+
+fn play(random: &mut Random) -> Value {
+    let sound = match random.below(3) {
+        0 => {
+            json!({ "tone": { "frequencies_hz": [440], "milliseconds": random.between(1, 3000) } })
+        }
+        1 => json!({ "text_to_say": "hello" }),
+        _ => json!({ "file_to_play": "music.wav" }),
+    };
+    json!({ "play_list": [sound], "barge_in_on_digit": random.happens(700) })
+}
+
+fn action(random: &mut Random) -> Value {
+    let next = next(random);
+    let prompt = json!({ "play": play(random) });
+    match random.below(18) {
+        0 => json!({ "answer": { "extra_sip_headers": [{ "name": "X-Way", "value": "in" }] } }),
+        1 => json!({ "reject": { "cause": "busy" } }),
+        2 => json!({ "hang_up": {} }),
+        3 => json!({ "sleep": { "seconds": random.below(5) } }),
+        4 => json!({ "redirect": { "next_page": next } }),
+        5 => {
+            json!({ "record": { "next_page": next, "seconds_max_duration": random.between(1, 8) } })
+        }
+        6 => {
+            json!({ "get_number": { "next_page": next, "prompt": prompt, "digit_count": random.below(5) } })
+        }
+        7 => json!({ "get_input": { "next_page": next, "prompt": prompt } }),
+        8 => json!({ "run_menu": {
+            "prompt": prompt,
+            "seconds_digit_timeout": random.between(1, 5),
+            "menu_options": [{ "digit": "1", "next_page": next }],
+        } }),
+        9..13 => connect(random, &next),
+        13..16 => confer(random, &next),
+        _ => json!({ "play": play(random) }),
+    }
+}
+
+fn confer(random: &mut Random, next: &Value) -> Value {
+    let names = ["lobby", "yard"];
+    let mut confer = json!({
+        "name": random.pick(&names).copied().unwrap_or("lobby"),
+        "conference_participant": {
+            "talker": random.happens(700),
+            "start_on_entry": random.happens(600),
+            "destroy_on_exit": random.happens(300),
+            "exit_digit": "#",
+            "mute_digit": "1",
+        },
+    });
+    if random.happens(500) {
+        confer["next_page"] = next.clone();
+    }
+    if random.happens(400) {
+        confer["hold_media"] = json!({ "play": play(random) });
+    }
+    json!({ "connect_to_conference": confer })
+}
+
+fn connect(random: &mut Random, next: &Value) -> Value {
+    let names = ["ann", "bob", "bobby", "cy", "team-a", "team-b", "nobody"];
+    let count = random.between(1, 3);
+    let destinations: Vec<String> = (0..count)
+        .map(|_| format!("webrtc:{}", random.pick(&names).copied().unwrap_or("bob")))
+        .collect();
+    let mut connect = json!({
+        "destinations": destinations,
+        "seconds_answer_timeout": random.between(1, 20),
+    });
+    if random.happens(500) {
+        connect["next_page"] = next.clone();
+    }
+    if random.happens(300) {
+        connect["hold_media"] = json!({ "play": play(random) });
+    }
+    if random.happens(300) {
+        connect["call_from"] = json!("the desk");
+    }
+    json!({ "connect": connect })
+}

@@ -1,0 +1,583 @@
+//! Whom a caller is connected to by its application, or is to be: several may ring, one answers.
+//!
+//! Each of them is called by us, with an offer of the gateway's; nothing of the caller's passes but its sound.
+
+use model::media::{LegKind, MediaCommand, MediaEvent};
+use model::{CallRecord, Callee, ClientId, ConnectionId, Instant, RelayUsage, limits};
+use serde_json::{Value, json};
+use sip::Message;
+
+use super::action::{Connect, Destination};
+use super::dialog::{Dialog, Said};
+use super::instance::{cause_of, seconds};
+use super::run::{CALLER, Run};
+use crate::call::{Act, End, Leg, mint_party_tag};
+use crate::domain::service_host;
+use crate::effect::Counter;
+use crate::location::Binding;
+use crate::refusal;
+
+/// What others are told when one has answered.
+const ELSEWHERE: &str = "SIP;cause=200;text=\"Call completed elsewhere\"";
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Connecting {
+    /// Whom the shard is still to find.
+    wanted: Vec<ClientId>,
+    /// What they are told who calls.
+    from: String,
+    /// When nobody rings any longer.
+    until: Instant,
+    called: Vec<Called>,
+    /// Of those who did not answer: the best that is to be said.
+    status: u16,
+}
+
+/// Somebody who rings, or talks.
+#[derive(Debug)]
+struct Called {
+    place: u8,
+    connection: ConnectionId,
+    /// Until the gateway has made an offer.
+    leg: Option<Leg>,
+    record: CallRecord,
+    /// From then on.
+    dialog: Option<Dialog>,
+    /// Its media have ended: its BYE is waited for no longer than this.
+    bye_due: Option<Instant>,
+}
+
+/// Somebody who is to be told, or is to say, one thing more.
+#[derive(Debug)]
+pub(super) struct Leaving {
+    place: u8,
+    dialog: Dialog,
+    until: Instant,
+}
+
+impl Connecting {
+    pub(super) fn connections(&self) -> Vec<ConnectionId> {
+        self.called.iter().map(|called| called.connection).collect()
+    }
+
+    pub(super) fn dialog(&self, place: u8) -> Option<&Dialog> {
+        let mut all = self.called.iter();
+        all.find(|called| called.place == place)?.dialog.as_ref()
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let ring = (!self.is_talking()).then_some(self.until);
+        let dialogs = self
+            .called
+            .iter()
+            .filter_map(|called| called.dialog.as_ref()?.deadline());
+        let byes = self.called.iter().filter_map(|called| called.bye_due);
+        dialogs.chain(byes).chain(ring).min()
+    }
+
+    pub(super) fn on_message(
+        &mut self,
+        place: u8,
+        message: &Message<'_>,
+        act: &mut Act<'_>,
+    ) -> Said {
+        match self.at(place).and_then(|called| called.dialog.as_mut()) {
+            Some(dialog) => dialog.on_message(message, act),
+            None => Said::Nothing,
+        }
+    }
+
+    /// How many of them ring on a connection.
+    pub(super) fn ringing(&self, connection: ConnectionId) -> usize {
+        let here = self
+            .called
+            .iter()
+            .filter(|called| called.connection == connection);
+        here.filter(|called| called.record.answered.is_none())
+            .count()
+    }
+
+    fn is_talking(&self) -> bool {
+        self.called
+            .iter()
+            .any(|called| called.record.answered.is_some())
+    }
+
+    fn at(&mut self, place: u8) -> Option<&mut Called> {
+        self.called.iter_mut().find(|called| called.place == place)
+    }
+
+    /// One did not answer: the caller's application is told of the one that came nearest.
+    fn note(&mut self, status: u16) {
+        let rank = |status| match cause_of(status) {
+            "busy" => 3,
+            "no_answer" => 2,
+            "failed" => 1,
+            _ => 0,
+        };
+        if rank(status) >= rank(self.status) {
+            self.status = status;
+        }
+    }
+}
+
+impl Run {
+    /// Calls whom the script wants; the shard finds where they are.
+    pub(super) fn connect(&mut self, connect: Connect, act: &mut Act<'_>) {
+        let wanted = connect.destinations.into_iter();
+        let wanted = wanted.map(|Destination::Client(client)| client).collect();
+        let from = connect
+            .from
+            .unwrap_or_else(|| self.record().caller.to_string());
+        self.connecting = Some(Connecting {
+            wanted,
+            from,
+            until: act.now.mono + connect.ring,
+            called: Vec::new(),
+            status: 404,
+        });
+    }
+
+    /// Whom the shard is to find.
+    pub(crate) fn take_wanted(&mut self) -> Vec<ClientId> {
+        let connecting = self.connecting.as_mut();
+        connecting.map_or_else(Vec::new, |connecting| {
+            std::mem::take(&mut connecting.wanted)
+        })
+    }
+
+    /// One of them is here.
+    pub(crate) fn ring(&mut self, client: &ClientId, binding: &Binding, act: &mut Act<'_>) {
+        let Some(connecting) = &mut self.connecting else {
+            return;
+        };
+        self.last_place = self.last_place.checked_add(1).unwrap_or(1);
+        let place = self.last_place;
+        let host = service_host(&binding.domain);
+        let from = connecting.from.clone();
+        let leg = Leg {
+            connection: binding.connection,
+            domain: binding.domain.clone(),
+            local_tag: mint_party_tag(self.key, place, act.random),
+            remote_tag: None,
+            local: format!("<sip:{}@{host}>", escaped(&from)).into(),
+            remote: format!("<sip:{client}@{}>", binding.domain).into(),
+            target: binding.contact.clone(),
+            cseq: 1,
+            remote_cseq: 0,
+        };
+        let id = act.random.record_id();
+        let record = CallRecord {
+            id,
+            account: self.account,
+            caller: self.record().caller.clone(),
+            callee: Callee::Client(client.clone()),
+            call_id: id.to_string(),
+            started: act.now.unix,
+            ringing: None,
+            answered: None,
+            outcome: None,
+            relay: Default::default(),
+        };
+        act.record(&record);
+        act.count(Counter::CallRouted);
+        if let Some(connecting) = &mut self.connecting {
+            connecting.called.push(Called {
+                place,
+                connection: binding.connection,
+                leg: Some(leg),
+                record,
+                dialog: None,
+                bye_due: None,
+            });
+        }
+        let command = MediaCommand::Offer {
+            leg: self.leg(place),
+            kind: LegKind::WebRtc,
+        };
+        self.tell_gateway(command, act);
+    }
+
+    /// One of them is not here, or is not to be rung.
+    pub(crate) fn miss(&mut self, status: u16) {
+        if let Some(connecting) = &mut self.connecting {
+            connecting.note(status);
+        }
+    }
+
+    /// All that the shard could find was rung. If that was nobody, it is over.
+    pub(crate) fn all_rung(&mut self, act: &mut Act<'_>) {
+        self.end_if_alone(act);
+        self.perform(act);
+    }
+
+    pub(super) fn on_callee_said(&mut self, place: u8, said: Said, act: &mut Act<'_>) {
+        match said {
+            Said::Nothing | Said::Cancelled => {}
+            Said::Rings => {
+                let now = act.now.unix;
+                if let Some(called) = self.called(place) {
+                    called.record.ringing.get_or_insert(now);
+                }
+            }
+            Said::Accepts(answer) => self.on_won(place, answer, act),
+            Said::Declines { status } => {
+                self.drop_callee(
+                    place,
+                    End::callee(status, "the callee did not take the call"),
+                    act,
+                );
+                self.end_if_alone(act);
+            }
+            Said::HungUp => {
+                self.drop_callee(place, End::callee(200, "hung up"), act);
+                self.end_if_alone(act);
+            }
+            Said::Reoffers(offer) => {
+                let leg = self.leg(place);
+                self.tell_gateway(MediaCommand::Reoffer { leg, offer }, act);
+            }
+        }
+    }
+
+    pub(super) fn on_callee_media(&mut self, place: u8, event: MediaEvent, act: &mut Act<'_>) {
+        match event {
+            MediaEvent::Offered { offer, .. } => self.invite(place, &offer, act),
+            MediaEvent::Answered { answer, .. } => {
+                if let Some(dialog) = self.called(place).and_then(|called| called.dialog.as_mut()) {
+                    dialog.reanswer(&answer, act);
+                }
+            }
+            MediaEvent::Refused { sentence, .. } => self.on_callee_refused(place, &sentence, act),
+            MediaEvent::Ended { .. } => {
+                let due = act.now.mono + limits::MEDIA_END_GRACE;
+                if let Some(called) = self.called(place) {
+                    called.bye_due = Some(due);
+                }
+            }
+            MediaEvent::Connected { .. }
+            | MediaEvent::NotEntered { .. }
+            | MediaEvent::Digit { .. }
+            | MediaEvent::Played { .. }
+            | MediaEvent::Collected { .. }
+            | MediaEvent::Recording { .. }
+            | MediaEvent::Recorded { .. } => {}
+        }
+    }
+
+    pub(super) fn on_callee_lost(&mut self, connection: ConnectionId, act: &mut Act<'_>) {
+        let lost = self
+            .connecting
+            .as_ref()
+            .map_or_else(Vec::new, |connecting| {
+                let of_it = connecting.called.iter();
+                let of_it = of_it.filter(|called| called.connection == connection);
+                of_it.map(|called| called.place).collect()
+            });
+        for place in lost {
+            if let Some(dialog) = self.called(place).and_then(|called| called.dialog.as_mut()) {
+                dialog.lose();
+            }
+            act.count(Counter::CallLost);
+            let end = End::server(503, "the callee's connection was lost");
+            self.drop_callee(place, end, act);
+        }
+        self.end_if_alone(act);
+    }
+
+    pub(super) fn on_callees_due(&mut self, act: &mut Act<'_>) {
+        let now = act.now.mono;
+        let Some(connecting) = &self.connecting else {
+            return;
+        };
+        let is_late = !connecting.is_talking() && connecting.until <= now;
+        let due = connecting.called.iter().filter(|called| {
+            let dialog = called.dialog.as_ref().and_then(Dialog::deadline);
+            is_late || dialog.is_some_and(|at| at <= now)
+        });
+        let due: Vec<u8> = due.map(|called| called.place).collect();
+        for place in due {
+            self.end_callee(
+                place,
+                End::server(480, "the callee did not answer in time"),
+                act,
+            );
+        }
+        self.end_those_without_media(act);
+        if is_late {
+            self.end_if_alone(act);
+        }
+    }
+
+    fn end_those_without_media(&mut self, act: &mut Act<'_>) {
+        let called = self
+            .connecting
+            .iter()
+            .flat_map(|connecting| &connecting.called);
+        let overdue = called.filter(|called| called.bye_due.is_some_and(|at| at <= act.now.mono));
+        let overdue: Vec<u8> = overdue.map(|called| called.place).collect();
+        for place in &overdue {
+            self.end_callee(*place, End::server(503, "the callee's media ended"), act);
+        }
+        if !overdue.is_empty() {
+            self.end_if_alone(act);
+        }
+    }
+
+    /// The application has failed: nobody is connected any more.
+    pub(super) fn disconnect(&mut self, act: &mut Act<'_>) {
+        let called = self
+            .connecting
+            .as_ref()
+            .map_or(&[][..], |connecting| &connecting.called);
+        let places: Vec<u8> = called.iter().map(|called| called.place).collect();
+        for place in places {
+            self.end_callee(place, End::server(487, "the application failed"), act);
+        }
+        self.connecting = None;
+    }
+
+    /// The caller has gone: so has everybody who was called for it.
+    pub(super) fn end_connecting(&mut self, reason: &str, act: &mut Act<'_>) {
+        let Some(mut connecting) = self.connecting.take() else {
+            return;
+        };
+        for mut called in connecting.called.drain(..) {
+            let end = match called.record.answered {
+                Some(_) => End::caller(200, "hung up"),
+                None => End::caller(487, "cancelled by the caller"),
+            };
+            if let Some(dialog) = &mut called.dialog {
+                dialog.end(&end.refusal(), reason, act);
+            }
+            self.part_with(called, end, act);
+        }
+    }
+
+    /// A relay tells what it did for somebody who was called.
+    pub(super) fn on_callee_usage(
+        &mut self,
+        connection: ConnectionId,
+        usage: RelayUsage,
+        act: &mut Act<'_>,
+    ) {
+        let called = self
+            .connecting
+            .iter_mut()
+            .flat_map(|connecting| &mut connecting.called);
+        let mut called = called.filter(|called| called.connection == connection);
+        if let Some(called) = called.next() {
+            called.record.relay[1] = called.record.relay[1].plus(usage);
+            return;
+        }
+        let mut past = self.past.iter_mut().rev();
+        match past.find(|(gone, _)| *gone == connection) {
+            Some((_, record)) => {
+                record.relay[1] = record.relay[1].plus(usage);
+                act.record(record);
+            }
+            None => act.count(Counter::RelayUsageLate),
+        }
+    }
+
+    /// Those who have gone are told, or say, what is left to be said.
+    pub(super) fn on_leaving_message(
+        &mut self,
+        place: u8,
+        message: &Message<'_>,
+        act: &mut Act<'_>,
+    ) {
+        let mut all = self.leaving.iter_mut();
+        if let Some(leaving) = all.find(|leaving| leaving.place == place) {
+            leaving.dialog.on_message(message, act);
+        }
+        self.forget_those_who_left(act);
+    }
+
+    pub(super) fn forget_those_who_left(&mut self, act: &mut Act<'_>) {
+        let now = act.now.mono;
+        for mut leaving in std::mem::take(&mut self.leaving) {
+            if leaving.until <= now {
+                leaving.dialog.withdraw(act);
+            }
+            if leaving.dialog.is_over() {
+                self.leave(leaving.dialog.connection());
+            } else {
+                self.leaving.push(leaving);
+            }
+        }
+    }
+
+    /// When the first of them is waited for no longer.
+    pub(super) fn leaving_until(&self) -> Option<Instant> {
+        self.leaving.iter().map(|leaving| leaving.until).min()
+    }
+
+    pub(super) fn leaving_dialog(&self, place: u8) -> Option<&Dialog> {
+        let mut all = self.leaving.iter();
+        all.find(|leaving| leaving.place == place)
+            .map(|leaving| &leaving.dialog)
+    }
+
+    pub(super) fn leaving_connections(&self) -> impl Iterator<Item = ConnectionId> {
+        self.leaving
+            .iter()
+            .map(|leaving| leaving.dialog.connection())
+    }
+
+    pub(super) fn lose_leaving(&mut self, connection: ConnectionId) {
+        self.leaving
+            .retain(|leaving| leaving.dialog.connection() != connection);
+    }
+
+    fn called(&mut self, place: u8) -> Option<&mut Called> {
+        self.connecting.as_mut()?.at(place)
+    }
+
+    fn invite(&mut self, place: u8, offer: &str, act: &mut Act<'_>) {
+        let key = self.key;
+        let Some(called) = self.called(place).filter(|called| called.dialog.is_none()) else {
+            return;
+        };
+        let connection = called.connection;
+        self.reach(connection, offer, act);
+        if let Some(called) = self.called(place)
+            && let Some(leg) = called.leg.take()
+        {
+            let call_id = called.record.call_id.clone();
+            called.dialog = Some(Dialog::calling(key, leg, call_id, offer, act));
+        }
+    }
+
+    fn on_won(&mut self, place: u8, answer: std::sync::Arc<str>, act: &mut Act<'_>) {
+        let now = act.now.unix;
+        let Some(called) = self.called(place) else {
+            return;
+        };
+        called.record.answered = Some(now);
+        act.record(&called.record);
+        act.count(Counter::CallAnswered);
+        let (leg, caller) = (self.leg(place), self.leg(CALLER));
+        self.tell_gateway(MediaCommand::Accept { leg, answer }, act);
+        let others = self
+            .connecting
+            .as_ref()
+            .map_or_else(Vec::new, |connecting| {
+                let others = connecting.called.iter().map(|called| called.place);
+                others.filter(|other| *other != place).collect()
+            });
+        for other in others {
+            if let Some(dialog) = self.called(other).and_then(|called| called.dialog.as_mut()) {
+                let end = End::server(487, "Call completed elsewhere");
+                dialog.end(&end.refusal(), ELSEWHERE, act);
+            }
+            self.drop_callee(other, End::server(487, "answered by another"), act);
+        }
+        self.script.on_connected();
+        let other = place;
+        self.tell_gateway(MediaCommand::Join { leg: caller, other }, act);
+    }
+
+    fn on_callee_refused(&mut self, place: u8, sentence: &str, act: &mut Act<'_>) {
+        let refusal = refusal::no_media(sentence);
+        if let Some(dialog) = self.called(place).and_then(|called| called.dialog.as_mut())
+            && dialog.has_reoffered()
+        {
+            return dialog.keep_media(&refusal, act);
+        }
+        self.end_callee(place, End::server(488, refusal.text), act);
+        self.end_if_alone(act);
+    }
+
+    /// Ends one of them from our side.
+    fn end_callee(&mut self, place: u8, end: End, act: &mut Act<'_>) {
+        if let Some(dialog) = self.called(place).and_then(|called| called.dialog.as_mut()) {
+            dialog.end(&end.refusal(), &end.reason_header(), act);
+        }
+        self.drop_callee(place, end, act);
+    }
+
+    /// One of them has gone.
+    fn drop_callee(&mut self, place: u8, end: End, act: &mut Act<'_>) {
+        let Some(connecting) = &mut self.connecting else {
+            return;
+        };
+        let Some(at) = connecting
+            .called
+            .iter()
+            .position(|called| called.place == place)
+        else {
+            return;
+        };
+        let called = connecting.called.swap_remove(at);
+        let status = end.status();
+        match called.record.answered {
+            Some(answered) => {
+                let lasted = seconds(answered, act.now.unix);
+                self.end_connection(result(lasted, status), act);
+            }
+            None => connecting.note(status),
+        }
+        let leg = self.leg(place);
+        self.tell_gateway(MediaCommand::CloseLeg { leg }, act);
+        self.part_with(called, end, act);
+    }
+
+    fn part_with(&mut self, mut called: Called, end: End, act: &mut Act<'_>) {
+        called.record.outcome = Some(end.outcome(act.now.unix));
+        act.record(&called.record);
+        self.unreach(called.connection, act);
+        self.past.push_back((called.connection, called.record));
+        if self.past.len() > limits::PAST_CALLEES {
+            self.past.pop_front();
+        }
+        match called.dialog.filter(|dialog| !dialog.is_over()) {
+            Some(dialog) => self.leaving.push(Leaving {
+                place: called.place,
+                dialog,
+                until: act.now.mono + limits::TRANSACTION_TIME,
+            }),
+            None => self.leave(called.connection),
+        }
+    }
+
+    /// Nobody rings or talks any more: the script goes on.
+    fn end_if_alone(&mut self, act: &mut Act<'_>) {
+        let Some(connecting) = &self.connecting else {
+            return;
+        };
+        if connecting.called.is_empty() && connecting.wanted.is_empty() {
+            let status = connecting.status;
+            self.end_connection(result(0.0, status), act);
+        }
+    }
+
+    fn end_connection(&mut self, result: Value, act: &mut Act<'_>) {
+        if self.connecting.take().is_some() {
+            self.script.on_connect_ended(act.now.mono, result);
+        }
+    }
+}
+
+/// What the application is told.
+fn result(lasted: f64, status: u16) -> Value {
+    json!({
+        "seconds_connected_duration": lasted,
+        "call_cause": cause_of(status),
+        "call_raw_cause": status.to_string(),
+    })
+}
+
+/// What may stand in the user part of an address (RFC 3261 §25.1); anything else is escaped.
+fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.!~*'()&=+$,;?/".contains(&byte) {
+            escaped.push(char::from(byte));
+        } else {
+            escaped.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    escaped
+}

@@ -1,0 +1,541 @@
+//! A dialog that ends here: with whoever called an application, or whom one calls (RFC 3261 §12 to §15).
+//!
+//! Writes and reads what passes between us and one client; never decides what an application does.
+
+use std::sync::Arc;
+
+use model::{ConnectionId, Instant, limits};
+use sip::{Contact, Headers, Message, MessageWriter, Method, ReplyHead, Request, Response};
+
+use crate::call::{Act, CallKey, Hop, Leg, mint_branch};
+use crate::refusal::{self, Refusal};
+
+/// What a client said that its run must know.
+#[derive(Debug)]
+pub(crate) enum Said {
+    /// Nothing that concerns the run.
+    Nothing,
+    /// It takes its call back.
+    Cancelled,
+    /// It hangs up.
+    HungUp,
+    /// It wants the media otherwise; [`Dialog::reanswer`] or [`Dialog::keep_media`] is the answer.
+    Reoffers(Arc<str>),
+    /// It rings.
+    Rings,
+    /// It takes our call.
+    Accepts(Arc<str>),
+    /// It does not take our call.
+    Declines {
+        /// What it says.
+        status: u16,
+    },
+}
+
+/// How far a dialog has come.
+#[derive(Debug)]
+enum State {
+    /// The client calls us, and waits for our answer.
+    Called { head: ReplyHead },
+    /// We call the client.
+    Calling(Calling),
+    /// One has taken the call of the other.
+    Talking {
+        /// When an answer of ours that was never acknowledged counts as lost.
+        unheard: Option<Instant>,
+    },
+    /// Nothing more is to be said.
+    Over,
+}
+
+/// Our INVITE, until it is answered.
+#[derive(Debug)]
+struct Calling {
+    branch: String,
+    /// When nobody waits any longer for so much as a provisional response.
+    silent: Option<Instant>,
+    /// The Reason of a CANCEL that is to be sent or was.
+    cancelled: Option<Cancelled>,
+}
+
+#[derive(Debug)]
+struct Cancelled {
+    reason: String,
+    is_sent: bool,
+}
+
+/// The INVITE that a client called us with.
+#[derive(Debug)]
+struct Initial {
+    branch: Box<str>,
+    cseq: u32,
+    sent_by: Box<str>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Dialog {
+    run: CallKey,
+    call_id: Box<str>,
+    leg: Leg,
+    state: State,
+    /// Of a client that called us.
+    initial: Option<Initial>,
+    /// Repeats of our first answer, and the end of a call that nobody heard, go out with it.
+    first: Option<ReplyHead>,
+    /// A later offer of the client, which the gateway looks at.
+    reoffer: Option<ReplyHead>,
+}
+
+impl Dialog {
+    /// A client calls us.
+    pub(crate) fn called(run: CallKey, leg: Leg, request: &Request<'_>, act: &mut Act<'_>) -> Self {
+        let trying = MessageWriter::reply(request, 100, "Trying", None).finish();
+        act.send(leg.connection, trying);
+        let head = ReplyHead::of(request);
+        Self {
+            run,
+            call_id: request.headers.call_id().into(),
+            leg,
+            state: State::Called { head: head.clone() },
+            initial: Some(Initial {
+                branch: request.headers.via().branch().unwrap_or_default().into(),
+                cseq: request.headers.cseq().number,
+                sent_by: request.headers.via().sent_by.into(),
+            }),
+            first: Some(head),
+            reoffer: None,
+        }
+    }
+
+    /// We call a client, with this offer.
+    pub(crate) fn calling(
+        run: CallKey,
+        leg: Leg,
+        call_id: String,
+        offer: &str,
+        act: &mut Act<'_>,
+    ) -> Self {
+        let branch = mint_branch(run, act.random);
+        let hop = Hop {
+            call_id: &call_id,
+            branch: &branch,
+            max_forwards: 70,
+            target: None,
+        };
+        let mut writer = leg.request("INVITE", leg.cseq, &hop);
+        writer
+            .header("Contact", leg.contact())
+            .header("Allow", refusal::ALLOW)
+            .header("Content-Type", "application/sdp");
+        act.send(leg.connection, writer.finish_with(offer.as_bytes()));
+        Self {
+            run,
+            call_id: call_id.into(),
+            leg,
+            state: State::Calling(Calling {
+                branch,
+                silent: Some(act.now.mono + limits::TRANSACTION_TIME),
+                cancelled: None,
+            }),
+            initial: None,
+            first: None,
+            reoffer: None,
+        }
+    }
+
+    pub(crate) fn connection(&self) -> ConnectionId {
+        self.leg.connection
+    }
+
+    /// Whether a request that came on `connection` belongs to this dialog.
+    pub(crate) fn owns(&self, connection: ConnectionId, request: &Request<'_>) -> bool {
+        self.leg.owns(connection, request)
+    }
+
+    /// Whether a response bears our tag.
+    pub(crate) fn is_asked(&self, response: &Response<'_>) -> bool {
+        response.headers.from().tag() == Some(self.leg.local_tag.as_str())
+    }
+
+    /// Whether this INVITE opened the dialog, or this CANCEL means it (RFC 3261 §17.2.3, §9.2).
+    pub(crate) fn has_seen(&self, connection: ConnectionId, request: &Request<'_>) -> bool {
+        self.leg.connection == connection
+            && *self.call_id == *request.headers.call_id()
+            && self.initial.as_ref().is_some_and(|initial| {
+                request.headers.via().branch() == Some(&*initial.branch)
+                    && request.headers.cseq().number == initial.cseq
+            })
+    }
+
+    /// Whether this INVITE came before under another branch (RFC 3261 §8.2.2.2).
+    pub(crate) fn is_merged(&self, request: &Request<'_>) -> bool {
+        *self.call_id == *request.headers.call_id()
+            && self.initial.is_some()
+            && !self.is_over()
+            && self.leg.remote_tag.as_deref() == request.headers.from().tag()
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        matches!(self.state, State::Over)
+    }
+
+    pub(crate) fn is_talking(&self) -> bool {
+        matches!(self.state, State::Talking { .. })
+    }
+
+    /// When an answer is overdue.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        match &self.state {
+            State::Talking { unheard } => *unheard,
+            State::Calling(calling) => calling.silent,
+            State::Called { .. } | State::Over => None,
+        }
+    }
+
+    /// A message of the client's. Requests have been found to be this dialog's.
+    pub(crate) fn on_message(&mut self, message: &Message<'_>, act: &mut Act<'_>) -> Said {
+        match message {
+            Message::Request(request) => self.on_request(request, act),
+            Message::Response(response) => self.on_response(response, act),
+        }
+    }
+
+    /// Takes the client's call with this SDP.
+    pub(crate) fn accept(&mut self, answer: &str, headers: &[(String, String)], act: &mut Act<'_>) {
+        let State::Called { head } = &self.state else {
+            return;
+        };
+        let mut writer = head.write(200, "OK", Some(&self.leg.local_tag));
+        writer
+            .header("Contact", self.leg.contact())
+            .header("Allow", refusal::ALLOW)
+            .header("Content-Type", "application/sdp");
+        for (name, value) in headers {
+            writer.header(name, value);
+        }
+        act.send(self.leg.connection, writer.finish_with(answer.as_bytes()));
+        self.state = State::Talking {
+            unheard: Some(act.now.mono + limits::TRANSACTION_TIME),
+        };
+    }
+
+    /// Ends it from our side, whatever its state. `refusal` is what a client hears whose call was not taken, `reason` (RFC 3326)
+    /// stands in a BYE or CANCEL.
+    pub(crate) fn end(&mut self, refusal: &Refusal, reason: &str, act: &mut Act<'_>) {
+        self.keep_media(&refusal::ended(), act);
+        match &mut self.state {
+            State::Called { head } => {
+                let answer = refusal.answer_later(head, &self.leg.local_tag);
+                act.send(self.leg.connection, answer);
+                self.state = State::Over;
+            }
+            State::Calling(calling) => {
+                calling.cancelled.get_or_insert_with(|| Cancelled {
+                    reason: reason.to_owned(),
+                    is_sent: false,
+                });
+                self.send_cancel(act);
+            }
+            State::Talking { .. } => {
+                self.state = State::Over;
+                self.send("BYE", Some(reason), act);
+            }
+            State::Over => {}
+        }
+    }
+
+    /// The client is gone: nothing can be sent to it any more.
+    pub(crate) fn lose(&mut self) {
+        self.state = State::Over;
+    }
+
+    /// The gateway agrees to the client's later offer.
+    pub(crate) fn reanswer(&mut self, answer: &str, act: &mut Act<'_>) {
+        let Some(head) = self.reoffer.take() else {
+            return;
+        };
+        let mut writer = head.write(200, "OK", Some(&self.leg.local_tag));
+        writer
+            .header("Contact", self.leg.contact())
+            .header("Content-Type", "application/sdp");
+        act.send(self.leg.connection, writer.finish_with(answer.as_bytes()));
+    }
+
+    /// The gateway does not agree, and the media go on as they were.
+    pub(crate) fn keep_media(&mut self, refusal: &Refusal, act: &mut Act<'_>) {
+        if let Some(head) = self.reoffer.take() {
+            let answer = refusal.answer_later(&head, &self.leg.local_tag);
+            act.send(self.leg.connection, answer);
+        }
+    }
+
+    /// Whether a later offer of the client's waits for the gateway.
+    pub(crate) fn has_reoffered(&self) -> bool {
+        self.reoffer.is_some()
+    }
+
+    /// The answer that a client may still wait for whose connection was lost, with the branch and sent-by of its INVITE.
+    pub(crate) fn unheard(
+        &self,
+        connection: ConnectionId,
+    ) -> Option<(Box<str>, Box<str>, Vec<u8>)> {
+        let is_open = match &self.state {
+            State::Called { .. } => true,
+            State::Talking { unheard } => unheard.is_some(),
+            State::Calling(_) | State::Over => false,
+        };
+        let initial = self.initial.as_ref()?;
+        let head = self.first.as_ref()?;
+        (is_open && self.leg.connection == connection).then(|| {
+            (
+                initial.sent_by.clone(),
+                initial.branch.clone(),
+                refusal::ended().answer_later(head, &self.leg.local_tag),
+            )
+        })
+    }
+
+    /// The client's CANCEL of the INVITE that it called us with.
+    pub(crate) fn on_cancel(&mut self, request: &Request<'_>, act: &mut Act<'_>) -> Said {
+        let tag = &self.leg.local_tag;
+        let answer = MessageWriter::reply(request, 200, "OK", Some(tag)).finish();
+        act.send(self.leg.connection, answer);
+        let State::Called { head } = &self.state else {
+            return Said::Nothing;
+        };
+        let answer = refusal::cancelled().answer_later(head, tag);
+        act.send(self.leg.connection, answer);
+        self.state = State::Over;
+        Said::Cancelled
+    }
+
+    fn on_request(&mut self, request: &Request<'_>, act: &mut Act<'_>) -> Said {
+        match request.method {
+            Method::Ack => {
+                if let State::Talking { unheard } = &mut self.state {
+                    *unheard = None;
+                }
+                Said::Nothing
+            }
+            Method::Bye => {
+                self.reply(request, 200, act);
+                self.keep_media(&refusal::ended(), act);
+                let was = std::mem::replace(&mut self.state, State::Over);
+                match was {
+                    State::Called { head } => {
+                        // RFC 3261 §15 lets a caller end an early dialog so.
+                        let answer = refusal::cancelled().answer_later(&head, &self.leg.local_tag);
+                        act.send(self.leg.connection, answer);
+                        Said::Cancelled
+                    }
+                    State::Talking { .. } => Said::HungUp,
+                    State::Calling(_) | State::Over => Said::Nothing,
+                }
+            }
+            Method::Invite => self.on_reinvite(request, act),
+            Method::Update if request.body.is_empty() => self.accept_in_order(request, act),
+            Method::Update => self.refuse(request, &refusal::offer_by_invite(), act),
+            Method::Info | Method::Message | Method::Options => self.accept_in_order(request, act),
+            Method::Cancel
+            | Method::Register
+            | Method::Prack
+            | Method::Subscribe
+            | Method::Notify
+            | Method::Publish
+            | Method::Refer
+            | Method::Other(_) => self.refuse(request, &refusal::method_in_dialog(), act),
+        }
+    }
+
+    fn on_reinvite(&mut self, request: &Request<'_>, act: &mut Act<'_>) -> Said {
+        if !self.is_talking() {
+            return self.refuse(request, &refusal::no_such_call(), act);
+        }
+        if request.headers.cseq().number <= self.leg.remote_cseq {
+            return self.refuse(request, &refusal::out_of_order(), act);
+        }
+        if self.reoffer.is_some() {
+            return self.refuse(request, &refusal::invite_pending(), act);
+        }
+        self.leg.remote_cseq = request.headers.cseq().number;
+        let Ok(offer) = std::str::from_utf8(request.body) else {
+            return self.refuse(request, &refusal::not_sdp(), act);
+        };
+        if offer.is_empty() {
+            return self.refuse(request, &refusal::no_offer(), act);
+        }
+        self.refresh_target(&request.headers);
+        self.reoffer = Some(ReplyHead::of(request));
+        Said::Reoffers(offer.into())
+    }
+
+    fn accept_in_order(&mut self, request: &Request<'_>, act: &mut Act<'_>) -> Said {
+        if request.headers.cseq().number <= self.leg.remote_cseq {
+            return self.refuse(request, &refusal::out_of_order(), act);
+        }
+        self.leg.remote_cseq = request.headers.cseq().number;
+        self.reply(request, 200, act);
+        Said::Nothing
+    }
+
+    fn reply(&self, request: &Request<'_>, status: u16, act: &mut Act<'_>) {
+        let reason = sip::status::reason(status);
+        let tag = Some(self.leg.local_tag.as_str());
+        let answer = MessageWriter::reply(request, status, reason, tag).finish();
+        act.send(self.leg.connection, answer);
+    }
+
+    fn refuse(&self, request: &Request<'_>, refusal: &Refusal, act: &mut Act<'_>) -> Said {
+        act.send(
+            self.leg.connection,
+            refusal.answer(request, &self.leg.local_tag),
+        );
+        Said::Nothing
+    }
+
+    fn on_response(&mut self, response: &Response<'_>, act: &mut Act<'_>) -> Said {
+        if response.headers.cseq().method != Method::Invite {
+            return Said::Nothing;
+        }
+        let State::Calling(calling) = &mut self.state else {
+            return self.on_repeated(response, act);
+        };
+        if response.headers.via().branch() != Some(calling.branch.as_str()) {
+            return Said::Nothing;
+        }
+        match response.status {
+            ..200 => {
+                calling.silent = None;
+                self.send_cancel(act);
+                if response.status > 100 {
+                    Said::Rings
+                } else {
+                    Said::Nothing
+                }
+            }
+            200..300 => self.on_accepted(response, act),
+            status => {
+                self.ack_refusal(response, act);
+                self.state = State::Over;
+                Said::Declines { status }
+            }
+        }
+    }
+
+    fn on_accepted(&mut self, response: &Response<'_>, act: &mut Act<'_>) -> Said {
+        self.leg.remote_tag = response.headers.to().tag().map(Into::into);
+        self.refresh_target(&response.headers);
+        let State::Calling(calling) = std::mem::replace(&mut self.state, State::Over) else {
+            return Said::Nothing;
+        };
+        self.send_ack(act);
+        if let Some(cancelled) = calling.cancelled {
+            // It crossed our CANCEL.
+            self.send("BYE", Some(&cancelled.reason), act);
+            return Said::Declines { status: 487 };
+        }
+        self.state = State::Talking { unheard: None };
+        match std::str::from_utf8(response.body) {
+            Ok(answer) if !answer.is_empty() => Said::Accepts(answer.into()),
+            Ok(_) | Err(_) => {
+                self.state = State::Over;
+                let reason = "SIP;cause=488;text=\"the answer has no SDP\"";
+                self.send("BYE", Some(reason), act);
+                Said::Declines { status: 488 }
+            }
+        }
+    }
+
+    /// A 2xx again, because our ACK is late or lost, or another fork's (RFC 3261 §13.2.2.4).
+    fn on_repeated(&mut self, response: &Response<'_>, act: &mut Act<'_>) -> Said {
+        let is_own = response.headers.to().tag() == self.leg.remote_tag.as_deref();
+        if (200..300).contains(&response.status) && is_own {
+            self.send_ack(act);
+        }
+        Said::Nothing
+    }
+
+    /// A CANCEL must not overtake its INVITE (RFC 3261 §9.1).
+    fn send_cancel(&mut self, act: &mut Act<'_>) {
+        let State::Calling(calling) = &mut self.state else {
+            return;
+        };
+        let Some(cancelled) = &mut calling.cancelled else {
+            return;
+        };
+        if calling.silent.is_some() || std::mem::replace(&mut cancelled.is_sent, true) {
+            return;
+        }
+        let hop = Hop {
+            call_id: &self.call_id,
+            branch: &calling.branch,
+            max_forwards: 70,
+            target: None,
+        };
+        let mut writer = self.leg.request("CANCEL", self.leg.cseq, &hop);
+        writer.header("Reason", &cancelled.reason);
+        act.send(self.leg.connection, writer.finish());
+    }
+
+    /// Nobody waits for its answer any longer: a CANCEL follows the INVITE on the same connection.
+    pub(crate) fn withdraw(&mut self, act: &mut Act<'_>) {
+        if let State::Calling(calling) = &mut self.state {
+            calling.silent = None;
+            self.send_cancel(act);
+        }
+        self.state = State::Over;
+    }
+
+    fn send_ack(&mut self, act: &mut Act<'_>) {
+        let branch = mint_branch(self.run, act.random);
+        let hop = Hop {
+            call_id: &self.call_id,
+            branch: &branch,
+            max_forwards: 70,
+            target: None,
+        };
+        let message = self.leg.request("ACK", 1, &hop).finish();
+        act.send(self.leg.connection, message);
+    }
+
+    /// Part of the INVITE's own transaction (RFC 3261 §17.1.1.3).
+    fn ack_refusal(&mut self, response: &Response<'_>, act: &mut Act<'_>) {
+        let State::Calling(calling) = &self.state else {
+            return;
+        };
+        self.leg.remote_tag = response.headers.to().tag().map(Into::into);
+        let hop = Hop {
+            call_id: &self.call_id,
+            branch: &calling.branch,
+            max_forwards: 70,
+            target: None,
+        };
+        let message = self.leg.request("ACK", self.leg.cseq, &hop).finish();
+        act.send(self.leg.connection, message);
+    }
+
+    /// A request of ours inside the dialog.
+    fn send(&mut self, method: &str, reason: Option<&str>, act: &mut Act<'_>) {
+        let branch = mint_branch(self.run, act.random);
+        self.leg.cseq += 1;
+        let hop = Hop {
+            call_id: &self.call_id,
+            branch: &branch,
+            max_forwards: 70,
+            target: None,
+        };
+        let mut writer = self.leg.request(method, self.leg.cseq, &hop);
+        if let Some(reason) = reason {
+            writer.header("Reason", reason);
+        }
+        act.send(self.leg.connection, writer.finish());
+    }
+
+    /// RFC 3261 §12.2: a target refresh names a new Contact.
+    fn refresh_target(&mut self, headers: &Headers<'_>) {
+        if let Some(Contact::Address(address)) = headers.sole_contact() {
+            self.leg.target = address.uri_text.into();
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! What an application is told of its call: the JSON that goes to each page.
+//!
+//! Words alone; docs/applications.md has the shapes.
+
+use model::{CallRecord, EndedBy, RecordId, UnixTime};
+use serde_json::{Map, Value, json};
+
+use crate::call::CallKey;
+
+/// The name of a run towards its application: it says whose it is, and cannot be guessed.
+pub(super) fn name(shard: u16, run: CallKey, id: RecordId) -> String {
+    format!("{shard:x}.{:x}.{id}", run.0)
+}
+
+/// The shard that a name is of.
+pub fn shard_of_instance(name: &str) -> Option<usize> {
+    let (shard, _) = name.split_once('.')?;
+    usize::from_str_radix(shard, 16).ok()
+}
+
+/// The run that a name is of.
+pub(super) fn run_of(name: &str) -> Option<CallKey> {
+    let (_, rest) = name.split_once('.')?;
+    let (run, _) = rest.split_once('.')?;
+    u64::from_str_radix(run, 16).ok().map(CallKey)
+}
+
+/// What is told of a call.
+pub(super) struct Told<'a> {
+    pub(super) instance: &'a str,
+    pub(super) record: &'a CallRecord,
+    /// The service that was called.
+    pub(super) service: &'a str,
+    pub(super) now: UnixTime,
+    pub(super) token: Option<String>,
+    /// `action_result`, `error_result`.
+    pub(super) beside: Vec<(&'static str, Value)>,
+}
+
+impl Told<'_> {
+    /// As JSON.
+    pub(super) fn json(self) -> String {
+        let record = self.record;
+        let state = match (&record.outcome, record.answered) {
+            (Some(_), _) => "idle",
+            (None, Some(_)) => "answered",
+            (None, None) => "inbound",
+        };
+        let until = record
+            .outcome
+            .as_ref()
+            .map_or(self.now, |outcome| outcome.at);
+        let seconds = record
+            .answered
+            .map_or(0.0, |answered| seconds(answered, until));
+        let mut call = json!({
+            "call_id": record.id.to_string(),
+            "call_direction": "in",
+            "call_from": record.caller.as_str(),
+            "call_to": self.service,
+            "call_target": self.service,
+            "call_state": state,
+            "seconds_call_duration": seconds,
+            "application_parameters": null,
+            "outbound_parameters": null,
+        });
+        if let Some(outcome) = &record.outcome {
+            call["call_cause"] = cause(outcome.by, outcome.status).into();
+            call["call_raw_cause"] = outcome.status.to_string().into();
+        }
+        let mut told = Map::new();
+        told.insert("application_instance_id".to_owned(), self.instance.into());
+        told.insert("token".to_owned(), self.token.into());
+        told.insert("api_version".to_owned(), "2.0".into());
+        told.insert("is_notification".to_owned(), false.into());
+        told.insert("this_call".to_owned(), call);
+        for (name, value) in self.beside {
+            told.insert(name.to_owned(), value);
+        }
+        Value::Object(told).to_string()
+    }
+}
+
+/// To a tenth.
+pub(super) fn seconds(from: UnixTime, to: UnixTime) -> f64 {
+    let millis = to.as_millis().saturating_sub(from.as_millis());
+    (millis as f64 / 100.0).round() / 10.0
+}
+
+/// The word for how a call ended. The callee of a record is the application.
+fn cause(by: EndedBy, status: u16) -> &'static str {
+    match (by, status) {
+        (EndedBy::Caller, _) => "hung_up",
+        (EndedBy::Callee, 200) => "completed",
+        (EndedBy::Callee | EndedBy::Server, status) => cause_of(status),
+    }
+}
+
+/// The word for a status.
+pub(super) fn cause_of(status: u16) -> &'static str {
+    match status {
+        200 => "completed",
+        408 | 480 | 487 => "no_answer",
+        486 | 600 | 603 => "busy",
+        404 | 410 | 484 | 604 => "unobtainable",
+        503 => "dropped",
+        _ => "failed",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_says_whose_it_is_and_strangers_say_nothing() {
+        let name = name(0x1f, CallKey(0x2e), RecordId(7));
+        assert_eq!(shard_of_instance(&name), Some(0x1f));
+        assert_eq!(run_of(&name), Some(CallKey(0x2e)));
+        for stranger in ["", ".", "x", "x.1.2", "1", "1.x.2", "\u{e9}.1.2"] {
+            let known = shard_of_instance(stranger).zip(run_of(stranger));
+            assert_eq!(known, None, "{stranger}");
+        }
+    }
+}

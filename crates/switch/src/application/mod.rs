@@ -1,0 +1,27 @@
+//! Applications: programs elsewhere that say, page by page, what happens to a call.
+//!
+//! [`page`] reads what they answer, [`script`] runs it, [`dialog`] talks SIP with their callers, and [`run`] holds the three together:
+//! one run for each call. Sound is the gateway's and fetching is the shell's: both are asked by effects, and tell by inputs.
+//! docs/applications.md says what applications see.
+
+mod action;
+mod choosing;
+mod conference;
+mod conferring;
+mod connecting;
+mod dialog;
+mod doing;
+mod entering;
+mod hearing;
+mod instance;
+mod page;
+mod recording;
+mod run;
+mod script;
+mod shape;
+mod start;
+
+pub(crate) use conference::Conferences;
+pub use instance::shard_of_instance;
+pub(crate) use run::Run;
+pub use start::ApplicationState;

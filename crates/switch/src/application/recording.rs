@@ -1,0 +1,63 @@
+//! A script that records its caller: what was said goes to a file of the account, and its name to a page.
+//!
+//! A caller who hangs up while it is recorded has said something all the same: the final page is told. Never holds a sample.
+
+use model::FileName;
+use model::media::{MediaCommand, Record, RecordEnd};
+use serde_json::json;
+
+use super::action::Recording;
+use super::doing::Doing;
+use super::script::{Script, Step};
+
+impl Script {
+    pub(super) fn record(&mut self, recording: Recording) {
+        self.recordings += 1;
+        let name = format!("{}-{}.wav", self.call, self.recordings);
+        let file = FileName::parse(&name).expect("digits and letters make a name");
+        self.steps.push(Step::Media(MediaCommand::Record {
+            leg: self.leg,
+            record: Record {
+                longest: recording.longest,
+                first_silence: recording.first_silence,
+                silence: recording.silence,
+                beep: recording.beep,
+                until_digit: false,
+                file: file.clone(),
+            },
+        }));
+        self.doing = Doing::Recording { recording, file };
+    }
+
+    pub(super) fn on_recorded(&mut self, seconds: f64, end: RecordEnd) {
+        let Some(file) = self.doing.file().cloned() else {
+            return;
+        };
+        if end == RecordEnd::Unkept && !self.is_ended {
+            return self.fail(Some("record"), "the recording could not be kept");
+        }
+        let seconds = if end == RecordEnd::Unkept {
+            0.0
+        } else {
+            seconds
+        };
+        self.tell_recorded(&file, seconds);
+    }
+
+    pub(super) fn tell_recorded(&mut self, file: &FileName, seconds: f64) {
+        let contains_sound = seconds > 0.0;
+        let result = json!({
+            "filename": contains_sound.then(|| file.as_str()),
+            "contains_sound": contains_sound,
+            "seconds_duration": (seconds * 10.0).round() / 10.0,
+        });
+        let told = json!({ "action": "record", "result": result });
+        let told = vec![("action_result", told)];
+        let was = std::mem::replace(&mut self.doing, Doing::Nothing);
+        if let Doing::Recording { recording, .. } = was {
+            self.ask(recording.next, told);
+        } else {
+            self.ask_final(told);
+        }
+    }
+}

@@ -1,0 +1,588 @@
+//! A run: one call to an application, from its INVITE to its final page.
+//!
+//! Performs what the script wants, by SIP towards the caller and by commands to the gateway, and tells the script what came of it. Never
+//! looks up who is registered: whom it wants to call, its shard finds.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use model::media::{LegEnd, LegId, LegKind, MediaCommand, MediaEvent, RoomId, SessionId};
+use model::{
+    AccountId, Application, CallRecord, ConnectionId, Instant, Page, PageAnswer, PageRequest,
+    QuestionId, RelayUsage, SoundAnswer, SoundRequest, limits,
+};
+use sip::{Message, Request, Response};
+
+use super::conference::Wish;
+use super::connecting::{Connecting, Leaving};
+use super::dialog::{Dialog, Said};
+use super::instance::{self, Told};
+use super::script::{Asking, Script, Step};
+use crate::call::{Act, CallKey, End, Phase};
+use crate::effect::{Counter, Effect};
+use crate::orphan::{Orphan, Question};
+use crate::refusal;
+use crate::turn_grant::{TurnChange, candidate};
+
+/// The caller's leg at the gateway, and its party.
+pub(super) const CALLER: u8 = 0;
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(super) key: CallKey,
+    instance: String,
+    pub(super) session: SessionId,
+    pub(super) account: AccountId,
+    application: Application,
+    pub(super) caller: Dialog,
+    /// The caller's, until the gateway has it.
+    offer: Option<Arc<str>>,
+    /// Rows of the answer, while the gateway makes it.
+    headers: Vec<(String, String)>,
+    pub(super) script: Script,
+    phase: Phase,
+    record: CallRecord,
+    /// Whom the caller is connected to, or is to be.
+    pub(super) connecting: Option<Connecting>,
+    pub(super) leaving: Vec<Leaving>,
+    /// Records of those who were called and have gone: relays may still tell what they did.
+    pub(super) past: VecDeque<(ConnectionId, CallRecord)>,
+    pub(super) last_place: u8,
+    /// What the shard is to do about conferences.
+    wishes: VecDeque<Wish>,
+    /// Connections that may reach the gateway through a relay.
+    reached: Vec<ConnectionId>,
+    /// Connections that have nothing of it any more.
+    left: Vec<ConnectionId>,
+    reach_ends: Option<Instant>,
+    /// The caller's media have ended: its BYE is waited for no longer than this.
+    bye_due: Option<Instant>,
+}
+
+/// What a run begins with.
+pub(crate) struct Beginning {
+    pub(crate) key: CallKey,
+    pub(crate) shard: u16,
+    pub(crate) application: Application,
+    pub(crate) dialog: Dialog,
+    pub(crate) offer: Arc<str>,
+    pub(crate) record: CallRecord,
+    /// How long it may leave its caller without an answer.
+    pub(crate) until: Instant,
+}
+
+impl Run {
+    /// Asks the application's first page.
+    pub(crate) fn begin(beginning: Beginning, act: &mut Act<'_>) -> Self {
+        let Beginning {
+            key,
+            shard,
+            application,
+            dialog,
+            offer,
+            record,
+            until,
+        } = beginning;
+        let session = SessionId::of_shard(shard, key.0);
+        let leg = LegId {
+            session,
+            place: CALLER,
+        };
+        let instance = instance::name(shard, key, record.id);
+        act.count(Counter::CallRouted);
+        act.record(&record);
+        let mut run = Self {
+            key,
+            session,
+            account: record.account,
+            script: Script::begin(leg, application.clone(), record.id.to_string(), key.0 << 20),
+            instance,
+            application,
+            caller: dialog,
+            offer: Some(offer),
+            headers: Vec::new(),
+            phase: Phase::Setup { until },
+            record,
+            connecting: None,
+            leaving: Vec::new(),
+            past: VecDeque::new(),
+            last_place: CALLER,
+            wishes: VecDeque::new(),
+            reached: Vec::new(),
+            left: Vec::new(),
+            reach_ends: None,
+            bye_due: None,
+        };
+        run.perform(act);
+        run
+    }
+
+    pub(crate) fn record(&self) -> &CallRecord {
+        &self.record
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        matches!(self.phase, Phase::Over { .. })
+    }
+
+    /// Whether this connection has anything of it.
+    pub(crate) fn concerns(&self, connection: ConnectionId) -> bool {
+        let callees = self.connecting.iter().flat_map(Connecting::connections);
+        !self.is_over()
+            && (self.caller.connection() == connection
+                || callees.into_iter().any(|callee| callee == connection))
+    }
+
+    /// How many of those it calls ring on a connection.
+    pub(crate) fn ringing(&self, connection: ConnectionId) -> usize {
+        let connecting = self.connecting.as_ref();
+        connecting.map_or(0, |connecting| connecting.ringing(connection))
+    }
+
+    /// Connections that have nothing of it any more.
+    pub(crate) fn take_left(&mut self) -> Vec<ConnectionId> {
+        std::mem::take(&mut self.left)
+    }
+
+    pub(super) fn leave(&mut self, connection: ConnectionId) {
+        self.left.push(connection);
+    }
+
+    /// Every connection that has anything of it.
+    pub(crate) fn connections(&self) -> Vec<ConnectionId> {
+        let mut all = vec![self.caller.connection()];
+        all.extend(self.connecting.iter().flat_map(Connecting::connections));
+        all.extend(self.leaving_connections());
+        all
+    }
+
+    /// When it wants to be told that its time has come.
+    pub(crate) fn deadline(&self) -> Instant {
+        let (Phase::Setup { until } | Phase::Live { until } | Phase::Over { until }) = self.phase;
+        let connecting = self.connecting.as_ref().and_then(Connecting::deadline);
+        [
+            self.script.deadline(),
+            self.caller.deadline(),
+            connecting,
+            self.leaving_until(),
+            self.bye_due,
+            self.reach_ends,
+        ]
+        .into_iter()
+        .flatten()
+        .fold(until, Instant::min)
+    }
+
+    /// The dialog of one of its parties.
+    pub(crate) fn dialog(&self, place: u8) -> Option<&Dialog> {
+        if place == CALLER {
+            return Some(&self.caller);
+        }
+        let connecting = self.connecting.as_ref();
+        connecting
+            .and_then(|connecting| connecting.dialog(place))
+            .or_else(|| self.leaving_dialog(place))
+    }
+
+    pub(crate) fn has_seen(&self, connection: ConnectionId, request: &Request<'_>) -> bool {
+        self.caller.has_seen(connection, request)
+    }
+
+    pub(crate) fn is_merged(&self, request: &Request<'_>) -> bool {
+        self.caller.is_merged(request)
+    }
+
+    /// The party that was asked what this answers.
+    pub(crate) fn answered(&self, place: u8, response: &Response<'_>) -> bool {
+        self.dialog(place)
+            .is_some_and(|dialog| dialog.is_asked(response))
+    }
+
+    /// A message of one party's. Requests have been found to belong to its dialog.
+    pub(crate) fn on_message(&mut self, place: u8, message: &Message<'_>, act: &mut Act<'_>) {
+        if place == CALLER {
+            let said = self.caller.on_message(message, act);
+            self.on_caller_said(said, act);
+        } else if self.leaving_dialog(place).is_some() {
+            self.on_leaving_message(place, message, act);
+        } else if let Some(connecting) = &mut self.connecting {
+            let said = connecting.on_message(place, message, act);
+            self.on_callee_said(place, said, act);
+        }
+        self.perform(act);
+    }
+
+    /// The caller's CANCEL.
+    pub(crate) fn on_cancel(&mut self, request: &Request<'_>, act: &mut Act<'_>) {
+        let said = self.caller.on_cancel(request, act);
+        self.on_caller_said(said, act);
+        self.perform(act);
+    }
+
+    /// A page has answered, or not.
+    pub(crate) fn on_page(&mut self, id: QuestionId, answer: PageAnswer, act: &mut Act<'_>) {
+        self.script.on_page(act.now.mono, id, answer);
+        self.perform(act);
+    }
+
+    /// A sound has come, or not.
+    pub(crate) fn on_sound(&mut self, id: QuestionId, answer: SoundAnswer, act: &mut Act<'_>) {
+        self.script.on_sound(act.now.mono, id, answer);
+        self.perform(act);
+    }
+
+    /// The gateway tells something of this run's session.
+    pub(crate) fn on_media(&mut self, event: MediaEvent, act: &mut Act<'_>) {
+        let place = event.leg().place;
+        if place == CALLER {
+            self.on_caller_media(event, act);
+        } else {
+            self.on_callee_media(place, event, act);
+        }
+        self.perform(act);
+    }
+
+    /// A connection is gone: a caller's ends the run, a callee's what it is connected to.
+    pub(crate) fn on_lost(&mut self, connection: ConnectionId, end: &End, act: &mut Act<'_>) {
+        self.lose_leaving(connection);
+        if self.is_over() {
+            return;
+        }
+        if self.caller.connection() == connection {
+            act.count(Counter::CallLost);
+            self.caller.lose();
+            self.finish(end.clone(), act);
+        } else {
+            self.on_callee_lost(connection, act);
+        }
+        self.perform(act);
+    }
+
+    /// Ends it from our side.
+    pub(crate) fn hang_up(&mut self, end: End, act: &mut Act<'_>) {
+        self.finish(end, act);
+        self.perform(act);
+    }
+
+    /// Whose this is, if it has this name.
+    pub(crate) fn owner_of(&self, instance: &str) -> Option<AccountId> {
+        (self.instance == instance).then_some(self.account)
+    }
+
+    /// The action that is being done.
+    pub(crate) fn action(&self) -> Option<&'static str> {
+        self.script.action()
+    }
+
+    /// The application is to leave off what it does.
+    pub(crate) fn interrupt(&mut self, redirect: Option<Page>, act: &mut Act<'_>) {
+        self.script.interrupt(redirect);
+        self.perform(act);
+    }
+
+    /// What is wanted of conferences.
+    pub(crate) fn take_wish(&mut self) -> Option<Wish> {
+        self.wishes.pop_front()
+    }
+
+    /// The conference that the caller waits for has started.
+    pub(crate) fn on_conferring(&mut self, room: RoomId, act: &mut Act<'_>) {
+        self.script.on_conferring(act.now.mono, room);
+        self.perform(act);
+    }
+
+    /// The conference that the caller is in is over.
+    pub(crate) fn on_conference_over(&mut self, act: &mut Act<'_>) {
+        self.script.on_conference_over(act.now.mono);
+        self.perform(act);
+    }
+
+    /// The caller cannot be in the conference.
+    pub(crate) fn on_not_conferring(&mut self, why: &str, act: &mut Act<'_>) {
+        self.script.on_not_conferring(why);
+        self.perform(act);
+    }
+
+    /// The instant of [`deadline`](Self::deadline) has come. Says whether it may be forgotten.
+    pub(crate) fn on_deadline(&mut self, act: &mut Act<'_>) -> bool {
+        let now = act.now.mono;
+        if self.reach_ends.is_some_and(|at| at <= now) {
+            self.withdraw_reach(act);
+        }
+        match self.phase {
+            Phase::Over { until } if until <= now => {
+                self.withdraw_reach(act);
+                return true;
+            }
+            Phase::Setup { until } if until <= now => {
+                let why = "the application did not answer in time";
+                self.finish(End::server(480, why), act);
+            }
+            Phase::Live { until } if until <= now => {
+                let why = "the call lasted longer than any may";
+                self.finish(End::server(408, why), act);
+            }
+            Phase::Over { .. } | Phase::Setup { .. } | Phase::Live { .. } => {}
+        }
+        if self.caller.deadline().is_some_and(|at| at <= now) {
+            let why = "the answer was never acknowledged";
+            self.finish(End::server(408, why), act);
+        }
+        if self.bye_due.is_some_and(|at| at <= now) {
+            self.bye_due = None;
+            self.finish(End::server(503, "the caller's media ended"), act);
+        }
+        self.on_callees_due(act);
+        self.forget_those_who_left(act);
+        self.script.on_time(now);
+        self.perform(act);
+        false
+    }
+
+    /// The final answer that the caller may never have heard because its connection was lost, and the Via sent-by of its
+    /// INVITE.
+    pub(crate) fn unheard(
+        &self,
+        connection: ConnectionId,
+        now: Instant,
+    ) -> Option<(Box<str>, Orphan)> {
+        let (sent_by, branch, answer) = self.caller.unheard(connection)?;
+        let orphan = Orphan {
+            question: Question::Invite,
+            branch,
+            answer,
+            until: now + limits::ORPHANED_INVITE_TIME,
+        };
+        Some((sent_by, orphan))
+    }
+
+    /// A relay tells what it did for a party.
+    pub(crate) fn on_relayed_usage(
+        &mut self,
+        connection: ConnectionId,
+        usage: RelayUsage,
+        act: &mut Act<'_>,
+    ) {
+        if self.caller.connection() != connection {
+            self.on_callee_usage(connection, usage, act);
+        } else {
+            self.record.relay[0] = self.record.relay[0].plus(usage);
+            // While the call goes on, its record can wait for the end.
+            if self.is_over() {
+                act.record(&self.record);
+            }
+        }
+    }
+
+    /// Nothing of the gateway may be reached any more.
+    pub(crate) fn withdraw_reach(&mut self, act: &mut Act<'_>) {
+        self.reach_ends = None;
+        for connection in std::mem::take(&mut self.reached) {
+            let call = self.key.0;
+            act.effects
+                .push_back(Effect::Turn(TurnChange::Ended { connection, call }));
+        }
+    }
+
+    /// A client is about to be told where the gateway is.
+    pub(super) fn reach(&mut self, connection: ConnectionId, sdp: &str, act: &mut Act<'_>) {
+        if !act.has_relay {
+            return;
+        }
+        let mut addresses: Vec<_> = candidate::in_sdp(sdp).collect();
+        addresses.dedup();
+        addresses.truncate(limits::TURN_CANDIDATES);
+        if !self.reached.contains(&connection) {
+            self.reached.push(connection);
+        }
+        act.effects.push_back(Effect::Turn(TurnChange::Reach {
+            connection,
+            call: self.key.0,
+            addresses,
+        }));
+    }
+
+    /// A client that has left need not reach the gateway any more, unless it is another party as well.
+    pub(super) fn unreach(&mut self, connection: ConnectionId, act: &mut Act<'_>) {
+        if self.concerns(connection) {
+            return;
+        }
+        if let Some(at) = self
+            .reached
+            .iter()
+            .position(|reached| *reached == connection)
+        {
+            self.reached.swap_remove(at);
+            let call = self.key.0;
+            act.effects
+                .push_back(Effect::Turn(TurnChange::Ended { connection, call }));
+        }
+    }
+
+    pub(super) fn tell_gateway(&self, command: MediaCommand, act: &mut Act<'_>) {
+        act.effects.push_back(Effect::Media {
+            account: self.account,
+            command,
+        });
+    }
+
+    pub(super) fn leg(&self, place: u8) -> LegId {
+        LegId {
+            session: self.session,
+            place,
+        }
+    }
+
+    fn on_caller_said(&mut self, said: Said, act: &mut Act<'_>) {
+        match said {
+            Said::Nothing | Said::Rings | Said::Accepts(_) | Said::Declines { .. } => {}
+            Said::Cancelled => self.finish(End::caller(487, "cancelled by the caller"), act),
+            Said::HungUp => self.finish(End::caller(200, "hung up"), act),
+            Said::Reoffers(offer) => {
+                let leg = self.leg(CALLER);
+                self.tell_gateway(MediaCommand::Reoffer { leg, offer }, act);
+            }
+        }
+    }
+
+    fn on_caller_media(&mut self, event: MediaEvent, act: &mut Act<'_>) {
+        match event {
+            MediaEvent::Answered { answer, .. } => self.on_answer(&answer, act),
+            MediaEvent::Refused { sentence, .. } => self.on_no_answer(&sentence, act),
+            MediaEvent::Connected { .. } => self.script.on_talking(act.now.mono),
+            MediaEvent::Ended { end, .. } => match end {
+                LegEnd::Closed => {}
+                LegEnd::Silent => {
+                    let why = "nothing was heard from the caller any more";
+                    self.finish(End::server(503, why), act);
+                }
+                LegEnd::Peer => self.bye_due = Some(act.now.mono + limits::MEDIA_END_GRACE),
+            },
+            MediaEvent::NotEntered { sentence, .. } => self.script.on_not_conferring(&sentence),
+            MediaEvent::Digit { .. }
+            | MediaEvent::Played { .. }
+            | MediaEvent::Recorded { .. }
+            | MediaEvent::Collected { .. }
+            | MediaEvent::Recording { .. }
+            | MediaEvent::Offered { .. } => self.script.on_media(act.now.mono, &event),
+        }
+    }
+
+    /// The gateway has answered the caller's offer.
+    fn on_answer(&mut self, answer: &str, act: &mut Act<'_>) {
+        if self.is_over() {
+            return;
+        }
+        if self.caller.is_talking() {
+            return self.caller.reanswer(answer, act);
+        }
+        let connection = self.caller.connection();
+        self.reach(connection, answer, act);
+        let headers = std::mem::take(&mut self.headers);
+        self.caller.accept(answer, &headers, act);
+        self.phase = Phase::Live {
+            until: act.now.mono + limits::CALL_TIME,
+        };
+        self.record.answered = Some(act.now.unix);
+        act.count(Counter::CallAnswered);
+        act.record(&self.record);
+    }
+
+    /// The gateway will not have the caller's offer.
+    fn on_no_answer(&mut self, sentence: &str, act: &mut Act<'_>) {
+        let refusal = refusal::no_media(sentence);
+        if self.caller.is_talking() {
+            return self.caller.keep_media(&refusal, act);
+        }
+        self.finish(End::server(488, refusal.text), act);
+    }
+
+    /// What the script wants, until it wants nothing more.
+    pub(super) fn perform(&mut self, act: &mut Act<'_>) {
+        loop {
+            let steps = self.script.take_steps();
+            if steps.is_empty() {
+                return;
+            }
+            for step in steps {
+                self.step(step, act);
+            }
+        }
+    }
+
+    fn step(&mut self, step: Step, act: &mut Act<'_>) {
+        match step {
+            Step::Ask(asking) => self.ask(asking, act),
+            Step::Bring { id, source } => act.effects.push_back(Effect::Bring(SoundRequest {
+                id,
+                account: self.account,
+                source,
+            })),
+            Step::Media(command) => self.tell_gateway(command, act),
+            Step::Answer { headers } => {
+                if let Some(offer) = self.offer.take() {
+                    self.headers = headers;
+                    let (leg, kind) = (self.leg(CALLER), LegKind::WebRtc);
+                    self.tell_gateway(MediaCommand::Answer { leg, kind, offer }, act);
+                }
+            }
+            Step::Reject { status } => {
+                let why = "rejected by the application";
+                self.finish(End::callee(status, why), act);
+            }
+            Step::HangUp { status, reason } => self.finish(End::callee(status, reason), act),
+            Step::Connect(connect) => self.connect(connect, act),
+            Step::Disconnect => self.disconnect(act),
+            Step::Confer(wish) => self.wishes.push_back(wish),
+        }
+    }
+
+    fn ask(&self, asking: Asking, act: &mut Act<'_>) {
+        let service = self.record.callee.service();
+        let told = Told {
+            instance: &self.instance,
+            record: &self.record,
+            service: service.map_or("", |name| name.as_str()),
+            now: act.now.unix,
+            token: asking.token,
+            beside: asking.told,
+        };
+        act.effects.push_back(Effect::Ask(Box::new(PageRequest {
+            id: asking.id,
+            account: self.account,
+            page: asking.page,
+            instance: told.json(),
+            secret: self.application.secret.clone(),
+        })));
+    }
+
+    /// Ends the call, whatever its state; the script goes on with its final page.
+    fn finish(&mut self, end: End, act: &mut Act<'_>) {
+        if self.is_over() {
+            return;
+        }
+        let was_answered = self.caller.is_talking();
+        let refusal = if end.status() < 300 {
+            refusal::nobody_answers()
+        } else {
+            end.refusal()
+        };
+        self.caller.end(&refusal, &end.reason_header(), act);
+        self.end_connecting(&end.reason_header(), act);
+        self.phase = Phase::Over {
+            until: act.now.mono + limits::LINGER_TIME,
+        };
+        if !self.reached.is_empty() {
+            self.reach_ends = Some(act.now.mono + limits::TURN_GRACE);
+        }
+        if was_answered || self.offer.is_none() {
+            let session = self.session;
+            self.tell_gateway(MediaCommand::Close { session }, act);
+        }
+        self.bye_due = None;
+        self.record.outcome = Some(end.outcome(act.now.unix));
+        act.record(&self.record);
+        self.script.on_ended(act.now.mono);
+    }
+}

@@ -1,0 +1,282 @@
+//! Runs in their shard: how one begins, how it finds whom it calls, and where messages, answers and events reach it.
+//!
+//! Decides who may; what happens in a run is the run's.
+
+use model::media::MediaEvent;
+use model::{
+    AccountId, Application, CallRecord, Callee, ClientId, ConnectionId, Now, Page, QuestionId,
+    Service,
+};
+use sip::{Message, Request, Response};
+
+use super::dialog::Dialog;
+use super::instance::run_of;
+use super::run::{Beginning, CALLER, Run};
+use crate::call::{Act, CallKey, Leg, mint_party_tag, read_branch, read_party_tag};
+use crate::refusal::{self, Refusal};
+use crate::router::caller_target;
+use crate::shard::Shard;
+use crate::timer::Due;
+
+/// What becomes of an application.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ApplicationState {
+    /// There is none of this name.
+    Unknown,
+    /// Its call has ended.
+    Completed,
+    /// Its call goes on.
+    Runs {
+        /// What it does; nothing while it asks a page.
+        action: Option<&'static str>,
+    },
+}
+
+impl Shard {
+    /// A client calls a service that an application answers for.
+    #[expect(clippy::too_many_arguments, reason = "what a call is made of")]
+    pub(crate) fn call_application(
+        &mut self,
+        account: AccountId,
+        connection: ConnectionId,
+        request: &Request<'_>,
+        caller: ClientId,
+        service: &Service,
+        application: &Application,
+        now: Now,
+    ) -> Result<(), Refusal> {
+        let target = caller_target(request)?;
+        let offer = std::str::from_utf8(request.body).map_err(|_| refusal::not_sdp())?;
+        let key = self.next_key();
+        let shard = self.number;
+        let until = now.mono + self.snapshot.settings.no_answer;
+        let headers = &request.headers;
+        let mut act = self.act(now);
+        let leg = Leg {
+            connection,
+            domain: headers.from().uri.host.into(),
+            local_tag: mint_party_tag(key, CALLER, act.random),
+            remote_tag: headers.from().tag().map(Into::into),
+            local: format!("<{}>", headers.to().uri_text).into(),
+            remote: format!("<{}>", headers.from().uri_text).into(),
+            target: target.into(),
+            cseq: 0,
+            remote_cseq: headers.cseq().number,
+        };
+        let record = CallRecord {
+            id: act.random.record_id(),
+            account,
+            caller,
+            callee: Callee::Service {
+                name: service.name.clone(),
+                client: None,
+            },
+            call_id: headers.call_id().to_owned(),
+            started: now.unix,
+            ringing: None,
+            answered: None,
+            outcome: None,
+            relay: Default::default(),
+        };
+        let beginning = Beginning {
+            key,
+            shard,
+            application: application.clone(),
+            dialog: Dialog::called(key, leg, request, &mut act),
+            offer: offer.into(),
+            record,
+            until,
+        };
+        let run = Run::begin(beginning, &mut act);
+        if let Some(known) = self.connections.get_mut(&connection) {
+            known.note_call(key);
+        }
+        self.timers
+            .shift(Due::Call(key), None, Some(run.deadline()));
+        self.runs.insert(key, run);
+        Ok(())
+    }
+
+    /// What becomes of an application of this account.
+    pub fn application(&self, account: AccountId, instance: &str) -> ApplicationState {
+        let run = run_of(instance).and_then(|key| self.runs.get(&key));
+        let run = run.filter(|run| run.owner_of(instance) == Some(account));
+        match run {
+            None => ApplicationState::Unknown,
+            Some(run) if run.is_over() => ApplicationState::Completed,
+            Some(run) => ApplicationState::Runs {
+                action: run.action(),
+            },
+        }
+    }
+
+    /// An application is to leave off what it does, if it is this account's.
+    pub(crate) fn interrupt(
+        &mut self,
+        now: Now,
+        account: AccountId,
+        instance: &str,
+        redirect: Option<Page>,
+    ) {
+        if let (ApplicationState::Runs { .. }, Some(key)) =
+            (self.application(account, instance), run_of(instance))
+        {
+            self.drive_run(now, key, |run, act| run.interrupt(redirect, act));
+        }
+    }
+
+    /// The run that a tag of ours names, if this request belongs to it.
+    pub(crate) fn run_of(
+        &self,
+        connection: ConnectionId,
+        tag: &str,
+        request: &Request<'_>,
+    ) -> Option<(CallKey, u8)> {
+        let (key, place) = read_party_tag(tag)?;
+        let dialog = self.runs.get(&key)?.dialog(place)?;
+        dialog.owns(connection, request).then_some((key, place))
+    }
+
+    /// A message of a party's.
+    pub(crate) fn on_run_message(
+        &mut self,
+        now: Now,
+        (key, place): (CallKey, u8),
+        message: &Message<'_>,
+    ) {
+        self.drive_run(now, key, |run, act| run.on_message(place, message, act));
+    }
+
+    /// The run whose request a response answers.
+    pub(crate) fn run_answered(
+        &self,
+        connection: ConnectionId,
+        response: &Response<'_>,
+    ) -> Option<(CallKey, u8)> {
+        let (key, place) = read_party_tag(response.headers.from().tag()?)?;
+        if read_branch(response.headers.via().branch()?)? != key {
+            return None;
+        }
+        let run = self.runs.get(&key)?;
+        let is_its = run.dialog(place)?.connection() == connection && run.answered(place, response);
+        is_its.then_some((key, place))
+    }
+
+    /// The gateway tells something.
+    pub(crate) fn on_media(&mut self, now: Now, event: MediaEvent) {
+        let key = CallKey(event.leg().session.call());
+        self.drive_run(now, key, |run, act| run.on_media(event, act));
+    }
+
+    /// The run that a question was asked for: its number is in the question's.
+    pub(crate) fn asker(&self, id: QuestionId) -> CallKey {
+        CallKey(id.0 >> 20)
+    }
+
+    /// Runs that a connection has anything of.
+    pub(crate) fn runs_of(&self, connection: ConnectionId) -> impl Iterator<Item = &Run> {
+        let keys = self
+            .connections
+            .get(&connection)
+            .map_or(&[][..], |known| &known.calls);
+        keys.iter().filter_map(|key| self.runs.get(key))
+    }
+
+    /// Lets a run act, then moves its timer to where it now belongs.
+    pub(crate) fn drive_run(
+        &mut self,
+        now: Now,
+        key: CallKey,
+        step: impl FnOnce(&mut Run, &mut Act<'_>),
+    ) {
+        let Some(mut run) = self.runs.remove(&key) else {
+            return;
+        };
+        let (before, was_over) = (run.deadline(), run.is_over());
+        step(&mut run, &mut self.act(now));
+        self.after_run_step(now, key, run, Some(before), was_over);
+    }
+
+    /// A run's time has come.
+    pub(crate) fn on_run_due(&mut self, now: Now, key: CallKey) {
+        let Some(mut run) = self.runs.remove(&key) else {
+            return;
+        };
+        let was_over = run.is_over();
+        if run.on_deadline(&mut self.act(now)) {
+            for connection in run.connections() {
+                self.part(connection, key);
+            }
+            return;
+        }
+        self.after_run_step(now, key, run, None, was_over);
+    }
+
+    /// Of a run that has ended nothing more is absorbed.
+    pub(crate) fn forget_run(&mut self, now: Now, key: CallKey) {
+        if let Some(mut run) = self.runs.remove(&key) {
+            self.timers
+                .shift(Due::Call(key), Some(run.deadline()), None);
+            run.withdraw_reach(&mut self.act(now));
+            for connection in run.connections() {
+                self.part(connection, key);
+            }
+        }
+    }
+
+    fn after_run_step(
+        &mut self,
+        now: Now,
+        key: CallKey,
+        mut run: Run,
+        before: Option<model::Instant>,
+        was_over: bool,
+    ) {
+        self.find_wanted(now, &mut run);
+        for left in run.take_left() {
+            if !run.connections().contains(&left) {
+                self.part(left, key);
+            }
+        }
+        for connection in run.connections() {
+            if let Some(known) = self.connections.get_mut(&connection) {
+                known.note_call(key);
+            }
+        }
+        if !was_over && run.is_over() {
+            self.note_ended(key);
+        }
+        self.timers
+            .shift(Due::Call(key), before, Some(run.deadline()));
+        self.runs.insert(key, run);
+        self.grant_wishes(now, key);
+    }
+
+    /// Finds whom a run wants to call.
+    fn find_wanted(&mut self, now: Now, run: &mut Run) {
+        loop {
+            let wanted = run.take_wanted();
+            if wanted.is_empty() {
+                return;
+            }
+            let (account, caller) = (run.record().account, run.record().caller.clone());
+            for client in wanted {
+                let instances = self.location.instances(account, client.as_str());
+                match instances.and_then(|instances| instances.newest()).cloned() {
+                    None => run.miss(404),
+                    Some(binding) => match self.check_may_ring(&binding, &caller, &client) {
+                        Err(refusal) => run.miss(refusal.status),
+                        Ok(()) => run.ring(&client, &binding, &mut self.act(now)),
+                    },
+                }
+            }
+            run.all_rung(&mut self.act(now));
+        }
+    }
+
+    fn part(&mut self, connection: ConnectionId, key: CallKey) {
+        if let Some(known) = self.connections.get_mut(&connection) {
+            known.calls.retain(|known| *known != key);
+        }
+    }
+}
