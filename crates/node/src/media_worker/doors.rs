@@ -119,6 +119,16 @@ impl Doors {
         }
     }
 
+    /// Where it listens, and what browsers are told of that.
+    pub(crate) fn gateways(&self) -> Vec<turn::Gateway> {
+        let places = self.plan.doors.iter();
+        let gateway = |place: &Place| turn::Gateway {
+            public: place.told(),
+            local: place.local,
+        };
+        places.map(gateway).collect()
+    }
+
     /// What is to be said of it.
     pub(super) fn findings(&self) -> Vec<Finding> {
         self.plan.findings()

@@ -233,6 +233,15 @@ impl Writer {
                 length,
                 end,
             } => {
+                if length.is_zero() {
+                    self.discard(leg);
+                    return (self.deliver)(MediaEvent::Recorded {
+                        leg,
+                        head,
+                        length,
+                        end,
+                    });
+                }
                 let is_kept = self.finish(leg, &head);
                 self.counters.add_shell(if is_kept {
                     ShellCounter::RecordingKept
@@ -290,6 +299,13 @@ impl Writer {
                 unfinished.remove();
                 false
             }
+        }
+    }
+
+    /// Nothing was said: no file is left of that.
+    fn discard(&mut self, leg: LegId) {
+        if let Some(unfinished) = self.open.remove(&leg) {
+            unfinished.remove();
         }
     }
 
@@ -397,6 +413,26 @@ mod tests {
         assert_eq!(read("two.wav"), [&head[..], &[3; 4]].concat());
         let kept = fs::read_dir(data.path().join("files/3")).unwrap().count();
         assert_eq!(kept, 2);
+    }
+
+    #[test]
+    fn of_a_recording_in_which_nothing_was_said_no_file_is_left() {
+        let nothing = MediaEvent::Recorded {
+            leg: leg(),
+            head: vec![b'H'; HEAD_BYTES],
+            length: Duration::ZERO,
+            end: RecordEnd::Silence,
+        };
+        let (told, data) = run(
+            |_| {},
+            |recordings| {
+                recordings.expect(leg(), ACCOUNT, name("one.wav"));
+                recordings.take(nothing.clone());
+            },
+        );
+        assert_eq!(told, [nothing]);
+        let kept = fs::read_dir(data.path().join("files/3")).unwrap().count();
+        assert_eq!(kept, 0);
     }
 
     #[test]
