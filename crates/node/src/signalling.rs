@@ -10,11 +10,14 @@ use std::time::Duration;
 
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use bytes::Bytes;
-use model::media::{MediaEvent, SessionId};
-use model::{AccountId, ConnectionId, Instant, Now};
+use model::media::MediaEvent;
+use model::{AccountId, ConnectionId, Instant, Now, Page};
 use switch::edge::shard_of;
 use switch::turn_grant::Relayed;
-use switch::{Census, Closing, Counter, Input, RegisteredClient, Snapshot};
+use switch::{
+    ApplicationState, Census, Closing, Counter, Input, RegisteredClient, Snapshot,
+    shard_of_instance,
+};
 use tokio::sync::Notify;
 
 use crate::clock::Clock;
@@ -201,9 +204,31 @@ impl Signalling {
         self.give(shard, input);
     }
 
+    /// Has an application of this account leave off what it does; says what became of it.
+    pub(crate) fn interrupt(
+        &self,
+        account: AccountId,
+        instance: &str,
+        redirect: Option<Page>,
+    ) -> ApplicationState {
+        let shard = shard_of(account, self.shards.len());
+        if shard_of_instance(instance) != Some(shard) {
+            return ApplicationState::Unknown;
+        }
+        let mut owned = lock(&self.shards[shard].owned);
+        let state = owned.machine.application(account, instance);
+        let input = Input::Interrupt {
+            account,
+            instance,
+            redirect,
+        };
+        self.step(shard, &mut owned, input);
+        state
+    }
+
     /// Tells its shard what the gateway has to say of a session.
     pub(crate) fn media(&self, event: MediaEvent) {
-        let shard = usize::from(session_of(&event).shard());
+        let shard = usize::from(event.leg().session.shard());
         self.answer(shard, Input::Media(event));
     }
 
@@ -373,23 +398,6 @@ impl Drop for Session {
             let signalling = Arc::clone(&self.signalling);
             runtime.spawn(async move { signalling.lose(shard, connection, expired) });
         }
-    }
-}
-
-/// Whose event it is.
-fn session_of(event: &MediaEvent) -> SessionId {
-    match event {
-        MediaEvent::Answered { leg, .. }
-        | MediaEvent::Offered { leg, .. }
-        | MediaEvent::Refused { leg, .. }
-        | MediaEvent::NotEntered { leg, .. }
-        | MediaEvent::Connected { leg }
-        | MediaEvent::Digit { leg, .. }
-        | MediaEvent::Played { leg, .. }
-        | MediaEvent::Collected { leg, .. }
-        | MediaEvent::Recording { leg, .. }
-        | MediaEvent::Recorded { leg, .. }
-        | MediaEvent::Ended { leg, .. } => leg.session,
     }
 }
 

@@ -14,6 +14,7 @@ mod files;
 mod form;
 mod host;
 mod inbound;
+mod interrupt;
 mod keys;
 mod login;
 mod page;

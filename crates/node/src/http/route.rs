@@ -9,8 +9,8 @@ use axum::http::{HeaderValue, Method, Request, Response, StatusCode};
 use super::answer::{Asked, ERROR_PAGE, Fault};
 use super::asset::{self, Asset};
 use super::{
-    Peer, Services, clients, console, cors, demo, files, inbound, keys, page, sip_proxy, token,
-    turn_credentials,
+    Peer, Services, clients, console, cors, demo, files, inbound, interrupt, keys, page, sip_proxy,
+    token, turn_credentials,
 };
 
 /// Where the listing of what is served is found.
@@ -22,6 +22,8 @@ enum Route {
     GenerateToken,
     RegisteredClients,
     TurnCredentials,
+    /// Applications that leave off what they do.
+    Interrupt,
     /// The services of an account.
     InboundServices,
     /// One of them.
@@ -62,6 +64,7 @@ impl Route {
             "/webrtc_generate_token" => Self::GenerateToken,
             "/webrtc_registered_clients" => Self::RegisteredClients,
             "/v1/turn_credentials" => Self::TurnCredentials,
+            "/rest_interrupt" => Self::Interrupt,
             inbound::PATH => Self::InboundServices,
             files::PATH => Self::Files,
             "/.well-known/jwks.json" => Self::PublicKeys,
@@ -80,9 +83,10 @@ impl Route {
     /// The methods that it takes. HEAD is answered like GET; the transport leaves the body out.
     fn methods(self) -> &'static str {
         match self {
-            Self::GenerateToken | Self::RegisteredClients | Self::TurnCredentials => {
-                "GET, HEAD, POST, OPTIONS"
-            }
+            Self::GenerateToken
+            | Self::RegisteredClients
+            | Self::TurnCredentials
+            | Self::Interrupt => "GET, HEAD, POST, OPTIONS",
             Self::InboundService => "GET, HEAD, PUT, PATCH, DELETE, OPTIONS",
             Self::File => "GET, HEAD, PUT, DELETE, OPTIONS",
             Self::InboundServices | Self::Files | Self::PublicKeys => "GET, HEAD, OPTIONS",
@@ -105,6 +109,7 @@ impl Route {
             Self::GenerateToken
             | Self::RegisteredClients
             | Self::TurnCredentials
+            | Self::Interrupt
             | Self::InboundServices
             | Self::InboundService
             | Self::Files
@@ -168,6 +173,7 @@ async fn dispatch(
         Route::GenerateToken => token::answer(services, peer, request).await,
         Route::RegisteredClients => clients::answer(services, peer, request).await,
         Route::TurnCredentials => turn_credentials::answer(services, peer, request).await,
+        Route::Interrupt => interrupt::answer(services, peer, request).await,
         Route::InboundServices => inbound::list(services, peer, &request),
         Route::InboundService => inbound::one(services, peer, request).await,
         Route::Files => files::list(services, peer, request.headers()).await,
