@@ -9,6 +9,7 @@ mod background;
 mod fault;
 mod folder;
 mod key;
+mod migrations;
 mod record;
 mod service;
 mod usage;
@@ -19,14 +20,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::SecretBytes;
-use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, SqlitePool, Transaction};
 
 use crate::StoreError;
+use migrations::MIGRATIONS;
 use value::Unfit;
-
-static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 
 /// The operation that `open` is, in errors.
 const OPEN: &str = "open the store";
@@ -197,6 +196,8 @@ fn pool(connections: u32) -> SqlitePoolOptions {
 
 #[cfg(test)]
 mod tests {
+    use sqlx::migrate::Migrator;
+
     use super::*;
 
     const PEPPER: [u8; 32] = [7; 32];
