@@ -31,6 +31,7 @@ export async function launch(port, { executablePath = CHROMIUM, more = [] } = {}
       '--disable-background-networking',
       '--disable-component-update',
       '--disable-sync',
+      '--autoplay-policy=no-user-gesture-required',
       '--use-fake-ui-for-media-stream',
       '--use-fake-device-for-media-stream',
       '--auto-accept-this-tab-capture',

@@ -281,6 +281,29 @@ class CallEnd {
     await eventually(`${wish}: more than before`, async () => enough(await this.#phone('grown', before)));
   }
 
+  /** Presses keys. */
+  press(keys) {
+    return this.#phone('press', keys);
+  }
+
+  /** Waits until one frequency is by far the loudest thing that is heard. */
+  async hears(hz) {
+    await eventually(`${this.#client.name} hears ${hz} Hz`, async () => {
+      const { loudest, share } = await this.#phone('listens');
+      return Math.abs(loudest - hz) < 20 && share > 0.5;
+    });
+  }
+
+  /** Waits until it is loud and then still again: the other side's fake microphone. */
+  async hearsBeeps() {
+    for (const isLoud of [true, false]) {
+      await eventually(`${this.#client.name} hears ${isLoud ? 'a beep' : 'nothing'}`, async () => {
+        const { level } = await this.#phone('listens');
+        return level > 0.01 === isLoud;
+      });
+    }
+  }
+
   /** Waits until nothing more comes in: so many looks, one after the other, find the counters where they were. */
   async receivesNoMore() {
     let [last, same] = [-1, 0];

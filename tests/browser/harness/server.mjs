@@ -183,6 +183,40 @@ export class Server {
     if (![200, 201].includes(answer.status)) throw new Error(`no service: ${answer.status} ${answer.text}`);
   }
 
+  /** Makes a service that this webhook answers for, and gives back the key that its requests are signed with. */
+  async putApplication(account, name, webhook) {
+    const page = (last) => ({ address: webhook.address(last) });
+    const rest = { first_page: page('first'), final_page: page('final'), error_page: page('error') };
+    const answer = await this.request('PUT', `/service/v1/inbound/${name}`, {
+      authorization: basic(account),
+      type: 'application/json',
+      body: JSON.stringify({ rest }),
+    });
+    if (![200, 201].includes(answer.status)) throw new Error(`no service: ${answer.status} ${answer.text}`);
+    const whose = `${account.cloud_id}/${account.username}`;
+    return (await this.#json(['service', 'show', name, '--account', whose, '--secret'])).secret;
+  }
+
+  /** Has an application leave off what it does; `page` says what is next. */
+  async interrupt(account, instance, page) {
+    const form = new URLSearchParams({ application_instance_ids: instance });
+    if (page) form.set('redirect_page', page);
+    const answer = await this.request('POST', '/rest_interrupt', {
+      authorization: basic(account),
+      type: 'application/x-www-form-urlencoded',
+      body: form.toString(),
+    });
+    if (answer.status !== 200) throw new Error(`not interrupted: ${answer.status} ${answer.text}`);
+    return JSON.parse(answer.text);
+  }
+
+  /** A file of the account's. */
+  async file(account, name) {
+    const answer = await this.request('GET', `/v1/files/${name}`, { authorization: basic(account) });
+    if (answer.status !== 200) throw new Error(`no file ${name}: ${answer.status} ${answer.text}`);
+    return answer.body;
+  }
+
   request(method, target, { authorization, type, body } = {}) {
     const headers = {};
     if (authorization) headers.authorization = authorization;
@@ -195,8 +229,8 @@ export class Server {
         response.on('data', (chunk) => chunks.push(chunk));
         response.on('error', reject);
         response.on('end', () => {
-          const text = Buffer.concat(chunks).toString();
-          resolve({ status: response.statusCode, headers: response.headers, text });
+          const bytes = Buffer.concat(chunks);
+          resolve({ status: response.statusCode, headers: response.headers, text: bytes.toString(), body: bytes });
         });
       });
       request.on('error', reject);

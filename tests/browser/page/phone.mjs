@@ -11,6 +11,7 @@ export class Phone {
   #client;
   #calls = [];
   #shared = new Map();
+  #ears = new Map();
 
   constructor(AculabCloudClient) {
     this.#AculabCloudClient = AculabCloudClient;
@@ -126,6 +127,48 @@ export class Phone {
       entries.push({ ssrc, kind, packetsReceived, bytesReceived, framesDecoded });
     }
     return entries;
+  }
+
+  /** Presses keys. */
+  press(number, keys) {
+    this.#calls[number].sendDtmf(keys);
+  }
+
+  /** What is heard now: the loudest frequency in Hz, how much of the sound it is, and how loud all of it is. */
+  async listens(number) {
+    const { analyser } = await this.#ear(number);
+    const samples = new Float32Array(analyser.fftSize);
+    analyser.getFloatTimeDomainData(samples);
+    const bins = new Float32Array(analyser.frequencyBinCount);
+    analyser.getFloatFrequencyData(bins);
+    const powers = [...bins].map((decibels) => 10 ** (decibels / 10));
+    const all = powers.reduce((sum, power) => sum + power, 0);
+    const at = powers.indexOf(Math.max(...powers));
+    const around = powers.slice(Math.max(at - 3, 0), at + 4).reduce((sum, power) => sum + power, 0);
+    const level = Math.sqrt(samples.reduce((sum, sample) => sum + sample * sample, 0) / samples.length);
+    const loudest = (at * analyser.context.sampleRate) / analyser.fftSize;
+    return { loudest, share: all > 0 ? around / all : 0, level };
+  }
+
+  async #ear(number) {
+    let ear = this.#ears.get(number);
+    if (!ear) {
+      const receivers = this.peerConnection(number).getReceivers();
+      const { track } = receivers.find((receiver) => receiver.track.kind === 'audio');
+      const stream = new MediaStream([track]);
+      // Chromium gives Web Audio nothing of a remote stream that no element plays.
+      const element = new Audio();
+      element.muted = true;
+      element.srcObject = stream;
+      await element.play();
+      const context = new AudioContext();
+      const analyser = new AnalyserNode(context, { fftSize: 8192, smoothingTimeConstant: 0 });
+      context.createMediaStreamSource(stream).connect(analyser);
+      await context.resume();
+      ear = { element, analyser };
+      this.#ears.set(number, ear);
+    }
+    return ear;
   }
 
   /** How many streams of each kind have more to show than they had `before`. */
