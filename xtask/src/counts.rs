@@ -116,15 +116,8 @@ fn made_by() -> Result<String, String> {
 fn build(root: &Path) -> Result<BTreeMap<String, PathBuf>, String> {
     let text = output_of(
         cargo()
-            .args([
-                "bench",
-                "--no-run",
-                "--message-format=json",
-                "-p",
-                "sip",
-                "-p",
-                "switch",
-            ])
+            .args(["bench", "--no-run", "--message-format=json"])
+            .args(workspace::MEASURED)
             .args(["--bench", "message", "--bench", "shard"])
             .current_dir(root),
     )?;

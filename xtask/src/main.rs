@@ -23,6 +23,7 @@ mod step;
 mod test;
 mod tidy;
 mod turn;
+mod wheels;
 mod workspace;
 
 use std::process::ExitCode;

@@ -137,10 +137,10 @@ fn simulate(root: &Path) -> Result<(), String> {
     )
 }
 
-/// What strangers at full size do to clients that call. It is about the program that is shipped, so this is the one step that
-/// builds it; one test after the other, because they measure.
+/// What strangers at full size do to clients that call. It is about the program that is shipped, which is built here, with the
+/// dependencies that `counts` takes; one test after the other, because they measure.
 fn besiege(root: &Path) -> Result<(), String> {
-    let build = ["test", "--release", "-p", "offhook", "--test", "command"];
+    let build = ["test", "--release", "--test", "command"];
     let run = [
         "siege::",
         "--",
@@ -148,7 +148,7 @@ fn besiege(root: &Path) -> Result<(), String> {
         "--test-threads=1",
         "--nocapture",
     ];
-    cargo_in(root, &[&build[..], &run].concat())
+    cargo_in(root, &[&build[..], &workspace::MEASURED, &run].concat())
 }
 
 fn cargo_in(root: &Path, arguments: &[&str]) -> Result<(), String> {
