@@ -2,21 +2,18 @@
 // SDK, or by our library, and call each other with video: nothing but offhook's relay can carry it.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { readFile } from 'node:fs/promises';
 import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
 
 import { eventually } from '../browser/harness/bounded.mjs';
-import { CHROMIUM, launch, pages, SIGNALLING_HOST } from '../browser/harness/browser.mjs';
-import { Client } from '../browser/harness/page.mjs';
+import { SIGNALLING_HOST } from '../browser/harness/browser.mjs';
 import { SipTrace } from '../browser/harness/sip_trace.mjs';
 import { Network, RELAY } from './harness/network.mjs';
 import { startOffhook, TURN_PORT, TURN_TLS_PORT } from './harness/offhook.mjs';
+import { browserIn, opener, pairOf } from './harness/relayed_page.mjs';
 
 const run = promisify(execFile);
 const LONGEST_MS = 90_000;
-/** No such site is there: what is loaded from it is answered without a network. */
-const SITE = 'https://phone.example';
 const URLS = {
   udp: `turn:${SIGNALLING_HOST}:${TURN_PORT}?transport=udp`,
   tcp: `turn:${SIGNALLING_HOST}:${TURN_PORT}?transport=tcp`,
@@ -27,12 +24,8 @@ const props = { browsers: [] };
 before(async () => {
   props.network = await Network.build(2);
   Object.assign(props, await startOffhook());
-  props.answer = await pages();
-  props.watch = await readFile(new URL('harness/relay_watch.js', import.meta.url), 'utf8');
-  for (const room of props.network.rooms) {
-    const executablePath = await room.portal(CHROMIUM, [SIGNALLING_HOST]);
-    props.browsers.push(await launch(undefined, { executablePath, more: ['--ignore-certificate-errors'] }));
-  }
+  props.open = await opener();
+  for (const room of props.network.rooms) props.browsers.push(await browserIn(room));
 }, { timeout: LONGEST_MS });
 
 after(async () => {
@@ -44,23 +37,10 @@ after(async () => {
 let count = 0;
 
 /** A client in the room of this place; `how` says which ICE servers its page uses, and of which candidates. */
-async function open(place, trace, how, kind = '') {
-  const { server, account, browsers, answer, watch } = props;
+function open(place, trace, how, kind) {
+  const { server, account, browsers } = props;
   const name = ['alice', 'bob'][place];
-  return Client.open({
-    browser: browsers[place],
-    server,
-    account,
-    address: `${SITE}/${kind}?server=https://${SIGNALLING_HOST}`,
-    id: `${name}.${count}`,
-    name,
-    trace,
-    script: { content: `${watch}\nwatchRelays(${JSON.stringify(how)});` },
-    prepare: (page) => page.route(`${SITE}/**`, async (route) => {
-      const [contentType, body] = await answer(route.request().url());
-      await route.fulfill(contentType ? { contentType, body } : { status: 404 });
-    }),
-  });
+  return props.open({ browser: browsers[place], server, account, id: `${name}.${count}`, name, trace }, how, kind);
 }
 
 /** Alice calls bob with video; `body` gets both ends while frames arrive at both. Then the call's record is looked at. */
@@ -92,11 +72,6 @@ function scenario(title, how, body, { kind } = {}) {
       await Promise.all(clients.map((client) => client.close()));
     }
   });
-}
-
-/** The pair that a page's media take, when they take one. */
-function pairOf(client) {
-  return eventually(`${client.name} has chosen a pair`, () => client.page.evaluate('selectedPair()'));
 }
 
 /** What was relayed for each side is in the call's record: what the browsers' pairs had carried by then, at least. */

@@ -196,9 +196,10 @@ impl Node {
         let tls = certificate.clone().map(TlsAcceptor::new).transpose()?;
         let (tcp, address) = listen(config.listen)?;
         let file_limit = file_limit();
-        let turn = RelayDoors::bind(config, address, certificate.clone(), file_limit)?;
+        let mut turn = RelayDoors::bind(config, address, certificate.clone(), file_limit)?;
         let offer = turn.offer(config.behind_tls_proxy);
         let media = MediaDoors::bind(config, &turn)?;
+        turn.let_reach(media.as_ref());
         prepare(&store).await?;
         let files = account_files(config)?;
         let gateway = media.as_ref().map(MediaDoors::gateway);

@@ -88,6 +88,7 @@ impl Full {
                 listening: Vec::new(),
                 machine: Vec::new(),
                 peers: PeerPolicy::default(),
+                gateways: Vec::new(),
                 nonce_key: [1; 16],
                 seed: [2; 32],
                 bounds: Bounds {

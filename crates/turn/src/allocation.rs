@@ -35,6 +35,8 @@ pub(crate) struct Permission {
     pub(crate) tag: Tag,
     /// Whether packets may leave the process for this address; not for one that is ours and was not listed.
     pub(crate) may_leave: bool,
+    /// Whether a gateway at this address may be reached, though nothing else there may be.
+    pub(crate) may_enter: bool,
     /// Whether it is one of those that we relay from.
     pub(crate) is_relay: bool,
     pub(crate) expires: Duration,
@@ -206,8 +208,13 @@ impl Allocation {
             };
             let beyond = ask(permission.may_leave, false);
             let within = ask(is_relay, true);
+            let entered = permission
+                .may_enter
+                .then(|| authority.enter(now, holder, peer))
+                .flatten();
             permission.may_leave = beyond.is_some();
-            let tag = within.or(beyond);
+            permission.may_enter = entered.is_some();
+            let tag = within.or(beyond).or(entered);
             if tag != Some(permission.tag) {
                 permission.report(now, holder, authority);
             }

@@ -28,6 +28,8 @@ pub struct Config {
     pub machine: Vec<IpAddr>,
     /// Whom nobody may reach.
     pub peers: PeerPolicy,
+    /// What of this machine may be a peer all the same, whatever is said above, for whom the authority lets reach its address.
+    pub gateways: Vec<Gateway>,
     /// Secret of the nonces; the same for all that share addresses.
     pub nonce_key: [u8; 16],
     /// Seed of everything random: of this server alone.
@@ -43,6 +45,15 @@ pub struct RelayAddress {
     pub local: IpAddr,
     /// What clients and peers are told: the same, or what a NAT makes of it port by port.
     pub public: IpAddr,
+}
+
+/// A socket of this machine that clients are meant to reach through a relay: that of a media gateway. A few at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gateway {
+    /// What clients are told, and the only thing that they may call it.
+    pub public: SocketAddr,
+    /// Where packets for it go, and come from: the same, or what stands behind a NAT that need not lead back to itself.
+    pub local: SocketAddr,
 }
 
 /// A server's part of the ports: the pairs of an even port and the next one are dealt out in turn.

@@ -186,11 +186,16 @@ impl Server {
         let within = is_relay
             .then(|| authority.reach(now, holder, peer, true))
             .flatten();
-        let tag = within.or(beyond).ok_or(Refused::FORBIDDEN)?;
+        let entered = self
+            .has_gateway(peer)
+            .then(|| authority.enter(now, holder, peer))
+            .flatten();
+        let tag = within.or(beyond).or(entered).ok_or(Refused::FORBIDDEN)?;
         Ok(Permission {
             peer,
             tag,
             may_leave: beyond.is_some(),
+            may_enter: entered.is_some(),
             is_relay,
             expires: Duration::ZERO,
             usage: Usage::default(),
@@ -218,7 +223,7 @@ impl Server {
             return Err(Refused::BAD_REQUEST);
         }
         let permission = self.judge(now, at, peer.ip(), proven, authority)?;
-        if !self.may_go_to(peer, permission.may_leave, permission.is_relay) {
+        if !self.may_go_to(peer, &permission) {
             return Err(Refused::FORBIDDEN);
         }
         let bound = self.config.bounds.channels;
@@ -239,11 +244,26 @@ impl Server {
         Ok(Some(self.house.finish(answer, &proven.seal)))
     }
 
-    /// Whether a port may be a peer's: on an address that we relay from a relayed one, or any but those that we listen on.
-    fn may_go_to(&self, peer: SocketAddr, may_leave: bool, is_relay: bool) -> bool {
-        peer.port() != 0
-            && !self.is_listening(peer)
-            && (may_leave || (is_relay && self.relays.has_port(peer.port())))
+    /// Whether a port may be a peer's: a gateway's own, on an address that we relay from a relayed one, or any but those that
+    /// we listen on.
+    fn may_go_to(&self, peer: SocketAddr, permission: &Permission) -> bool {
+        let is_gateway = permission.may_enter && self.gateway_at(peer).is_some();
+        let is_relayed = permission.is_relay && self.relays.has_port(peer.port());
+        let is_open = permission.may_leave || is_relayed;
+        peer.port() != 0 && (is_gateway || is_open && !self.is_listening(peer))
+    }
+
+    /// Whether clients may call a gateway by this address, whatever the port.
+    fn has_gateway(&self, ip: IpAddr) -> bool {
+        let mut gateways = self.config.gateways.iter();
+        gateways.any(|gateway| gateway.public.ip() == ip)
+    }
+
+    /// The gateway that clients call so. Away from the way of all other packets, which is shorter without it.
+    #[cold]
+    pub(crate) fn gateway_at(&self, public: SocketAddr) -> Option<usize> {
+        let mut gateways = self.config.gateways.iter();
+        gateways.position(|gateway| gateway.public == public)
     }
 
     /// Whether this machine listens there. What leads to it from outside is not told apart from where it listens.

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use stun_types::message::Message;
 use turn_types::channel::ChannelData;
 
+use crate::allocation::Permission;
 use crate::authority::Authority;
 use crate::effect::Counter;
 use crate::indication::{self, Parcel};
@@ -20,6 +21,8 @@ use crate::server::Server;
 enum Way {
     /// Out into the network.
     Out,
+    /// One of the gateways of this machine, by its place.
+    Gateway(usize),
     /// A client of ours: the allocation in this place.
     Own(u32),
     /// A client of another server with which we share our addresses.
@@ -86,7 +89,7 @@ impl Server {
         let found = allocation.relay_for(peer.ip()).and_then(|relay| {
             let place = allocation.permitted(now.mono, peer.ip())?;
             let permission = allocation.permission(place);
-            let way = self.way_to(peer, permission.may_leave, permission.is_relay)?;
+            let way = self.way_to(peer, permission)?;
             Some((relay, place, way))
         });
         let Some((relay, place, way)) = found else {
@@ -98,13 +101,15 @@ impl Server {
             return None;
         };
         usage.sent.add(data.len());
+        let to_peer = |peer| Forward::ToPeer {
+            relay: relay.id,
+            peer,
+            data,
+            dont_fragment: parcel.dont_fragment,
+        };
         match way {
-            Way::Out => Some(Forward::ToPeer {
-                relay: relay.id,
-                peer,
-                data,
-                dont_fragment: parcel.dont_fragment,
-            }),
+            Way::Out => Some(to_peer(peer)),
+            Way::Gateway(at) => Some(to_peer(self.config.gateways[at].local)),
             Way::Own(other) => self.receive(now, other, relay.public, data, authority),
             Way::Sibling(server) => Some(Forward::ToSibling {
                 server,
@@ -116,9 +121,15 @@ impl Server {
     }
 
     /// How packets for a permitted peer go; nothing if they go nowhere.
-    fn way_to(&self, peer: SocketAddr, may_leave: bool, is_relay: bool) -> Option<Way> {
+    fn way_to(&self, peer: SocketAddr, permission: &Permission) -> Option<Way> {
         let port = peer.port();
-        if is_relay && self.relays.has_port(port) {
+        // Before all else: its port may be one of those that we relay from, or a listener's of another transport.
+        if permission.may_enter
+            && let Some(at) = self.gateway_at(peer)
+        {
+            return Some(Way::Gateway(at));
+        }
+        if permission.is_relay && self.relays.has_port(port) {
             if let Some(relayed) = self.relays.find(peer) {
                 return match relayed.owner {
                     Owner::Allocation(at) => Some(Way::Own(at)),
@@ -130,7 +141,7 @@ impl Server {
                 return Some(Way::Sibling(self.relays.server_of(port)));
             }
         }
-        (may_leave && port != 0 && !self.is_listening(peer)).then_some(Way::Out)
+        (permission.may_leave && port != 0 && !self.is_listening(peer)).then_some(Way::Out)
     }
 
     pub(crate) fn on_sibling<'a>(
@@ -163,6 +174,9 @@ impl Server {
     ) -> Option<Forward<'a>> {
         let owner = self.relays.get(relay).map(|relayed| relayed.owner);
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+        let mut hidden = self.hidden.iter();
+        let gateway = hidden.find(|gateway| gateway.local == peer);
+        let peer = gateway.map_or(peer, |gateway| gateway.public);
         self.deliver(now, owner, peer, data, authority)
     }
 

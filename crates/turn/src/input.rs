@@ -156,7 +156,7 @@ pub enum Forward<'a> {
     ToPeer {
         /// From this one.
         relay: RelayId,
-        /// To this one; never one of our own addresses.
+        /// To this one; never one of our own addresses, unless it is that of a gateway or was listed.
         peer: SocketAddr,
         /// What.
         data: &'a [u8],

@@ -25,7 +25,7 @@ mod server;
 mod table;
 
 pub use authority::{Authority, Credential, Denied, Holder, Tag, Traffic, Usage};
-pub use config::{Bounds, Config, RelayAddress, Share};
+pub use config::{Bounds, Config, Gateway, RelayAddress, Share};
 pub use effect::{Counter, Effect};
 pub use input::{Client, Forward, Head, Input, Link, Note, Now, RelayId};
 pub use peer_policy::{Forbidden, Network, NoNetwork, PeerPolicy};

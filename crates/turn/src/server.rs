@@ -18,7 +18,7 @@ use crate::allocate::Opening;
 use crate::allocation::Allocation;
 use crate::authority::{Authority, Holder};
 use crate::brake::Brake;
-use crate::config::Config;
+use crate::config::{Config, Gateway};
 use crate::effect::{Counter, Effect};
 use crate::indication;
 use crate::input::{Client, Forward, Input, Link, Note, Now, RelayId};
@@ -43,6 +43,8 @@ const FAIR_ANSWERS: u32 = 100;
 pub struct Server {
     pub(crate) config: Config,
     pub(crate) house: House,
+    /// Gateways whose packets come from another address than the one that clients know.
+    pub(crate) hidden: Vec<Gateway>,
     pub(crate) random: ChaCha12Rng,
     /// For answers to strangers that are longer than what they sent.
     pub(crate) brake: Brake,
@@ -75,7 +77,13 @@ pub(crate) enum Due {
 
 impl Server {
     /// An empty server.
-    pub fn new(config: Config) -> Self {
+    pub fn new(mut config: Config) -> Self {
+        // Whatever else listens at their addresses is nobody's peer.
+        let gateways = config.gateways.iter();
+        let machine = gateways.flat_map(|gateway| [gateway.public.ip(), gateway.local.ip()]);
+        config.machine.extend(machine);
+        let gateways = config.gateways.iter().copied();
+        let hidden = gateways.filter(|gateway| gateway.local != gateway.public);
         let mut random = ChaCha12Rng::from_seed(config.seed);
         let keyed = Keyed::new(random.next_u64(), random.next_u64());
         let bounds = config.bounds;
@@ -85,6 +93,7 @@ impl Server {
                 software: config.software.clone(),
                 nonces: Nonces::new(config.nonce_key, bounds.nonce_life),
             },
+            hidden: hidden.collect(),
             brake: Brake::new(keyed, bounds.answers_per_second, bounds.answers_burst),
             fair_brake: Brake::new(
                 keyed,

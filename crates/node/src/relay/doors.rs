@@ -16,6 +16,7 @@ use super::plan::{Bound, Plan};
 use crate::certificate::Certificate;
 use crate::config::Config;
 use crate::control::TurnStatus;
+use crate::media_worker::Doors as MediaDoors;
 use crate::signalling::random;
 use crate::turn_worker::{Doors, TurnFault};
 
@@ -88,6 +89,13 @@ impl RelayDoors {
             bound,
             doors: Some(doors),
         })
+    }
+
+    /// Browsers that have no other way reach the media gateway through the relay.
+    pub(crate) fn let_reach(&mut self, media: Option<&MediaDoors>) {
+        if let (Some(doors), Some(media)) = (&mut self.doors, media) {
+            doors.let_reach(media.gateways());
+        }
     }
 
     /// What clients will be told, with a secret that is as old as this node.

@@ -146,6 +146,7 @@ impl Plan {
             allowed: self.allowed.clone(),
             listening: vec![door],
             machine: self.machine.clone(),
+            gateways: Vec::new(),
             realm: REALM.to_owned(),
             software: None,
             // The ledger counts for all workers; which of them the kernel sends clients to, nobody knows.

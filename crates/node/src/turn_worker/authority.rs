@@ -16,6 +16,9 @@ pub(super) trait WorkerAuthority: Authority + Send {
     fn abandon(&mut self, now: Now);
 }
 
+/// What the ledger accounts to no call.
+const NO_CALL: Tag = Tag(0);
+
 /// Tells a shard what was relayed.
 pub(super) type Report = Arc<dyn Fn(Relayed) + Send + Sync>;
 
@@ -79,6 +82,12 @@ impl Authority for LedgerAuthority {
     fn reach(&mut self, now: Now, holder: Holder, peer: IpAddr, is_relay: bool) -> Option<Tag> {
         let call = self.ledger().reach(both(now), holder.0, peer, is_relay)?;
         Some(Tag(call))
+    }
+
+    /// For the call that leads there alone: a credential of the web service has none, and reaches what is public.
+    fn enter(&mut self, now: Now, holder: Holder, gateway: IpAddr) -> Option<Tag> {
+        let called = self.reach(now, holder, gateway, false);
+        called.filter(|tag| *tag != NO_CALL)
     }
 
     fn lease(&mut self, now: Now, holder: Holder, wanted: u32) -> u32 {

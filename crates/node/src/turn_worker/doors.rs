@@ -110,6 +110,11 @@ impl Doors {
         })
     }
 
+    /// Lets clients reach the media gateway, where their calls lead there.
+    pub(crate) fn let_reach(&mut self, gateways: Vec<turn::Gateway>) {
+        self.setup.gateways = gateways;
+    }
+
     /// The UDP addresses, with the ports that were chosen.
     pub(crate) fn udp(&self) -> Vec<SocketAddr> {
         self.bound[0].clone()

@@ -34,7 +34,7 @@ use std::time::Duration;
 
 use mio::{Interest, Poll, Waker};
 use switch::turn_grant::{Ledger, Relayed};
-use turn::{Network, PeerPolicy, RelayAddress, Server, Share};
+use turn::{Gateway, Network, PeerPolicy, RelayAddress, Server, Share};
 
 use crate::certificate::Certificate;
 use crate::clock::Clock;
@@ -73,6 +73,8 @@ pub(crate) struct Setup {
     pub(crate) listening: Vec<SocketAddr>,
     /// Every address of this machine.
     pub(crate) machine: Vec<IpAddr>,
+    /// Where the media gateway listens: what of this machine clients reach all the same. Known when its sockets are bound.
+    pub(crate) gateways: Vec<Gateway>,
     pub(crate) realm: String,
     pub(crate) software: Option<String>,
     /// How many allocations there may be of one worker.
@@ -207,6 +209,7 @@ impl Doors {
             peers: PeerPolicy {
                 allowed: setup.allowed.clone(),
             },
+            gateways: setup.gateways.clone(),
             nonce_key,
             seed: random(),
             bounds: turn::Bounds {

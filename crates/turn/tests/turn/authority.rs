@@ -10,6 +10,8 @@ use turn::{Authority, Credential, Denied, Holder, Now, Tag, Usage};
 pub(crate) struct Book {
     /// Whom a holder may reach; nobody has a row: anybody.
     pub(crate) reach: BTreeMap<Holder, BTreeSet<IpAddr>>,
+    /// Who reaches anybody but gateways.
+    pub(crate) outsiders: BTreeSet<Holder>,
     /// Users whose credentials are too old for new allocations.
     pub(crate) stale: BTreeSet<Holder>,
     /// Holders that may not stay.
@@ -60,6 +62,11 @@ impl Authority for Book {
             .get(&holder)
             .is_none_or(|reach| reach.contains(&peer));
         (is_relay || may).then_some(Tag(9))
+    }
+
+    fn enter(&mut self, now: Now, holder: Holder, gateway: IpAddr) -> Option<Tag> {
+        let tag = self.reach(now, holder, gateway, false);
+        tag.filter(|_| !self.outsiders.contains(&holder))
     }
 
     fn lease(&mut self, _now: Now, holder: Holder, wanted: u32) -> u32 {

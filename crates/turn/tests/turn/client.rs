@@ -13,8 +13,8 @@ use stun_types::message::{
     MessageType, MessageWrite, MessageWriteExt, MessageWriteVec, Method, TransactionId,
 };
 use turn::{
-    Bounds, Client, Config, Effect, Forward, Input, Link, Note, Now, PeerPolicy, RelayAddress,
-    RelayId, Server, Share,
+    Bounds, Client, Config, Counter, Effect, Forward, Input, Link, Note, Now, PeerPolicy,
+    RelayAddress, RelayId, Server, Share,
 };
 use turn_types::attribute::{
     ChannelNumber, Lifetime, RequestedTransport, XorPeerAddress, XorRelayedAddress,
@@ -46,6 +46,7 @@ pub(crate) fn config() -> Config {
             "198.51.100.2".parse().unwrap(),
         ],
         peers: PeerPolicy::default(),
+        gateways: Vec::new(),
         nonce_key: [3; 16],
         seed: [5; 32],
         bounds: Bounds::default(),
@@ -92,6 +93,8 @@ pub(crate) struct World {
     pub(crate) hung: Vec<Client>,
     /// What other servers are told.
     pub(crate) told: VecDeque<(u16, Note)>,
+    /// Packets that were dropped in silence.
+    pub(crate) dropped: u32,
     transactions: u128,
     /// The last one of each client, as real ones keep it.
     nonces: BTreeMap<Client, (u64, String)>,
@@ -122,6 +125,7 @@ impl World {
             refuse_opens_of_v6: false,
             hung: Vec::new(),
             told: VecDeque::new(),
+            dropped: 0,
             transactions: 0,
             nonces: BTreeMap::new(),
         }
@@ -187,7 +191,7 @@ impl World {
                 Effect::Close { relay } => self.sockets.retain(|(open, _)| *open != relay),
                 Effect::Hang { client } => self.hung.push(client),
                 Effect::Tell { server, note } => self.told.push_back((server, note)),
-                Effect::Count(_) => {}
+                Effect::Count(counter) => self.dropped += u32::from(counter == Counter::Dropped),
             }
         }
         (answers, out)

@@ -6,6 +6,7 @@ mod allocate;
 mod attack;
 mod authority;
 mod client;
+mod gateway;
 mod model;
 mod relay;
 mod requests;

@@ -14,8 +14,8 @@ use stun_types::message::{
     MessageType, MessageWrite, MessageWriteExt, MessageWriteVec, Method,
 };
 use turn::{
-    Authority, Bounds, Client, Config, Credential, Denied, Effect, Forward, Holder, Input, Link,
-    Now, PeerPolicy, RelayAddress, RelayId, Server, Share, Tag, Usage,
+    Authority, Bounds, Client, Config, Credential, Denied, Effect, Forward, Gateway, Holder, Input,
+    Link, Now, PeerPolicy, RelayAddress, RelayId, Server, Share, Tag, Usage,
 };
 use turn_types::attribute::{
     AdditionalAddressFamily, ChannelNumber, Data, EvenPort, Lifetime, RequestedAddressFamily,
@@ -42,6 +42,9 @@ const PEERS: [&str; 12] = [
 const OWN: &str = "198.51.100.1";
 /// Where relayed ports begin.
 const FIRST: u16 = 50_000;
+/// A gateway, in the midst of them, and what it is behind a NAT: another port of a peer that nobody may reach.
+const GATEWAY: u16 = FIRST + 7;
+const HIDDEN_GATEWAY: &str = "10.0.0.1:7003";
 
 /// Holders may reach the first three peers unless that was taken back.
 #[derive(Default)]
@@ -121,6 +124,13 @@ fn client(number: u8) -> Client {
     }
 }
 
+fn gateway() -> Gateway {
+    Gateway {
+        public: SocketAddr::new(OWN.parse().expect("an address"), GATEWAY),
+        local: HIDDEN_GATEWAY.parse().expect("an address"),
+    }
+}
+
 fn peer(number: u8) -> SocketAddr {
     let ip = PEERS[usize::from(number) % PEERS.len()];
     let first = if ip == OWN { FIRST } else { 7_000 };
@@ -172,6 +182,7 @@ impl World {
                 listening: vec![SocketAddr::new(OWN.parse().expect("an address"), 3_478)],
                 machine: vec![OWN.parse().expect("an address")],
                 peers: PeerPolicy::default(),
+                gateways: vec![gateway()],
                 nonce_key: [1; 16],
                 seed: [2; 32],
                 bounds: Bounds {
@@ -474,6 +485,13 @@ impl World {
         match forward {
             Some(Forward::ToPeer { relay, peer, .. }) => {
                 assert!(self.sockets.contains_key(&relay), "the socket is open");
+                if peer == gateway().local {
+                    let own = OWN.parse().expect("an address");
+                    is_permitted(who, own);
+                    let is_let = (Holder(who.into()), own);
+                    assert!(!self.book.taken_back.contains(&is_let));
+                    return;
+                }
                 is_permitted(who, peer.ip());
                 assert!(
                     PEERS[..3]
@@ -492,6 +510,9 @@ impl World {
                 let receiver = (to.address.port() - 4_000) as u8;
                 assert_eq!(client(receiver), to);
                 match input {
+                    Input::FromPeer { peer, .. } if peer == gateway().local => {
+                        is_permitted(receiver, gateway().public.ip());
+                    }
                     Input::FromPeer { peer, .. } => is_permitted(receiver, peer.ip()),
                     // From relayed address to relayed address: both have permitted the other.
                     Input::FromClient { .. } => {

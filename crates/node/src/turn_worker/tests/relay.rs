@@ -4,12 +4,12 @@ use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 
 use nix::sys::socket::{ControlMessage, MsgFlags, SockaddrIn, sendmsg};
-use turn::{Holder, Share};
+use turn::{Gateway, Holder, Share};
 
 use super::authority::BUG;
 use super::client::{Client, Wire, channel};
-use super::stage::{Stage, peer, receive};
-use crate::turn_worker::WorkerCounter;
+use super::stage::{PATIENCE, SERVER, Stage, peer, receive, setup};
+use crate::turn_worker::{Doors, WorkerCounter};
 
 #[test]
 fn binding_is_answered_over_every_transport() {
@@ -165,6 +165,31 @@ fn two_clients_of_two_workers_talk() {
     assert_eq!(one.bind(1, 0x4001, of_two), 0);
     assert_eq!(two.bind(2, 0x4002, of_one), 0);
     converse(&mut one, &mut two);
+}
+
+#[test]
+fn a_gateway_of_this_machine_is_reached_as_browsers_know_it_though_no_nat_leads_back() {
+    let mut setup = setup(2);
+    setup.allowed = Vec::new();
+    let mut doors = Doors::bind(setup).unwrap();
+    let gateway = std::net::UdpSocket::bind((SERVER, 0)).unwrap();
+    gateway.set_read_timeout(Some(PATIENCE)).unwrap();
+    let local = gateway.local_addr().unwrap();
+    let public = SocketAddr::new("198.51.100.7".parse().unwrap(), local.port());
+    doors.let_reach(vec![Gateway { public, local }]);
+    let stage = Stage::open(doors);
+    for wire in [Wire::Udp, Wire::Tcp, Wire::Tls] {
+        let mut client = stage.client(wire);
+        let relayed = client.allocate(1);
+        assert_eq!(client.bind(1, 0x4001, public), 0);
+        client.send_channel(0x4001, b"hello");
+        assert_eq!(receive(&gateway), (b"hello".to_vec(), relayed), "{wire:?}");
+        gateway.send_to(b"salut", relayed).unwrap();
+        assert_eq!(client.receive(), channel(0x4001, b"salut"), "{wire:?}");
+        for other in [stage.udp, SocketAddr::new(public.ip(), 3_478)] {
+            assert_eq!(client.bind(1, 0x4002, other), 403, "{other}");
+        }
+    }
 }
 
 #[test]

@@ -48,6 +48,7 @@ pub(super) fn setup(workers: usize) -> Setup {
         }],
         listening: Vec::new(),
         machine: vec![SERVER],
+        gateways: Vec::new(),
         realm: "offhook".to_owned(),
         software: None,
         allocations: 100_000,
