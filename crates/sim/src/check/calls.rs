@@ -186,6 +186,7 @@ impl Calls {
             && let Ok(message @ Message::Request(request)) = &sip::parse(&reading.frame)
             && request.method == Method::Invite
             && request.headers.to().tag().is_none()
+            && request.headers.call_id() == call_id
             && (reading.connection != call.caller || transaction(message) != call.invite)
         {
             return None;
