@@ -240,6 +240,8 @@ pub const PAGE_BYTES: usize = 256 * 1024;
 pub const PAGE_ACTIONS: usize = 256;
 /// How long a page may take to answer: a caller hears nothing meanwhile.
 pub const PAGE_TIME: Duration = Duration::from_secs(5);
+/// A sentence about what went wrong with a page: it may repeat what a stranger wrote.
+pub const PAGE_FAULT_CHARS: usize = 400;
 /// The token that a page gives and is given back.
 pub const PAGE_TOKEN_BYTES: usize = 8 * 1024;
 /// Pages that one call may ask: a queue that asks each ten seconds has enough for a day.
@@ -274,6 +276,8 @@ pub const ANSWER_HEADERS: usize = 16;
 pub const ANSWER_HEADER_BYTES: usize = 1_024;
 /// The name of a file.
 pub const FILE_NAME_BYTES: usize = 128;
+/// All files of one play together: as much as one of them may have.
+pub const PROMPT_BYTES: usize = PLAY_FILE_BYTES;
 /// A text to be spoken: some ten minutes of speech.
 pub const SPEECH_BYTES: usize = 8 * 1024;
 /// How long it may take to be made into sound.

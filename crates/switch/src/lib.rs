@@ -32,7 +32,7 @@ mod timer;
 pub mod token;
 pub mod turn_grant;
 
-pub use application::{ApplicationState, shard_of_instance};
+pub use application::{ApplicationState, check_page, shard_of_instance};
 pub use effect::{Closing, Counter, Effect};
 pub use input::{Input, Settings, Snapshot};
 pub use query::{Census, RegisteredClient};

@@ -8,6 +8,7 @@
 
 mod crowd;
 mod forger;
+mod pages;
 mod resuming;
 
 use std::path::Path;
@@ -28,6 +29,11 @@ fn any_token() {
 #[test]
 fn any_sequence() {
     assert!(replay("sequence", crowd::walk) >= 16);
+}
+
+#[test]
+fn any_page() {
+    assert!(replay("page", pages::walk) >= 16);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //! Never asks for anything itself: whoever drives it passes its wishes on.
 
 use model::media::{Play, Sound};
-use model::{QuestionId, SoundAnswer, SoundSource};
+use model::{QuestionId, SoundAnswer, SoundSource, limits};
 
 use super::action::{Item, Prompt};
 
@@ -20,6 +20,8 @@ pub(super) struct Hearing {
     sounds: Vec<Option<Sound>>,
     /// Which question brings which of them.
     asked: Vec<(QuestionId, usize)>,
+    /// Of the files that have come.
+    bytes: usize,
     times: Option<u32>,
     barge_in: bool,
     stage: Stage,
@@ -52,6 +54,7 @@ impl Hearing {
         Self {
             sounds,
             asked,
+            bytes: 0,
             times,
             barge_in: prompt.barge_in,
             stage: Stage::Bringing,
@@ -64,7 +67,15 @@ impl Hearing {
             return Ok(());
         };
         let (_, at) = self.asked.swap_remove(found);
-        self.sounds[at] = Some(Sound::File(answer?));
+        let file = answer?;
+        self.bytes += file.len();
+        if self.bytes > limits::PROMPT_BYTES {
+            return Err(format!(
+                "what is to be heard has more than {} bytes",
+                limits::PROMPT_BYTES
+            ));
+        }
+        self.sounds[at] = Some(Sound::File(file));
         Ok(())
     }
 
@@ -102,5 +113,58 @@ impl Hearing {
     /// It is to be heard once more.
     pub(super) fn again(&mut self) {
         self.stage = Stage::Bringing;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use model::FileName;
+
+    use super::*;
+
+    #[test]
+    fn nothing_is_heard_before_all_of_it_is_there() {
+        let file = |name| Item::File(FileName::parse(name).unwrap());
+        let prompt = Prompt {
+            items: vec![file("a.wav"), file("b.wav")],
+            barge_in: true,
+        };
+        let mut last = 0;
+        let mut hearing = Hearing::new(&prompt, Some(1), |_| {
+            last += 1;
+            QuestionId(last)
+        });
+        assert_eq!(hearing.play(), None);
+        let sound: Arc<[u8]> = Arc::from(&b"b"[..]);
+        hearing.on_sound(QuestionId(2), Ok(sound.clone())).unwrap();
+        hearing.on_sound(QuestionId(9), Ok(sound)).unwrap();
+        assert_eq!(hearing.play(), None);
+        let sound: Arc<[u8]> = Arc::from(&b"a"[..]);
+        hearing.on_sound(QuestionId(1), Ok(sound.clone())).unwrap();
+        let play = hearing.play().unwrap();
+        assert_eq!(play.sounds[0], Sound::File(sound));
+        assert_eq!(play.sounds.len(), 2);
+        assert_eq!(hearing.play(), None, "it is heard once");
+    }
+
+    #[test]
+    fn files_have_a_bound_together() {
+        let file = |name| Item::File(FileName::parse(name).unwrap());
+        let prompt = Prompt {
+            items: vec![file("a.wav"), file("b.wav")],
+            barge_in: true,
+        };
+        let mut last = 0;
+        let mut hearing = Hearing::new(&prompt, Some(1), |_| {
+            last += 1;
+            QuestionId(last)
+        });
+        let large: Arc<[u8]> = vec![0; limits::PROMPT_BYTES].into();
+        hearing.on_sound(QuestionId(1), Ok(large)).unwrap();
+        let one: Arc<[u8]> = Arc::from(&b"b"[..]);
+        let why = hearing.on_sound(QuestionId(2), Ok(one)).unwrap_err();
+        assert!(why.contains("more than"), "{why}");
     }
 }

@@ -23,5 +23,6 @@ mod start;
 
 pub(crate) use conference::Conferences;
 pub use instance::shard_of_instance;
+pub use page::check_page;
 pub(crate) use run::Run;
 pub use start::ApplicationState;

@@ -20,6 +20,7 @@ use super::shape::{
     MediaShape, PageShape, ParticipantShape, PlayShape, PromptShape, RecordShape, RejectShape,
     RunMenuShape, SleepShape, ToneShape, WebPageShape,
 };
+use crate::call::printable;
 
 /// What a page wants done.
 #[derive(Debug)]
@@ -48,6 +49,15 @@ pub(crate) fn answered(page: &Page, answer: PageAnswer) -> Result<Answer, Fault>
             "{} answered with status {status}, not 200",
             page.url
         )),
+    }
+}
+
+/// Whether an answer of the page at this address can be done: how many actions it has, or what is wrong with it, in the words that
+/// the application's error page would be told.
+pub fn check_page(body: &[u8], address: &PageUrl) -> Result<usize, String> {
+    match read(body, address) {
+        Ok(answer) => Ok(answer.actions.len()),
+        Err(why) => Err(printable(&why, limits::PAGE_FAULT_CHARS)),
     }
 }
 

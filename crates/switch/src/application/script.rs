@@ -15,6 +15,7 @@ use super::doing::Doing;
 use super::entering::{Entered, Entering};
 use super::hearing::Hearing;
 use super::page;
+use crate::call::printable;
 
 /// Something to be done for a script.
 #[derive(Debug)]
@@ -300,6 +301,7 @@ impl Script {
         if self.is_ended {
             return;
         }
+        let why = printable(why, limits::PAGE_FAULT_CHARS);
         self.waiting.clear();
         self.break_off();
         let page = self.application.error_page.clone();

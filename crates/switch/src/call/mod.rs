@@ -23,7 +23,7 @@ pub(crate) use leg::{
     Hop, Leg, Side, mint_branch, mint_party_tag, read_branch, read_party_tag, read_tag,
 };
 use reach::Reach;
-pub(crate) use setup::Placing;
+pub(crate) use setup::{Placing, printable};
 pub(crate) use teardown::End;
 
 use crate::effect::{Counter, Effect};

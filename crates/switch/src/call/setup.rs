@@ -172,15 +172,18 @@ impl Call {
 fn refusal_in_words(response: &Response<'_>) -> String {
     let said = response.headers.reasons().find_map(|reason| reason.text());
     match said {
-        Some(text) => printable(text),
-        None => printable(response.reason),
+        Some(text) => printable(text, SAID_CHARS),
+        None => printable(response.reason, SAID_CHARS),
     }
 }
 
-/// What a stranger wrote, fit for a record and a terminal.
-fn printable(text: &str) -> String {
+/// As much of what a client says as is kept.
+const SAID_CHARS: usize = 200;
+
+/// What a stranger wrote, fit for a record and a terminal, and so much of it at most.
+pub(crate) fn printable(text: &str, chars: usize) -> String {
     text.chars()
-        .take(200)
+        .take(chars)
         .map(|c| if is_visible(c) { c } else { ' ' })
         .collect()
 }
