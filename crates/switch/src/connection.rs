@@ -364,12 +364,9 @@ impl Shard {
                 Parting::Ended(end) => call.hang_up(end.clone(), act),
                 Parting::Lost { waited } => call.on_lost(connection, waited, act),
             });
-            self.drive_run(now, key, |run, act| {
-                let end = match parting {
-                    Parting::Ended(end) => end.clone(),
-                    Parting::Lost { waited } => End::lost("caller", waited),
-                };
-                run.on_lost(connection, &end, act);
+            self.drive_run(now, key, |run, act| match parting {
+                Parting::Ended(end) => run.hang_up(end.clone(), act),
+                Parting::Lost { waited } => run.on_lost(connection, waited, act),
             });
         }
     }

@@ -541,6 +541,11 @@ fn account_is_disabled(stage: &mut Stage) {
     stage.world.publish();
     stage.seconds(1);
     stage.claim(stage.cause(alice).is_some(), "the caller is told");
+    let (_, status, reason) = stage.only_outcome();
+    stage.claim(
+        status == 403 && reason.contains("disabled"),
+        "and the record says why",
+    );
 }
 
 fn server_is_stopped(stage: &mut Stage) {

@@ -2,6 +2,8 @@
 //!
 //! Each of them is called by us, with an offer of the gateway's; nothing of the caller's passes but its sound.
 
+use std::time::Duration;
+
 use model::media::{LegKind, MediaCommand, MediaEvent};
 use model::{CallRecord, Callee, ClientId, ConnectionId, Instant, RelayUsage, limits};
 use serde_json::{Value, json};
@@ -266,7 +268,12 @@ impl Run {
         }
     }
 
-    pub(super) fn on_callee_lost(&mut self, connection: ConnectionId, act: &mut Act<'_>) {
+    pub(super) fn on_callee_lost(
+        &mut self,
+        connection: ConnectionId,
+        waited: Option<Duration>,
+        act: &mut Act<'_>,
+    ) {
         let lost = self
             .connecting
             .as_ref()
@@ -280,8 +287,7 @@ impl Run {
                 dialog.lose();
             }
             act.count(Counter::CallLost);
-            let end = End::server(503, "the callee's connection was lost");
-            self.drop_callee(place, end, act);
+            self.drop_callee(place, End::lost("callee", waited), act);
         }
         self.end_if_alone(act);
     }

@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use model::media::{LegEnd, LegId, LegKind, MediaCommand, MediaEvent, RoomId, SessionId};
 use model::{
@@ -244,7 +245,12 @@ impl Run {
     }
 
     /// A connection is gone: a caller's ends the run, a callee's what it is connected to.
-    pub(crate) fn on_lost(&mut self, connection: ConnectionId, end: &End, act: &mut Act<'_>) {
+    pub(crate) fn on_lost(
+        &mut self,
+        connection: ConnectionId,
+        waited: Option<Duration>,
+        act: &mut Act<'_>,
+    ) {
         self.lose_leaving(connection);
         if self.is_over() {
             return;
@@ -252,9 +258,9 @@ impl Run {
         if self.caller.connection() == connection {
             act.count(Counter::CallLost);
             self.caller.lose();
-            self.finish(end.clone(), act);
+            self.finish(End::lost("caller", waited), act);
         } else {
-            self.on_callee_lost(connection, act);
+            self.on_callee_lost(connection, waited, act);
         }
         self.perform(act);
     }
