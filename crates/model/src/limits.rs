@@ -260,6 +260,8 @@ pub const DIGITS_ENTERED: u8 = 64;
 pub const MENU_MESSAGES: usize = 10;
 /// Whom one `connect` calls at once: as many as a session has legs beside the caller's.
 pub const CONNECT_DESTINATIONS: usize = 3;
+/// What an application says of who calls: as long as the id of a client.
+pub const CALL_FROM_BYTES: usize = CLIENT_ID_BYTES;
 /// Records of those whom one call was connected to, kept for what relays tell late.
 pub const PAST_CALLEES: usize = 8;
 /// The name of a conference.

@@ -307,6 +307,17 @@ impl Reader<'_> {
                 limits::CONNECT_DESTINATIONS
             ));
         }
+        let from = shape.call_from;
+        let is_name = |from: &String| {
+            (1..=limits::CALL_FROM_BYTES).contains(&from.len())
+                && !from.chars().any(char::is_control)
+        };
+        if !from.as_ref().is_none_or(is_name) {
+            return Err(format!(
+                "'call_from' must be 1 to {} bytes without control characters",
+                limits::CALL_FROM_BYTES
+            ));
+        }
         let destinations = shape
             .destinations
             .iter()
@@ -314,7 +325,7 @@ impl Reader<'_> {
         let ring = i64::from(shape.seconds_answer_timeout.unwrap_or(30)) * 1_000;
         Ok(Action::Connect(Connect {
             destinations: destinations.collect::<Result<_, _>>()?,
-            from: shape.call_from,
+            from,
             hold: optional(shape.hold_media)?,
             ring: wait("seconds_answer_timeout", ring)?,
             next: shape.next_page.map(|next| self.page(&next)).transpose()?,

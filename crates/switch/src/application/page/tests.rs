@@ -141,6 +141,11 @@ fn a_fault_is_told_where_it_stands() {
         json!([{ "connect": { "destinations": ["bob"] } }]),
         "no destination",
     );
+    let long = json!({ "destinations": ["webrtc:bob"], "call_from": "x".repeat(129) });
+    fault(
+        json!([{ "connect": long }]),
+        "'call_from' must be 1 to 128 bytes",
+    );
     let row = |name: &str, value: &str| json!([{ "answer": { "extra_sip_headers": [{ "name": name, "value": value }] } }]);
     fault(row("Via", "x"), "begin with 'X-'");
     fault(row("X-A\r\nVia", "x"), "begin with 'X-'");
