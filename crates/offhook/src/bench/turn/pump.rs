@@ -141,12 +141,10 @@ impl Pump {
         &self.latencies
     }
 
-    /// Counts from nothing again; what is under way then counts as sent when it is received.
+    /// Counts from nothing again. Nothing may be under way, or it would be received without being sent.
     pub(super) fn forget(&mut self) {
-        self.counts = Counts {
-            sent: self.under_way,
-            ..Counts::default()
-        };
+        debug_assert_eq!(self.under_way, 0, "drain before you forget");
+        self.counts = Counts::default();
         self.latencies.clear();
     }
 
