@@ -5,7 +5,7 @@ import { eventually } from './harness/bounded.mjs';
 import { stage } from './harness/scenario.mjs';
 import { Webhook } from './harness/webhook.mjs';
 
-const scenario = stage();
+const scenario = stage({ whole: true });
 
 const tone = (hz, milliseconds) => ({ tone: { frequencies_hz: [hz], milliseconds } });
 const play = (...play_list) => ({ play: { play_list } });

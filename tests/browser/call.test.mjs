@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 
 import { stage } from './harness/scenario.mjs';
 
-const scenario = stage();
+const scenario = stage({ whole: true });
 const INVITE = /^INVITE /;
 const ANSWER = /^SIP\/2.0 200 [^]*\r\nCSeq: \d+ INVITE\r\n/i;
 const BYE = /^BYE /;

@@ -70,7 +70,7 @@ const HERON = {
 
 const server = await Server.prepare([], { plain: true });
 await server.start();
-const browser = await launch();
+const browser = await launch(undefined, { whole: true });
 const tabs = [];
 
 async function open(name, person, { viewport = DESKTOP, colorScheme = 'light' } = {}) {

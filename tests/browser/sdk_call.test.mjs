@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { eventually } from './harness/bounded.mjs';
 import { stage } from './harness/scenario.mjs';
 
-const scenario = stage({ plain: true });
+const scenario = stage({ plain: true, whole: true });
 const OURS = { kind: 'offhook' };
 const UUID_4 = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 

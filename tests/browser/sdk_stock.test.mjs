@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 
 import { stage } from './harness/scenario.mjs';
 
-const scenario = stage();
+const scenario = stage({ whole: true });
 const OURS = { kind: 'offhook' };
 const STOCK = { kind: '' };
 

@@ -14,10 +14,14 @@ struct Need {
     package: &'static str,
 }
 
-const NEEDS: [Need; 7] = [
+const NEEDS: [Need; 8] = [
     Need {
         program: "chromium",
         package: "chromium",
+    },
+    Need {
+        program: "chromium-headless-shell",
+        package: "chromium-headless-shell",
     },
     Need {
         program: "node",

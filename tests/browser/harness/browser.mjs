@@ -1,4 +1,5 @@
-// Debian's Chromium, headless, with fake microphone, camera and screen; where it is told so, with the SDK's built-in host
+// Debian's Chromium, headless, with fake microphone, camera and screen: whole, or only its engine in a shell, which is half the
+// work to start and to open pages in, but hides its addresses and never hears a tab close. Where it is told so, with the SDK's built-in host
 // names led to us, and no other name resolves. And the little site that gives it the pages.
 import { readFile } from 'node:fs/promises';
 import http from 'node:http';
@@ -9,6 +10,7 @@ import { chromium } from 'playwright-core';
 import { CLOUD_ID } from './server.mjs';
 
 export const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium';
+const SHELL = process.env.CHROMIUM_SHELL ?? '/usr/bin/chromium-headless-shell';
 
 export const WEB_SERVICES_HOST = `ws-${CLOUD_ID}.aculabcloud.net`;
 export const SIGNALLING_HOST = `webrtc-${CLOUD_ID}.aculabcloud.net`;
@@ -16,10 +18,11 @@ const FOLDER = new URL('../page/', import.meta.url);
 
 /**
  * A browser. With a port its SDK reaches 127.0.0.1:`port` by resolver rules, whatever the certificate; without one it is as
- * a person's: it resolves what it resolves, and believes no certificate of ours. `executablePath` may be a program that starts
+ * a person's: it resolves what it resolves, and believes no certificate of ours. `whole`: the browser that people have, instead
+ * of the shell. `executablePath` may be a program that starts
  * Chromium somewhere else, with `more` flags.
  */
-export async function launch(port, { executablePath = CHROMIUM, more = [] } = {}) {
+export async function launch(port, { whole = false, executablePath = whole ? CHROMIUM : SHELL, more = [] } = {}) {
   return chromium.launch({
     executablePath,
     headless: true,

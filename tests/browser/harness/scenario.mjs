@@ -15,9 +15,10 @@ const LONGEST_MS = 60_000;
  * Prepares a file's server and browser, and gives back `scenario(title, body, { timeout })` to write its tests with.
  * With `throughProxy` the wire can be broken and the server can be started again; `settings` are words for `serve`; a
  * `plain` server speaks no TLS, and the browser then reaches it without any trick: with the shim, or with our own library.
+ * `whole`: in the browser that people have, and not in the shell.
  */
-export function stage({ throughProxy = false, settings = [], plain = false } = {}) {
-  const props = { server: null, proxy: null, browser: null, site: null, account: null, otherAccount: null, plain };
+export function stage({ throughProxy = false, settings = [], plain = false, whole = false } = {}) {
+  const props = { server: null, proxy: null, browser: null, site: null, account: null, otherAccount: null, plain, whole };
   before(() => raise(props, throughProxy, settings, plain), { timeout: LONGEST_MS });
   after(() => strike(props), { timeout: LONGEST_MS });
   let count = 0;
@@ -167,7 +168,7 @@ async function raise(props, throughProxy, settings, plain) {
     props.proxy.upstream = props.server.port;
   }
   props.site = await servePage();
-  props.browser = await launch(plain ? undefined : (props.proxy?.port ?? props.server.port));
+  props.browser = await launch(plain ? undefined : (props.proxy?.port ?? props.server.port), { whole: props.whole });
 }
 
 async function strike({ server, proxy, browser, site }) {

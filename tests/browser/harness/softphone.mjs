@@ -26,7 +26,7 @@ export function street({ settings = [], username } = {}) {
       props.server = await Server.prepare(settings, { plain: true });
       if (username) props.account = await props.server.createAccount(username);
       await props.server.start();
-      props.browser = await launch();
+      props.browser = await launch(undefined, { whole: true });
     },
     { timeout: LONGEST_MS },
   );
