@@ -113,6 +113,12 @@ name!(
 );
 
 name!(
+    /// A SIP peer of an account, such as `provider`.
+    TrunkName, "trunk name", "1 to 64 characters of A-Z, a-z, 0-9, '+', '-', '_' and '.'",
+    |text| text.len() <= limits::SERVICE_NAME_BYTES && is_word(text)
+);
+
+name!(
     /// The user part of an account's login, such as `demo@example.com`.
     Username, "user name", "1 to 128 printable characters without space, ':' and '/'",
     |text| {

@@ -11,6 +11,7 @@ pub mod media;
 mod record;
 mod service;
 mod time;
+mod trunk;
 
 pub use application::{
     Application, InvalidSecret, Page, PageAnswer, PageMethod, PageRequest, QuestionId, SoundAnswer,
@@ -21,8 +22,9 @@ pub use directory::{
 };
 pub use id::{
     AccountId, CallPattern, ClientId, CloudId, ConnectionId, FileName, InvalidName, Login, PageUrl,
-    RecordId, ServiceName, Username, WebRtcAccessKey,
+    RecordId, ServiceName, TrunkName, Username, WebRtcAccessKey,
 };
 pub use record::{CallOutcome, CallRecord, Callee, EndedBy, RelayTraffic, RelayUsage};
 pub use service::{ClientGroup, InvalidGroup, RingOrder, Service, ServiceCallers, ServiceTarget};
 pub use time::{Instant, Now, UnixTime};
+pub use trunk::{InvalidNumber, InvalidTrunk, Number, NumberPattern, Trunk, TrunkLogin};

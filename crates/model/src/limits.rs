@@ -384,6 +384,17 @@ pub const SDP_LINES: usize = 1_024;
 /// Media descriptions of it.
 pub const SDP_MEDIA: usize = 16;
 
+// Trunks.
+
+/// Trunks of a node; an operator writes them down by hand.
+pub const TRUNKS: usize = 256;
+/// Peers of one trunk: two sites of a provider with a few hosts each.
+pub const TRUNK_PEERS: usize = 8;
+/// Rules of one trunk that say which service a number reaches.
+pub const TRUNK_NUMBERS: usize = 1_000;
+/// Digits of a number: twice what E.164 allows, for prefixes of a PBX.
+pub const NUMBER_DIGITS: usize = 32;
+
 // Records.
 
 /// Records that may wait for the store.

@@ -201,6 +201,7 @@ impl Config {
             no_answer: Duration::from_secs(self.no_answer_s),
             resume_window: Duration::from_secs(self.resume_s),
             turn,
+            trunks: Arc::default(),
         }
     }
 

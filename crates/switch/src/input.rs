@@ -6,7 +6,7 @@ use std::time::Duration;
 use model::media::MediaEvent;
 use model::{
     AccountId, ConnectionId, Directory, Page, PageAnswer, QuestionId, RelayUsage, SoundAnswer,
-    limits,
+    Trunk, limits,
 };
 
 use crate::token::{KeyRing, UnusableKey};
@@ -122,6 +122,9 @@ pub struct Settings {
     pub resume_window: Duration,
     /// The TURN server that clients are sent to; `None`: there is none, and nothing is learnt for it.
     pub turn: Option<Arc<TurnOffer>>,
+    /// The trunks of all accounts in the order of their wishes, each with the connection that stands for its line
+    /// ([`trunk::Line`](crate::trunk::Line)) for as long as the process lives.
+    pub trunks: Arc<[(ConnectionId, Arc<Trunk>)]>,
 }
 
 impl Default for Settings {
@@ -131,6 +134,7 @@ impl Default for Settings {
             no_answer: limits::NO_ANSWER_TIME,
             resume_window: limits::RESUME_WINDOW,
             turn: None,
+            trunks: Arc::default(),
         }
     }
 }

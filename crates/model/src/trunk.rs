@@ -1,0 +1,304 @@
+//! Trunks: SIP peers of an account that are no browsers, such as a provider of telephone numbers or a PBX.
+//!
+//! Says who a peer is and what may pass; sending and receiving is `switch::trunk`'s and the shell's. Never resolves a name.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use crate::directory::SecretBytes;
+use crate::id::{AccountId, ServiceName, TrunkName};
+use crate::limits;
+use crate::media::Network;
+
+/// A SIP peer of an account. Always well-formed; see [`Trunk::check`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trunk {
+    /// Whose it is.
+    pub account: AccountId,
+    /// What the operator calls it.
+    pub name: TrunkName,
+    /// Where it is, by UDP: the first that answers is used.
+    pub peers: Vec<SocketAddr>,
+    /// Whence it may send besides, SIP and media; anything from elsewhere gets no answer.
+    pub networks: Vec<Network>,
+    /// The host in the addresses of its numbers (RFC 3261 §19.1.1).
+    pub domain: String,
+    /// How we answer its challenges (RFC 8760); nothing: a challenge is a refusal.
+    pub login: Option<TrunkLogin>,
+    /// How long a registration with it lasts (RFC 3261 §10); nothing: it knows where we are.
+    pub registration: Option<Duration>,
+    /// How often it is asked by OPTIONS whether it is there; nothing: it always counts as there.
+    pub check: Option<Duration>,
+    /// Which service its callers reach, by the number that they call; the first that fits.
+    pub numbers: Vec<(NumberPattern, ServiceName)>,
+    /// Who calls, if an application says nobody that is a number.
+    pub caller: Option<Number>,
+    /// Whether it is told who calls by P-Asserted-Identity (RFC 3325).
+    pub is_trusted: bool,
+}
+
+/// What we show to a peer that asks who we are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrunkLogin {
+    /// The user.
+    pub user: String,
+    /// The password.
+    pub password: SecretBytes,
+}
+
+/// A telephone number: E.164 with its `+`, or the digits of a private plan.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Number(Box<str>);
+
+/// A number, or all that begin with the same digits: `+441234567890`, `+44123*`, `*`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NumberPattern {
+    digits: Box<str>,
+    is_prefix: bool,
+}
+
+/// A trunk that nobody can have.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidTrunk {
+    /// Nobody could be called.
+    #[error("a trunk needs at least one peer, an address with its port such as 192.0.2.10:5060")]
+    NoPeer,
+    /// More than may be.
+    #[error("a trunk has at most {max} peers, not {0}", max = limits::TRUNK_PEERS)]
+    TooManyPeers(usize),
+    /// More than may be.
+    #[error("a trunk has at most {max} numbers, not {0}", max = limits::TRUNK_NUMBERS)]
+    TooManyNumbers(usize),
+    /// It registers as nobody.
+    #[error("a trunk that registers needs a user and a password")]
+    NoLogin,
+    /// No time for the peer, or for us.
+    #[error("a registration lasts 60 to 86400 seconds, not {0}")]
+    Registration(u64),
+    /// Too often, or too seldom to be of use.
+    #[error("a trunk is asked whether it is there every 5 to 3600 seconds, not {0}")]
+    Check(u64),
+    /// It would break out of a SIP address.
+    #[error("{0:?} is no host name or address of at most 253 characters")]
+    Domain(String),
+    /// It would break out of a header.
+    #[error(
+        "{0:?} is no user of 1 to 128 characters without spaces, quotes and control characters"
+    )]
+    User(String),
+}
+
+/// Text that is no number.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} is no telephone number: it has 1 to 32 digits, perhaps behind a '+'{star}", star = if *is_pattern { ", and may end with '*'" } else { "" })]
+pub struct InvalidNumber {
+    /// What was given.
+    pub text: String,
+    /// Whether a pattern would have done.
+    pub is_pattern: bool,
+}
+
+impl Trunk {
+    /// Whether it can be.
+    pub fn check(&self) -> Result<(), InvalidTrunk> {
+        if self.peers.is_empty() {
+            return Err(InvalidTrunk::NoPeer);
+        }
+        if self.peers.len() > limits::TRUNK_PEERS {
+            return Err(InvalidTrunk::TooManyPeers(self.peers.len()));
+        }
+        if self.numbers.len() > limits::TRUNK_NUMBERS {
+            return Err(InvalidTrunk::TooManyNumbers(self.numbers.len()));
+        }
+        let is_host = |byte: u8| byte.is_ascii_alphanumeric() || b".-:[]".contains(&byte);
+        if !(1..=253).contains(&self.domain.len()) || !self.domain.bytes().all(is_host) {
+            return Err(InvalidTrunk::Domain(self.domain.clone()));
+        }
+        if let Some(login) = &self.login {
+            let is_user = |byte: u8| byte.is_ascii_graphic() && !b"\"\\<>".contains(&byte);
+            if !(1..=128).contains(&login.user.len()) || !login.user.bytes().all(is_user) {
+                return Err(InvalidTrunk::User(login.user.clone()));
+            }
+        }
+        if let Some(lasts) = self.registration {
+            if self.login.is_none() {
+                return Err(InvalidTrunk::NoLogin);
+            }
+            if !(60..=86_400).contains(&lasts.as_secs()) {
+                return Err(InvalidTrunk::Registration(lasts.as_secs()));
+            }
+        }
+        match self.check {
+            Some(pause) if !(5..=3_600).contains(&pause.as_secs()) => {
+                Err(InvalidTrunk::Check(pause.as_secs()))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Whether it may speak from there.
+    pub fn admits(&self, source: IpAddr) -> bool {
+        let source = source.to_canonical();
+        let is_peer = |peer: &SocketAddr| peer.ip().to_canonical() == source;
+        self.peers.iter().any(is_peer) || self.networks.iter().any(|own| own.contains(source))
+    }
+
+    /// Whence its media may come.
+    pub fn media_networks(&self) -> Vec<Network> {
+        let peers = self.peers.iter().filter_map(|peer| {
+            let ip = peer.ip().to_canonical();
+            Network::new(ip, if ip.is_ipv4() { 32 } else { 128 })
+        });
+        peers.chain(self.networks.iter().copied()).collect()
+    }
+
+    /// The service that whoever calls this number reaches.
+    pub fn service_for(&self, number: &Number) -> Option<&ServiceName> {
+        let mut all = self.numbers.iter();
+        let (_, service) = all.find(|(pattern, _)| pattern.fits(number))?;
+        Some(service)
+    }
+}
+
+impl Number {
+    /// Digits, perhaps behind a `+`. What people write between them (RFC 3966 §5.1.1) is left out.
+    pub fn parse(text: &str) -> Result<Self, InvalidNumber> {
+        match digits(text) {
+            Some(digits) => Ok(Self(digits)),
+            None => Err(InvalidNumber {
+                text: text.chars().take(64).collect(),
+                is_pattern: false,
+            }),
+        }
+    }
+
+    /// As it stands in addresses.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Display for Number {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl NumberPattern {
+    /// A number, or its beginning and `*`.
+    pub fn parse(text: &str) -> Result<Self, InvalidNumber> {
+        let (start, is_prefix) = match text.strip_suffix('*') {
+            Some(start) => (start, true),
+            None => (text, false),
+        };
+        let known = match start {
+            "" | "+" if is_prefix => Some(start.into()),
+            _ => digits(start),
+        };
+        match known {
+            Some(digits) => Ok(Self { digits, is_prefix }),
+            None => Err(InvalidNumber {
+                text: text.chars().take(64).collect(),
+                is_pattern: true,
+            }),
+        }
+    }
+
+    /// Whether a number is meant.
+    pub fn fits(&self, number: &Number) -> bool {
+        match self.is_prefix {
+            true => number.0.starts_with(&*self.digits),
+            false => number.0 == self.digits,
+        }
+    }
+}
+
+fn digits(text: &str) -> Option<Box<str>> {
+    let (plus, rest) = match text.strip_prefix('+') {
+        Some(rest) => ("+", rest),
+        None => ("", text),
+    };
+    let mut found = String::from(plus);
+    for character in rest.chars() {
+        match character {
+            '0'..='9' => found.push(character),
+            '-' | '.' | '(' | ')' | ' ' => {}
+            _ => return None,
+        }
+    }
+    let count = found.len() - plus.len();
+    (1..=limits::NUMBER_DIGITS)
+        .contains(&count)
+        .then(|| found.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn number(text: &str) -> Number {
+        Number::parse(text).unwrap()
+    }
+
+    #[test]
+    fn a_number_is_its_digits_however_it_is_written() {
+        assert_eq!(
+            number("+44 (0)1908-27 38").as_str(),
+            "+4401908 2738".replace(' ', "")
+        );
+        assert_eq!(number("112").as_str(), "112");
+        for wrong in ["", "+", "alice", "+44x", "++44", &"1".repeat(33)] {
+            let fault = Number::parse(wrong).unwrap_err();
+            assert!(fault.to_string().contains("1 to 32 digits"), "{fault}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_fits_one_number_or_all_that_begin_so() {
+        let fits = |pattern, text| NumberPattern::parse(pattern).unwrap().fits(&number(text));
+        assert!(fits("+44123", "+44123") && !fits("+44123", "+441234"));
+        assert!(fits("+44*", "+44123") && !fits("+44*", "44123"));
+        assert!(fits("*", "112") && fits("*", "+44123"));
+        assert!(fits("+*", "+44") && !fits("+*", "112"));
+        let fault = NumberPattern::parse("4*4").unwrap_err();
+        assert!(fault.to_string().contains("may end with '*'"), "{fault}");
+    }
+
+    #[test]
+    fn a_trunk_says_what_it_cannot_be() {
+        let trunk = Trunk {
+            account: AccountId(1),
+            name: TrunkName::parse("provider").unwrap(),
+            peers: vec!["192.0.2.10:5060".parse().unwrap()],
+            networks: vec![Network::new("198.51.100.0".parse().unwrap(), 24).unwrap()],
+            domain: "sip.example.com".into(),
+            login: None,
+            registration: None,
+            check: Some(Duration::from_secs(30)),
+            numbers: Vec::new(),
+            caller: None,
+            is_trusted: false,
+        };
+        assert_eq!(trunk.check(), Ok(()));
+        assert!(trunk.admits("192.0.2.10".parse().unwrap()));
+        assert!(trunk.admits("::ffff:198.51.100.7".parse().unwrap()));
+        assert!(!trunk.admits("192.0.2.11".parse().unwrap()));
+        assert_eq!(trunk.media_networks().len(), 2);
+        let fault = |change: &dyn Fn(&mut Trunk)| {
+            let mut changed = trunk.clone();
+            change(&mut changed);
+            changed.check().unwrap_err()
+        };
+        assert_eq!(fault(&|trunk| trunk.peers.clear()), InvalidTrunk::NoPeer);
+        let registers = |trunk: &mut Trunk| trunk.registration = Some(Duration::from_secs(300));
+        assert_eq!(fault(&registers), InvalidTrunk::NoLogin);
+        assert!(matches!(
+            fault(&|trunk| trunk.domain = "a>b".into()),
+            InvalidTrunk::Domain(_)
+        ));
+        assert_eq!(
+            fault(&|trunk| trunk.check = Some(Duration::from_secs(1))),
+            InvalidTrunk::Check(1)
+        );
+    }
+}
