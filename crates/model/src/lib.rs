@@ -24,7 +24,7 @@ pub use id::{
     AccountId, CallPattern, ClientId, CloudId, ConnectionId, FileName, InvalidName, Login, PageUrl,
     RecordId, ServiceName, TrunkName, Username, WebRtcAccessKey,
 };
-pub use record::{CallOutcome, CallRecord, Callee, EndedBy, RelayTraffic, RelayUsage};
+pub use record::{CallOutcome, CallRecord, Callee, Caller, EndedBy, RelayTraffic, RelayUsage};
 pub use service::{ClientGroup, InvalidGroup, RingOrder, Service, ServiceCallers, ServiceTarget};
 pub use time::{Instant, Now, UnixTime};
 pub use trunk::{InvalidNumber, InvalidTrunk, Number, NumberPattern, Trunk, TrunkLogin};

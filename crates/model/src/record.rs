@@ -5,7 +5,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::id::{AccountId, ClientId, RecordId, ServiceName};
+use crate::id::{AccountId, ClientId, RecordId, ServiceName, TrunkName};
 use crate::time::UnixTime;
 
 /// Who brought a call to its end.
@@ -37,6 +37,59 @@ impl EndedBy {
     }
 }
 
+/// Who called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Caller {
+    /// A client, by its id.
+    Client(ClientId),
+    /// A service, whose application began the call.
+    Service(ServiceName),
+    /// Somebody behind a trunk.
+    Number {
+        /// As the trunk tells it: a number, mostly.
+        number: Box<str>,
+        /// Which trunk.
+        trunk: TrunkName,
+    },
+}
+
+impl Caller {
+    /// What the called side is told.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Client(client) => client.as_str(),
+            Self::Service(name) => name.as_str(),
+            Self::Number { number, .. } => number,
+        }
+    }
+
+    /// The client that called.
+    pub fn client(&self) -> Option<&ClientId> {
+        match self {
+            Self::Client(client) => Some(client),
+            Self::Service(_) | Self::Number { .. } => None,
+        }
+    }
+
+    /// The trunk that the call came by.
+    pub fn trunk(&self) -> Option<&TrunkName> {
+        match self {
+            Self::Client(_) | Self::Service(_) => None,
+            Self::Number { trunk, .. } => Some(trunk),
+        }
+    }
+}
+
+impl fmt::Display for Caller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Client(client) => client.fmt(f),
+            Self::Service(name) => write!(f, "service {name}"),
+            Self::Number { number, trunk } => write!(f, "{number} by {trunk}"),
+        }
+    }
+}
+
 /// Who was called.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Callee {
@@ -49,6 +102,13 @@ pub enum Callee {
         /// The client that answered for it, if one did.
         client: Option<ClientId>,
     },
+    /// Somebody behind a trunk.
+    Number {
+        /// The user part of the address that was called: a number, mostly.
+        number: Box<str>,
+        /// Which trunk.
+        trunk: TrunkName,
+    },
 }
 
 impl Callee {
@@ -57,13 +117,31 @@ impl Callee {
         match self {
             Self::Client(client) => Some(client),
             Self::Service { client, .. } => client.as_ref(),
+            Self::Number { .. } => None,
+        }
+    }
+
+    /// Who was called, in one word: a client, a number; nothing where nobody answered for a service.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Client(client) => client.as_str(),
+            Self::Service { client, .. } => client.as_ref().map_or("", ClientId::as_str),
+            Self::Number { number, .. } => number,
+        }
+    }
+
+    /// The trunk that the call went by.
+    pub fn trunk(&self) -> Option<&TrunkName> {
+        match self {
+            Self::Client(_) | Self::Service { .. } => None,
+            Self::Number { trunk, .. } => Some(trunk),
         }
     }
 
     /// The service that was called.
     pub fn service(&self) -> Option<&ServiceName> {
         match self {
-            Self::Client(_) => None,
+            Self::Client(_) | Self::Number { .. } => None,
             Self::Service { name, .. } => Some(name),
         }
     }
@@ -78,6 +156,7 @@ impl fmt::Display for Callee {
                 name,
                 client: Some(client),
             } => write!(f, "{client} for service {name}"),
+            Self::Number { number, trunk } => write!(f, "{number} by {trunk}"),
         }
     }
 }
@@ -152,7 +231,7 @@ pub struct CallRecord {
     /// Whose call it was.
     pub account: AccountId,
     /// Who called.
-    pub caller: ClientId,
+    pub caller: Caller,
     /// Who was called.
     pub callee: Callee,
     /// The SIP Call-ID, the same at both ends.

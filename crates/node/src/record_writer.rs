@@ -118,7 +118,7 @@ mod tests {
         CallRecord {
             id: RecordId(id),
             account,
-            caller: client("ann"),
+            caller: model::Caller::Client(client("ann")),
             callee: model::Callee::Client(client("bob")),
             call_id: "call".to_owned(),
             started: UnixTime::from_secs(1),

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use model::{ClientId, ServiceName, limits};
+use model::{Caller, ClientId, ServiceName, limits};
 use sip::{Malformed, MessageWriter, ReplyHead, Request};
 
 use crate::token::RejectedToken;
@@ -377,7 +377,7 @@ pub(crate) fn callee_busy(callee: &ClientId) -> Refusal {
     Refusal::new(486, format!("{callee} has as many calls ringing as may be"))
 }
 
-pub(crate) fn rings_enough(caller: &ClientId, callee: &ClientId) -> Refusal {
+pub(crate) fn rings_enough(caller: &Caller, callee: &ClientId) -> Refusal {
     Refusal::new(
         486,
         format!("{caller} has as many calls ringing at {callee} as one caller may"),

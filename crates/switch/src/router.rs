@@ -4,8 +4,8 @@
 //! Decides once, before a call exists; what happens afterwards is the call's.
 
 use model::{
-    AccountId, CallOutcome, CallRecord, Callee, ClientId, ConnectionId, EndedBy, Now, Service,
-    limits,
+    AccountId, CallOutcome, CallRecord, Callee, Caller, ClientId, ConnectionId, EndedBy, Now,
+    Service, limits,
 };
 use sip::{Contact, Method, Name, Request};
 
@@ -62,11 +62,25 @@ impl Shard {
         match self.destination(account, request)? {
             Destination::Client(callee) => {
                 let caller = self.admit(account, connection, request, &callee, now)?;
-                self.call_client(account, connection, request, caller, callee, now)
+                self.call_client(
+                    account,
+                    connection,
+                    request,
+                    Caller::Client(caller),
+                    callee,
+                    now,
+                )
             }
             Destination::Service(service) => {
                 let caller = self.admit_to_service(account, connection, request, now)?;
-                self.call_service(account, connection, request, caller, &service, now)
+                self.call_service(
+                    account,
+                    connection,
+                    request,
+                    Caller::Client(caller),
+                    &service,
+                    now,
+                )
             }
         }
     }
@@ -76,7 +90,7 @@ impl Shard {
         account: AccountId,
         connection: ConnectionId,
         request: &Request<'_>,
-        caller: ClientId,
+        caller: Caller,
         callee: ClientId,
         now: Now,
     ) -> Result<(), Refusal> {
@@ -152,7 +166,7 @@ impl Shard {
     pub(crate) fn check_may_ring(
         &self,
         binding: &Binding,
-        caller: &ClientId,
+        caller: &Caller,
         callee: &ClientId,
     ) -> Result<(), Refusal> {
         let (mut all, mut own) = (0, 0);
@@ -212,7 +226,14 @@ impl Shard {
         if !grant.may_call(callee) {
             let refusal = refusal::not_permitted(callee);
             let callee = Callee::Client(callee.clone());
-            self.record_refused(account, caller, callee, request, &refusal, now);
+            self.record_refused(
+                account,
+                Caller::Client(caller),
+                callee,
+                request,
+                &refusal,
+                now,
+            );
             return Err(refusal);
         }
         Ok(caller)
@@ -278,7 +299,7 @@ impl Shard {
     pub(crate) fn record_refused(
         &mut self,
         account: AccountId,
-        caller: ClientId,
+        caller: Caller,
         callee: Callee,
         request: &Request<'_>,
         refusal: &Refusal,

@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 
 use model::{
-    AccountId, Callee, ClientGroup, ClientId, ConnectionId, Now, RingOrder, Service,
+    AccountId, Callee, Caller, ClientGroup, ClientId, ConnectionId, Now, RingOrder, Service,
     ServiceCallers, ServiceTarget,
 };
 use sip::Request;
@@ -63,7 +63,7 @@ impl Shard {
         account: AccountId,
         connection: ConnectionId,
         request: &Request<'_>,
-        caller: ClientId,
+        caller: Caller,
         service: &Service,
         now: Now,
     ) -> Result<(), Refusal> {
@@ -89,7 +89,7 @@ impl Shard {
         account: AccountId,
         connection: ConnectionId,
         request: &Request<'_>,
-        caller: ClientId,
+        caller: Caller,
         service: &Service,
         group: &ClientGroup,
         now: Now,
@@ -180,12 +180,12 @@ impl Shard {
     fn ready(
         &self,
         account: AccountId,
-        caller: &ClientId,
+        caller: &Caller,
         client: &ClientId,
     ) -> Result<Binding, Hindrance> {
         let instances = self.location.instances(account, client.as_str());
         let newest = instances.and_then(|instances| instances.newest());
-        let Some(binding) = newest.filter(|_| client != caller) else {
+        let Some(binding) = newest.filter(|_| caller.client() != Some(client)) else {
             return Err(Hindrance::IsAway);
         };
         let mut calls = self.calls_of(binding.connection);

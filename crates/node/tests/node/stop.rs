@@ -70,7 +70,7 @@ async fn calls_that_a_killed_server_left_are_ended_at_the_next_start() {
     let record = model::CallRecord {
         id: model::RecordId(7),
         account,
-        caller: client("ann"),
+        caller: model::Caller::Client(client("ann")),
         callee: model::Callee::Client(client("bob")),
         call_id: "call".to_owned(),
         started: model::UnixTime::from_secs(1_900_000_000),

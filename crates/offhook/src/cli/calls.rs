@@ -1,7 +1,9 @@
 //! `offhook calls …`: the calls that the store has records of, the newest first.
 
 use clap::{Args, Subcommand};
-use node::model::{CallRecord, ClientId, Directory, Login, RelayTraffic, RelayUsage, ServiceName};
+use node::model::{
+    CallRecord, Caller, Directory, Login, RelayTraffic, RelayUsage, ServiceName, TrunkName,
+};
 use node::store::RecordQuery;
 use serde_json::{Value, json};
 
@@ -125,7 +127,10 @@ fn record_json(record: &CallRecord, directory: &Directory) -> Value {
         "id": record.id.to_string(),
         "account": account_name(record, directory),
         "caller": record.caller.as_str(),
-        "callee": record.callee.client().map(ClientId::as_str),
+        "caller_kind": caller_kind(&record.caller),
+        "caller_trunk": record.caller.trunk().map(TrunkName::as_str),
+        "callee": Some(record.callee.as_str()).filter(|callee| !callee.is_empty()),
+        "callee_trunk": record.callee.trunk().map(TrunkName::as_str),
         "service": record.callee.service().map(ServiceName::as_str),
         "call_id": record.call_id,
         "started": record.started.to_string(),
@@ -138,6 +143,14 @@ fn record_json(record: &CallRecord, directory: &Directory) -> Value {
         "talk_ms": outcome.map(|_| u64::try_from(record.talk_time().as_millis()).unwrap_or(u64::MAX)),
         "relay": { "caller": usage_json(record.relay[0]), "callee": usage_json(record.relay[1]) },
     })
+}
+
+fn caller_kind(caller: &Caller) -> &'static str {
+    match caller {
+        Caller::Client(_) => "client",
+        Caller::Service(_) => "service",
+        Caller::Number { .. } => "number",
+    }
 }
 
 fn account_name(record: &CallRecord, directory: &Directory) -> String {
@@ -157,7 +170,7 @@ mod tests {
         CallRecord {
             id: RecordId(7),
             account: AccountId(1),
-            caller: ClientId::parse("ann").unwrap(),
+            caller: Caller::Client(ClientId::parse("ann").unwrap()),
             callee: node::model::Callee::Client(ClientId::parse("bob").unwrap()),
             call_id: "x@y".to_owned(),
             started: UnixTime::from_secs(1_610_700_984),

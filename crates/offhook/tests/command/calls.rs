@@ -14,7 +14,7 @@ fn record(account: AccountId, number: u128, caller: &str) -> CallRecord {
     CallRecord {
         id: RecordId(number),
         account,
-        caller: ClientId::parse(caller).unwrap(),
+        caller: node::model::Caller::Client(ClientId::parse(caller).unwrap()),
         callee: node::model::Callee::Client(ClientId::parse("bob").unwrap()),
         call_id: format!("call-{number}"),
         started,

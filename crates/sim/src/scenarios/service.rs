@@ -77,7 +77,9 @@ fn answered_by(stage: &Stage) -> Option<String> {
         Callee::Service { name, client } if name.as_str() == "team" => {
             client.as_ref().map(ToString::to_string)
         }
-        Callee::Service { .. } | Callee::Client(_) => panic!("{:?}", records[0].callee),
+        Callee::Service { .. } | Callee::Client(_) | Callee::Number { .. } => {
+            panic!("{:?}", records[0].callee)
+        }
     }
 }
 

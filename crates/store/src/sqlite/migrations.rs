@@ -25,11 +25,12 @@ macro_rules! step {
 }
 
 /// Names and texts; the version of the first is 1.
-const STEPS: [(&str, &str); 4] = [
+const STEPS: [(&str, &str); 5] = [
     step!("0001", "first"),
     step!("0002", "relay"),
     step!("0003", "services"),
     step!("0004", "applications"),
+    step!("0005", "trunks"),
 ];
 
 /// What brings the tables of any version to those of this one.

@@ -1,8 +1,8 @@
 //! Call records.
 
 use model::{
-    AccountId, CallOutcome, CallRecord, Callee, ClientId, EndedBy, RecordId, RelayTraffic,
-    RelayUsage, ServiceName, UnixTime, limits,
+    AccountId, CallOutcome, CallRecord, Callee, Caller, ClientId, EndedBy, RecordId, RelayTraffic,
+    RelayUsage, ServiceName, TrunkName, UnixTime, limits,
 };
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row};
@@ -15,7 +15,7 @@ const SAVE: &str = "save call records";
 const FORGET: &str = "delete old call records";
 const END: &str = "end the records of an earlier run";
 /// Rows in one statement: a few sizes, so that each is parsed once and remembered. SQLite takes 32,766 values, a record
-/// has 21.
+/// has 24.
 const ROWS: [usize; 3] = [128, 8, 1];
 /// RFC 3261 §21.5.1: the server failed.
 const DANGLING_STATUS: u16 = 500;
@@ -49,7 +49,8 @@ impl Sqlite {
             "SELECT id, account_id, caller, callee, service, call_id, started_ms, ringing_ms, answered_ms, \
              ended_ms, ended_by, status, reason, \
              caller_sent_packets, caller_sent_bytes, caller_received_packets, caller_received_bytes, \
-             callee_sent_packets, callee_sent_bytes, callee_received_packets, callee_received_bytes \
+             callee_sent_packets, callee_sent_bytes, callee_received_packets, callee_received_bytes, \
+             caller_trunk, callee_trunk, caller_is_service \
              FROM records WHERE true",
         );
         if let Some(account) = query.account {
@@ -182,11 +183,37 @@ impl Sqlite {
         .map_err(self.failed(END))
     }
 
+    fn trunk(&self, row: &SqliteRow, column: &str) -> Result<Option<TrunkName>, StoreError> {
+        let name: Option<&str> = row.try_get(column).map_err(self.failed(READ))?;
+        let damaged = self.damaged(READ);
+        name.map(|name| TrunkName::parse(name).map_err(|error| damaged(error.to_string())))
+            .transpose()
+    }
+
+    fn caller(&self, row: &SqliteRow) -> Result<Caller, StoreError> {
+        let (failed, damaged) = (self.failed(READ), self.damaged(READ));
+        let caller: &str = row.try_get("caller").map_err(&failed)?;
+        let is_service: bool = row.try_get("caller_is_service").map_err(&failed)?;
+        let unreadable = |error: model::InvalidName| damaged(error.to_string());
+        Ok(match self.trunk(row, "caller_trunk")? {
+            Some(trunk) => Caller::Number {
+                number: caller.into(),
+                trunk,
+            },
+            None if is_service => Caller::Service(ServiceName::parse(caller).map_err(unreadable)?),
+            None => Caller::Client(ClientId::parse(caller).map_err(unreadable)?),
+        })
+    }
+
     fn callee(&self, row: &SqliteRow) -> Result<Callee, StoreError> {
         let (failed, damaged) = (self.failed(READ), self.damaged(READ));
         let client = |text: &str| ClientId::parse(text).map_err(|error| damaged(error.to_string()));
         let callee: &str = row.try_get("callee").map_err(&failed)?;
         let service: Option<&str> = row.try_get("service").map_err(&failed)?;
+        if let Some(trunk) = self.trunk(row, "callee_trunk")? {
+            let number = callee.into();
+            return Ok(Callee::Number { number, trunk });
+        }
         Ok(match service {
             None => Callee::Client(client(callee)?),
             Some(name) => Callee::Service {
@@ -204,8 +231,6 @@ impl Sqlite {
             let millis = row.try_get::<Option<i64>, _>(column).map_err(&failed)?;
             millis.map(value::time).transpose().map_err(&damaged)
         };
-        let client =
-            |column| ClientId::parse(text(column)?).map_err(|error| damaged(error.to_string()));
         let traffic = |packets, bytes| {
             Ok::<_, StoreError>(RelayTraffic {
                 packets: value::count(number(packets)?).map_err(&damaged)?,
@@ -225,7 +250,7 @@ impl Sqlite {
         Ok(CallRecord {
             id: RecordId(u128::from_be_bytes(value::bytes(id).map_err(&damaged)?)),
             account: value::account_id(number("account_id")?).map_err(&damaged)?,
-            caller: client("caller")?,
+            caller: self.caller(row)?,
             callee: self.callee(row)?,
             call_id: text("call_id")?.to_owned(),
             started: value::time(number("started_ms")?).map_err(&damaged)?,
@@ -281,20 +306,15 @@ fn upsert(records: &[CallRecord]) -> QueryBuilder<sqlx::Sqlite> {
         "INSERT INTO records (id, account_id, caller, callee, service, call_id, started_ms, ringing_ms, answered_ms, \
          ended_ms, ended_by, status, reason, \
          caller_sent_packets, caller_sent_bytes, caller_received_packets, caller_received_bytes, \
-         callee_sent_packets, callee_sent_bytes, callee_received_packets, callee_received_bytes) ",
+         callee_sent_packets, callee_sent_bytes, callee_received_packets, callee_received_bytes, \
+         caller_trunk, callee_trunk, caller_is_service) ",
     );
     statement.push_values(records, |mut row, record| {
         let outcome = record.outcome.as_ref();
         row.push_bind(record.id.0.to_be_bytes().to_vec())
             .push_bind(record.account.0)
             .push_bind(record.caller.as_str().to_owned())
-            .push_bind(
-                record
-                    .callee
-                    .client()
-                    .map_or("", ClientId::as_str)
-                    .to_owned(),
-            )
+            .push_bind(record.callee.as_str().to_owned())
             .push_bind(record.callee.service().map(|name| name.as_str().to_owned()))
             .push_bind(record.call_id.clone())
             .push_bind(value::millis(record.started))
@@ -310,6 +330,10 @@ fn upsert(records: &[CallRecord]) -> QueryBuilder<sqlx::Sqlite> {
                     .push_bind(value::whole(traffic.bytes));
             }
         }
+        let trunk = |trunk: Option<&TrunkName>| trunk.map(|name| name.as_str().to_owned());
+        row.push_bind(trunk(record.caller.trunk()))
+            .push_bind(trunk(record.callee.trunk()))
+            .push_bind(matches!(record.caller, Caller::Service(_)));
     });
     // The four columns of the outcome come together or not at all; what relays did only becomes more.
     statement.push(

@@ -1,8 +1,8 @@
 //! Call records.
 
 use model::{
-    AccountId, CallOutcome, CallRecord, Callee, ClientId, EndedBy, RelayTraffic, RelayUsage,
-    ServiceName, UnixTime, limits,
+    AccountId, CallOutcome, CallRecord, Callee, Caller, ClientId, EndedBy, RelayTraffic,
+    RelayUsage, ServiceName, TrunkName, UnixTime, limits,
 };
 use store::RecordQuery;
 
@@ -49,6 +49,32 @@ async fn beginning_and_end_may_come_in_one_batch() {
         store.records(RecordQuery::default()).await.unwrap(),
         [ended]
     );
+}
+
+#[tokio::test]
+async fn whoever_calls_or_is_called_by_a_trunk_and_a_service_that_calls_are_kept() {
+    let (_dir, store) = sample::fresh().await;
+    let id = store.create_account(sample::account("ann")).await.unwrap();
+    let trunk = |name| TrunkName::parse(name).unwrap();
+    let through = CallRecord {
+        caller: Caller::Number {
+            number: "+441234567890".into(),
+            trunk: trunk("provider"),
+        },
+        callee: Callee::Number {
+            number: "112".into(),
+            trunk: trunk("pbx"),
+        },
+        ..sample::call(id, 1)
+    };
+    let begun = CallRecord {
+        caller: Caller::Service(ServiceName::parse("support").unwrap()),
+        ..sample::call(id, 0)
+    };
+    let both = [through, begun];
+    store.save_records(&both).await.unwrap();
+    let kept = store.records(RecordQuery::default()).await.unwrap();
+    assert_eq!(kept, both);
 }
 
 #[tokio::test]

@@ -58,7 +58,7 @@ pub(crate) fn call(account: AccountId, minute: u32) -> CallRecord {
     CallRecord {
         id: RecordId((0xfeed << 112) | u128::from(minute)),
         account,
-        caller: ClientId::parse("alice").unwrap(),
+        caller: model::Caller::Client(ClientId::parse("alice").unwrap()),
         callee: Callee::Client(ClientId::parse("bob").unwrap()),
         call_id: format!("call-{minute}"),
         started,

@@ -131,7 +131,7 @@ impl Run {
         let wanted = wanted.map(|Destination::Client(client)| client).collect();
         let from = connect
             .from
-            .unwrap_or_else(|| self.record().caller.to_string());
+            .unwrap_or_else(|| self.record().caller.as_str().to_owned());
         self.connecting = Some(Connecting {
             wanted,
             from,

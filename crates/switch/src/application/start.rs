@@ -4,7 +4,7 @@
 
 use model::media::MediaEvent;
 use model::{
-    AccountId, Application, CallRecord, Callee, ClientId, ConnectionId, Now, Page, QuestionId,
+    AccountId, Application, CallRecord, Callee, Caller, ConnectionId, Now, Page, QuestionId,
     Service,
 };
 use sip::{Message, Request, Response};
@@ -40,7 +40,7 @@ impl Shard {
         account: AccountId,
         connection: ConnectionId,
         request: &Request<'_>,
-        caller: ClientId,
+        caller: Caller,
         service: &Service,
         application: &Application,
         now: Now,

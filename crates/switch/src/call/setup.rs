@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use model::{AccountId, CallRecord, Callee, ClientId, ConnectionId, limits};
+use model::{AccountId, CallRecord, Callee, Caller, ClientId, ConnectionId, limits};
 use sip::{MessageWriter, Request, Response};
 
 use super::exchange::Exchange;
@@ -19,7 +19,7 @@ pub(crate) struct Placing<'a> {
     pub(crate) account: AccountId,
     pub(crate) connection: ConnectionId,
     pub(crate) request: &'a Request<'a>,
-    pub(crate) caller: ClientId,
+    pub(crate) caller: Caller,
     pub(crate) caller_target: &'a str,
     pub(crate) callee: Callee,
     /// Who rings first.
@@ -214,7 +214,7 @@ fn caller_leg(placing: &Placing<'_>, display: &str, act: &mut Act<'_>) -> Leg {
 /// registered with.
 pub(super) fn callee_leg(
     key: CallKey,
-    caller: &ClientId,
+    caller: &Caller,
     display: &str,
     client: &ClientId,
     binding: &Binding,
@@ -225,7 +225,7 @@ pub(super) fn callee_leg(
         domain: binding.domain.clone(),
         local_tag: leg::mint_tag(key, Side::Callee, act.random),
         remote_tag: None,
-        local: format!("{display}<sip:{caller}@{}>", binding.domain).into(),
+        local: format!("{display}<sip:{}@{}>", caller.as_str(), binding.domain).into(),
         remote: format!("<sip:{client}@{}>", binding.domain).into(),
         target: binding.contact.clone(),
         cseq: 1,
