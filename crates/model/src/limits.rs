@@ -388,6 +388,8 @@ pub const SDP_MEDIA: usize = 16;
 
 /// Trunks of a node; an operator writes them down by hand.
 pub const TRUNKS: usize = 256;
+/// Calls at a time by one trunk: what one core's gateway carries.
+pub const CALLS_PER_TRUNK: usize = 1_000;
 /// Peers of one trunk: two sites of a provider with a few hosts each.
 pub const TRUNK_PEERS: usize = 8;
 /// Rules of one trunk that say which service a number reaches.

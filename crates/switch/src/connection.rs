@@ -67,6 +67,21 @@ impl UserAgent {
 }
 
 impl Connection {
+    fn of(account: AccountId) -> Self {
+        Self {
+            account,
+            user_agent: None,
+            before: None,
+            is_proven: false,
+            is_trusted: false,
+            shown: None,
+            clients: Vec::new(),
+            unheard: None,
+            calls: Vec::new(),
+            is_dismissed: false,
+        }
+    }
+
     pub(crate) fn note_client(&mut self, client: &ClientId) {
         if !self.clients.contains(client) {
             self.clients.push(client.clone());
@@ -117,6 +132,10 @@ impl Shard {
             return false;
         }
         *count += 1;
+        if self.trunk_of(connection).is_some() {
+            self.know_line(connection, account);
+            return true;
+        }
         let user_agent = UserAgent::of(account, request);
         let before = user_agent
             .as_ref()
@@ -125,16 +144,9 @@ impl Shard {
             self.hand_out_orphans(now, connection, user_agent, before, request);
         }
         let fresh = Connection {
-            account,
             user_agent,
             before,
-            is_proven: false,
-            is_trusted: false,
-            shown: None,
-            clients: Vec::new(),
-            unheard: None,
-            calls: Vec::new(),
-            is_dismissed: false,
+            ..Connection::of(account)
         };
         self.connections.insert(connection, fresh);
         self.turn(TurnChange::Opened {
@@ -142,6 +154,14 @@ impl Shard {
             account,
         });
         true
+    }
+
+    /// Makes a trunk's line known, if it is not: it is there before anything was said on it, and no relay serves it.
+    pub(crate) fn know_line(&mut self, connection: ConnectionId, account: AccountId) {
+        if !self.connections.contains_key(&connection) {
+            *self.per_account.entry(account).or_default() += 1;
+            self.connections.insert(connection, Connection::of(account));
+        }
     }
 
     pub(crate) fn is_dismissed(&self, connection: ConnectionId) -> bool {
@@ -193,17 +213,11 @@ impl Shard {
         waited: Option<Duration>,
     ) {
         self.release(now, connection, Parting::Lost { waited });
-        let Some(mut lost) = self.connections.remove(&connection) else {
+        let Some(mut lost) = self.forget_connection(connection) else {
             return;
         };
         if !lost.is_dismissed {
             self.turn(TurnChange::Gone { connection });
-        }
-        if let Some(count) = self.per_account.get_mut(&lost.account) {
-            *count -= 1;
-            if *count == 0 {
-                self.per_account.remove(&lost.account);
-            }
         }
         if let Some(user_agent) = &lost.user_agent
             && self.user_agents.get(user_agent) == Some(&connection)
@@ -216,7 +230,18 @@ impl Shard {
         }
     }
 
-    /// Closes a connection, and treats it as lost from now on. `end` says how its calls end if not so.
+    fn forget_connection(&mut self, connection: ConnectionId) -> Option<Connection> {
+        let lost = self.connections.remove(&connection)?;
+        if let Some(count) = self.per_account.get_mut(&lost.account) {
+            *count -= 1;
+            if *count == 0 {
+                self.per_account.remove(&lost.account);
+            }
+        }
+        Some(lost)
+    }
+
+    /// Closes a connection, and treats it as lost from now on. A trunk's line cannot be closed: it is as if nothing had passed on it. `end` says how its calls end if not so.
     pub(crate) fn dismiss(
         &mut self,
         now: Now,
@@ -226,7 +251,9 @@ impl Shard {
     ) {
         let parting = end.map_or(Parting::Lost { waited: None }, Parting::Ended);
         self.release(now, connection, parting);
-        if let Some(known) = self.connections.get_mut(&connection) {
+        if self.trunk_of(connection).is_some() {
+            self.forget_connection(connection);
+        } else if let Some(known) = self.connections.get_mut(&connection) {
             known.is_dismissed = true;
             self.turn(TurnChange::Gone { connection });
             self.effects.push_back(Effect::Close { connection, why });

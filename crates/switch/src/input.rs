@@ -122,8 +122,8 @@ pub struct Settings {
     pub resume_window: Duration,
     /// The TURN server that clients are sent to; `None`: there is none, and nothing is learnt for it.
     pub turn: Option<Arc<TurnOffer>>,
-    /// The trunks of all accounts in the order of their wishes, each with the connection that stands for its line
-    /// ([`trunk::Line`](crate::trunk::Line)) for as long as the process lives.
+    /// The trunks of all accounts, each with the connection that stands for its line ([`trunk::Line`](crate::trunk::Line)) for as
+    /// long as the process lives. In the order of those connections: an account's first is used first.
     pub trunks: Arc<[(ConnectionId, Arc<Trunk>)]>,
 }
 

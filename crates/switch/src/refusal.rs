@@ -325,6 +325,34 @@ pub(crate) fn no_service() -> Refusal {
     Refusal::new(404, "there is no service of this name")
 }
 
+pub(crate) fn no_number(called: &str) -> Refusal {
+    let called: String = called.chars().take(64).collect();
+    Refusal::new(
+        404,
+        format!("no service of this trunk has the number {called:?}"),
+    )
+}
+
+pub(crate) fn no_trunk_to_clients(service: &ServiceName) -> Refusal {
+    Refusal::new(
+        480,
+        format!(
+            "the service {service} rings clients, and by trunks only those that applications answer for are reached yet"
+        ),
+    )
+}
+
+pub(crate) fn no_account() -> Refusal {
+    Refusal::new(
+        403,
+        "the account of this trunk is disabled or does not exist any more",
+    )
+}
+
+pub(crate) fn trunk_registers() -> Refusal {
+    Refusal::new(403, "nobody registers by a trunk")
+}
+
 pub(crate) fn no_client() -> Refusal {
     Refusal::new(400, "the From address must name a client of the account")
 }

@@ -59,6 +59,9 @@ impl Shard {
         now: Now,
     ) -> Result<(), Refusal> {
         self.check_order(connection, request)?;
+        if let Some(trunk) = self.trunk_of(connection).cloned() {
+            return self.place_from_trunk(&trunk, connection, request, now);
+        }
         match self.destination(account, request)? {
             Destination::Client(callee) => {
                 let caller = self.admit(account, connection, request, &callee, now)?;
@@ -246,10 +249,6 @@ impl Shard {
         request: &Request<'_>,
         now: Now,
     ) -> Result<(), Refusal> {
-        check_offer(request)?;
-        if request.headers.max_forwards() == Some(0) {
-            return Err(refusal::too_many_hops());
-        }
         let open = self
             .calls_of(connection)
             .filter(|call| !call.is_over())
@@ -259,7 +258,20 @@ impl Shard {
                 .runs_of(connection)
                 .filter(|run| run.concerns(connection))
                 .count();
-        if open >= limits::CALLS_PER_CONNECTION || !self.has_room(now) {
+        if open >= limits::CALLS_PER_CONNECTION {
+            self.act(now).count(Counter::CallsFull);
+            return Err(refusal::calls_full());
+        }
+        self.check_call(request, now)
+    }
+
+    /// Whether there is an offer, and room for one more call at all.
+    pub(crate) fn check_call(&mut self, request: &Request<'_>, now: Now) -> Result<(), Refusal> {
+        check_offer(request)?;
+        if request.headers.max_forwards() == Some(0) {
+            return Err(refusal::too_many_hops());
+        }
+        if !self.has_room(now) {
             self.act(now).count(Counter::CallsFull);
             return Err(refusal::calls_full());
         }

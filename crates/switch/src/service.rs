@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 
+use model::media::LegKind;
 use model::{
     AccountId, Callee, Caller, ClientGroup, ClientId, ConnectionId, Now, RingOrder, Service,
     ServiceCallers, ServiceTarget,
@@ -78,6 +79,7 @@ impl Shard {
                 caller,
                 service,
                 application,
+                LegKind::WebRtc,
                 now,
             ),
         }

@@ -228,6 +228,9 @@ impl Shard {
             self.on_dialog_request(now, connection, tag, request, message);
         } else {
             match request.method {
+                Method::Register if self.trunk_of(connection).is_some() => {
+                    self.refuse(now, connection, request, &refusal::trunk_registers());
+                }
                 Method::Register => self.on_register(account, connection, request, now),
                 Method::Invite => self.on_invite(account, connection, request, now),
                 Method::Options => {

@@ -5,7 +5,8 @@
 use std::time::Duration;
 
 use model::media::{Digit, Tone};
-use model::{ClientId, FileName, Page};
+use model::{ClientId, FileName, Number, Page, limits};
+use sip::Uri;
 
 /// One thing to be done in a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -213,6 +214,15 @@ pub(crate) struct Participant {
 pub(crate) enum Destination {
     /// `webrtc:<client>`
     Client(ClientId),
+    /// `tel:<number>`, by whichever trunk comes first.
+    Number(Number),
+    /// `sip:<user>@<host>`, by the trunk whose domain or peer the host is.
+    Address {
+        /// As it stands in the address.
+        user: Box<str>,
+        /// Whose.
+        host: Box<str>,
+    },
 }
 
 impl Destination {
@@ -221,15 +231,39 @@ impl Destination {
             Some(("webrtc", client)) => ClientId::parse(client)
                 .map(Self::Client)
                 .map_err(|error| error.to_string()),
-            Some(("tel" | "sip" | "sips", _)) => {
-                Err("there is no trunk that calls 'tel:' and 'sip:' destinations".to_owned())
+            Some(("tel", number)) => {
+                let number = number.split(';').next().unwrap_or_default();
+                Number::parse(number)
+                    .map(Self::Number)
+                    .map_err(|error| error.to_string())
+            }
+            Some(("sip", _)) => Self::address(text),
+            Some(("sips", _)) => {
+                Err("'sips:' destinations need a trunk by TLS, and there is none yet".to_owned())
             }
             Some(_) | None => {
                 let shown: String = text.chars().take(64).collect();
                 Err(format!(
-                    "{shown:?} is no destination: 'webrtc:' and a client id is one"
+                    "{shown:?} is no destination: 'webrtc:' and a client id is one, 'tel:' and a number, or a 'sip:' address"
                 ))
             }
+        }
+    }
+
+    fn address(text: &str) -> Result<Self, String> {
+        let shown: String = text.chars().take(64).collect();
+        let uri = Uri::parse(text).map_err(|why| format!("{shown:?} is no destination: {why}"))?;
+        match uri
+            .user
+            .filter(|user| user.len() <= limits::ADDRESS_BYTES / 4)
+        {
+            Some(user) if uri.password.is_none() && uri.headers.is_none() => Ok(Self::Address {
+                user: user.into(),
+                host: uri.host.into(),
+            }),
+            Some(_) | None => Err(format!(
+                "{shown:?} is no destination: a 'sip:' address has a user and a host, no password and no headers"
+            )),
         }
     }
 }

@@ -5,18 +5,17 @@
 use std::time::Duration;
 
 use model::media::{LegKind, MediaCommand, MediaEvent};
-use model::{CallRecord, Callee, ClientId, ConnectionId, Instant, RelayUsage, limits};
+use model::{CallRecord, ConnectionId, Instant, RelayUsage, limits};
 use serde_json::{Value, json};
 use sip::Message;
 
 use super::action::{Connect, Destination};
+use super::calling::Rows;
 use super::dialog::{Dialog, Said};
 use super::instance::{cause_of, seconds};
 use super::run::{CALLER, Run};
-use crate::call::{Act, End, Leg, mint_party_tag};
-use crate::domain::service_host;
+use crate::call::{Act, End, Leg};
 use crate::effect::Counter;
-use crate::location::Binding;
 use crate::refusal;
 
 /// What others are told when one has answered.
@@ -26,28 +25,32 @@ const ELSEWHERE: &str = "SIP;cause=200;text=\"Call completed elsewhere\"";
 #[derive(Debug)]
 pub(crate) struct Connecting {
     /// Whom the shard is still to find.
-    wanted: Vec<ClientId>,
+    wanted: Vec<Destination>,
     /// What they are told who calls.
-    from: String,
+    pub(super) from: String,
     /// When nobody rings any longer.
     until: Instant,
-    called: Vec<Called>,
+    pub(super) called: Vec<Called>,
     /// Of those who did not answer: the best that is to be said.
     status: u16,
 }
 
 /// Somebody who rings, or talks.
 #[derive(Debug)]
-struct Called {
-    place: u8,
-    connection: ConnectionId,
+pub(super) struct Called {
+    pub(super) place: u8,
+    pub(super) connection: ConnectionId,
+    /// What it speaks.
+    pub(super) kind: LegKind,
+    /// Rows of its INVITE.
+    pub(super) headers: Rows,
     /// Until the gateway has made an offer.
-    leg: Option<Leg>,
-    record: CallRecord,
+    pub(super) leg: Option<Leg>,
+    pub(super) record: CallRecord,
     /// From then on.
-    dialog: Option<Dialog>,
+    pub(super) dialog: Option<Dialog>,
     /// Its media have ended: its BYE is waited for no longer than this.
-    bye_due: Option<Instant>,
+    pub(super) bye_due: Option<Instant>,
 }
 
 /// Somebody who is to be told, or is to say, one thing more.
@@ -127,13 +130,11 @@ impl Connecting {
 impl Run {
     /// Calls whom the script wants; the shard finds where they are.
     pub(super) fn connect(&mut self, connect: Connect, act: &mut Act<'_>) {
-        let wanted = connect.destinations.into_iter();
-        let wanted = wanted.map(|Destination::Client(client)| client).collect();
         let from = connect
             .from
             .unwrap_or_else(|| self.record().caller.as_str().to_owned());
         self.connecting = Some(Connecting {
-            wanted,
+            wanted: connect.destinations,
             from,
             until: act.now.mono + connect.ring,
             called: Vec::new(),
@@ -142,63 +143,11 @@ impl Run {
     }
 
     /// Whom the shard is to find.
-    pub(crate) fn take_wanted(&mut self) -> Vec<ClientId> {
+    pub(crate) fn take_wanted(&mut self) -> Vec<Destination> {
         let connecting = self.connecting.as_mut();
         connecting.map_or_else(Vec::new, |connecting| {
             std::mem::take(&mut connecting.wanted)
         })
-    }
-
-    /// One of them is here.
-    pub(crate) fn ring(&mut self, client: &ClientId, binding: &Binding, act: &mut Act<'_>) {
-        let Some(connecting) = &mut self.connecting else {
-            return;
-        };
-        self.last_place = self.last_place.checked_add(1).unwrap_or(1);
-        let place = self.last_place;
-        let host = service_host(&binding.domain);
-        let from = connecting.from.clone();
-        let leg = Leg {
-            connection: binding.connection,
-            domain: binding.domain.clone(),
-            local_tag: mint_party_tag(self.key, place, act.random),
-            remote_tag: None,
-            local: format!("<sip:{}@{host}>", escaped(&from)).into(),
-            remote: format!("<sip:{client}@{}>", binding.domain).into(),
-            target: binding.contact.clone(),
-            cseq: 1,
-            remote_cseq: 0,
-        };
-        let id = act.random.record_id();
-        let record = CallRecord {
-            id,
-            account: self.account,
-            caller: self.record().caller.clone(),
-            callee: Callee::Client(client.clone()),
-            call_id: id.to_string(),
-            started: act.now.unix,
-            ringing: None,
-            answered: None,
-            outcome: None,
-            relay: Default::default(),
-        };
-        act.record(&record);
-        act.count(Counter::CallRouted);
-        if let Some(connecting) = &mut self.connecting {
-            connecting.called.push(Called {
-                place,
-                connection: binding.connection,
-                leg: Some(leg),
-                record,
-                dialog: None,
-                bye_due: None,
-            });
-        }
-        let command = MediaCommand::Offer {
-            leg: self.leg(place),
-            kind: LegKind::WebRtc,
-        };
-        self.tell_gateway(command, act);
     }
 
     /// One of them is not here, or is not to be rung.
@@ -446,13 +395,22 @@ impl Run {
         let Some(called) = self.called(place).filter(|called| called.dialog.is_none()) else {
             return;
         };
-        let connection = called.connection;
-        self.reach(connection, offer, act);
+        if called.kind == LegKind::WebRtc {
+            let connection = called.connection;
+            self.reach(connection, offer, act);
+        }
         if let Some(called) = self.called(place)
             && let Some(leg) = called.leg.take()
         {
             let call_id = called.record.call_id.clone();
-            called.dialog = Some(Dialog::calling(key, leg, call_id, offer, act));
+            called.dialog = Some(Dialog::calling(
+                key,
+                leg,
+                call_id,
+                &called.headers,
+                offer,
+                act,
+            ));
         }
     }
 
@@ -573,17 +531,4 @@ fn result(lasted: f64, status: u16) -> Value {
         "call_cause": cause_of(status),
         "call_raw_cause": status.to_string(),
     })
-}
-
-/// What may stand in the user part of an address (RFC 3261 §25.1); anything else is escaped.
-fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-_.!~*'()&=+$,;?/".contains(&byte) {
-            escaped.push(char::from(byte));
-        } else {
-            escaped.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    escaped
 }

@@ -113,6 +113,7 @@ impl Dialog {
         run: CallKey,
         leg: Leg,
         call_id: String,
+        headers: &[(&'static str, String)],
         offer: &str,
         act: &mut Act<'_>,
     ) -> Self {
@@ -128,6 +129,9 @@ impl Dialog {
             .header("Contact", leg.contact())
             .header("Allow", refusal::ALLOW)
             .header("Content-Type", "application/sdp");
+        for (name, value) in headers {
+            writer.header(name, value);
+        }
         act.send(leg.connection, writer.finish_with(offer.as_bytes()));
         Self {
             run,

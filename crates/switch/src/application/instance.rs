@@ -31,6 +31,8 @@ pub(super) struct Told<'a> {
     pub(super) record: &'a CallRecord,
     /// The service that was called.
     pub(super) service: &'a str,
+    /// What its caller called: its name, or a number.
+    pub(super) called: &'a str,
     pub(super) now: UnixTime,
     pub(super) token: Option<String>,
     /// `action_result`, `error_result`.
@@ -57,7 +59,7 @@ impl Told<'_> {
             "call_id": record.id.to_string(),
             "call_direction": "in",
             "call_from": record.caller.as_str(),
-            "call_to": self.service,
+            "call_to": self.called,
             "call_target": self.service,
             "call_state": state,
             "seconds_call_duration": seconds,

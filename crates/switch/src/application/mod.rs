@@ -5,6 +5,7 @@
 //! docs/applications.md says what applications see.
 
 mod action;
+mod calling;
 mod choosing;
 mod conference;
 mod conferring;

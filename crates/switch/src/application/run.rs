@@ -37,6 +37,10 @@ pub(crate) struct Run {
     pub(super) account: AccountId,
     application: Application,
     pub(super) caller: Dialog,
+    /// What the caller speaks.
+    kind: LegKind,
+    /// Whom it called, as it says.
+    called: Box<str>,
     /// The caller's, until the gateway has it.
     offer: Option<Arc<str>>,
     /// Rows of the answer, while the gateway makes it.
@@ -67,6 +71,10 @@ pub(crate) struct Beginning {
     pub(crate) shard: u16,
     pub(crate) application: Application,
     pub(crate) dialog: Dialog,
+    /// What the caller speaks.
+    pub(crate) kind: LegKind,
+    /// Whom it called, as it says.
+    pub(crate) called: Box<str>,
     pub(crate) offer: Arc<str>,
     pub(crate) record: CallRecord,
     /// How long it may leave its caller without an answer.
@@ -81,6 +89,8 @@ impl Run {
             shard,
             application,
             dialog,
+            kind,
+            called,
             offer,
             record,
             until,
@@ -101,6 +111,8 @@ impl Run {
             instance,
             application,
             caller: dialog,
+            kind,
+            called,
             offer: Some(offer),
             headers: Vec::new(),
             phase: Phase::Setup { until },
@@ -483,8 +495,9 @@ impl Run {
         if self.caller.is_talking() {
             return self.caller.reanswer(answer, act);
         }
-        let connection = self.caller.connection();
-        self.reach(connection, answer, act);
+        if self.kind == LegKind::WebRtc {
+            self.reach(self.caller.connection(), answer, act);
+        }
         let headers = std::mem::take(&mut self.headers);
         self.caller.accept(answer, &headers, act);
         self.phase = Phase::Live {
@@ -529,7 +542,7 @@ impl Run {
             Step::Answer { headers } => {
                 if let Some(offer) = self.offer.take() {
                     self.headers = headers;
-                    let (leg, kind) = (self.leg(CALLER), LegKind::WebRtc);
+                    let (leg, kind) = (self.leg(CALLER), self.kind.clone());
                     self.tell_gateway(MediaCommand::Answer { leg, kind, offer }, act);
                 }
             }
@@ -550,6 +563,7 @@ impl Run {
             instance: &self.instance,
             record: &self.record,
             service: service.map_or("", |name| name.as_str()),
+            called: &self.called,
             now: act.now.unix,
             token: asking.token,
             beside: asking.told,

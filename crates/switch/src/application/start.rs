@@ -2,13 +2,16 @@
 //!
 //! Decides who may; what happens in a run is the run's.
 
-use model::media::MediaEvent;
+use std::sync::Arc;
+
+use model::media::{LegKind, MediaEvent};
 use model::{
-    AccountId, Application, CallRecord, Callee, Caller, ConnectionId, Now, Page, QuestionId,
-    Service,
+    AccountId, Application, CallRecord, Callee, Caller, ClientId, ConnectionId, Now, Page,
+    QuestionId, Service, Trunk,
 };
 use sip::{Message, Request, Response};
 
+use super::action::Destination;
 use super::dialog::Dialog;
 use super::instance::run_of;
 use super::run::{Beginning, CALLER, Run};
@@ -33,7 +36,7 @@ pub enum ApplicationState {
 }
 
 impl Shard {
-    /// A client calls a service that an application answers for.
+    /// Somebody calls a service that an application answers for.
     #[expect(clippy::too_many_arguments, reason = "what a call is made of")]
     pub(crate) fn call_application(
         &mut self,
@@ -43,6 +46,7 @@ impl Shard {
         caller: Caller,
         service: &Service,
         application: &Application,
+        kind: LegKind,
         now: Now,
     ) -> Result<(), Refusal> {
         let target = caller_target(request)?;
@@ -83,6 +87,8 @@ impl Shard {
             shard,
             application: application.clone(),
             dialog: Dialog::called(key, leg, request, &mut act),
+            kind,
+            called: request.target().user_decoded().into(),
             offer: offer.into(),
             record,
             until,
@@ -260,17 +266,50 @@ impl Shard {
                 return;
             }
             let (account, caller) = (run.record().account, run.record().caller.clone());
-            for client in wanted {
-                let instances = self.location.instances(account, client.as_str());
-                match instances.and_then(|instances| instances.newest()).cloned() {
-                    None => run.miss(404),
-                    Some(binding) => match self.check_may_ring(&binding, &caller, &client) {
-                        Err(refusal) => run.miss(refusal.status),
-                        Ok(()) => run.ring(&client, &binding, &mut self.act(now)),
-                    },
+            for destination in wanted {
+                match destination {
+                    Destination::Client(client) => self.ring_client(now, run, &caller, &client),
+                    Destination::Number(number) => {
+                        let trunk = self.first_trunk(account);
+                        self.ring_number(now, run, number.as_str(), trunk);
+                    }
+                    Destination::Address { user, host } => {
+                        let trunk = self.trunk_to(account, &host);
+                        self.ring_number(now, run, &user, trunk);
+                    }
                 }
             }
             run.all_rung(&mut self.act(now));
+        }
+    }
+
+    fn ring_client(&mut self, now: Now, run: &mut Run, caller: &Caller, client: &ClientId) {
+        let instances = self
+            .location
+            .instances(run.record().account, client.as_str());
+        match instances.and_then(|instances| instances.newest()).cloned() {
+            None => run.miss(404),
+            Some(binding) => match self.check_may_ring(&binding, caller, client) {
+                Err(refusal) => run.miss(refusal.status),
+                Ok(()) => run.ring_client(client, &binding, &mut self.act(now)),
+            },
+        }
+    }
+
+    fn ring_number(
+        &mut self,
+        now: Now,
+        run: &mut Run,
+        number: &str,
+        trunk: Option<(ConnectionId, Arc<Trunk>)>,
+    ) {
+        match trunk {
+            None => run.miss(404),
+            Some((connection, _)) if !self.has_room_on_line(connection) => run.miss(503),
+            Some((connection, trunk)) => {
+                self.know_line(connection, trunk.account);
+                run.ring_number(number, connection, &trunk, &mut self.act(now));
+            }
         }
     }
 

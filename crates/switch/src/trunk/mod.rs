@@ -6,5 +6,6 @@
 //! which name no address, into those of the socket. Never decides who may call whom, and never opens a socket.
 
 mod line;
+mod route;
 
 pub use line::{Line, LineEffect, LineInput, LineState};

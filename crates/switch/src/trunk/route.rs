@@ -1,0 +1,144 @@
+//! Calls from and to trunks, in their shard: which service a number reaches, and which line leads to a number.
+//!
+//! A line is a connection that is never lost and that no client speaks on; what passes on it is a run's.
+
+use std::sync::Arc;
+
+use model::media::LegKind;
+use model::{
+    AccountId, Callee, Caller, ConnectionId, Now, Number, Service, ServiceTarget, Trunk, limits,
+};
+use sip::{Name, NameAddr, Request};
+
+use crate::refusal::{self, Refusal};
+use crate::shard::Shard;
+
+impl Shard {
+    /// The trunk whose line a connection is.
+    pub(crate) fn trunk_of(&self, connection: ConnectionId) -> Option<&Arc<Trunk>> {
+        let trunks = &self.snapshot.settings.trunks;
+        let at = trunks.binary_search_by_key(&connection, |(line, _)| *line);
+        at.ok().map(|at| &trunks[at].1)
+    }
+
+    /// The first trunk of an account.
+    pub(crate) fn first_trunk(&self, account: AccountId) -> Option<(ConnectionId, Arc<Trunk>)> {
+        self.trunk_where(account, |_| true)
+    }
+
+    /// The first trunk of an account that this host belongs to.
+    pub(crate) fn trunk_to(
+        &self,
+        account: AccountId,
+        host: &str,
+    ) -> Option<(ConnectionId, Arc<Trunk>)> {
+        let ip = host.trim_matches(['[', ']']).parse().ok();
+        let is_peer = |trunk: &Trunk| trunk.peers.iter().any(|peer| Some(peer.ip()) == ip);
+        self.trunk_where(account, |trunk| {
+            trunk.domain.eq_ignore_ascii_case(host) || is_peer(trunk)
+        })
+    }
+
+    fn trunk_where(
+        &self,
+        account: AccountId,
+        is_wanted: impl Fn(&Trunk) -> bool,
+    ) -> Option<(ConnectionId, Arc<Trunk>)> {
+        let mut all = self.snapshot.settings.trunks.iter();
+        let found = all.find(|(_, trunk)| trunk.account == account && is_wanted(trunk));
+        found.cloned()
+    }
+
+    /// Whether one more call may pass.
+    pub(crate) fn has_room_on_line(&self, connection: ConnectionId) -> bool {
+        let open = self.runs_of(connection);
+        open.filter(|run| run.concerns(connection)).count() < limits::CALLS_PER_TRUNK
+    }
+
+    /// An INVITE of a trunk's that opens a dialog.
+    pub(crate) fn place_from_trunk(
+        &mut self,
+        trunk: &Trunk,
+        connection: ConnectionId,
+        request: &Request<'_>,
+        now: Now,
+    ) -> Result<(), Refusal> {
+        let caller = Caller::Number {
+            number: caller_of(trunk, request).into(),
+            trunk: trunk.name.clone(),
+        };
+        let account = self.snapshot.directory.account(trunk.account);
+        if account.is_none_or(|account| account.disabled) {
+            return Err(refusal::no_account());
+        }
+        let called = request.target().user_decoded();
+        let service = self.service_of(trunk, &called)?;
+        let placed = self.check_line(connection, request, now);
+        let placed = placed.and_then(|()| match &service.target {
+            ServiceTarget::Application(application) => {
+                let kind = LegKind::Rtp {
+                    allowed: trunk.media_networks(),
+                };
+                let (account, caller) = (trunk.account, caller.clone());
+                self.call_application(
+                    account,
+                    connection,
+                    request,
+                    caller,
+                    &service,
+                    application,
+                    kind,
+                    now,
+                )
+            }
+            ServiceTarget::Clients(_) => Err(refusal::no_trunk_to_clients(&service.name)),
+        });
+        if let Err(refusal) = &placed {
+            let callee = Callee::Service {
+                name: service.name,
+                client: None,
+            };
+            self.record_refused(trunk.account, caller, callee, request, refusal, now);
+        }
+        placed
+    }
+
+    fn service_of(&self, trunk: &Trunk, called: &str) -> Result<Service, Refusal> {
+        let number = Number::parse(called).map_err(|_| refusal::no_number(called))?;
+        match trunk.service_for(&number) {
+            Some(name) => self.service(trunk.account, name.as_str()),
+            None => Err(refusal::no_number(called)),
+        }
+    }
+
+    fn check_line(
+        &mut self,
+        connection: ConnectionId,
+        request: &Request<'_>,
+        now: Now,
+    ) -> Result<(), Refusal> {
+        if !self.has_room_on_line(connection) {
+            return Err(refusal::calls_full());
+        }
+        self.check_call(request, now)
+    }
+}
+
+/// Who calls: what a trusted trunk asserts (RFC 3325), else what stands in From.
+fn caller_of(trunk: &Trunk, request: &Request<'_>) -> String {
+    let headers = &request.headers;
+    let asserted = headers.get(Name::Other("P-Asserted-Identity"));
+    let asserted = asserted.and_then(|identity| NameAddr::parse(identity).ok());
+    let asserted = asserted.filter(|_| trunk.is_trusted);
+    let uri = asserted.map_or(headers.from().uri, |identity| identity.uri);
+    let user = match uri.scheme.eq_ignore_ascii_case("tel") {
+        true => uri.user.unwrap_or_default().into(),
+        false => uri.user_decoded(),
+    };
+    let shown = user.chars().filter(|character| !character.is_control());
+    let shown: String = shown.take(limits::CALL_FROM_BYTES / 4).collect();
+    match shown.is_empty() {
+        true => "anonymous".to_owned(),
+        false => shown,
+    }
+}
