@@ -125,6 +125,10 @@ impl Shard {
         if let Some(known) = self.connections.get(&connection) {
             return !known.is_dismissed;
         }
+        if self.trunk_of(connection).is_some() {
+            self.know_line(connection, account);
+            return true;
+        }
         let count = self.per_account.entry(account).or_default();
         if *count >= limits::CONNECTIONS_PER_ACCOUNT {
             self.act(now).count(Counter::AccountFull);
@@ -132,10 +136,6 @@ impl Shard {
             return false;
         }
         *count += 1;
-        if self.trunk_of(connection).is_some() {
-            self.know_line(connection, account);
-            return true;
-        }
         let user_agent = UserAgent::of(account, request);
         let before = user_agent
             .as_ref()

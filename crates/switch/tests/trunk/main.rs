@@ -1,0 +1,157 @@
+//! What a shard does on the line of a trunk: who is reached by which number, and how an application's calls go out.
+//!
+//! The line's own work, between a shard and UDP, is not here: messages are those that a line delivers and takes.
+
+#![expect(clippy::unwrap_used, reason = "a step that fails is a test that fails")]
+
+mod stage;
+
+use model::media::{LegKind, MediaCommand};
+use model::{Callee, Caller};
+use serde_json::json;
+use stage::{LINE, Stage};
+
+#[test]
+fn a_number_reaches_its_application_by_plain_rtp() {
+    let mut stage = Stage::new(|_| {});
+    stage.invites("+441908273800");
+    assert_eq!(stage.status(), 100);
+    let told = stage.asked();
+    assert_eq!(told["this_call"]["call_from"], "+441234567890");
+    assert_eq!(told["this_call"]["call_to"], "+441908273800");
+    assert_eq!(told["this_call"]["call_target"], "reception");
+    stage.page(&json!([{ "answer": {} }, { "sleep": { "seconds": 60 } }]));
+    let Some(MediaCommand::Answer { kind, offer, .. }) = stage.commands.last() else {
+        panic!("{:?}", stage.commands);
+    };
+    assert!(offer.contains("m=audio 4000 RTP/AVP 8"), "{offer}");
+    let LegKind::Rtp { allowed } = kind else {
+        panic!("a trunk speaks plain RTP");
+    };
+    assert!(allowed[0].contains("192.0.2.10".parse().unwrap()));
+    stage.gateway_answers(0);
+    assert_eq!(stage.status(), 200);
+    assert!(stage.heard.contains("m=audio 20000"), "{}", stage.heard);
+    stage.in_dialog("ACK");
+    stage.in_dialog("BYE");
+    assert_eq!(stage.status(), 200);
+    let record = stage.records.last().unwrap();
+    assert_eq!(record.caller.to_string(), "+441234567890 by provider");
+    assert_eq!(record.callee.service().unwrap().as_str(), "reception");
+    assert_eq!(record.outcome.as_ref().unwrap().status, 200);
+}
+
+#[test]
+fn a_call_that_cannot_be_is_refused_in_words() {
+    let mut stage = Stage::new(|_| {});
+    stage.invites("+15550");
+    assert_eq!(stage.status(), 404);
+    assert!(stage.heard.contains("has the number"), "{}", stage.heard);
+    stage.invites("alice");
+    assert_eq!(stage.status(), 404);
+    stage.invites("112");
+    assert_eq!(stage.status(), 404, "its service is not there");
+    stage.invites("113");
+    assert_eq!(stage.status(), 480, "its service rings clients");
+    assert_eq!(stage.records.len(), 1, "of the one whose service is known");
+    stage.says(&stage.request("REGISTER", "+441908273800", "", 1));
+    assert_eq!(stage.status(), 403);
+    stage.disable();
+    stage.invites("+441908273800");
+    assert_eq!(stage.status(), 403);
+    assert!(stage.heard.contains("is disabled"), "{}", stage.heard);
+}
+
+#[test]
+fn a_trusted_trunk_says_who_calls_and_another_does_not() {
+    let mut trusted = Stage::new(|trunk| trunk.is_trusted = true);
+    let asserted = "P-Asserted-Identity: <tel:+449999>\r\n";
+    trusted.invites_with("+441908273800", asserted);
+    assert_eq!(trusted.asked()["this_call"]["call_from"], "+449999");
+    let mut other = Stage::new(|_| {});
+    other.invites_with("+441908273800", asserted);
+    assert_eq!(other.asked()["this_call"]["call_from"], "+441234567890");
+}
+
+#[test]
+fn an_application_connects_its_caller_to_a_number() {
+    let mut stage = Stage::new(|trunk| trunk.is_trusted = true);
+    stage
+        .talks_to_application(&json!([{ "connect": { "destinations": ["tel:+44 7700 900123"] } }]));
+    let leg = stage.gateway_offers();
+    let invite = stage.heard.clone();
+    assert!(
+        invite.starts_with("INVITE sip:+447700900123@sip.example.com SIP/2.0"),
+        "{invite}"
+    );
+    assert!(
+        invite.contains("From: <sip:+441234567890@sip.example.com>"),
+        "{invite}"
+    );
+    let identity = "P-Asserted-Identity: <sip:+441234567890@sip.example.com>";
+    assert!(invite.contains(identity), "{invite}");
+    assert!(invite.contains("m=audio 20002"), "{invite}");
+    stage.responds(180, "");
+    stage.responds(200, "v=0\r\nm=audio 4002 RTP/AVP 8\r\n");
+    assert!(
+        stage.heard.starts_with("ACK sip:gw@192.0.2.10"),
+        "{}",
+        stage.heard
+    );
+    let joined = |command: &MediaCommand| matches!(command, MediaCommand::Join { other, .. } if *other == leg.place);
+    assert!(stage.commands.iter().any(joined), "{:?}", stage.commands);
+    stage.in_dialog("BYE");
+    let all: Vec<String> = stage
+        .records
+        .iter()
+        .map(|record| record.callee.to_string())
+        .collect();
+    assert!(
+        all.contains(&"+447700900123 by provider".to_owned()),
+        "{all:?}"
+    );
+    let to_number = stage
+        .records
+        .iter()
+        .rfind(|record| matches!(record.callee, Callee::Number { .. }))
+        .unwrap();
+    assert!(to_number.outcome.is_some() && to_number.answered.is_some());
+    assert!(matches!(to_number.caller, Caller::Number { .. }));
+}
+
+#[test]
+fn a_number_that_is_busy_is_told_and_one_without_a_trunk_too() {
+    let mut stage = Stage::new(|_| {});
+    let next = json!({ "url": "https://app.example.com/next", "method": "POST" });
+    stage.talks_to_application(&json!([
+        { "connect": { "destinations": ["sip:desk@SIP.example.com"], "next_page": next } },
+    ]));
+    stage.gateway_offers();
+    assert!(
+        stage.heard.starts_with("INVITE sip:desk@sip.example.com"),
+        "{}",
+        stage.heard
+    );
+    stage.responds(486, "");
+    assert!(stage.heard.starts_with("ACK "), "{}", stage.heard);
+    let result = stage.asked()["action_result"]["result"].clone();
+    assert_eq!(result["call_cause"], "busy");
+    stage.page(&json!([
+        { "connect": { "destinations": ["sip:desk@elsewhere.example.com"], "next_page": next } },
+    ]));
+    let result = stage.asked()["action_result"]["result"].clone();
+    assert_eq!(result["call_cause"], "unobtainable");
+}
+
+#[test]
+fn a_disabled_account_ends_what_passes_and_an_enabled_one_begins_anew() {
+    let mut stage = Stage::new(|_| {});
+    stage.talks_to_application(&json!([{ "sleep": { "seconds": 60 } }]));
+    stage.disable();
+    assert!(stage.heard.starts_with("BYE "), "{}", stage.heard);
+    stage.enable();
+    stage.invites("+441908273800");
+    assert_eq!(stage.status(), 100);
+    assert_eq!(stage.shard.check(stage.now()), Ok(()));
+    assert!(stage.closed.is_empty(), "{LINE:?} is never closed");
+}
