@@ -6,6 +6,7 @@ use model::media::{LegKind, MediaCommand};
 use model::{CallRecord, Callee, ClientId, ConnectionId, Number, Trunk};
 
 use super::connecting::Called;
+use super::dialog::Dialog;
 use super::run::Run;
 use crate::call::{Act, Leg, mint_party_tag};
 use crate::domain::service_host;
@@ -112,9 +113,8 @@ impl Run {
                 connection: leg.connection,
                 kind: kind.clone(),
                 headers,
-                leg: Some(leg),
+                dialog: Dialog::planned(self.key, leg, &record.call_id),
                 record,
-                dialog: None,
                 bye_due: None,
             });
         }

@@ -14,7 +14,7 @@ use super::calling::Rows;
 use super::dialog::{Dialog, Said};
 use super::instance::{cause_of, seconds};
 use super::run::{CALLER, Run};
-use crate::call::{Act, End, Leg};
+use crate::call::{Act, End};
 use crate::effect::Counter;
 use crate::refusal;
 
@@ -44,11 +44,8 @@ pub(super) struct Called {
     pub(super) kind: LegKind,
     /// Rows of its INVITE.
     pub(super) headers: Rows,
-    /// Until the gateway has made an offer.
-    pub(super) leg: Option<Leg>,
     pub(super) record: CallRecord,
-    /// From then on.
-    pub(super) dialog: Option<Dialog>,
+    pub(super) dialog: Dialog,
     /// Its media have ended: its BYE is waited for no longer than this.
     pub(super) bye_due: Option<Instant>,
 }
@@ -68,7 +65,8 @@ impl Connecting {
 
     pub(super) fn dialog(&self, place: u8) -> Option<&Dialog> {
         let mut all = self.called.iter();
-        all.find(|called| called.place == place)?.dialog.as_ref()
+        let called = all.find(|called| called.place == place)?;
+        Some(&called.dialog)
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
@@ -76,7 +74,7 @@ impl Connecting {
         let dialogs = self
             .called
             .iter()
-            .filter_map(|called| called.dialog.as_ref()?.deadline());
+            .filter_map(|called| called.dialog.deadline());
         let byes = self.called.iter().filter_map(|called| called.bye_due);
         dialogs.chain(byes).chain(ring).min()
     }
@@ -87,8 +85,8 @@ impl Connecting {
         message: &Message<'_>,
         act: &mut Act<'_>,
     ) -> Said {
-        match self.at(place).and_then(|called| called.dialog.as_mut()) {
-            Some(dialog) => dialog.on_message(message, act),
+        match self.at(place) {
+            Some(called) => called.dialog.on_message(message, act),
             None => Said::Nothing,
         }
     }
@@ -196,8 +194,8 @@ impl Run {
         match event {
             MediaEvent::Offered { offer, .. } => self.invite(place, &offer, act),
             MediaEvent::Answered { answer, .. } => {
-                if let Some(dialog) = self.called(place).and_then(|called| called.dialog.as_mut()) {
-                    dialog.reanswer(&answer, act);
+                if let Some(called) = self.called(place) {
+                    called.dialog.reanswer(&answer, act);
                 }
             }
             MediaEvent::Refused { sentence, .. } => self.on_callee_refused(place, &sentence, act),
@@ -232,8 +230,8 @@ impl Run {
                 of_it.map(|called| called.place).collect()
             });
         for place in lost {
-            if let Some(dialog) = self.called(place).and_then(|called| called.dialog.as_mut()) {
-                dialog.lose();
+            if let Some(called) = self.called(place) {
+                called.dialog.lose();
             }
             act.count(Counter::CallLost);
             self.drop_callee(place, End::lost("callee", waited), act);
@@ -248,7 +246,7 @@ impl Run {
         };
         let is_late = !connecting.is_talking() && connecting.until <= now;
         let due = connecting.called.iter().filter(|called| {
-            let dialog = called.dialog.as_ref().and_then(Dialog::deadline);
+            let dialog = called.dialog.deadline();
             is_late || dialog.is_some_and(|at| at <= now)
         });
         let due: Vec<u8> = due.map(|called| called.place).collect();
@@ -303,9 +301,7 @@ impl Run {
                 Some(_) => End::caller(200, "hung up"),
                 None => End::caller(487, "cancelled by the caller"),
             };
-            if let Some(dialog) = &mut called.dialog {
-                dialog.end(&end.refusal(), reason, act);
-            }
+            called.dialog.end(&end.refusal(), reason, act);
             self.part_with(called, end, act);
         }
     }
@@ -391,26 +387,18 @@ impl Run {
     }
 
     fn invite(&mut self, place: u8, offer: &str, act: &mut Act<'_>) {
-        let key = self.key;
-        let Some(called) = self.called(place).filter(|called| called.dialog.is_none()) else {
+        let Some(called) = self
+            .called(place)
+            .filter(|called| called.dialog.is_planned())
+        else {
             return;
         };
         if called.kind == LegKind::WebRtc {
             let connection = called.connection;
             self.reach(connection, offer, act);
         }
-        if let Some(called) = self.called(place)
-            && let Some(leg) = called.leg.take()
-        {
-            let call_id = called.record.call_id.clone();
-            called.dialog = Some(Dialog::calling(
-                key,
-                leg,
-                call_id,
-                &called.headers,
-                offer,
-                act,
-            ));
+        if let Some(called) = self.called(place) {
+            called.dialog.invite(&called.headers, offer, act);
         }
     }
 
@@ -432,9 +420,9 @@ impl Run {
                 others.filter(|other| *other != place).collect()
             });
         for other in others {
-            if let Some(dialog) = self.called(other).and_then(|called| called.dialog.as_mut()) {
+            if let Some(called) = self.called(other) {
                 let end = End::server(487, "Call completed elsewhere");
-                dialog.end(&end.refusal(), ELSEWHERE, act);
+                called.dialog.end(&end.refusal(), ELSEWHERE, act);
             }
             self.drop_callee(other, End::server(487, "answered by another"), act);
         }
@@ -445,10 +433,10 @@ impl Run {
 
     fn on_callee_refused(&mut self, place: u8, sentence: &str, act: &mut Act<'_>) {
         let refusal = refusal::no_media(sentence);
-        if let Some(dialog) = self.called(place).and_then(|called| called.dialog.as_mut())
-            && dialog.has_reoffered()
+        if let Some(called) = self.called(place)
+            && called.dialog.has_reoffered()
         {
-            return dialog.keep_media(&refusal, act);
+            return called.dialog.keep_media(&refusal, act);
         }
         self.end_callee(place, End::server(488, refusal.text), act);
         self.end_if_alone(act);
@@ -456,8 +444,8 @@ impl Run {
 
     /// Ends one of them from our side.
     fn end_callee(&mut self, place: u8, end: End, act: &mut Act<'_>) {
-        if let Some(dialog) = self.called(place).and_then(|called| called.dialog.as_mut()) {
-            dialog.end(&end.refusal(), &end.reason_header(), act);
+        if let Some(called) = self.called(place) {
+            called.dialog.end(&end.refusal(), &end.reason_header(), act);
         }
         self.drop_callee(place, end, act);
     }
@@ -496,14 +484,14 @@ impl Run {
         if self.past.len() > limits::PAST_CALLEES {
             self.past.pop_front();
         }
-        match called.dialog.filter(|dialog| !dialog.is_over()) {
-            Some(dialog) => self.leaving.push(Leaving {
-                place: called.place,
-                dialog,
-                until: act.now.mono + limits::TRANSACTION_TIME,
-            }),
-            None => self.leave(called.connection),
+        if called.dialog.is_over() {
+            return self.leave(called.connection);
         }
+        self.leaving.push(Leaving {
+            place: called.place,
+            dialog: called.dialog,
+            until: act.now.mono + limits::TRANSACTION_TIME,
+        });
     }
 
     /// Nobody rings or talks any more: the script goes on.

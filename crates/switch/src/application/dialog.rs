@@ -37,6 +37,8 @@ pub(crate) enum Said {
 enum State {
     /// The client calls us, and waits for our answer.
     Called { head: ReplyHead },
+    /// We are to call the client, and have no offer yet.
+    Planned,
     /// We call the client.
     Calling(Calling),
     /// One has taken the call of the other.
@@ -108,44 +110,52 @@ impl Dialog {
         }
     }
 
-    /// We call a client, with this offer.
-    pub(crate) fn calling(
-        run: CallKey,
-        leg: Leg,
-        call_id: String,
+    /// We are to call somebody.
+    pub(crate) fn planned(run: CallKey, leg: Leg, call_id: &str) -> Self {
+        Self {
+            run,
+            call_id: call_id.into(),
+            leg,
+            state: State::Planned,
+            initial: None,
+            first: None,
+            reoffer: None,
+        }
+    }
+
+    /// We call, with this offer.
+    pub(crate) fn invite(
+        &mut self,
         headers: &[(&'static str, String)],
         offer: &str,
         act: &mut Act<'_>,
-    ) -> Self {
-        let branch = mint_branch(run, act.random);
+    ) {
+        let branch = mint_branch(self.run, act.random);
         let hop = Hop {
-            call_id: &call_id,
+            call_id: &self.call_id,
             branch: &branch,
             max_forwards: 70,
             target: None,
         };
-        let mut writer = leg.request("INVITE", leg.cseq, &hop);
+        let mut writer = self.leg.request("INVITE", self.leg.cseq, &hop);
         writer
-            .header("Contact", leg.contact())
+            .header("Contact", self.leg.contact())
             .header("Allow", refusal::ALLOW)
             .header("Content-Type", "application/sdp");
         for (name, value) in headers {
             writer.header(name, value);
         }
-        act.send(leg.connection, writer.finish_with(offer.as_bytes()));
-        Self {
-            run,
-            call_id: call_id.into(),
-            leg,
-            state: State::Calling(Calling {
-                branch,
-                silent: Some(act.now.mono + limits::TRANSACTION_TIME),
-                cancelled: None,
-            }),
-            initial: None,
-            first: None,
-            reoffer: None,
-        }
+        act.send(self.leg.connection, writer.finish_with(offer.as_bytes()));
+        self.state = State::Calling(Calling {
+            branch,
+            silent: Some(act.now.mono + limits::TRANSACTION_TIME),
+            cancelled: None,
+        });
+    }
+
+    /// Whether an offer is waited for.
+    pub(crate) fn is_planned(&self) -> bool {
+        matches!(self.state, State::Planned)
     }
 
     pub(crate) fn connection(&self) -> ConnectionId {
@@ -193,7 +203,7 @@ impl Dialog {
         match &self.state {
             State::Talking { unheard } => *unheard,
             State::Calling(calling) => calling.silent,
-            State::Called { .. } | State::Over => None,
+            State::Called { .. } | State::Planned | State::Over => None,
         }
     }
 
@@ -245,6 +255,7 @@ impl Dialog {
                 self.state = State::Over;
                 self.send("BYE", Some(reason), act);
             }
+            State::Planned => self.state = State::Over,
             State::Over => {}
         }
     }
@@ -287,7 +298,7 @@ impl Dialog {
         let is_open = match &self.state {
             State::Called { .. } => true,
             State::Talking { unheard } => unheard.is_some(),
-            State::Calling(_) | State::Over => false,
+            State::Planned | State::Calling(_) | State::Over => false,
         };
         let initial = self.initial.as_ref()?;
         let head = self.first.as_ref()?;
@@ -334,7 +345,7 @@ impl Dialog {
                         Said::Cancelled
                     }
                     State::Talking { .. } => Said::HungUp,
-                    State::Calling(_) | State::Over => Said::Nothing,
+                    State::Planned | State::Calling(_) | State::Over => Said::Nothing,
                 }
             }
             Method::Invite => self.on_reinvite(request, act),

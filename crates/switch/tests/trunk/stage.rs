@@ -249,9 +249,11 @@ impl Stage {
     /// The gateway has made the offer that it was asked for last.
     pub(crate) fn gateway_offers(&mut self) -> LegId {
         let mut commands = self.commands.iter().rev();
-        let leg = commands.find_map(|command| match command {
-            MediaCommand::Offer { leg, .. } => Some(*leg),
-            _ => None,
+        let leg = commands.find_map(|command| {
+            if let MediaCommand::Offer { leg, .. } = command {
+                return Some(*leg);
+            }
+            None
         });
         let (leg, offer) = (leg.unwrap(), "v=0\r\nm=audio 20002 RTP/AVP 8\r\n".into());
         self.tell(Input::Media(MediaEvent::Offered { leg, offer }));
@@ -271,16 +273,12 @@ impl Stage {
     }
 
     fn leg(&self, place: u8) -> LegId {
-        let session = self
-            .commands
-            .iter()
-            .rev()
-            .find_map(|command| match command {
-                MediaCommand::Answer { leg, .. } | MediaCommand::Offer { leg, .. } => {
-                    Some(leg.session)
-                }
-                _ => None,
-            });
+        let session = self.commands.iter().rev().find_map(|command| {
+            if let MediaCommand::Answer { leg, .. } | MediaCommand::Offer { leg, .. } = command {
+                return Some(leg.session);
+            }
+            None
+        });
         let session = session.unwrap_or_else(|| panic!("{:?}", self.heard));
         LegId { session, place }
     }
