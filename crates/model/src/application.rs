@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::directory::SecretBytes;
-use crate::id::{AccountId, FileName, PageUrl};
+use crate::id::{AccountId, FileName, PageUrl, RecordId, ServiceName};
 use crate::limits;
 
 /// An application that answers for a service.
@@ -44,6 +44,25 @@ impl Application {
     max = limits::APPLICATION_SECRET_BYTES.end()
 )]
 pub struct InvalidSecret;
+
+/// A call that an application is to begin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Start {
+    /// Whose it is.
+    pub account: AccountId,
+    /// The service that it is an application of.
+    pub service: ServiceName,
+    /// The number of its record; fresh.
+    pub id: RecordId,
+    /// Whom it calls: a destination as in its pages, such as `webrtc:bob`.
+    pub to: String,
+    /// What they are told who calls; the name of the service, if not said.
+    pub from: Option<String>,
+    /// Told to its first page, as if a page before had given it.
+    pub token: Option<String>,
+    /// Told to each of its pages; JSON.
+    pub parameters: Option<Arc<str>>,
+}
 
 /// Where an application is asked what is next.
 #[derive(Clone, Debug, PartialEq, Eq)]

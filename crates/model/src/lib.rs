@@ -15,7 +15,7 @@ mod trunk;
 
 pub use application::{
     Application, InvalidSecret, Page, PageAnswer, PageMethod, PageRequest, QuestionId, SoundAnswer,
-    SoundRequest, SoundSource,
+    SoundRequest, SoundSource, Start,
 };
 pub use directory::{
     Account, AccountKind, Algorithm, ApiKeyHash, Directory, SecretBytes, SigningKeyRow, TokenLimit,

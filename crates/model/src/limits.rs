@@ -384,6 +384,11 @@ pub const SDP_LINES: usize = 1_024;
 /// Media descriptions of it.
 pub const SDP_MEDIA: usize = 16;
 
+/// Calls of one account that its applications have begun and that go on: so that what begins calls in a loop is stopped.
+pub const STARTED_CALLS: usize = 500;
+/// Calls that one request may begin.
+pub const STARTS_PER_REQUEST: usize = 100;
+
 // Trunks.
 
 /// Trunks of a node; an operator writes them down by hand.

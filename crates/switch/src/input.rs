@@ -6,7 +6,7 @@ use std::time::Duration;
 use model::media::MediaEvent;
 use model::{
     AccountId, ConnectionId, Directory, Page, PageAnswer, QuestionId, RelayUsage, SoundAnswer,
-    Trunk, limits,
+    Start, Trunk, limits,
 };
 
 use crate::token::{KeyRing, UnusableKey};
@@ -63,6 +63,8 @@ pub enum Input<'a> {
         /// The sound, or why there is none.
         answer: SoundAnswer,
     },
+    /// An application is to begin a call that [`Shard::check_start`](crate::Shard::check_start) lets it begin.
+    Start(Start),
     /// The account wants an application to leave off what it does ([`Shard::application`](crate::Shard::application) says what).
     Interrupt {
         /// Whose application it must be.

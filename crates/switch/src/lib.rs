@@ -33,7 +33,7 @@ pub mod token;
 pub mod trunk;
 pub mod turn_grant;
 
-pub use application::{ApplicationState, check_page, shard_of_instance};
+pub use application::{ApplicationState, StartFault, check_page, shard_of_instance};
 pub use effect::{Closing, Counter, Effect};
 pub use input::{Input, Settings, Snapshot};
 pub use query::{Census, RegisteredClient};

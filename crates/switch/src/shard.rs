@@ -139,6 +139,7 @@ impl Shard {
                     run.on_sound(id, answer, act)
                 });
             }
+            Input::Start(start) => self.start(now, start),
             Input::Interrupt {
                 account,
                 instance,

@@ -1,6 +1,8 @@
-//! How somebody is called for a caller: a client by its connection, a number by a trunk's line.
+//! How somebody is called by us: a client by its connection, a number by a trunk's line.
 //!
-//! Writes what the dialog begins with, and asks the gateway for an offer; what comes of it is `connecting`'s.
+//! Writes what the dialog begins with, and asks the gateway for an offer; what comes of it is `connecting`'s, or the first party's.
+
+use std::borrow::Cow;
 
 use model::media::{LegKind, MediaCommand};
 use model::{CallRecord, Callee, ClientId, ConnectionId, Number, Trunk};
@@ -8,55 +10,63 @@ use model::{CallRecord, Callee, ClientId, ConnectionId, Number, Trunk};
 use super::connecting::Called;
 use super::dialog::Dialog;
 use super::run::Run;
-use crate::call::{Act, Leg, mint_party_tag};
+use crate::call::{Act, CallKey, Leg, mint_party_tag};
 use crate::domain::service_host;
 use crate::effect::Counter;
 use crate::location::Binding;
 
-/// Rows of an INVITE.
-pub(super) type Rows = Vec<(&'static str, String)>;
+/// Somebody who is to be called.
+pub(crate) struct Outgoing {
+    pub(crate) leg: Leg,
+    pub(crate) callee: Callee,
+    pub(crate) kind: LegKind,
+    /// Rows of the INVITE.
+    pub(crate) headers: Vec<(Cow<'static, str>, String)>,
+}
 
-impl Run {
-    /// One of them is here.
-    pub(crate) fn ring_client(&mut self, client: &ClientId, binding: &Binding, act: &mut Act<'_>) {
-        let Some(connecting) = &self.connecting else {
-            return;
-        };
+impl Outgoing {
+    /// A client, which is told that a service calls.
+    pub(crate) fn to_client(
+        (run, place): (CallKey, u8),
+        from: &str,
+        client: &ClientId,
+        binding: &Binding,
+        act: &mut Act<'_>,
+    ) -> Self {
         let host = service_host(&binding.domain);
-        let local = format!("<sip:{}@{host}>", escaped(&connecting.from)).into();
-        let place = self.next_place();
         let leg = Leg {
             connection: binding.connection,
             domain: binding.domain.clone(),
-            local_tag: mint_party_tag(self.key, place, act.random),
+            local_tag: mint_party_tag(run, place, act.random),
             remote_tag: None,
-            local,
+            local: format!("<sip:{}@{host}>", escaped(from)).into(),
             remote: format!("<sip:{client}@{}>", binding.domain).into(),
             target: binding.contact.clone(),
             cseq: 1,
             remote_cseq: 0,
         };
-        let callee = Callee::Client(client.clone());
-        self.call(place, leg, callee, LegKind::WebRtc, Rows::new(), act);
+        Self {
+            leg,
+            callee: Callee::Client(client.clone()),
+            kind: LegKind::WebRtc,
+            headers: Vec::new(),
+        }
     }
 
-    /// A trunk leads to one of them.
-    pub(crate) fn ring_number(
-        &mut self,
+    /// Somebody behind a trunk.
+    pub(crate) fn to_number(
+        (run, place): (CallKey, u8),
+        from: &str,
         number: &str,
         connection: ConnectionId,
         trunk: &Trunk,
         act: &mut Act<'_>,
-    ) {
-        let Some(connecting) = &self.connecting else {
-            return;
-        };
-        let (host, from) = (&trunk.domain, shown_caller(&connecting.from, trunk));
-        let place = self.next_place();
+    ) -> Self {
+        let (host, from) = (&trunk.domain, shown_number(from, trunk));
         let leg = Leg {
             connection,
             domain: host.as_str().into(),
-            local_tag: mint_party_tag(self.key, place, act.random),
+            local_tag: mint_party_tag(run, place, act.random),
             remote_tag: None,
             local: format!("<sip:{from}@{host}>").into(),
             remote: format!("<sip:{number}@{host}>").into(),
@@ -71,32 +81,43 @@ impl Run {
         let kind = LegKind::Rtp {
             allowed: trunk.media_networks(),
         };
-        let mut headers = Rows::new();
+        let mut headers = Vec::new();
         if trunk.is_trusted {
-            headers.push(("P-Asserted-Identity", format!("<sip:{from}@{host}>")));
+            let identity = format!("<sip:{from}@{host}>");
+            headers.push(("P-Asserted-Identity".into(), identity));
         }
-        self.call(place, leg, callee, kind, headers, act);
+        Self {
+            leg,
+            callee,
+            kind,
+            headers,
+        }
     }
+}
 
-    fn next_place(&mut self) -> u8 {
-        self.last_place = self.last_place.checked_add(1).unwrap_or(1);
-        self.last_place
-    }
-
-    fn call(
+impl Run {
+    /// Calls one of those whom the caller is to be connected to.
+    pub(crate) fn ring(
         &mut self,
-        place: u8,
-        leg: Leg,
-        callee: Callee,
-        kind: LegKind,
-        headers: Rows,
+        outgoing: impl FnOnce((CallKey, u8), &str, &mut Act<'_>) -> Outgoing,
         act: &mut Act<'_>,
     ) {
+        let Some(connecting) = &mut self.connecting else {
+            return;
+        };
+        self.last_place = self.last_place.checked_add(1).unwrap_or(1);
+        let place = self.last_place;
+        let Outgoing {
+            leg,
+            callee,
+            kind,
+            headers,
+        } = outgoing((self.key, place), &connecting.from, act);
         let id = act.random.record_id();
         let record = CallRecord {
             id,
             account: self.account,
-            caller: self.record().caller.clone(),
+            caller: self.record.caller.clone(),
             callee,
             call_id: id.to_string(),
             started: act.now.unix,
@@ -107,24 +128,22 @@ impl Run {
         };
         act.record(&record);
         act.count(Counter::CallRouted);
-        if let Some(connecting) = &mut self.connecting {
-            connecting.called.push(Called {
-                place,
-                connection: leg.connection,
-                kind: kind.clone(),
-                headers,
-                dialog: Dialog::planned(self.key, leg, &record.call_id),
-                record,
-                bye_due: None,
-            });
-        }
+        connecting.called.push(Called {
+            place,
+            connection: leg.connection,
+            kind: kind.clone(),
+            headers,
+            dialog: Dialog::planned(self.key, leg, &record.call_id),
+            record,
+            bye_due: None,
+        });
         let leg = self.leg(place);
         self.tell_gateway(MediaCommand::Offer { leg, kind }, act);
     }
 }
 
 /// Who calls, as a trunk may be told: a number, whatever else a caller is called.
-fn shown_caller(from: &str, trunk: &Trunk) -> String {
+fn shown_number(from: &str, trunk: &Trunk) -> String {
     if let Ok(number) = Number::parse(from) {
         return number.to_string();
     }

@@ -2,6 +2,7 @@
 //!
 //! Each of them is called by us, with an offer of the gateway's; nothing of the caller's passes but its sound.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use model::media::{LegKind, MediaCommand, MediaEvent};
@@ -10,7 +11,6 @@ use serde_json::{Value, json};
 use sip::Message;
 
 use super::action::{Connect, Destination};
-use super::calling::Rows;
 use super::dialog::{Dialog, Said};
 use super::instance::{cause_of, seconds};
 use super::run::{CALLER, Run};
@@ -43,7 +43,7 @@ pub(super) struct Called {
     /// What it speaks.
     pub(super) kind: LegKind,
     /// Rows of its INVITE.
-    pub(super) headers: Rows,
+    pub(super) headers: Vec<(Cow<'static, str>, String)>,
     pub(super) record: CallRecord,
     pub(super) dialog: Dialog,
     /// Its media have ended: its BYE is waited for no longer than this.
@@ -130,7 +130,7 @@ impl Run {
     pub(super) fn connect(&mut self, connect: Connect, act: &mut Act<'_>) {
         let from = connect
             .from
-            .unwrap_or_else(|| self.record().caller.as_str().to_owned());
+            .unwrap_or_else(|| self.shown_caller().to_owned());
         self.connecting = Some(Connecting {
             wanted: connect.destinations,
             from,

@@ -2,6 +2,7 @@
 //!
 //! Writes and reads what passes between us and one client; never decides what an application does.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use model::{ConnectionId, Instant, limits};
@@ -126,7 +127,7 @@ impl Dialog {
     /// We call, with this offer.
     pub(crate) fn invite(
         &mut self,
-        headers: &[(&'static str, String)],
+        headers: &[(Cow<'static, str>, String)],
         offer: &str,
         act: &mut Act<'_>,
     ) {
@@ -216,7 +217,12 @@ impl Dialog {
     }
 
     /// Takes the client's call with this SDP.
-    pub(crate) fn accept(&mut self, answer: &str, headers: &[(String, String)], act: &mut Act<'_>) {
+    pub(crate) fn accept(
+        &mut self,
+        answer: &str,
+        headers: &[(Cow<'static, str>, String)],
+        act: &mut Act<'_>,
+    ) {
         let State::Called { head } = &self.state else {
             return;
         };

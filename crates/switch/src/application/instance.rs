@@ -5,6 +5,7 @@
 use model::{CallRecord, EndedBy, RecordId, UnixTime};
 use serde_json::{Map, Value, json};
 
+use super::run::About;
 use crate::call::CallKey;
 
 /// The name of a run towards its application: it says whose it is, and cannot be guessed.
@@ -29,20 +30,26 @@ pub(super) fn run_of(name: &str) -> Option<CallKey> {
 pub(super) struct Told<'a> {
     pub(super) instance: &'a str,
     pub(super) record: &'a CallRecord,
-    /// The service that was called.
-    pub(super) service: &'a str,
-    /// What its caller called: its name, or a number.
-    pub(super) called: &'a str,
+    pub(super) about: &'a About,
     pub(super) now: UnixTime,
     pub(super) token: Option<String>,
     /// `action_result`, `error_result`.
     pub(super) beside: Vec<(&'static str, Value)>,
 }
 
+impl About {
+    fn parameters(&self) -> Value {
+        let given = self.parameters.as_deref();
+        given
+            .and_then(|given| serde_json::from_str(given).ok())
+            .unwrap_or_default()
+    }
+}
+
 impl Told<'_> {
     /// As JSON.
     pub(super) fn json(self) -> String {
-        let record = self.record;
+        let (record, about) = (self.record, self.about);
         let state = match (&record.outcome, record.answered) {
             (Some(_), _) => "idle",
             (None, Some(_)) => "answered",
@@ -57,17 +64,21 @@ impl Told<'_> {
             .map_or(0.0, |answered| seconds(answered, until));
         let mut call = json!({
             "call_id": record.id.to_string(),
-            "call_direction": "in",
-            "call_from": record.caller.as_str(),
-            "call_to": self.called,
-            "call_target": self.service,
+            "call_direction": if about.is_outgoing { "out" } else { "in" },
+            "call_from": about.from,
+            "call_to": about.to,
+            "call_target": if about.is_outgoing { &about.to } else { about.service.as_str() },
             "call_state": state,
             "seconds_call_duration": seconds,
             "application_parameters": null,
-            "outbound_parameters": null,
+            "outbound_parameters": about.parameters(),
         });
         if let Some(outcome) = &record.outcome {
-            call["call_cause"] = cause(outcome.by, outcome.status).into();
+            let theirs = match about.is_outgoing {
+                true => EndedBy::Callee,
+                false => EndedBy::Caller,
+            };
+            call["call_cause"] = cause(outcome.by == theirs, outcome.status).into();
             call["call_raw_cause"] = outcome.status.to_string().into();
         }
         let mut told = Map::new();
@@ -89,12 +100,11 @@ pub(super) fn seconds(from: UnixTime, to: UnixTime) -> f64 {
     (millis as f64 / 100.0).round() / 10.0
 }
 
-/// The word for how a call ended. The callee of a record is the application.
-fn cause(by: EndedBy, status: u16) -> &'static str {
-    match (by, status) {
-        (EndedBy::Caller, _) => "hung_up",
-        (EndedBy::Callee, 200) => "completed",
-        (EndedBy::Callee | EndedBy::Server, status) => cause_of(status),
+/// The word for how a call ended: whoever is at the other end hangs up, or gives up; an application completes.
+fn cause(by_them: bool, status: u16) -> &'static str {
+    match (by_them, status) {
+        (true, 200 | 487) => "hung_up",
+        (_, status) => cause_of(status),
     }
 }
 

@@ -3,20 +3,21 @@
 //! Performs what the script wants, by SIP towards the caller and by commands to the gateway, and tells the script what came of it. Never
 //! looks up who is registered: whom it wants to call, its shard finds.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::media::{LegEnd, LegId, LegKind, MediaCommand, MediaEvent, RoomId, SessionId};
+use model::media::{LegId, LegKind, MediaCommand, MediaEvent, RoomId, SessionId};
 use model::{
     AccountId, Application, CallRecord, ConnectionId, Instant, Page, PageAnswer, PageRequest,
-    QuestionId, RelayUsage, SoundAnswer, SoundRequest, limits,
+    QuestionId, RelayUsage, ServiceName, SoundAnswer, SoundRequest, limits,
 };
 use sip::{Message, Request, Response};
 
 use super::conference::Wish;
 use super::connecting::{Connecting, Leaving};
-use super::dialog::{Dialog, Said};
+use super::dialog::Dialog;
 use super::instance::{self, Told};
 use super::script::{Asking, Script, Step};
 use crate::call::{Act, CallKey, End, Phase};
@@ -38,16 +39,15 @@ pub(crate) struct Run {
     application: Application,
     pub(super) caller: Dialog,
     /// What the caller speaks.
-    kind: LegKind,
-    /// Whom it called, as it says.
-    called: Box<str>,
+    pub(super) kind: LegKind,
+    about: About,
     /// The caller's, until the gateway has it.
     offer: Option<Arc<str>>,
-    /// Rows of the answer, while the gateway makes it.
-    headers: Vec<(String, String)>,
+    /// Rows of the answer, or of the INVITE, while the gateway makes its part.
+    pub(super) headers: Vec<(Cow<'static, str>, String)>,
     pub(super) script: Script,
-    phase: Phase,
-    record: CallRecord,
+    pub(super) phase: Phase,
+    pub(super) record: CallRecord,
     /// Whom the caller is connected to, or is to be.
     pub(super) connecting: Option<Connecting>,
     pub(super) leaving: Vec<Leaving>,
@@ -62,7 +62,21 @@ pub(crate) struct Run {
     left: Vec<ConnectionId>,
     reach_ends: Option<Instant>,
     /// The caller's media have ended: its BYE is waited for no longer than this.
-    bye_due: Option<Instant>,
+    pub(super) bye_due: Option<Instant>,
+}
+
+/// What its application is told of a run all the time.
+#[derive(Debug)]
+pub(crate) struct About {
+    pub(crate) service: ServiceName,
+    /// Whether the application has begun the call. Its caller is the one that it called, then.
+    pub(crate) is_outgoing: bool,
+    /// Who calls.
+    pub(crate) from: Box<str>,
+    /// Whom that one has called.
+    pub(crate) to: Box<str>,
+    /// JSON.
+    pub(crate) parameters: Option<Arc<str>>,
 }
 
 /// What a run begins with.
@@ -73,16 +87,20 @@ pub(crate) struct Beginning {
     pub(crate) dialog: Dialog,
     /// What the caller speaks.
     pub(crate) kind: LegKind,
-    /// Whom it called, as it says.
-    pub(crate) called: Box<str>,
-    pub(crate) offer: Arc<str>,
+    pub(crate) about: About,
+    /// The caller's, if it is one that calls.
+    pub(crate) offer: Option<Arc<str>>,
+    /// Rows of the INVITE, if it is one that is called.
+    pub(crate) headers: Vec<(Cow<'static, str>, String)>,
+    /// What the first page is told.
+    pub(crate) token: Option<String>,
     pub(crate) record: CallRecord,
     /// How long it may leave its caller without an answer.
     pub(crate) until: Instant,
 }
 
 impl Run {
-    /// Asks the application's first page.
+    /// Asks the application's first page, or the gateway for an offer to whom it calls.
     pub(crate) fn begin(beginning: Beginning, act: &mut Act<'_>) -> Self {
         let Beginning {
             key,
@@ -90,8 +108,10 @@ impl Run {
             application,
             dialog,
             kind,
-            called,
+            about,
             offer,
+            headers,
+            token,
             record,
             until,
         } = beginning;
@@ -107,14 +127,20 @@ impl Run {
             key,
             session,
             account: record.account,
-            script: Script::begin(leg, application.clone(), record.id.to_string(), key.0 << 20),
+            script: Script::new(
+                leg,
+                application.clone(),
+                record.id.to_string(),
+                key.0 << 20,
+                token,
+            ),
             instance,
             application,
             caller: dialog,
             kind,
-            called,
-            offer: Some(offer),
-            headers: Vec::new(),
+            about,
+            offer,
+            headers,
             phase: Phase::Setup { until },
             record,
             connecting: None,
@@ -127,6 +153,12 @@ impl Run {
             reach_ends: None,
             bye_due: None,
         };
+        if run.about.is_outgoing {
+            let kind = run.kind.clone();
+            run.tell_gateway(MediaCommand::Offer { leg, kind }, act);
+        } else {
+            run.script.begin();
+        }
         run.perform(act);
         run
     }
@@ -149,8 +181,48 @@ impl Run {
 
     /// How many of those it calls ring on a connection.
     pub(crate) fn ringing(&self, connection: ConnectionId) -> usize {
+        let rings = self.about.is_outgoing
+            && self.caller.connection() == connection
+            && matches!(self.phase, Phase::Setup { .. });
         let connecting = self.connecting.as_ref();
-        connecting.map_or(0, |connecting| connecting.ringing(connection))
+        connecting.map_or(0, |connecting| connecting.ringing(connection)) + usize::from(rings)
+    }
+
+    /// Whether its application has begun it, and it goes on.
+    pub(crate) fn was_started(&self) -> bool {
+        self.about.is_outgoing && !self.is_over()
+    }
+
+    /// Whom those who are called for it are told.
+    pub(super) fn shown_caller(&self) -> &str {
+        match self.about.is_outgoing {
+            true => &self.about.to,
+            false => &self.about.from,
+        }
+    }
+
+    /// How it ends if its caller, or whom its application has called, ends it.
+    pub(super) fn their_end(&self, status: u16, reason: &str) -> End {
+        match self.about.is_outgoing {
+            true => End::callee(status, reason),
+            false => End::caller(status, reason),
+        }
+    }
+
+    /// How it ends if its application ends it.
+    fn own_end(&self, status: u16, reason: impl Into<String>) -> End {
+        match self.about.is_outgoing {
+            true => End::caller(status, reason),
+            false => End::callee(status, reason),
+        }
+    }
+
+    /// The word for its first party.
+    pub(super) fn party(&self) -> &'static str {
+        match self.about.is_outgoing {
+            true => "callee",
+            false => "caller",
+        }
     }
 
     /// Connections that have nothing of it any more.
@@ -270,7 +342,7 @@ impl Run {
         if self.caller.connection() == connection {
             act.count(Counter::CallLost);
             self.caller.lose();
-            self.finish(End::lost("caller", waited), act);
+            self.finish(End::lost(self.party(), waited), act);
         } else {
             self.on_callee_lost(connection, waited, act);
         }
@@ -334,7 +406,10 @@ impl Run {
                 return true;
             }
             Phase::Setup { until } if until <= now => {
-                let why = "the application did not answer in time";
+                let why = match self.about.is_outgoing {
+                    true => "the callee did not answer in time",
+                    false => "the application did not answer in time",
+                };
                 self.finish(End::server(480, why), act);
             }
             Phase::Live { until } if until <= now => {
@@ -349,7 +424,8 @@ impl Run {
         }
         if self.bye_due.is_some_and(|at| at <= now) {
             self.bye_due = None;
-            self.finish(End::server(503, "the caller's media ended"), act);
+            let why = format!("the {}'s media ended", self.party());
+            self.finish(End::server(503, why), act);
         }
         self.on_callees_due(act);
         self.forget_those_who_left(act);
@@ -385,7 +461,8 @@ impl Run {
         if self.caller.connection() != connection {
             self.on_callee_usage(connection, usage, act);
         } else {
-            self.record.relay[0] = self.record.relay[0].plus(usage);
+            let side = usize::from(self.about.is_outgoing);
+            self.record.relay[side] = self.record.relay[side].plus(usage);
             // While the call goes on, its record can wait for the end.
             if self.is_over() {
                 act.record(&self.record);
@@ -452,71 +529,6 @@ impl Run {
         }
     }
 
-    fn on_caller_said(&mut self, said: Said, act: &mut Act<'_>) {
-        match said {
-            Said::Nothing | Said::Rings | Said::Accepts(_) | Said::Declines { .. } => {}
-            Said::Cancelled => self.finish(End::caller(487, "cancelled by the caller"), act),
-            Said::HungUp => self.finish(End::caller(200, "hung up"), act),
-            Said::Reoffers(offer) => {
-                let leg = self.leg(CALLER);
-                self.tell_gateway(MediaCommand::Reoffer { leg, offer }, act);
-            }
-        }
-    }
-
-    fn on_caller_media(&mut self, event: MediaEvent, act: &mut Act<'_>) {
-        match event {
-            MediaEvent::Answered { answer, .. } => self.on_answer(&answer, act),
-            MediaEvent::Refused { sentence, .. } => self.on_no_answer(&sentence, act),
-            MediaEvent::Connected { .. } => self.script.on_talking(act.now.mono),
-            MediaEvent::Ended { end, .. } => match end {
-                LegEnd::Closed => {}
-                LegEnd::Silent => {
-                    let why = "nothing was heard from the caller any more";
-                    self.finish(End::server(503, why), act);
-                }
-                LegEnd::Peer => self.bye_due = Some(act.now.mono + limits::MEDIA_END_GRACE),
-            },
-            MediaEvent::NotEntered { sentence, .. } => self.script.on_not_conferring(&sentence),
-            MediaEvent::Digit { .. }
-            | MediaEvent::Played { .. }
-            | MediaEvent::Recorded { .. }
-            | MediaEvent::Collected { .. }
-            | MediaEvent::Recording { .. }
-            | MediaEvent::Offered { .. } => self.script.on_media(act.now.mono, &event),
-        }
-    }
-
-    /// The gateway has answered the caller's offer.
-    fn on_answer(&mut self, answer: &str, act: &mut Act<'_>) {
-        if self.is_over() {
-            return;
-        }
-        if self.caller.is_talking() {
-            return self.caller.reanswer(answer, act);
-        }
-        if self.kind == LegKind::WebRtc {
-            self.reach(self.caller.connection(), answer, act);
-        }
-        let headers = std::mem::take(&mut self.headers);
-        self.caller.accept(answer, &headers, act);
-        self.phase = Phase::Live {
-            until: act.now.mono + limits::CALL_TIME,
-        };
-        self.record.answered = Some(act.now.unix);
-        act.count(Counter::CallAnswered);
-        act.record(&self.record);
-    }
-
-    /// The gateway will not have the caller's offer.
-    fn on_no_answer(&mut self, sentence: &str, act: &mut Act<'_>) {
-        let refusal = refusal::no_media(sentence);
-        if self.caller.is_talking() {
-            return self.caller.keep_media(&refusal, act);
-        }
-        self.finish(End::server(488, refusal.text), act);
-    }
-
     /// What the script wants, until it wants nothing more.
     pub(super) fn perform(&mut self, act: &mut Act<'_>) {
         loop {
@@ -541,16 +553,17 @@ impl Run {
             Step::Media(command) => self.tell_gateway(command, act),
             Step::Answer { headers } => {
                 if let Some(offer) = self.offer.take() {
-                    self.headers = headers;
+                    let rows = headers.into_iter();
+                    self.headers = rows.map(|(name, value)| (name.into(), value)).collect();
                     let (leg, kind) = (self.leg(CALLER), self.kind.clone());
                     self.tell_gateway(MediaCommand::Answer { leg, kind, offer }, act);
                 }
             }
             Step::Reject { status } => {
-                let why = "rejected by the application";
-                self.finish(End::callee(status, why), act);
+                let end = self.own_end(status, "rejected by the application");
+                self.finish(end, act);
             }
-            Step::HangUp { status, reason } => self.finish(End::callee(status, reason), act),
+            Step::HangUp { status, reason } => self.finish(self.own_end(status, reason), act),
             Step::Connect(connect) => self.connect(connect, act),
             Step::Disconnect => self.disconnect(act),
             Step::Confer(wish) => self.wishes.push_back(wish),
@@ -558,12 +571,10 @@ impl Run {
     }
 
     fn ask(&self, asking: Asking, act: &mut Act<'_>) {
-        let service = self.record.callee.service();
         let told = Told {
             instance: &self.instance,
             record: &self.record,
-            service: service.map_or("", |name| name.as_str()),
-            called: &self.called,
+            about: &self.about,
             now: act.now.unix,
             token: asking.token,
             beside: asking.told,
@@ -578,7 +589,7 @@ impl Run {
     }
 
     /// Ends the call, whatever its state; the script goes on with its final page.
-    fn finish(&mut self, end: End, act: &mut Act<'_>) {
+    pub(super) fn finish(&mut self, end: End, act: &mut Act<'_>) {
         if self.is_over() {
             return;
         }

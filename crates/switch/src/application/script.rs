@@ -95,21 +95,22 @@ pub(crate) struct Script {
 }
 
 impl Script {
-    /// Asks the first page. `call` names its recordings; `questions`: its questions are numbered from there.
-    pub(crate) fn begin(
+    /// One that has asked nothing yet. `call` names its recordings; `questions`: its questions are numbered from there; `token`: what its
+    /// first page is told.
+    pub(crate) fn new(
         leg: LegId,
         application: Application,
         call: String,
         questions: u64,
+        token: Option<String>,
     ) -> Self {
-        let first = application.first_page.clone();
-        let mut script = Self {
+        Self {
             leg,
             call,
             application,
             last_question: questions,
             pages: 0,
-            token: None,
+            token,
             waiting: VecDeque::new(),
             doing: Doing::Nothing,
             typed: VecDeque::new(),
@@ -119,9 +120,13 @@ impl Script {
             plays: 0,
             recordings: 0,
             steps: Vec::new(),
-        };
-        script.ask(first, Vec::new());
-        script
+        }
+    }
+
+    /// Asks the first page.
+    pub(crate) fn begin(&mut self) {
+        let first = self.application.first_page.clone();
+        self.ask(first, Vec::new());
     }
 
     /// What is to be done now.

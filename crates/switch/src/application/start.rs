@@ -12,10 +12,12 @@ use model::{
 use sip::{Message, Request, Response};
 
 use super::action::Destination;
+use super::calling::Outgoing;
 use super::dialog::Dialog;
 use super::instance::run_of;
-use super::run::{Beginning, CALLER, Run};
+use super::run::{About, Beginning, CALLER, Run};
 use crate::call::{Act, CallKey, Leg, mint_party_tag, read_branch, read_party_tag};
+use crate::location::Binding;
 use crate::refusal::{self, Refusal};
 use crate::router::caller_target;
 use crate::shard::Shard;
@@ -88,8 +90,16 @@ impl Shard {
             application: application.clone(),
             dialog: Dialog::called(key, leg, request, &mut act),
             kind,
-            called: request.target().user_decoded().into(),
-            offer: offer.into(),
+            about: About {
+                service: service.name.clone(),
+                is_outgoing: false,
+                from: record.caller.as_str().into(),
+                to: request.target().user_decoded().into(),
+                parameters: None,
+            },
+            offer: Some(offer.into()),
+            headers: Vec::new(),
+            token: None,
             record,
             until,
         };
@@ -284,15 +294,28 @@ impl Shard {
     }
 
     fn ring_client(&mut self, now: Now, run: &mut Run, caller: &Caller, client: &ClientId) {
-        let instances = self
-            .location
-            .instances(run.record().account, client.as_str());
-        match instances.and_then(|instances| instances.newest()).cloned() {
-            None => run.miss(404),
-            Some(binding) => match self.check_may_ring(&binding, caller, client) {
-                Err(refusal) => run.miss(refusal.status),
-                Ok(()) => run.ring_client(client, &binding, &mut self.act(now)),
-            },
+        match self.may_ring(run.record().account, caller, client) {
+            Err(status) => run.miss(status),
+            Ok(binding) => run.ring(
+                |party, from, act| Outgoing::to_client(party, from, client, &binding, act),
+                &mut self.act(now),
+            ),
+        }
+    }
+
+    /// Where a client is, if it may be rung; a status that says why not.
+    pub(super) fn may_ring(
+        &self,
+        account: AccountId,
+        caller: &Caller,
+        client: &ClientId,
+    ) -> Result<Binding, u16> {
+        let instances = self.location.instances(account, client.as_str());
+        let binding = instances.and_then(|instances| instances.newest());
+        let binding = binding.ok_or(404_u16)?;
+        match self.check_may_ring(binding, caller, client) {
+            Ok(()) => Ok(binding.clone()),
+            Err(refusal) => Err(refusal.status),
         }
     }
 
@@ -308,7 +331,12 @@ impl Shard {
             Some((connection, _)) if !self.has_room_on_line(connection) => run.miss(503),
             Some((connection, trunk)) => {
                 self.know_line(connection, trunk.account);
-                run.ring_number(number, connection, &trunk, &mut self.act(now));
+                run.ring(
+                    |party, from, act| {
+                        Outgoing::to_number(party, from, number, connection, &trunk, act)
+                    },
+                    &mut self.act(now),
+                );
             }
         }
     }
