@@ -11,12 +11,12 @@ use std::sync::Arc;
 use model::media::{MediaCommand, MediaEvent};
 use model::{
     AccountId, CallRecord, ConnectionId, Now, Page, PageAnswer, PageRequest, QuestionId, RecordId,
-    SoundAnswer, SoundRequest, limits,
+    SoundAnswer, SoundRequest, Start, limits,
 };
 use switch::edge::{Verdict, shard_of};
 use switch::resume::Credentials;
 use switch::turn_grant::{Relayed, TurnChange};
-use switch::{Closing, Counter, Effect, Input, RegisteredClient, Shard, Snapshot};
+use switch::{Closing, Counter, Effect, Input, RegisteredClient, Shard, Snapshot, StartFault};
 
 use crate::authority::View;
 use crate::random::Random;
@@ -263,6 +263,15 @@ impl Server {
             Word::Sound(id, answer) => Input::Sound { id, answer },
         };
         self.step(now, shard, input);
+    }
+
+    /// An application begins a call; its `application_instance_id`, or why it does not.
+    pub fn begin_call(&mut self, now: Now, start: Start) -> Result<String, StartFault> {
+        let shard = shard_of(start.account, self.shards.len());
+        let machine = self.shards.get_mut(shard).ok_or(StartFault::Stopping)?;
+        let instance = machine.check_start(now, &start)?;
+        self.step(now, shard, Input::Start(start));
+        Ok(instance)
     }
 
     /// The account interrupts an application.

@@ -359,7 +359,8 @@ impl Life {
 
     /// One thing that somebody does.
     fn happens(&mut self, world: &mut World) {
-        match self.random.below(44) {
+        match self.random.below(46) {
+            44..46 => application::begin_call(world, &mut self.random, &self.services),
             40..44 => application::disturb(world, &mut self.random),
             0 => self.operate(world),
             1 | 2 => {

@@ -200,8 +200,10 @@ impl Shard {
         }
         let is_merged = self
             .calls_of(connection)
-            .any(|call| call.is_merged(request))
-            || self.runs_of(connection).any(|run| run.is_merged(request));
+            .any(|call| call.is_merged(connection, request))
+            || self
+                .runs_of(connection)
+                .any(|run| run.is_merged(connection, request));
         if is_merged {
             return Err(refusal::merged());
         }

@@ -29,6 +29,7 @@ mod resume_wait;
 mod service;
 mod setup;
 mod stage;
+mod starting;
 mod sweep;
 mod thief;
 mod token;
@@ -61,6 +62,7 @@ pub fn all() -> Vec<Scenario> {
         connecting::ALL,
         conference::ALL,
         interrupt::ALL,
+        starting::ALL,
         cancel::ALL,
         hangup::ALL,
         identity::ALL,

@@ -10,6 +10,7 @@ use crate::raw::{Draft, row};
 scenarios! {
     replayed_invite: "The same INVITE again on its connection is absorbed; from another user agent it is another call.",
     merged_invite: "The same call under another branch: 482.",
+    stolen_invite: "A thief is the first with a copy of the call that a client makes to itself: the client's own is still a call.",
     stolen_token_from_elsewhere: "A token shown by another client's address: 401, and its owner is not troubled.",
     in_dialog_without_a_call: "Requests with a To tag that names no call: 481; ACK: silence.",
     methods_outside_a_call: "INFO, MESSAGE, UPDATE outside a call: 405; unknown methods: 501.",
@@ -59,6 +60,20 @@ fn merged_invite(stage: &mut Stage) {
     stage.sends(alice, draft.finish());
     stage.sends(alice, draft.branch("z9hG4bKanother").finish());
     stage.claim(count(stage, alice, "482") == 1, "482");
+}
+
+fn stolen_invite(stage: &mut Stage) {
+    let alice = stage.raw("alice");
+    let token = stage.token(&Wish::all("alice"));
+    let contact = "<sip:alice@raw.invalid;transport=ws>;expires=600";
+    let register = stage.register("alice", Some(&token), contact).finish();
+    stage.sends(alice, register);
+    let draft = stage.invite("alice", "alice", &token);
+    let thief = stage.raw("thief");
+    stage.sends(thief, draft.finish());
+    stage.sends(alice, draft.finish());
+    stage.claim(count(stage, alice, "482") == 0, "it is no repetition");
+    stage.claim(count(stage, alice, "100") == 1, "but a call");
 }
 
 fn stolen_token_from_elsewhere(stage: &mut Stage) {

@@ -1,10 +1,12 @@
 //! Applications of random worlds: pages that want anything, in any order, well or badly, and gateways that fail.
 
 use model::media::LegEnd;
+use model::{RecordId, ServiceName, Start};
 use serde_json::{Value, json};
 
 use crate::clock::SECOND;
 use crate::random::Random;
+use crate::server::account_id;
 use crate::webhook::Manner;
 use crate::world::World;
 
@@ -44,6 +46,36 @@ pub(super) fn disturb(world: &mut World, random: &mut Random) {
     for _ in 0..random.between(1, 6) {
         let key = random.pick(&keys).copied().unwrap_or('1');
         world.gateway(|gateway, now| gateway.press(now, leg, key));
+    }
+}
+
+/// An application calls somebody, if this service has one.
+pub(super) fn begin_call(world: &mut World, random: &mut Random, services: &[String]) {
+    let service = random
+        .pick(services)
+        .and_then(|name| ServiceName::parse(name).ok());
+    let Some(service) = service else {
+        return;
+    };
+    let id = (0..2).fold(0, |id, _| (id << 64) | u128::from(random.below(u64::MAX)));
+    // What is refused is refused: the service may be one of clients, or the server may stop.
+    let _ = world.begin_call(Start {
+        account: account_id(0),
+        service,
+        id: RecordId(id),
+        to: destination(random),
+        from: random.happens(500).then(|| "the desk".to_owned()),
+        token: None,
+        parameters: random.happens(300).then(|| "[1,2]".into()),
+    });
+}
+
+fn destination(random: &mut Random) -> String {
+    let names = ["ann", "bob", "bobby", "cy", "team-a", "team-b", "nobody"];
+    match random.below(20) {
+        0 => "tel:+441908273800".to_owned(),
+        1 => "sip:desk@elsewhere.example".to_owned(),
+        _ => format!("webrtc:{}", random.pick(&names).copied().unwrap_or("bob")),
     }
 }
 
@@ -128,11 +160,8 @@ fn confer(random: &mut Random, next: &Value) -> Value {
 }
 
 fn connect(random: &mut Random, next: &Value) -> Value {
-    let names = ["ann", "bob", "bobby", "cy", "team-a", "team-b", "nobody"];
     let count = random.between(1, 3);
-    let destinations: Vec<String> = (0..count)
-        .map(|_| format!("webrtc:{}", random.pick(&names).copied().unwrap_or("bob")))
-        .collect();
+    let destinations: Vec<String> = (0..count).map(|_| destination(random)).collect();
     let mut connect = json!({
         "destinations": destinations,
         "seconds_answer_timeout": random.between(1, 20),

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use model::{CallRecord, Page};
+use model::{CallRecord, Page, Start};
+use switch::StartFault;
 
 use super::{Client, Event, World};
 use crate::authority::Wish;
@@ -102,6 +103,14 @@ impl World {
             act(raw);
             self.serve(client);
         }
+    }
+
+    /// An application begins a call; its `application_instance_id`, or why it does not.
+    pub fn begin_call(&mut self, start: Start) -> Result<String, StartFault> {
+        let now = self.now();
+        let started = self.servers[0].begin_call(now, start);
+        self.settle(0);
+        started
     }
 
     /// An account interrupts an application.

@@ -184,8 +184,9 @@ impl Dialog {
     }
 
     /// Whether this INVITE came before under another branch (RFC 3261 §8.2.2.2).
-    pub(crate) fn is_merged(&self, request: &Request<'_>) -> bool {
+    pub(crate) fn is_merged(&self, connection: ConnectionId, request: &Request<'_>) -> bool {
         *self.call_id == *request.headers.call_id()
+            && self.leg.connection == connection
             && self.initial.is_some()
             && !self.is_over()
             && self.leg.remote_tag.as_deref() == request.headers.from().tag()

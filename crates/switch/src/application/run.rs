@@ -274,8 +274,8 @@ impl Run {
         self.caller.has_seen(connection, request)
     }
 
-    pub(crate) fn is_merged(&self, request: &Request<'_>) -> bool {
-        self.caller.is_merged(request)
+    pub(crate) fn is_merged(&self, connection: ConnectionId, request: &Request<'_>) -> bool {
+        self.caller.is_merged(connection, request)
     }
 
     /// The party that was asked what this answers.
@@ -419,8 +419,14 @@ impl Run {
             Phase::Over { .. } | Phase::Setup { .. } | Phase::Live { .. } => {}
         }
         if self.caller.deadline().is_some_and(|at| at <= now) {
-            let why = "the answer was never acknowledged";
-            self.finish(End::server(408, why), act);
+            self.finish(
+                match self.about.is_outgoing {
+                    true => End::server(408, "the callee's client did not say anything"),
+                    false => End::server(408, "the answer was never acknowledged"),
+                },
+                act,
+            );
+            self.caller.withdraw(act);
         }
         if self.bye_due.is_some_and(|at| at <= now) {
             self.bye_due = None;

@@ -170,9 +170,11 @@ impl Call {
             })
     }
 
-    /// Whether this INVITE came before under another branch (RFC 3261 §8.2.2.2).
-    pub(crate) fn is_merged(&self, request: &sip::Request<'_>) -> bool {
+    /// Whether this INVITE came before, on the same connection and under another branch (RFC 3261 §8.2.2.2). What came on another is
+    /// not its sender's, who must not suffer from a copy.
+    pub(crate) fn is_merged(&self, connection: ConnectionId, request: &sip::Request<'_>) -> bool {
         *self.call_id == *request.headers.call_id()
+            && self.caller.connection == connection
             && !self.is_over()
             && self.caller.remote_tag.as_deref() == request.headers.from().tag()
     }
