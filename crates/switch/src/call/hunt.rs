@@ -415,6 +415,8 @@ impl Call {
         let Some(hunt) = &mut self.hunt else { return };
         hunt.next_at = None;
         hunt.vacancy = None;
+        // Whoever has won has taken it already.
+        count_lost(std::mem::take(&mut hunt.usage), act);
         for rival in &mut hunt.rivals {
             if rival.exchange.is_waiting() {
                 let (leg, exchange) = (&rival.leg, &mut rival.exchange);
