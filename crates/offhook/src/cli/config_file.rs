@@ -1,6 +1,6 @@
 //! The configuration file: TOML, one line for each key and a table for each service, nothing that is not known.
 //!
-//! The tables are read by `config_service`. Says what is wrong by file, line and key; never guesses a value from a wrong one.
+//! The tables are read by `config_service` (`config_table`). Says what is wrong by file, line and key; never guesses a value from a wrong one.
 
 use std::path::{Path, PathBuf};
 

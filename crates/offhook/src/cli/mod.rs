@@ -13,6 +13,7 @@ mod config_key;
 mod config_media;
 mod config_media_key;
 mod config_service;
+mod config_table;
 mod config_turn;
 mod config_turn_key;
 mod key;
