@@ -14,6 +14,7 @@ use crate::account_file::AccountFiles;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::directory_watch::{self, DirectoryWatch};
+use crate::effect::Outlets;
 use crate::errand::Errands;
 use crate::http::{FileDesk, LoginFailures, Services};
 use crate::media_worker::{Doors as MediaDoors, Gateway, Media};
@@ -23,7 +24,6 @@ use crate::relay::{MonthKeeper, Relay, RelayDoors, RelayFault, UsageQueue};
 use crate::serve::ServeError;
 use crate::signalling::Signalling;
 use crate::sound::Sounds;
-use crate::telemetry::Counters;
 use crate::transport::Capacity;
 use crate::turn_worker::Doors;
 use crate::webhook::Pages;
@@ -110,18 +110,16 @@ impl Core {
         }
         let records = Arc::new(RecordWriter::default());
         let quota = Arc::new(QuotaKeeper::load(store, now).await?);
-        let counters = Arc::new(Counters::default());
         let sounds = Sounds::new(files, &config.speech);
         let errands = Arc::new(Errands::new(Pages::new(config)?, sounds));
-        let signalling = Signalling::new(
-            config.shard_count(),
-            published,
-            Arc::clone(&records),
-            counters,
-            relay.clone(),
+        let outlets = Outlets {
+            records: Arc::clone(&records),
+            counters: Arc::default(),
+            relay: relay.clone(),
             gateway,
-            Arc::clone(&errands),
-        );
+            errands: Arc::clone(&errands),
+        };
+        let signalling = Signalling::new(config.shard_count(), published, outlets);
         let signalling = Arc::new(signalling);
         let watch = DirectoryWatch::new(store.clone(), Arc::clone(&signalling), version);
         Ok(Self {

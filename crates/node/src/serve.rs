@@ -168,6 +168,35 @@ pub async fn serve_until(
     Ok(())
 }
 
+/// Every address of ours, taken, so that nothing is made where one of them is somebody else's.
+struct Addresses {
+    certificate: Option<Arc<Certificate>>,
+    tls: Option<TlsAcceptor>,
+    tcp: TcpListener,
+    address: SocketAddr,
+    turn: RelayDoors,
+    media: Option<MediaDoors>,
+}
+
+impl Addresses {
+    fn take(config: &Config) -> Result<Self, ServeError> {
+        let certificate = certificate(config)?;
+        let tls = certificate.clone().map(TlsAcceptor::new).transpose()?;
+        let (tcp, address) = listen(config.listen)?;
+        let mut turn = RelayDoors::bind(config, address, certificate.clone(), file_limit())?;
+        let media = MediaDoors::bind(config, &turn)?;
+        turn.let_reach(media.as_ref());
+        Ok(Self {
+            certificate,
+            tls,
+            tcp,
+            address,
+            turn,
+            media,
+        })
+    }
+}
+
 /// A running node.
 struct Node {
     signalling: Arc<Signalling>,
@@ -192,37 +221,31 @@ impl Node {
         store: Store,
         prepare: impl AsyncFnOnce(&Store) -> Result<(), ProvisionError>,
     ) -> Result<(Self, Started), ServeError> {
-        let certificate = certificate(config)?;
-        let tls = certificate.clone().map(TlsAcceptor::new).transpose()?;
-        let (tcp, address) = listen(config.listen)?;
-        let file_limit = file_limit();
-        let mut turn = RelayDoors::bind(config, address, certificate.clone(), file_limit)?;
-        let offer = turn.offer(config.behind_tls_proxy);
-        let media = MediaDoors::bind(config, &turn)?;
-        turn.let_reach(media.as_ref());
+        let own = Addresses::take(config)?;
+        let offer = own.turn.offer(config.behind_tls_proxy);
         prepare(&store).await?;
         let files = account_files(config)?;
-        let gateway = media.as_ref().map(MediaDoors::gateway);
+        let gateway = own.media.as_ref().map(MediaDoors::gateway);
         let core = Core::load(config, &store, offer, gateway.clone(), Arc::clone(&files)).await?;
         let control = control(config)?;
 
         let stopping = watch::Sender::new(false);
         let capacity = Arc::new(Capacity::new(config.bounds, stopping.clone()));
         let pepper = store.pepper().await?;
-        let services = core.services(config, &turn, &capacity, pepper, &files);
+        let services = core.services(config, &own.turn, &capacity, pepper, &files);
         let answerer = Answerer {
             signalling: Arc::clone(&core.signalling),
             capacity,
             records: Arc::clone(&core.records),
-            listen: address,
-            turn: core.relay.clone().map(|relay| turn.status(relay)),
+            listen: own.address,
+            turn: core.relay.clone().map(|relay| own.turn.status(relay)),
             gateway,
             heap: config.heap,
         };
         let started = Started {
-            address,
-            turn: turn.findings(config, file_limit),
-            media: media_worker::findings(media.as_ref()),
+            address: own.address,
+            turn: own.turn.findings(config, file_limit()),
+            media: media_worker::findings(own.media.as_ref()),
         };
 
         let (finish, finished) = watch::channel(false);
@@ -230,23 +253,20 @@ impl Node {
         let mut attendants = core.attendants();
         attendants.spawn(forget_failures(Arc::clone(&services)));
         attendants.spawn(forget_records(store.clone()));
-        if let Some(certificate) = certificate {
+        if let Some(certificate) = own.certificate {
             attendants.spawn(certificate.watch());
         }
-        if let Some(doors) = turn.doors {
+        if let Some(doors) = own.turn.doors {
             core.start_relay(doors)?;
         }
-        let media = core.start_media(media, files)?;
-        let mut doors = JoinSet::new();
+        let media = core.start_media(own.media, files)?;
         let crew = crew()?;
         let listener = Listener {
-            tcp,
-            tls,
+            tcp: own.tcp,
+            tls: own.tls,
             services,
             crew: Arc::clone(&crew),
         };
-        doors.spawn(async move { match accept(listener).await {} });
-        doors.spawn(control.run(Arc::new(answerer)));
         let node = Self {
             signalling: core.signalling,
             relay: core.relay,
@@ -255,7 +275,7 @@ impl Node {
             errands: core.errands,
             store,
             stopping,
-            doors,
+            doors: opened(listener, control, answerer),
             crew,
             attendants,
             keepers,
@@ -325,6 +345,14 @@ impl Node {
         }
         self.usage.deliver(&self.signalling);
     }
+}
+
+/// From now on whoever comes is served.
+fn opened(listener: Listener, control: ControlSocket, answerer: Answerer) -> JoinSet<()> {
+    let mut doors = JoinSet::new();
+    doors.spawn(async move { match accept(listener).await {} });
+    doors.spawn(control.run(Arc::new(answerer)));
+    doors
 }
 
 fn control(config: &Config) -> Result<ControlSocket, ServeError> {

@@ -21,12 +21,8 @@ use switch::{
 use tokio::sync::Notify;
 
 use crate::clock::Clock;
-use crate::effect::Performer;
-use crate::errand::Errands;
-use crate::media_worker::Gateway;
+use crate::effect::{Outlets, Performer};
 use crate::outbox::Outbox;
-use crate::record_writer::RecordWriter;
-use crate::relay::Relay;
 use crate::telemetry::Counters;
 
 /// A snapshot, and what is rendered from it once.
@@ -51,12 +47,7 @@ impl Published {
 pub(crate) struct Signalling {
     pub(crate) clock: Clock,
     pub(crate) counters: Arc<Counters>,
-    records: Arc<RecordWriter>,
-    /// None where TURN is switched off.
-    relay: Option<Arc<Relay>>,
-    /// None where the media gateway is switched off.
-    gateway: Option<Gateway>,
-    errands: Arc<Errands>,
+    outlets: Outlets,
     shards: Vec<Shard>,
     published: RwLock<Arc<Published>>,
     sessions: Mutex<Sessions>,
@@ -85,15 +76,7 @@ struct Sessions {
 }
 
 impl Signalling {
-    pub(crate) fn new(
-        shards: usize,
-        published: Published,
-        records: Arc<RecordWriter>,
-        counters: Arc<Counters>,
-        relay: Option<Arc<Relay>>,
-        gateway: Option<Gateway>,
-        errands: Arc<Errands>,
-    ) -> Self {
+    pub(crate) fn new(shards: usize, published: Published, outlets: Outlets) -> Self {
         let shard = |number: usize| Shard {
             owned: Mutex::new(Owned {
                 machine: switch::Shard::new(
@@ -108,11 +91,8 @@ impl Signalling {
         };
         Self {
             clock: Clock::start(),
-            counters,
-            records,
-            relay,
-            gateway,
-            errands,
+            counters: Arc::clone(&outlets.counters),
+            outlets,
             shards: (0..shards).map(shard).collect(),
             published: RwLock::new(Arc::new(published)),
             sessions: Mutex::default(),
@@ -148,7 +128,7 @@ impl Signalling {
         for shard in 0..self.shards.len() {
             self.give(shard, Input::Snapshot(Arc::clone(&snapshot)));
         }
-        if let Some(relay) = &self.relay {
+        if let Some(relay) = &self.outlets.relay {
             relay.publish(&snapshot.directory);
         }
     }
@@ -307,11 +287,7 @@ impl Signalling {
             let mut performer = Performer {
                 own,
                 outboxes: &owned.outboxes,
-                records: &self.records,
-                counters: &self.counters,
-                relay: self.relay.as_deref(),
-                gateway: self.gateway.as_ref(),
-                errands: &self.errands,
+                outlets: &self.outlets,
                 shard,
                 overflowed: &mut overflowed,
             };
