@@ -25,6 +25,7 @@ use crate::serve::ServeError;
 use crate::signalling::Signalling;
 use crate::sound::Sounds;
 use crate::transport::Capacity;
+use crate::trunk_worker::{Lines, Worker};
 use crate::turn_worker::Doors;
 use crate::webhook::Pages;
 
@@ -78,7 +79,7 @@ impl Core {
         config: &Config,
         store: &Store,
         offer: Option<TurnOffer>,
-        gateway: Option<Gateway>,
+        (gateway, lines): (Option<Gateway>, Option<Arc<Lines>>),
         files: Arc<AccountFiles>,
     ) -> Result<Self, ServeError> {
         let now = Clock::unix();
@@ -103,7 +104,7 @@ impl Core {
                 Some(Arc::new(Relay::new(ledger)))
             }
         };
-        let settings = config.settings(offer.map(Arc::new));
+        let settings = config.settings(offer.map(Arc::new), lines.as_deref());
         let (published, version) = directory_watch::load(store, settings, nothing).await?;
         if let Some(relay) = &relay {
             relay.publish(&published.snapshot.directory);
@@ -117,6 +118,7 @@ impl Core {
             counters: Arc::default(),
             relay: relay.clone(),
             gateway,
+            lines,
             errands: Arc::clone(&errands),
         };
         let signalling = Signalling::new(config.shard_count(), published, outlets);
@@ -187,8 +189,8 @@ impl Core {
         Ok(Some(media))
     }
 
-    /// The tasks that wake the shards and look for changes of accounts.
-    pub(crate) fn attendants(&self) -> JoinSet<()> {
+    /// The tasks that wake the shards, drive the lines of trunks and look for changes of accounts.
+    pub(crate) fn attendants(&self, trunks: Option<Worker>) -> JoinSet<()> {
         let mut attendants = JoinSet::new();
         for shard in 0..self.signalling.shard_count() {
             let signalling = Arc::clone(&self.signalling);
@@ -205,6 +207,13 @@ impl Core {
         attendants.spawn(revived(move || {
             Arc::clone(&errands).run(Arc::clone(&signalling))
         }));
+        if let Some(worker) = trunks.map(Arc::new) {
+            let signalling = Arc::clone(&self.signalling);
+            attendants.spawn(revived(move || {
+                let (signalling, worker) = (Arc::clone(&signalling), Arc::clone(&worker));
+                async move { worker.run(&signalling).await }
+            }));
+        }
         let watch = Arc::clone(&self.watch);
         attendants.spawn(revived(move || {
             let watch = Arc::clone(&watch);

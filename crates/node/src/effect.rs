@@ -15,6 +15,7 @@ use crate::outbox::Outbox;
 use crate::record_writer::RecordWriter;
 use crate::relay::Relay;
 use crate::telemetry::Counters;
+use crate::trunk_worker::Lines;
 
 /// Where effects go that are for no connection.
 pub(crate) struct Outlets {
@@ -24,6 +25,8 @@ pub(crate) struct Outlets {
     pub(crate) relay: Option<Arc<Relay>>,
     /// None where the media gateway is switched off.
     pub(crate) gateway: Option<Gateway>,
+    /// None where there is no trunk.
+    pub(crate) lines: Option<Arc<Lines>>,
     pub(crate) errands: Arc<Errands>,
 }
 
@@ -46,13 +49,16 @@ impl Performer<'_> {
             Effect::Send {
                 connection,
                 message,
-            } => {
-                if let Some(outbox) = self.outbox(connection)
-                    && outbox.push(message).is_err()
-                {
-                    self.overflowed.push(connection);
+            } => match (self.outbox(connection), &outlets.lines) {
+                (Some(outbox), _) => {
+                    if outbox.push(message).is_err() {
+                        self.overflowed.push(connection);
+                    }
                 }
-            }
+                (None, Some(lines)) => lines.put(connection, message, &outlets.counters),
+                (None, None) => {}
+            },
+            // A line has no outbox, and is never closed.
             Effect::Close { connection, why } => {
                 if let Some(outbox) = self.outbox(connection) {
                     outbox.close(why);

@@ -178,6 +178,7 @@ mod tests {
             counters: Arc::default(),
             relay: None,
             gateway: None,
+            lines: None,
             errands: Arc::clone(&errands),
         };
         let published = Published::new(Snapshot::default());

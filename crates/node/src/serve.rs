@@ -31,6 +31,7 @@ use crate::shutdown::Signals;
 use crate::signalling::Signalling;
 use crate::transport::tls::TlsAcceptor;
 use crate::transport::{Capacity, Crew, Listener, accept};
+use crate::trunk_worker::{Door as TrunkDoor, Lines, TrunkFault, Trunks, nat};
 
 const LOCK_FILE: &str = "server.lock";
 /// How long connections may take to read their last messages.
@@ -91,6 +92,9 @@ pub enum ServeError {
     /// The media gateway cannot be served.
     #[error(transparent)]
     Media(#[from] MediaFault),
+    /// Trunks cannot be served.
+    #[error(transparent)]
+    Trunk(#[from] TrunkFault),
     /// What is left of a killed server's recordings cannot be removed.
     #[error("cannot look through the files of accounts in {}: {source}", data.display())]
     Files {
@@ -127,6 +131,10 @@ pub struct Started {
     pub turn: Vec<Finding>,
     /// What is to be said about the media gateway.
     pub media: Vec<Finding>,
+    /// Where the peers of trunks reach it, if there are any.
+    pub trunk_address: Option<SocketAddr>,
+    /// What is to be said about trunks.
+    pub trunk: Vec<Finding>,
 }
 
 /// Serves until SIGTERM or SIGINT; `ready` is told where once connections are taken. `prepare` may make accounts: it runs when
@@ -157,7 +165,8 @@ pub async fn serve_until(
     let (node, started) = Node::start(&config, store, prepare).await?;
     ready(&started);
     tracing::info!(address = %started.address, tls = config.tls.is_some(), "serving");
-    for finding in started.turn.iter().chain(&started.media) {
+    let findings = started.turn.iter().chain(&started.media);
+    for finding in findings.chain(&started.trunk) {
         match finding {
             Finding::Fact(text) => tracing::info!("{text}"),
             Finding::Doubt(text) => tracing::warn!("{text}"),
@@ -176,6 +185,7 @@ struct Addresses {
     address: SocketAddr,
     turn: RelayDoors,
     media: Option<MediaDoors>,
+    trunks: Option<TrunkDoor>,
 }
 
 impl Addresses {
@@ -193,6 +203,7 @@ impl Addresses {
             address,
             turn,
             media,
+            trunks: TrunkDoor::bind(&config.trunk)?,
         })
     }
 }
@@ -203,6 +214,7 @@ struct Node {
     relay: Option<Arc<Relay>>,
     usage: Arc<UsageQueue>,
     media: Option<Media>,
+    lines: Option<Arc<Lines>>,
     errands: Arc<Errands>,
     store: Store,
     /// Says that the node stops; closed when the last connection is gone.
@@ -226,7 +238,10 @@ impl Node {
         prepare(&store).await?;
         let files = account_files(config)?;
         let gateway = own.media.as_ref().map(MediaDoors::gateway);
-        let core = Core::load(config, &store, offer, gateway.clone(), Arc::clone(&files)).await?;
+        let nat = nat(&own.turn, own.media.as_ref());
+        let trunks = Trunks::ready(own.trunks, config, &store, &nat).await?;
+        let outward = (gateway.clone(), trunks.lines.clone());
+        let core = Core::load(config, &store, offer, outward, Arc::clone(&files)).await?;
         let control = control(config)?;
 
         let stopping = watch::Sender::new(false);
@@ -240,17 +255,20 @@ impl Node {
             listen: own.address,
             turn: core.relay.clone().map(|relay| own.turn.status(relay)),
             gateway,
+            lines: trunks.lines.clone(),
             heap: config.heap,
         };
         let started = Started {
             address: own.address,
             turn: own.turn.findings(config, file_limit()),
             media: media_worker::findings(own.media.as_ref()),
+            trunk_address: trunks.lines.as_ref().map(|lines| lines.local()),
+            trunk: trunks.findings,
         };
 
         let (finish, finished) = watch::channel(false);
         let keepers = core.keepers(&store, &finished);
-        let mut attendants = core.attendants();
+        let mut attendants = core.attendants(trunks.worker);
         attendants.spawn(forget_failures(Arc::clone(&services)));
         attendants.spawn(forget_records(store.clone()));
         if let Some(certificate) = own.certificate {
@@ -272,6 +290,7 @@ impl Node {
             relay: core.relay,
             usage: core.usage,
             media,
+            lines: trunks.lines,
             errands: core.errands,
             store,
             stopping,
@@ -291,16 +310,22 @@ impl Node {
         self.stop_media().await;
         self.stop_relay().await;
         self.stopping.send_replace(true);
-        let (connections, applications) = tokio::join!(
+        let (connections, applications, lines) = tokio::join!(
             tokio::time::timeout(DRAIN_TIME, self.stopping.closed()),
             // They are told of the ends of their calls.
             tokio::time::timeout(DRAIN_TIME, self.errands.settle()),
+            tokio::time::timeout(DRAIN_TIME, stop_lines(self.lines)),
         );
         if connections.is_err() {
             tracing::info!("some connections did not end in time and are cut");
         }
         if applications.is_err() {
             tracing::info!("some applications did not answer in time and are asked no longer");
+        }
+        if lines.is_err() {
+            tracing::info!(
+                "some peers of trunks did not answer in time and are waited for no longer"
+            );
         }
         if let Some(crew) = Arc::into_inner(self.crew) {
             // Waits for threads.
@@ -344,6 +369,13 @@ impl Node {
             tracing::error!(%error, "the relay ended by a bug");
         }
         self.usage.deliver(&self.signalling);
+    }
+}
+
+/// Takes back what was registered with the peers of trunks, who have been told of the ends of their calls.
+async fn stop_lines(lines: Option<Arc<Lines>>) {
+    if let Some(lines) = lines {
+        lines.stop().await;
     }
 }
 

@@ -89,6 +89,9 @@ impl Signalling {
             }),
             nearer: Notify::new(),
         };
+        // Sessions have other numbers than the lines of trunks.
+        let trunks = published.snapshot.settings.trunks.iter();
+        let last_line = trunks.map(|(connection, _)| connection.0).max();
         Self {
             clock: Clock::start(),
             counters: Arc::clone(&outlets.counters),
@@ -96,7 +99,7 @@ impl Signalling {
             shards: (0..shards).map(shard).collect(),
             published: RwLock::new(Arc::new(published)),
             sessions: Mutex::default(),
-            last_connection: AtomicU64::new(0),
+            last_connection: AtomicU64::new(last_line.unwrap_or(0)),
         }
     }
 
@@ -210,6 +213,22 @@ impl Signalling {
     pub(crate) fn media(&self, event: MediaEvent) {
         let shard = usize::from(event.leg().session.shard());
         self.answer(shard, Input::Media(event));
+    }
+
+    /// Gives a message of a trunk's line to the shard of its account.
+    pub(crate) fn trunk(
+        &self,
+        connection: ConnectionId,
+        account: AccountId,
+        message: &sip::Message<'_>,
+    ) {
+        let input = Input::Message {
+            connection,
+            account,
+            message,
+            ice_servers: None,
+        };
+        self.give(shard_of(account, self.shards.len()), input);
     }
 
     /// Tells a shard what came of an errand.

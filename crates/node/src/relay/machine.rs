@@ -56,7 +56,7 @@ fn is_zoned(ip: IpAddr) -> bool {
 }
 
 /// The address that a packet to there would come from: connecting a UDP socket asks the routing table alone.
-pub(super) fn way_to(to: SocketAddr) -> Option<IpAddr> {
+pub(crate) fn way_to(to: SocketAddr) -> Option<IpAddr> {
     let any: IpAddr = match to {
         SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
         SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),

@@ -252,6 +252,7 @@ impl Effective {
             ConfigFault::Shards(_) => &Source::Default,
             ConfigFault::Turn(fault) => self.turn.source_of(fault),
             ConfigFault::Media(fault) => self.media.source_of(fault),
+            ConfigFault::Trunk(_) => &Source::Default,
             ConfigFault::Webhook(WebhookConfigFault::Timeout(_)) => self.media.timeout_source(),
         };
         Failure::Usage(match source {
