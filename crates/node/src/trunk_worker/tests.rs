@@ -1,9 +1,23 @@
 //! What the tests of this folder share, and what an operator cannot have.
 
+use std::net::IpAddr;
+use std::sync::Arc;
+
 use model::{AccountId, Login, Trunk, TrunkName};
+use switch::Snapshot;
 
 use super::config::{TrunkConfig, TrunkConfigFault};
+use super::{Door, Lines};
+use crate::account_file::AccountFiles;
+use crate::config::Config;
+use crate::effect::Outlets;
+use crate::errand::Errands;
+use crate::shell_counter::ShellCounter;
+use crate::signalling::{Published, Signalling};
+use crate::sound::{Sounds, SpeechConfig};
+use crate::telemetry::Counters;
 use crate::wanted_trunk::WantedTrunk;
+use crate::webhook::Pages;
 
 pub(super) fn trunk(name: &str, peers: &[&str]) -> Trunk {
     Trunk {
@@ -91,4 +105,74 @@ fn all_addresses_of_ipv6_reach_both_kinds_of_peers() {
             .to_string()
             .contains("--trunk-address")
     );
+}
+
+/// A door on loopback, and the configuration of its one trunk.
+fn door(peer: &str) -> (Door, TrunkConfig) {
+    let config = TrunkConfig {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        ..config(vec![wanted("one", &[peer])])
+    };
+    (Door::bind(&config).unwrap().unwrap(), config)
+}
+
+#[tokio::test]
+async fn peers_outside_are_told_what_a_nat_makes_of_our_address() {
+    let ip = |text: &str| -> IpAddr { text.parse().unwrap() };
+    let nat = [(ip("127.0.0.1"), ip("203.0.113.7"))];
+    for (peer, told) in [
+        ("9.9.9.9:5060", "203.0.113.7"),
+        ("10.0.0.20:5060", "127.0.0.1"),
+    ] {
+        let (door, mut config) = door(peer);
+        let trunk = config.trunks[0].trunk.clone();
+        let own = door.own(&config, &trunk, &nat).unwrap();
+        assert_eq!((own.ip(), own.port()), (ip(told), door.local().port()));
+        config.address = Some(ip("198.51.100.1"));
+        let own = door.own(&config, &trunk, &nat).unwrap();
+        assert_eq!(own.ip(), ip("198.51.100.1"));
+    }
+    let anywhere = TrunkConfig {
+        listen: "[::]:0".parse().unwrap(),
+        ..config(vec![wanted("near", &["127.0.0.1:5060"])])
+    };
+    let door = Door::bind(&anywhere).unwrap().unwrap();
+    let own = door
+        .own(&anywhere, &anywhere.trunks[0].trunk, &nat)
+        .unwrap();
+    assert_eq!(own.ip(), ip("127.0.0.1"));
+}
+
+#[tokio::test]
+async fn lines_have_numbers_that_no_session_has_and_what_is_for_neither_is_dropped() {
+    let (door, config) = door("127.0.0.2:5060");
+    let lines = Lines::new(vec![config.trunks[0].trunk.clone()], &door);
+    let trunks = lines.trunks();
+    let data = tempfile::tempdir().unwrap();
+    let sounds = Sounds::new(
+        Arc::new(AccountFiles::new(data.path())),
+        &SpeechConfig::default(),
+    );
+    let errands = Errands::new(Pages::new(&Config::default()).unwrap(), sounds);
+    let outlets = Outlets {
+        records: Arc::default(),
+        counters: Arc::default(),
+        relay: None,
+        gateway: None,
+        lines: None,
+        errands: Arc::new(errands),
+    };
+    let mut snapshot = Snapshot::default();
+    snapshot.settings.trunks = lines.trunks();
+    let signalling = Signalling::new(1, Published::new(snapshot), outlets);
+    let session = Arc::new(signalling).open();
+    assert_ne!(session.connection, trunks[0].0);
+
+    let counters = Counters::default();
+    lines.put(session.connection, b"lost".to_vec(), &counters);
+    lines.put(trunks[0].0, b"kept".to_vec(), &counters);
+    let mail = lines.inbox.take();
+    assert_eq!(mail.messages, [(0, b"kept".to_vec())]);
+    let full = ShellCounter::TrunkFull.as_str();
+    assert!(counters.listing().any(|count| count == (full, 0)));
 }
