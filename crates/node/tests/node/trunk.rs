@@ -2,15 +2,16 @@
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
+use std::time::Duration;
 
-use model::{Login, NumberPattern, ServiceName, Trunk, TrunkName};
+use model::{Login, NumberPattern, SecretBytes, ServiceName, Trunk, TrunkLogin, TrunkName};
 use node::control::ask;
 use node::wanted_trunk::WantedTrunk;
 use node::{Config, Finding, ServeError, TrunkConfig};
 use serde_json::{Value, json};
 use tokio::net::UdpSocket;
 
-use crate::server::{Server, Site, until};
+use crate::server::{Server, Site, in_time, until};
 
 async fn socket() -> UdpSocket {
     UdpSocket::bind("127.0.0.1:0").await.unwrap()
@@ -163,5 +164,116 @@ async fn the_account_must_be_there_and_a_service_should_be() {
         doubt.starts_with(start) && doubt.contains(" does not have: ivr; "),
         "{doubt}"
     );
+    server.stop().await;
+}
+
+/// The next request of this method that comes to a peer, and whence.
+async fn heard(peer: &UdpSocket, method: &str) -> (String, SocketAddr) {
+    let mut bytes = vec![0; 65_536];
+    loop {
+        let (length, from) = in_time(peer.recv_from(&mut bytes)).await.unwrap();
+        let message = String::from_utf8(bytes[..length].to_vec()).unwrap();
+        if message.starts_with(&format!("{method} ")) {
+            return (message, from);
+        }
+    }
+}
+
+/// The answer to a REGISTER that grants what is asked for (RFC 3261 §10.3).
+fn granted(request: &str) -> String {
+    let kept = ["via:", "from:", "to:", "call-id:", "cseq:", "contact:"];
+    let is_kept = |row: &&str| kept.iter().any(|name| row.to_lowercase().starts_with(name));
+    let rows: Vec<&str> = request.split("\r\n").filter(is_kept).collect();
+    let rows = rows
+        .iter()
+        .map(|row| match row.to_lowercase().starts_with("to:") {
+            true => format!("{row};tag=peer\r\n"),
+            false => format!("{row}\r\n"),
+        });
+    let rows: String = rows.collect();
+    format!("SIP/2.0 200 OK\r\n{rows}Content-Length: 0\r\n\r\n")
+}
+
+fn has_expired(register: &str) -> bool {
+    let register = register.to_lowercase().replace(' ', "");
+    register.contains("\r\nexpires:0\r\n") || register.contains(";expires=0")
+}
+
+#[tokio::test]
+async fn a_peer_that_asks_whether_we_are_there_is_answered() {
+    let site = Site::new().await;
+    let peer = socket().await;
+    let at = peer.local_addr().unwrap();
+    let server = Server::start(config(&site, wanted(&site, at))).await;
+    let address = server.trunk_address.unwrap();
+    let request = options(at, address);
+    peer.send_to(request.as_bytes(), address).await.unwrap();
+    let (answer, from) = heard(&peer, "SIP/2.0").await;
+    assert!(answer.starts_with("SIP/2.0 200 "), "{answer}");
+    assert!(answer.contains("one@127.0.0.1"), "{answer}");
+    assert_eq!(from, address);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_trunk_that_registers_is_shown_so_and_takes_it_back_at_the_end() {
+    let site = Site::new().await;
+    let peer = socket().await;
+    let mut trunk = wanted(&site, peer.local_addr().unwrap());
+    trunk.trunk.login = Some(TrunkLogin {
+        user: "u".to_owned(),
+        password: SecretBytes::new(b"p".to_vec()),
+    });
+    trunk.trunk.registration = Some(Duration::from_secs(300));
+    let server = Server::start(config(&site, trunk)).await;
+    let address = server.trunk_address.unwrap();
+    let (register, from) = heard(&peer, "REGISTER").await;
+    assert_eq!(from, address);
+    assert!(!has_expired(&register), "{register}");
+    assert!(register.contains(&address.to_string()), "{register}");
+    assert_eq!(status(&site).await["trunks"][0]["is_registered"], false);
+    let answer = granted(&register);
+    peer.send_to(answer.as_bytes(), address).await.unwrap();
+    let is_registered = async || status(&site).await["trunks"][0]["is_registered"] == true;
+    until(is_registered).await;
+    let shown = status(&site).await["trunks"][0]["peer"].clone();
+    assert_eq!(shown, peer.local_addr().unwrap().to_string());
+
+    let stopping = tokio::spawn(server.stop());
+    loop {
+        let (register, _) = heard(&peer, "REGISTER").await;
+        if has_expired(&register) {
+            let answer = granted(&register);
+            peer.send_to(answer.as_bytes(), address).await.unwrap();
+            break;
+        }
+    }
+    stopping.await.unwrap();
+}
+
+#[tokio::test]
+async fn what_a_shard_says_to_a_call_reaches_the_peer() {
+    let site = Site::new().await;
+    let peer = socket().await;
+    let at = peer.local_addr().unwrap();
+    let server = Server::start(config(&site, wanted(&site, at))).await;
+    let address = server.trunk_address.unwrap();
+    // The trunk has no number: it is a shard that refuses the call.
+    let invite = options(at, address)
+        .replace("OPTIONS", "INVITE")
+        .replace("sip:127", "sip:+4420@127")
+        .replace(
+            "\r\nContent-Length",
+            "\r\nContact: <sip:127.0.0.1>\r\nContent-Length",
+        );
+    peer.send_to(invite.as_bytes(), address).await.unwrap();
+    loop {
+        let (answer, _) = heard(&peer, "SIP/2.0").await;
+        if !answer.starts_with("SIP/2.0 100 ") {
+            assert!(answer.starts_with("SIP/2.0 4"), "{answer}");
+            assert!(answer.contains("1 INVITE"), "{answer}");
+            break;
+        }
+    }
     server.stop().await;
 }
