@@ -395,10 +395,23 @@ pub const STARTS_PER_REQUEST: usize = 100;
 pub const TRUNKS: usize = 256;
 /// Calls at a time by one trunk: what one core's gateway carries.
 pub const CALLS_PER_TRUNK: usize = 1_000;
+/// How long a registration with a trunk lasts unless the operator says otherwise: usual with providers (RFC 3261 §10.2.1.1 leaves it open).
+pub const TRUNK_REGISTRATION: Duration = Duration::from_secs(300);
+/// How often a trunk is asked whether it is there unless the operator says otherwise.
+pub const TRUNK_CHECK: Duration = Duration::from_secs(30);
 /// Peers of one trunk: two sites of a provider with a few hosts each.
 pub const TRUNK_PEERS: usize = 8;
+/// Networks whence a trunk may send besides: those of a large provider's media.
+pub const TRUNK_NETWORKS: usize = 64;
 /// Rules of one trunk that say which service a number reaches.
 pub const TRUNK_NUMBERS: usize = 1_000;
+/// A password of a trunk: longer than any that a provider gives out.
+pub const TRUNK_PASSWORD_BYTES: usize = 128;
+/// Messages of shards that wait to be given to lines: the ends of all calls of a busy server that stops. Beyond it one is lost, as on the
+/// way.
+pub const TRUNK_MESSAGES_WAITING: usize = 16_384;
+/// Bytes of them.
+pub const TRUNK_BYTES_WAITING: usize = 32 * 1024 * 1024;
 /// Digits of a number: twice what E.164 allows, for prefixes of a PBX.
 pub const NUMBER_DIGITS: usize = 32;
 

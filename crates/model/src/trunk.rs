@@ -69,6 +69,9 @@ pub enum InvalidTrunk {
     /// More than may be.
     #[error("a trunk has at most {max} numbers, not {0}", max = limits::TRUNK_NUMBERS)]
     TooManyNumbers(usize),
+    /// More than may be.
+    #[error("a trunk has at most {max} networks, not {0}", max = limits::TRUNK_NETWORKS)]
+    TooManyNetworks(usize),
     /// It registers as nobody.
     #[error("a trunk that registers needs a user and a password")]
     NoLogin,
@@ -109,6 +112,9 @@ impl Trunk {
         }
         if self.numbers.len() > limits::TRUNK_NUMBERS {
             return Err(InvalidTrunk::TooManyNumbers(self.numbers.len()));
+        }
+        if self.networks.len() > limits::TRUNK_NETWORKS {
+            return Err(InvalidTrunk::TooManyNetworks(self.networks.len()));
         }
         let is_host = |byte: u8| byte.is_ascii_alphanumeric() || b".-:[]".contains(&byte);
         if !(1..=253).contains(&self.domain.len()) || !self.domain.bytes().all(is_host) {

@@ -13,6 +13,7 @@ use switch::turn_grant::TurnOffer;
 use crate::media_worker::{MediaConfig, MediaConfigFault};
 use crate::relay::{TurnConfig, TurnConfigFault};
 use crate::sound::SpeechConfig;
+use crate::trunk_worker::{Lines, TrunkConfig, TrunkConfigFault};
 use crate::webhook::{WebhookConfig, WebhookConfigFault};
 
 /// The configuration of one node.
@@ -42,6 +43,8 @@ pub struct Config {
     pub turn: TurnConfig,
     /// The media gateway.
     pub media: MediaConfig,
+    /// SIP peers that are no browsers.
+    pub trunk: TrunkConfig,
     /// How applications are asked.
     pub webhook: WebhookConfig,
     /// What makes sound of texts.
@@ -67,6 +70,7 @@ impl Default for Config {
             shards: None,
             turn: TurnConfig::default(),
             media: MediaConfig::default(),
+            trunk: TrunkConfig::default(),
             webhook: WebhookConfig::default(),
             speech: SpeechConfig::default(),
             bounds: Bounds::default(),
@@ -143,6 +147,9 @@ pub enum ConfigFault {
     /// The media gateway cannot be run like that.
     #[error(transparent)]
     Media(#[from] MediaConfigFault),
+    /// Trunks cannot be served like that.
+    #[error(transparent)]
+    Trunk(#[from] TrunkConfigFault),
     /// Applications cannot be asked like that.
     #[error(transparent)]
     Webhook(#[from] WebhookConfigFault),
@@ -179,6 +186,7 @@ impl Config {
         }
         self.turn.check(self.tls.is_some())?;
         self.media.check()?;
+        self.trunk.check()?;
         self.webhook.check()?;
         Ok(())
     }
@@ -194,14 +202,18 @@ impl Config {
         !self.behind_tls_proxy && self.listen.ip().to_canonical().is_loopback()
     }
 
-    /// What the shards need to know of it, and the TURN server that clients are sent to.
-    pub(crate) fn settings(&self, turn: Option<Arc<TurnOffer>>) -> switch::Settings {
+    /// What the shards need to know of it, the TURN server that clients are sent to, and the trunks.
+    pub(crate) fn settings(
+        &self,
+        turn: Option<Arc<TurnOffer>>,
+        lines: Option<&Lines>,
+    ) -> switch::Settings {
         switch::Settings {
             domains: self.domains.clone(),
             no_answer: Duration::from_secs(self.no_answer_s),
             resume_window: Duration::from_secs(self.resume_s),
             turn,
-            trunks: Arc::default(),
+            trunks: lines.map(Lines::trunks).unwrap_or_default(),
         }
     }
 

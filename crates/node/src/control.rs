@@ -27,6 +27,7 @@ use crate::record_writer::RecordWriter;
 use crate::relay::{Bound, Relay};
 use crate::signalling::Signalling;
 use crate::transport::Capacity;
+use crate::trunk_worker::Lines;
 
 const FILE_NAME: &str = "control.sock";
 /// One question.
@@ -176,6 +177,8 @@ pub(crate) struct Answerer {
     pub(crate) turn: Option<TurnStatus>,
     /// None where the media gateway is switched off.
     pub(crate) gateway: Option<Gateway>,
+    /// None where there is no trunk.
+    pub(crate) lines: Option<Arc<Lines>>,
     /// None where memory is not counted.
     pub(crate) heap: Option<fn() -> usize>,
 }
@@ -255,6 +258,24 @@ impl Answerer {
         json!({ "clients": clients })
     }
 
+    fn trunks(&self) -> Vec<Value> {
+        let published = self.signalling.published();
+        let directory = &published.snapshot.directory;
+        let states = self.lines.as_ref().map(|lines| lines.states());
+        let shown = states.into_iter().flatten().map(|(trunk, state)| {
+            let mut accounts = directory.accounts();
+            let account = accounts.find(|account| account.id == trunk.account);
+            json!({
+                "account": account.map(|account| account.login().to_string()),
+                "name": trunk.name.as_str(),
+                "peer": state.peer,
+                "is_registered": state.is_registered,
+                "refused": state.refused,
+            })
+        });
+        shown.collect()
+    }
+
     fn status(&self) -> Value {
         let census = self.signalling.census();
         let sum = |part: fn(&Census) -> usize| census.iter().map(part).sum::<usize>();
@@ -269,6 +290,8 @@ impl Answerer {
             "version": env!("CARGO_PKG_VERSION"),
             "listen": self.listen.to_string(),
             "turn": self.turn.as_ref().map(|turn| turn.json(self.signalling.now().unix)),
+            "trunk_address": self.lines.as_ref().map(|lines| lines.local().to_string()),
+            "trunks": self.trunks(),
             "uptime_s": self.signalling.now().mono.as_micros() / 1_000_000,
             "accounts": self.signalling.published().snapshot.directory.accounts().count(),
             "census": {

@@ -14,6 +14,7 @@ use crate::account_file::AccountFiles;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::directory_watch::{self, DirectoryWatch};
+use crate::effect::Outlets;
 use crate::errand::Errands;
 use crate::http::{FileDesk, LoginFailures, Services};
 use crate::media_worker::{Doors as MediaDoors, Gateway, Media};
@@ -23,8 +24,8 @@ use crate::relay::{MonthKeeper, Relay, RelayDoors, RelayFault, UsageQueue};
 use crate::serve::ServeError;
 use crate::signalling::Signalling;
 use crate::sound::Sounds;
-use crate::telemetry::Counters;
 use crate::transport::Capacity;
+use crate::trunk_worker::{Lines, Worker};
 use crate::turn_worker::Doors;
 use crate::webhook::Pages;
 
@@ -78,7 +79,7 @@ impl Core {
         config: &Config,
         store: &Store,
         offer: Option<TurnOffer>,
-        gateway: Option<Gateway>,
+        (gateway, lines): (Option<Gateway>, Option<Arc<Lines>>),
         files: Arc<AccountFiles>,
     ) -> Result<Self, ServeError> {
         let now = Clock::unix();
@@ -103,25 +104,24 @@ impl Core {
                 Some(Arc::new(Relay::new(ledger)))
             }
         };
-        let settings = config.settings(offer.map(Arc::new));
+        let settings = config.settings(offer.map(Arc::new), lines.as_deref());
         let (published, version) = directory_watch::load(store, settings, nothing).await?;
         if let Some(relay) = &relay {
             relay.publish(&published.snapshot.directory);
         }
         let records = Arc::new(RecordWriter::default());
         let quota = Arc::new(QuotaKeeper::load(store, now).await?);
-        let counters = Arc::new(Counters::default());
         let sounds = Sounds::new(files, &config.speech);
         let errands = Arc::new(Errands::new(Pages::new(config)?, sounds));
-        let signalling = Signalling::new(
-            config.shard_count(),
-            published,
-            Arc::clone(&records),
-            counters,
-            relay.clone(),
+        let outlets = Outlets {
+            records: Arc::clone(&records),
+            counters: Arc::default(),
+            relay: relay.clone(),
             gateway,
-            Arc::clone(&errands),
-        );
+            lines,
+            errands: Arc::clone(&errands),
+        };
+        let signalling = Signalling::new(config.shard_count(), published, outlets);
         let signalling = Arc::new(signalling);
         let watch = DirectoryWatch::new(store.clone(), Arc::clone(&signalling), version);
         Ok(Self {
@@ -189,8 +189,8 @@ impl Core {
         Ok(Some(media))
     }
 
-    /// The tasks that wake the shards and look for changes of accounts.
-    pub(crate) fn attendants(&self) -> JoinSet<()> {
+    /// The tasks that wake the shards, drive the lines of trunks and look for changes of accounts.
+    pub(crate) fn attendants(&self, trunks: Option<Worker>) -> JoinSet<()> {
         let mut attendants = JoinSet::new();
         for shard in 0..self.signalling.shard_count() {
             let signalling = Arc::clone(&self.signalling);
@@ -207,6 +207,13 @@ impl Core {
         attendants.spawn(revived(move || {
             Arc::clone(&errands).run(Arc::clone(&signalling))
         }));
+        if let Some(worker) = trunks.map(Arc::new) {
+            let signalling = Arc::clone(&self.signalling);
+            attendants.spawn(revived(move || {
+                let (signalling, worker) = (Arc::clone(&signalling), Arc::clone(&worker));
+                async move { worker.run(&signalling).await }
+            }));
+        }
         let watch = Arc::clone(&self.watch);
         attendants.spawn(revived(move || {
             let watch = Arc::clone(&watch);

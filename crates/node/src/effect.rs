@@ -15,19 +15,27 @@ use crate::outbox::Outbox;
 use crate::record_writer::RecordWriter;
 use crate::relay::Relay;
 use crate::telemetry::Counters;
+use crate::trunk_worker::Lines;
 
-/// Where effects go.
+/// Where effects go that are for no connection.
+pub(crate) struct Outlets {
+    pub(crate) records: Arc<RecordWriter>,
+    pub(crate) counters: Arc<Counters>,
+    /// None where TURN is switched off.
+    pub(crate) relay: Option<Arc<Relay>>,
+    /// None where the media gateway is switched off.
+    pub(crate) gateway: Option<Gateway>,
+    /// None where there is no trunk.
+    pub(crate) lines: Option<Arc<Lines>>,
+    pub(crate) errands: Arc<Errands>,
+}
+
+/// Performs the effects of one input.
 pub(crate) struct Performer<'a> {
     /// The connection that a message came from, which is found without looking.
     pub(crate) own: Option<(ConnectionId, &'a Outbox)>,
     pub(crate) outboxes: &'a HashMap<ConnectionId, Arc<Outbox>>,
-    pub(crate) records: &'a RecordWriter,
-    pub(crate) counters: &'a Counters,
-    /// None where TURN is switched off.
-    pub(crate) relay: Option<&'a Relay>,
-    /// None where the media gateway is switched off.
-    pub(crate) gateway: Option<&'a Gateway>,
-    pub(crate) errands: &'a Errands,
+    pub(crate) outlets: &'a Outlets,
     /// Whose effects these are.
     pub(crate) shard: usize,
     /// Connections whose outbox ran over: they count as lost.
@@ -36,17 +44,21 @@ pub(crate) struct Performer<'a> {
 
 impl Performer<'_> {
     pub(crate) fn perform(&mut self, effect: Effect) {
+        let outlets = self.outlets;
         match effect {
             Effect::Send {
                 connection,
                 message,
-            } => {
-                if let Some(outbox) = self.outbox(connection)
-                    && outbox.push(message).is_err()
-                {
-                    self.overflowed.push(connection);
+            } => match (self.outbox(connection), &outlets.lines) {
+                (Some(outbox), _) => {
+                    if outbox.push(message).is_err() {
+                        self.overflowed.push(connection);
+                    }
                 }
-            }
+                (None, Some(lines)) => lines.put(connection, message, &outlets.counters),
+                (None, None) => {}
+            },
+            // A line has no outbox, and is never closed.
             Effect::Close { connection, why } => {
                 if let Some(outbox) = self.outbox(connection) {
                     outbox.close(why);
@@ -58,22 +70,22 @@ impl Performer<'_> {
                 {
                     outbox.prove();
                 }
-                if let Some(relay) = self.relay {
+                if let Some(relay) = &outlets.relay {
                     relay.apply(&change);
                 }
             }
-            Effect::Record(record) => self.records.keep(*record),
-            Effect::Media { account, command } => match self.gateway {
-                Some(gateway) => gateway.put(account, command, self.counters),
+            Effect::Record(record) => outlets.records.keep(*record),
+            Effect::Media { account, command } => match &outlets.gateway {
+                Some(gateway) => gateway.put(account, command, &outlets.counters),
                 None => {
                     if let Some(event) = refusal_without_gateway(&command) {
-                        self.errands.push(self.shard, Errand::Tell(event));
+                        outlets.errands.push(self.shard, Errand::Tell(event));
                     }
                 }
             },
-            Effect::Ask(request) => self.errands.push(self.shard, Errand::Ask(request)),
-            Effect::Bring(request) => self.errands.push(self.shard, Errand::Bring(request)),
-            Effect::Count(counter) => self.counters.add(counter),
+            Effect::Ask(request) => outlets.errands.push(self.shard, Errand::Ask(request)),
+            Effect::Bring(request) => outlets.errands.push(self.shard, Errand::Bring(request)),
+            Effect::Count(counter) => outlets.counters.add(counter),
         }
     }
 

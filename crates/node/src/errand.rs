@@ -162,7 +162,7 @@ mod tests {
     use super::*;
     use crate::account_file::AccountFiles;
     use crate::config::Config;
-    use crate::record_writer::RecordWriter;
+    use crate::effect::Outlets;
     use crate::signalling::Published;
     use crate::sound::SpeechConfig;
 
@@ -173,15 +173,16 @@ mod tests {
         let sounds = Sounds::new(files, &SpeechConfig::default());
         let pages = Pages::new(&Config::default()).unwrap();
         let errands = Arc::new(Errands::new(pages, sounds));
-        let signalling = Arc::new(Signalling::new(
-            1,
-            Published::new(Snapshot::default()),
-            Arc::<RecordWriter>::default(),
-            Arc::default(),
-            None,
-            None,
-            Arc::clone(&errands),
-        ));
+        let outlets = Outlets {
+            records: Arc::default(),
+            counters: Arc::default(),
+            relay: None,
+            gateway: None,
+            lines: None,
+            errands: Arc::clone(&errands),
+        };
+        let published = Published::new(Snapshot::default());
+        let signalling = Arc::new(Signalling::new(1, published, outlets));
         errands.settle().await;
         // Nobody listens at port 1 of this machine.
         let page = Page {

@@ -30,8 +30,10 @@ mod signalling;
 mod sound;
 pub mod telemetry;
 mod transport;
+mod trunk_worker;
 mod turn_worker;
 pub mod wanted_service;
+pub mod wanted_trunk;
 mod webhook;
 
 pub use config::{Bounds, Config, ConfigFault, TlsFiles};
@@ -39,6 +41,7 @@ pub use media_worker::{MediaConfig, MediaConfigFault, MediaFault, media_outlook}
 pub use relay::{Finding, RelayFault, TurnConfig, TurnConfigFault, outlook};
 pub use serve::{ServeError, Started, serve, serve_until};
 pub use sound::SpeechConfig;
+pub use trunk_worker::{TrunkConfig, TrunkConfigFault, TrunkFault};
 pub use turn_worker::TurnFault;
 pub use webhook::{WebhookConfig, WebhookConfigFault};
 pub use {model, store, switch, turn};

@@ -31,6 +31,7 @@ use crate::shutdown::Signals;
 use crate::signalling::Signalling;
 use crate::transport::tls::TlsAcceptor;
 use crate::transport::{Capacity, Crew, Listener, accept};
+use crate::trunk_worker::{Door as TrunkDoor, Lines, TrunkFault, Trunks, nat};
 
 const LOCK_FILE: &str = "server.lock";
 /// How long connections may take to read their last messages.
@@ -91,6 +92,9 @@ pub enum ServeError {
     /// The media gateway cannot be served.
     #[error(transparent)]
     Media(#[from] MediaFault),
+    /// Trunks cannot be served.
+    #[error(transparent)]
+    Trunk(#[from] TrunkFault),
     /// What is left of a killed server's recordings cannot be removed.
     #[error("cannot look through the files of accounts in {}: {source}", data.display())]
     Files {
@@ -127,6 +131,10 @@ pub struct Started {
     pub turn: Vec<Finding>,
     /// What is to be said about the media gateway.
     pub media: Vec<Finding>,
+    /// Where the peers of trunks reach it, if there are any.
+    pub trunk_address: Option<SocketAddr>,
+    /// What is to be said about trunks.
+    pub trunk: Vec<Finding>,
 }
 
 /// Serves until SIGTERM or SIGINT; `ready` is told where once connections are taken. `prepare` may make accounts: it runs when
@@ -157,7 +165,8 @@ pub async fn serve_until(
     let (node, started) = Node::start(&config, store, prepare).await?;
     ready(&started);
     tracing::info!(address = %started.address, tls = config.tls.is_some(), "serving");
-    for finding in started.turn.iter().chain(&started.media) {
+    let findings = started.turn.iter().chain(&started.media);
+    for finding in findings.chain(&started.trunk) {
         match finding {
             Finding::Fact(text) => tracing::info!("{text}"),
             Finding::Doubt(text) => tracing::warn!("{text}"),
@@ -168,12 +177,44 @@ pub async fn serve_until(
     Ok(())
 }
 
+/// Every address of ours, taken, so that nothing is made where one of them is somebody else's.
+struct Addresses {
+    certificate: Option<Arc<Certificate>>,
+    tls: Option<TlsAcceptor>,
+    tcp: TcpListener,
+    address: SocketAddr,
+    turn: RelayDoors,
+    media: Option<MediaDoors>,
+    trunks: Option<TrunkDoor>,
+}
+
+impl Addresses {
+    fn take(config: &Config) -> Result<Self, ServeError> {
+        let certificate = certificate(config)?;
+        let tls = certificate.clone().map(TlsAcceptor::new).transpose()?;
+        let (tcp, address) = listen(config.listen)?;
+        let mut turn = RelayDoors::bind(config, address, certificate.clone(), file_limit())?;
+        let media = MediaDoors::bind(config, &turn)?;
+        turn.let_reach(media.as_ref());
+        Ok(Self {
+            certificate,
+            tls,
+            tcp,
+            address,
+            turn,
+            media,
+            trunks: TrunkDoor::bind(&config.trunk)?,
+        })
+    }
+}
+
 /// A running node.
 struct Node {
     signalling: Arc<Signalling>,
     relay: Option<Arc<Relay>>,
     usage: Arc<UsageQueue>,
     media: Option<Media>,
+    lines: Option<Arc<Lines>>,
     errands: Arc<Errands>,
     store: Store,
     /// Says that the node stops; closed when the last connection is gone.
@@ -192,70 +233,68 @@ impl Node {
         store: Store,
         prepare: impl AsyncFnOnce(&Store) -> Result<(), ProvisionError>,
     ) -> Result<(Self, Started), ServeError> {
-        let certificate = certificate(config)?;
-        let tls = certificate.clone().map(TlsAcceptor::new).transpose()?;
-        let (tcp, address) = listen(config.listen)?;
-        let file_limit = file_limit();
-        let mut turn = RelayDoors::bind(config, address, certificate.clone(), file_limit)?;
-        let offer = turn.offer(config.behind_tls_proxy);
-        let media = MediaDoors::bind(config, &turn)?;
-        turn.let_reach(media.as_ref());
+        let own = Addresses::take(config)?;
+        let offer = own.turn.offer(config.behind_tls_proxy);
         prepare(&store).await?;
         let files = account_files(config)?;
-        let gateway = media.as_ref().map(MediaDoors::gateway);
-        let core = Core::load(config, &store, offer, gateway.clone(), Arc::clone(&files)).await?;
+        let gateway = own.media.as_ref().map(MediaDoors::gateway);
+        let nat = nat(&own.turn, own.media.as_ref());
+        let trunks = Trunks::ready(own.trunks, config, &store, &nat).await?;
+        let outward = (gateway.clone(), trunks.lines.clone());
+        let core = Core::load(config, &store, offer, outward, Arc::clone(&files)).await?;
         let control = control(config)?;
 
         let stopping = watch::Sender::new(false);
         let capacity = Arc::new(Capacity::new(config.bounds, stopping.clone()));
         let pepper = store.pepper().await?;
-        let services = core.services(config, &turn, &capacity, pepper, &files);
+        let services = core.services(config, &own.turn, &capacity, pepper, &files);
         let answerer = Answerer {
             signalling: Arc::clone(&core.signalling),
             capacity,
             records: Arc::clone(&core.records),
-            listen: address,
-            turn: core.relay.clone().map(|relay| turn.status(relay)),
+            listen: own.address,
+            turn: core.relay.clone().map(|relay| own.turn.status(relay)),
             gateway,
+            lines: trunks.lines.clone(),
             heap: config.heap,
         };
         let started = Started {
-            address,
-            turn: turn.findings(config, file_limit),
-            media: media_worker::findings(media.as_ref()),
+            address: own.address,
+            turn: own.turn.findings(config, file_limit()),
+            media: media_worker::findings(own.media.as_ref()),
+            trunk_address: trunks.lines.as_ref().map(|lines| lines.local()),
+            trunk: trunks.findings,
         };
 
         let (finish, finished) = watch::channel(false);
         let keepers = core.keepers(&store, &finished);
-        let mut attendants = core.attendants();
+        let mut attendants = core.attendants(trunks.worker);
         attendants.spawn(forget_failures(Arc::clone(&services)));
         attendants.spawn(forget_records(store.clone()));
-        if let Some(certificate) = certificate {
+        if let Some(certificate) = own.certificate {
             attendants.spawn(certificate.watch());
         }
-        if let Some(doors) = turn.doors {
+        if let Some(doors) = own.turn.doors {
             core.start_relay(doors)?;
         }
-        let media = core.start_media(media, files)?;
-        let mut doors = JoinSet::new();
+        let media = core.start_media(own.media, files)?;
         let crew = crew()?;
         let listener = Listener {
-            tcp,
-            tls,
+            tcp: own.tcp,
+            tls: own.tls,
             services,
             crew: Arc::clone(&crew),
         };
-        doors.spawn(async move { match accept(listener).await {} });
-        doors.spawn(control.run(Arc::new(answerer)));
         let node = Self {
             signalling: core.signalling,
             relay: core.relay,
             usage: core.usage,
             media,
+            lines: trunks.lines,
             errands: core.errands,
             store,
             stopping,
-            doors,
+            doors: opened(listener, control, answerer),
             crew,
             attendants,
             keepers,
@@ -271,16 +310,22 @@ impl Node {
         self.stop_media().await;
         self.stop_relay().await;
         self.stopping.send_replace(true);
-        let (connections, applications) = tokio::join!(
+        let (connections, applications, lines) = tokio::join!(
             tokio::time::timeout(DRAIN_TIME, self.stopping.closed()),
             // They are told of the ends of their calls.
             tokio::time::timeout(DRAIN_TIME, self.errands.settle()),
+            tokio::time::timeout(DRAIN_TIME, stop_lines(self.lines)),
         );
         if connections.is_err() {
             tracing::info!("some connections did not end in time and are cut");
         }
         if applications.is_err() {
             tracing::info!("some applications did not answer in time and are asked no longer");
+        }
+        if lines.is_err() {
+            tracing::info!(
+                "some peers of trunks did not answer in time and are waited for no longer"
+            );
         }
         if let Some(crew) = Arc::into_inner(self.crew) {
             // Waits for threads.
@@ -325,6 +370,21 @@ impl Node {
         }
         self.usage.deliver(&self.signalling);
     }
+}
+
+/// Takes back what was registered with the peers of trunks, who have been told of the ends of their calls.
+async fn stop_lines(lines: Option<Arc<Lines>>) {
+    if let Some(lines) = lines {
+        lines.stop().await;
+    }
+}
+
+/// From now on whoever comes is served.
+fn opened(listener: Listener, control: ControlSocket, answerer: Answerer) -> JoinSet<()> {
+    let mut doors = JoinSet::new();
+    doors.spawn(async move { match accept(listener).await {} });
+    doors.spawn(control.run(Arc::new(answerer)));
+    doors
 }
 
 fn control(config: &Config) -> Result<ControlSocket, ServeError> {

@@ -1,4 +1,4 @@
-//! What the shell counts of the gateway's sockets and of what it does for applications.
+//! What the shell counts of the sockets of gateway and trunks, and of what it does for applications.
 
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident => $text:literal,)*) => {
@@ -45,6 +45,14 @@ counters! {
     PageFailed => "pages_failed",
     /// A page was not asked: too many were at once.
     PagesFull => "pages_refused_full",
+    /// A datagram came to the socket of trunks from nowhere that a trunk may send from.
+    TrunkStranger => "trunk_datagrams_dropped_unknown_source",
+    /// The system did not take a datagram for a trunk's peer.
+    TrunkUnsent => "trunk_datagrams_unsent",
+    /// A shard's message for a trunk was lost: too much waited.
+    TrunkFull => "trunk_messages_dropped_full",
+    /// A message that a line had for its shard could not be read.
+    TrunkUnread => "trunk_messages_not_read",
     /// A sound could not be brought.
     SoundFailed => "sounds_failed",
 }

@@ -21,12 +21,8 @@ use switch::{
 use tokio::sync::Notify;
 
 use crate::clock::Clock;
-use crate::effect::Performer;
-use crate::errand::Errands;
-use crate::media_worker::Gateway;
+use crate::effect::{Outlets, Performer};
 use crate::outbox::Outbox;
-use crate::record_writer::RecordWriter;
-use crate::relay::Relay;
 use crate::telemetry::Counters;
 
 /// A snapshot, and what is rendered from it once.
@@ -51,12 +47,7 @@ impl Published {
 pub(crate) struct Signalling {
     pub(crate) clock: Clock,
     pub(crate) counters: Arc<Counters>,
-    records: Arc<RecordWriter>,
-    /// None where TURN is switched off.
-    relay: Option<Arc<Relay>>,
-    /// None where the media gateway is switched off.
-    gateway: Option<Gateway>,
-    errands: Arc<Errands>,
+    outlets: Outlets,
     shards: Vec<Shard>,
     published: RwLock<Arc<Published>>,
     sessions: Mutex<Sessions>,
@@ -85,15 +76,7 @@ struct Sessions {
 }
 
 impl Signalling {
-    pub(crate) fn new(
-        shards: usize,
-        published: Published,
-        records: Arc<RecordWriter>,
-        counters: Arc<Counters>,
-        relay: Option<Arc<Relay>>,
-        gateway: Option<Gateway>,
-        errands: Arc<Errands>,
-    ) -> Self {
+    pub(crate) fn new(shards: usize, published: Published, outlets: Outlets) -> Self {
         let shard = |number: usize| Shard {
             owned: Mutex::new(Owned {
                 machine: switch::Shard::new(
@@ -106,17 +89,17 @@ impl Signalling {
             }),
             nearer: Notify::new(),
         };
+        // Sessions have other numbers than the lines of trunks.
+        let trunks = published.snapshot.settings.trunks.iter();
+        let last_line = trunks.map(|(connection, _)| connection.0).max();
         Self {
             clock: Clock::start(),
-            counters,
-            records,
-            relay,
-            gateway,
-            errands,
+            counters: Arc::clone(&outlets.counters),
+            outlets,
             shards: (0..shards).map(shard).collect(),
             published: RwLock::new(Arc::new(published)),
             sessions: Mutex::default(),
-            last_connection: AtomicU64::new(0),
+            last_connection: AtomicU64::new(last_line.unwrap_or(0)),
         }
     }
 
@@ -148,7 +131,7 @@ impl Signalling {
         for shard in 0..self.shards.len() {
             self.give(shard, Input::Snapshot(Arc::clone(&snapshot)));
         }
-        if let Some(relay) = &self.relay {
+        if let Some(relay) = &self.outlets.relay {
             relay.publish(&snapshot.directory);
         }
     }
@@ -232,6 +215,22 @@ impl Signalling {
         self.answer(shard, Input::Media(event));
     }
 
+    /// Gives a message of a trunk's line to the shard of its account.
+    pub(crate) fn trunk(
+        &self,
+        connection: ConnectionId,
+        account: AccountId,
+        message: &sip::Message<'_>,
+    ) {
+        let input = Input::Message {
+            connection,
+            account,
+            message,
+            ice_servers: None,
+        };
+        self.give(shard_of(account, self.shards.len()), input);
+    }
+
     /// Tells a shard what came of an errand.
     pub(crate) fn answer(&self, shard: usize, input: Input<'_>) {
         if shard < self.shards.len() {
@@ -307,11 +306,7 @@ impl Signalling {
             let mut performer = Performer {
                 own,
                 outboxes: &owned.outboxes,
-                records: &self.records,
-                counters: &self.counters,
-                relay: self.relay.as_deref(),
-                gateway: self.gateway.as_ref(),
-                errands: &self.errands,
+                outlets: &self.outlets,
                 shard,
                 overflowed: &mut overflowed,
             };

@@ -3,10 +3,16 @@
 //! Reads the interfaces and asks the routing table; sends no packet.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 /// Addresses for documentation (RFC 5737, RFC 3849): the way to them is the way to everywhere.
-const ELSEWHERE: [(&str, &str); 2] = [("0.0.0.0:0", "192.0.2.1:9"), ("[::]:0", "[2001:db8::1]:9")];
+const ELSEWHERE: [SocketAddr; 2] = [
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 9),
+    SocketAddr::new(
+        IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)),
+        9,
+    ),
+];
 
 /// What a machine is called.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,7 +39,7 @@ impl Machine {
                 addresses.push(ip);
             }
         }
-        let outward = ELSEWHERE.iter().filter_map(|(from, to)| way_to(from, to));
+        let outward = ELSEWHERE.into_iter().filter_map(way_to);
         Ok(Self {
             outward: outward.filter(|ip| addresses.contains(ip)).collect(),
             addresses,
@@ -49,11 +55,15 @@ fn is_zoned(ip: IpAddr) -> bool {
     }
 }
 
-/// The address that a packet on this way would come from: connecting a UDP socket asks the routing table alone.
-fn way_to(from: &str, to: &str) -> Option<IpAddr> {
-    let socket = UdpSocket::bind(from).ok()?;
+/// The address that a packet to there would come from: connecting a UDP socket asks the routing table alone.
+pub(crate) fn way_to(to: SocketAddr) -> Option<IpAddr> {
+    let any: IpAddr = match to {
+        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let socket = UdpSocket::bind((any, 0)).ok()?;
     socket.connect(to).ok()?;
-    socket.local_addr().ok().map(|at: SocketAddr| at.ip())
+    socket.local_addr().ok().map(|at| at.ip())
 }
 
 #[cfg(test)]

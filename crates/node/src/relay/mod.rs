@@ -24,7 +24,7 @@ pub(crate) use doors::RelayDoors;
 pub use doors::RelayFault;
 pub use finding::Finding;
 use finding::findings;
-pub(crate) use machine::Machine;
+pub(crate) use machine::{Machine, way_to};
 pub(crate) use month::MonthKeeper;
 use plan::Plan;
 pub(crate) use plan::{Bound, LOOPBACK, each, is_public, literal, wanted};

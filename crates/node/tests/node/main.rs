@@ -18,6 +18,7 @@ mod services;
 mod sip_proxy;
 mod stop;
 mod tls;
+mod trunk;
 mod turn;
 mod web_services;
 mod words;

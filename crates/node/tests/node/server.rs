@@ -18,6 +18,10 @@ pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     /// What it said about TURN.
     pub(crate) turn: Vec<Finding>,
+    /// Where the peers of trunks reach it.
+    pub(crate) trunk_address: Option<SocketAddr>,
+    /// What it said about trunks.
+    pub(crate) trunk: Vec<Finding>,
     stop: oneshot::Sender<()>,
     served: JoinHandle<Result<(), ServeError>>,
 }
@@ -121,7 +125,9 @@ impl Server {
             async { drop(stopped.await) },
         ));
         tokio::select! {
-            Ok(Started { address, turn, .. }) = is_ready => Ok(Self { address, turn, stop, served }),
+            Ok(Started { address, turn, trunk_address, trunk, .. }) = is_ready => {
+                Ok(Self { address, turn, trunk_address, trunk, stop, served })
+            }
             served = &mut served => Err(served.unwrap().unwrap_err()),
         }
     }

@@ -14,6 +14,8 @@ use serde_json::json;
 use super::config_file::ConfigFile;
 use super::config_key::{Key, OWN_KEYS, ServeFlags};
 use super::config_media::MediaValues;
+use super::config_trunk::TrunkValues;
+use super::config_trunk_table::FileTrunk;
 use super::config_turn::TurnValues;
 use super::{Failure, Place};
 
@@ -117,6 +119,11 @@ impl<'a> Layers<'a> {
         self.file.as_ref().map_or(&[], ConfigFile::services)
     }
 
+    /// The trunks of the file, the one place where they can be said.
+    pub(crate) fn trunks(&self) -> &[FileTrunk] {
+        self.file.as_ref().map_or(&[], ConfigFile::trunks)
+    }
+
     fn text(&self, key: &Key) -> Option<Sourced<String>> {
         let of = |source: Source| move |value: String| Sourced { value, source };
         let flag = self.flags.text(key).map(of(Source::Flag(key.flag)));
@@ -164,6 +171,7 @@ pub(crate) struct Effective {
     demo: Sourced<bool>,
     turn: TurnValues,
     media: MediaValues,
+    trunk: TrunkValues,
 }
 
 impl Effective {
@@ -192,6 +200,7 @@ impl Effective {
             demo: layers.parse(&Key::DEMO, true, parse_switch)?,
             turn: TurnValues::read(layers)?,
             media: MediaValues::read(layers)?,
+            trunk: TrunkValues::read(layers)?,
         })
     }
 
@@ -222,6 +231,7 @@ impl Effective {
             demo: self.demo.value,
             turn: self.turn.node_config(),
             media: self.media.media_config(),
+            trunk: self.trunk.node_config()?,
             webhook: self.media.webhook_config(),
             speech: self.media.speech_config(),
             heap: crate::heap::gauge(),
@@ -252,6 +262,7 @@ impl Effective {
             ConfigFault::Shards(_) => &Source::Default,
             ConfigFault::Turn(fault) => self.turn.source_of(fault),
             ConfigFault::Media(fault) => self.media.source_of(fault),
+            ConfigFault::Trunk(fault) => self.trunk.source_of(fault),
             ConfigFault::Webhook(WebhookConfigFault::Timeout(_)) => self.media.timeout_source(),
         };
         Failure::Usage(match source {
@@ -264,7 +275,7 @@ impl Effective {
         })
     }
 
-    /// Each value but TURN's and media's as text, with its source, in the order of [`OWN_KEYS`].
+    /// Each value but TURN's, media's and trunks' as text, with its source, in the order of [`OWN_KEYS`].
     pub(super) fn rows(&self) -> [(Key, String, &Source); OWN_KEYS.len()] {
         let path = |path: &Path| path.display().to_string();
         let optional = |it: &Option<PathBuf>| it.as_deref().map(path).unwrap_or_default();
@@ -314,9 +325,15 @@ impl Effective {
         ]
     }
 
-    /// Those of TURN, and those of media and applications.
+    /// Those of TURN, those of media and applications, and those of trunks.
     pub(super) fn further_rows(&self) -> impl Iterator<Item = (Key, serde_json::Value, &Source)> {
-        self.turn.rows().into_iter().chain(self.media.rows())
+        let turn = self.turn.rows().into_iter();
+        turn.chain(self.media.rows()).chain(self.trunk.rows())
+    }
+
+    /// What is configured about trunks.
+    pub(super) fn trunk(&self) -> &TrunkValues {
+        &self.trunk
     }
 
     pub(super) fn json(&self) -> serde_json::Value {

@@ -34,6 +34,7 @@ impl Command {
                 if json {
                     let mut told = effective.json();
                     told["services"] = config_service::in_json(layers.services());
+                    told["trunks"] = effective.trunk().in_json();
                     let [turn, media] = match &outlook {
                         Ok([turn, media]) => [turn.as_slice(), media.as_slice()],
                         Err(_) => [&[][..]; 2],
@@ -51,6 +52,7 @@ impl Command {
                         table.row([key.name.to_owned(), text, source.to_string()]);
                     }
                     config_service::add_rows(&mut table, layers.services());
+                    effective.trunk().add_rows(&mut table);
                     output::print(&table)?;
                     for (at, finding) in outlook.iter().flatten().flatten().enumerate() {
                         let space = if at == 0 { "\n" } else { "" };

@@ -1,6 +1,6 @@
-//! The configuration file: TOML, one line for each key and a table for each service, nothing that is not known.
+//! The configuration file: TOML, one line for each key and a table for each service and each trunk, nothing that is not known.
 //!
-//! The tables are read by `config_service`. Says what is wrong by file, line and key; never guesses a value from a wrong one.
+//! The tables are read by `config_service` and `config_trunk_table`. Says what is wrong by file, line and key; never guesses a value from a wrong one.
 
 use std::path::{Path, PathBuf};
 
@@ -11,6 +11,7 @@ use toml::de::{DeTable, DeValue};
 use super::config::{Source, Sourced};
 use super::config_key::{Form, Key, keys};
 use super::config_service::{SERVICE, services};
+use super::config_trunk_table::{FileTrunk, TRUNK, trunks};
 
 /// The values of a configuration file, as texts.
 #[derive(Debug)]
@@ -18,6 +19,7 @@ pub(crate) struct ConfigFile {
     path: PathBuf,
     values: Vec<Entry>,
     services: Vec<WantedService>,
+    trunks: Vec<FileTrunk>,
 }
 
 #[derive(Debug)]
@@ -47,7 +49,7 @@ impl ConfigFile {
             let message = error.message().replace('\n', ", ");
             format!("{} line {line} is no TOML: {message}", path.display())
         })?;
-        let (mut values, mut wanted) = (Vec::new(), Vec::new());
+        let (mut values, mut wanted, mut peers) = (Vec::new(), Vec::new(), Vec::new());
         for (name, value) in table.get_ref() {
             let line = line_of(name.span().start);
             let at = format!("{} line {line}", path.display());
@@ -56,8 +58,12 @@ impl ConfigFile {
                 wanted = services(value, path, &line_of)?;
                 continue;
             }
+            if name == TRUNK {
+                peers = trunks(value, path, &line_of)?;
+                continue;
+            }
             let key = keys().find(|key| key.name == name).ok_or_else(|| {
-                let known = keys().map(|key| key.name).chain([SERVICE]);
+                let known = keys().map(|key| key.name).chain([SERVICE, TRUNK]);
                 unknown(&at, name, &known.collect::<Vec<_>>())
             })?;
             let text = text_of(key.form, value.get_ref(), path).ok_or_else(|| {
@@ -77,12 +83,18 @@ impl ConfigFile {
             path: path.to_path_buf(),
             values,
             services: wanted,
+            trunks: peers,
         })
     }
 
     /// The services that are to be there, in the order of the file.
     pub(crate) fn services(&self) -> &[WantedService] {
         &self.services
+    }
+
+    /// The trunks, in the order of the file.
+    pub(crate) fn trunks(&self) -> &[FileTrunk] {
+        &self.trunks
     }
 
     /// What the file says about this key.
@@ -104,6 +116,8 @@ impl Form {
             Self::Switch => "true or false",
             Self::Number => "a whole number",
             Self::List => "a list of texts in quotes",
+            Self::SwitchOrNumber => "true, false or a whole number of seconds",
+            Self::Table => "a table of texts in quotes",
         }
     }
 }
@@ -122,6 +136,11 @@ pub(super) fn text_of(form: Form, value: &DeValue<'_>, file: &Path) -> Option<St
             folder.join(path).into_os_string().into_string().ok()
         }
         Form::Switch => value.as_bool().map(|is_on| is_on.to_string()),
+        Form::SwitchOrNumber => {
+            text_of(Form::Switch, value, file).or_else(|| text_of(Form::Number, value, file))
+        }
+        // Whoever wants one reads it as it is.
+        Form::Table => None,
         Form::Number => {
             let number = value.as_integer()?;
             let number =

@@ -5,14 +5,16 @@
 use clap::Args;
 
 use super::config_media_key::{MEDIA_KEYS, MediaFlags};
+use super::config_trunk_key::{TRUNK_KEYS, TrunkFlags};
 use super::config_turn_key::{TURN_KEYS, TurnFlags};
 
 /// What can be configured by a file; flags and environment have the same words.
 pub(crate) fn keys() -> impl Iterator<Item = &'static Key> {
-    OWN_KEYS.iter().chain(&TURN_KEYS).chain(&MEDIA_KEYS)
+    let own = OWN_KEYS.iter().chain(&TURN_KEYS);
+    own.chain(&MEDIA_KEYS).chain(&TRUNK_KEYS)
 }
 
-/// Those but TURN's and media's, in the order of listings.
+/// Those but TURN's, media's and trunks', in the order of listings.
 pub(crate) const OWN_KEYS: [Key; 10] = [
     Key::DATA,
     Key::LISTEN,
@@ -54,6 +56,10 @@ pub(crate) enum Form {
     Number,
     /// `["text", "text"]`.
     List,
+    /// `true`, `false`, or a whole number.
+    SwitchOrNumber,
+    /// A table of its own.
+    Table,
 }
 
 impl Key {
@@ -163,6 +169,8 @@ pub(crate) struct ServeFlags {
     pub(crate) turn: TurnFlags,
     #[command(flatten)]
     pub(crate) media: MediaFlags,
+    #[command(flatten)]
+    pub(crate) trunk: TrunkFlags,
 }
 
 impl ServeFlags {
@@ -184,6 +192,7 @@ impl ServeFlags {
             demo: self.demo.or(weaker.demo),
             turn: self.turn.or(weaker.turn),
             media: self.media.or(weaker.media),
+            trunk: self.trunk.or(weaker.trunk),
         }
     }
 
@@ -207,7 +216,10 @@ impl ServeFlags {
             "softphone" => self.softphone.clone(),
             "demo" => self.demo.clone(),
             // `--data` stands beside these flags: every command has it.
-            _ => self.turn.text(key).or_else(|| self.media.text(key)),
+            _ => {
+                let media = || self.media.text(key).or_else(|| self.trunk.text(key));
+                self.turn.text(key).or_else(media)
+            }
         }
     }
 }

@@ -5,55 +5,39 @@
 use std::path::Path;
 
 use node::model::{
-    Application, ClientGroup, ClientId, InvalidGroup, InvalidName, Login, Page, PageUrl, RingOrder,
-    SecretBytes, ServiceName, limits,
+    Application, ClientGroup, ClientId, InvalidGroup, Login, Page, PageUrl, RingOrder, SecretBytes,
+    ServiceName, limits,
 };
 use node::wanted_service::{WantedService, WantedTarget};
 use serde_json::{Value, json};
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::DeValue;
 
-use super::config_file::{text_of, unknown};
 use super::config_key::Form;
+use super::config_table::{FileTable, TableKey};
 use super::output::Table;
 use super::service::{parse_method, parse_order};
 
 /// The key at the top of the file.
 pub(crate) const SERVICE: &str = "service";
 
-/// One key of a table.
-struct Key {
-    name: &'static str,
-    form: Form,
-    /// A right value, as it stands in the file.
-    example: &'static str,
-}
-
-const ACCOUNT: Key = Key::text("account", "\"1-2-0/bob@example.com\"");
-const NAME: Key = Key::text("name", "\"support\"");
-const CLIENTS: Key = Key {
-    name: "clients",
-    form: Form::List,
-    example: "[\"bob\", \"carol\"]",
-};
-const RING: Key = Key::text("ring", "\"in-order\"");
-const RING_S: Key = Key {
-    name: "ring_s",
-    form: Form::Number,
-    example: "20",
-};
-const FIRST_PAGE: Key = Key::text("first_page", "\"https://app.example.com/first\"");
-const FIRST_METHOD: Key = Key::text("first_page_method", "\"POST\"");
-const FINAL_PAGE: Key = Key::text("final_page", "\"https://app.example.com/final\"");
-const FINAL_METHOD: Key = Key::text("final_page_method", "\"POST\"");
-const ERROR_PAGE: Key = Key::text("error_page", "\"https://app.example.com/error\"");
-const ERROR_METHOD: Key = Key::text("error_page_method", "\"POST\"");
-const SECRET: Key = Key::text(
+const ACCOUNT: TableKey = TableKey::text("account", "\"1-2-0/bob@example.com\"");
+const NAME: TableKey = TableKey::text("name", "\"support\"");
+const CLIENTS: TableKey = TableKey::new("clients", Form::List, "[\"bob\", \"carol\"]");
+const RING: TableKey = TableKey::text("ring", "\"in-order\"");
+const RING_S: TableKey = TableKey::new("ring_s", Form::Number, "20");
+const FIRST_PAGE: TableKey = TableKey::text("first_page", "\"https://app.example.com/first\"");
+const FIRST_METHOD: TableKey = TableKey::text("first_page_method", "\"POST\"");
+const FINAL_PAGE: TableKey = TableKey::text("final_page", "\"https://app.example.com/final\"");
+const FINAL_METHOD: TableKey = TableKey::text("final_page_method", "\"POST\"");
+const ERROR_PAGE: TableKey = TableKey::text("error_page", "\"https://app.example.com/error\"");
+const ERROR_METHOD: TableKey = TableKey::text("error_page_method", "\"POST\"");
+const SECRET: TableKey = TableKey::text(
     "secret",
     "\"…\", which `head -c 32 /dev/urandom | base64` makes",
 );
 
-const KEYS: [&Key; 12] = [
+const KEYS: [&TableKey; 12] = [
     &ACCOUNT,
     &NAME,
     &CLIENTS,
@@ -68,38 +52,15 @@ const KEYS: [&Key; 12] = [
     &SECRET,
 ];
 
-impl Key {
-    const fn text(name: &'static str, example: &'static str) -> Self {
-        Self {
-            name,
-            form: Form::Text,
-            example,
-        }
-    }
-}
-
 /// What the value of `service` says; `line_of` knows the line of a byte of the file.
 pub(crate) fn services(
     value: &Spanned<DeValue<'_>>,
     file: &Path,
     line_of: &dyn Fn(usize) -> usize,
 ) -> Result<Vec<WantedService>, String> {
-    let as_tables = || {
-        format!(
-            "{} line {}: each service is a table of its own, which begins with [[service]]",
-            file.display(),
-            line_of(value.span().start)
-        )
-    };
     let mut services: Vec<WantedService> = Vec::new();
-    for item in value.get_ref().as_array().ok_or_else(as_tables)? {
-        let table = ServiceTable {
-            values: item.get_ref().as_table().ok_or_else(as_tables)?,
-            at: item.span().start,
-            file,
-            line_of,
-        };
-        let service = table.service()?;
+    for table in FileTable::each(value, SERVICE, file, line_of)? {
+        let service = ServiceTable { table }.service()?;
         let same = services
             .iter()
             .find(|other| other.login == service.login && other.name == service.name);
@@ -136,23 +97,19 @@ pub(crate) fn in_json(services: &[WantedService]) -> Value {
 
 /// One of the tables.
 struct ServiceTable<'a> {
-    values: &'a DeTable<'a>,
-    /// Where it begins.
-    at: usize,
-    file: &'a Path,
-    line_of: &'a dyn Fn(usize) -> usize,
+    table: FileTable<'a>,
 }
 
 impl ServiceTable<'_> {
     fn service(&self) -> Result<WantedService, String> {
-        self.refuse_unknown()?;
-        let login = self.named(&ACCOUNT, Login::parse)?;
-        let name = self.named(&NAME, ServiceName::parse)?;
+        self.table.refuse_unknown(&KEYS)?;
+        let login = self.table.named(&ACCOUNT, Login::parse)?;
+        let name = self.table.named(&NAME, ServiceName::parse)?;
         Ok(WantedService {
-            login: login.ok_or_else(|| self.lacks(&ACCOUNT))?,
-            name: name.ok_or_else(|| self.lacks(&NAME))?,
+            login: login.ok_or_else(|| self.table.lacks(&ACCOUNT))?,
+            name: name.ok_or_else(|| self.table.lacks(&NAME))?,
             target: self.target()?,
-            place: self.place(),
+            place: self.table.place(),
         })
     }
 
@@ -161,11 +118,11 @@ impl ServiceTable<'_> {
         match (clients, first_page) {
             (Some(_), Some(_)) => Err(format!(
                 "{}: clients and first_page exclude each other: either clients answer or an application",
-                self.later(&CLIENTS, &FIRST_PAGE)
+                self.table.later(&CLIENTS, &FIRST_PAGE)
             )),
             (None, None) => Err(format!(
                 "{}: a service needs clients, such as clients = {}, or first_page, such as first_page = {}",
-                self.place(),
+                self.table.place(),
                 CLIENTS.example,
                 FIRST_PAGE.example
             )),
@@ -188,23 +145,21 @@ impl ServiceTable<'_> {
     }
 
     fn clients(&self) -> Result<Option<Vec<ClientId>>, String> {
-        // Checks the form; the items are read one by one, as a comma may stand in none of them.
-        if self.text(&CLIENTS)?.is_none() {
+        let Some(texts) = self.table.texts(&CLIENTS)? else {
             return Ok(None);
-        }
-        let items = self.values.get(CLIENTS.name).map(Spanned::get_ref);
-        let items = items.and_then(DeValue::as_array).into_iter().flatten();
-        let clients: Result<_, _> = items
-            .map(|item| ClientId::parse(item.get_ref().as_str().unwrap_or_default()))
-            .collect();
+        };
+        let clients: Result<_, _> = texts.into_iter().map(ClientId::parse).collect();
         clients
             .map(Some)
-            .map_err(|error| format!("{}: {error}", self.line(&CLIENTS)))
+            .map_err(|error| format!("{}: {error}", self.table.line(&CLIENTS)))
     }
 
     fn group(&self, clients: Vec<ClientId>) -> Result<ClientGroup, String> {
-        let order = self.worded(&RING, parse_order)?.unwrap_or(RingOrder::All);
-        let ring_s = self.worded(&RING_S, |text| {
+        let order = self
+            .table
+            .worded(&RING, parse_order)?
+            .unwrap_or(RingOrder::All);
+        let ring_s = self.table.worded(&RING_S, |text| {
             let max = limits::SERVICE_RING_MAX_S;
             text.parse()
                 .map_err(|_| format!("it must be a number of seconds from 1 to {max}"))
@@ -215,17 +170,19 @@ impl ServiceTable<'_> {
                 InvalidGroup::Empty | InvalidGroup::TooMany(_) | InvalidGroup::Twice(_) => &CLIENTS,
                 InvalidGroup::Ring(_) => &RING_S,
             };
-            format!("{}: {error}", self.line(key))
+            format!("{}: {error}", self.table.line(key))
         })
     }
 
     /// The page that `url` names, asked as `method` says.
-    fn page(&self, url: &Key, method: &Key) -> Result<Option<Page>, String> {
-        let asked = self.worded(method, |text| parse_method(text).map_err(str::to_owned))?;
-        match self.named(url, PageUrl::parse)? {
+    fn page(&self, url: &TableKey, method: &TableKey) -> Result<Option<Page>, String> {
+        let asked = self
+            .table
+            .worded(method, |text| parse_method(text).map_err(str::to_owned))?;
+        match self.table.named(url, PageUrl::parse)? {
             None if asked.is_some() => Err(format!(
                 "{}: {} is given without {}",
-                self.line(method),
+                self.table.line(method),
                 method.name,
                 url.name
             )),
@@ -238,113 +195,32 @@ impl ServiceTable<'_> {
     }
 
     fn secret(&self) -> Result<Option<SecretBytes>, String> {
-        let secret = self.text(&SECRET)?;
+        let secret = self.table.text(&SECRET)?;
         let secret = secret.map(|text| Application::parse_secret(&text));
         secret
             .transpose()
-            .map_err(|error| format!("{}: {error}", self.line(&SECRET)))
-    }
-
-    /// What is written, where its form is right.
-    fn text(&self, key: &Key) -> Result<Option<String>, String> {
-        let Some(value) = self.values.get(key.name) else {
-            return Ok(None);
-        };
-        text_of(key.form, value.get_ref(), self.file)
-            .map(Some)
-            .ok_or_else(|| {
-                format!(
-                    "{}: {} is not written right: it must be {}, such as {} = {}",
-                    self.line(key),
-                    key.name,
-                    key.form.in_words(),
-                    key.name,
-                    key.example
-                )
-            })
-    }
-
-    fn named<T>(
-        &self,
-        key: &Key,
-        parse: impl Fn(&str) -> Result<T, InvalidName>,
-    ) -> Result<Option<T>, String> {
-        let value = self.text(key)?.map(|text| parse(&text)).transpose();
-        value.map_err(|error| format!("{}: {error}", self.line(key)))
-    }
-
-    fn worded<T>(
-        &self,
-        key: &Key,
-        parse: impl Fn(&str) -> Result<T, String>,
-    ) -> Result<Option<T>, String> {
-        let Some(text) = self.text(key)? else {
-            return Ok(None);
-        };
-        parse(&text)
-            .map(Some)
-            .map_err(|rule| format!("{}: {text:?} will not do: {rule}", self.line(key)))
-    }
-
-    fn refuse_unknown(&self) -> Result<(), String> {
-        let names = self.values.keys();
-        let stray = names.filter(|name| KEYS.iter().all(|key| key.name != name.get_ref().as_ref()));
-        match stray.min_by_key(|name| name.span().start) {
-            None => Ok(()),
-            Some(name) => {
-                let at = self.at(name.span().start);
-                let known = KEYS.map(|key| key.name);
-                Err(unknown(&at, name.get_ref(), &known))
-            }
-        }
+            .map_err(|error| format!("{}: {error}", self.table.line(&SECRET)))
     }
 
     /// Refuses keys that belong to `theirs`, where `ours` is given.
-    fn refuse_foreign(&self, keys: &[&Key], theirs: &Key, ours: &Key) -> Result<(), String> {
-        let given = keys.iter().find(|key| self.values.contains_key(key.name));
+    fn refuse_foreign(
+        &self,
+        keys: &[&TableKey],
+        theirs: &TableKey,
+        ours: &TableKey,
+    ) -> Result<(), String> {
+        let given = keys
+            .iter()
+            .find(|key| self.table.values.contains_key(key.name));
         given.map_or(Ok(()), |key| {
             Err(format!(
                 "{}: {} is for a service that has {}, and this one has {}",
-                self.line(key),
+                self.table.line(key),
                 key.name,
                 theirs.name,
                 ours.name
             ))
         })
-    }
-
-    fn lacks(&self, key: &Key) -> String {
-        format!(
-            "{}: a service needs {}, such as {} = {}",
-            self.place(),
-            key.name,
-            key.name,
-            key.example
-        )
-    }
-
-    /// File and line of its heading.
-    fn place(&self) -> String {
-        self.at(self.at)
-    }
-
-    /// File and line of a key that is there.
-    fn line(&self, key: &Key) -> String {
-        self.at(self.offset(key))
-    }
-
-    /// Of that which stands further down.
-    fn later(&self, one: &Key, other: &Key) -> String {
-        self.at(self.offset(one).max(self.offset(other)))
-    }
-
-    fn offset(&self, key: &Key) -> usize {
-        let entry = self.values.get_key_value(key.name);
-        entry.map_or(self.at, |(name, _)| name.span().start)
-    }
-
-    fn at(&self, offset: usize) -> String {
-        format!("{} line {}", self.file.display(), (self.line_of)(offset))
     }
 }
 

@@ -40,10 +40,42 @@ fn status_text(answer: &Value) -> String {
         ("accounts", count(accounts)),
         ("call records lost", count(records_lost)),
         ("TURN", turn_text(&answer["turn"])),
+        ("trunks", trunk_text(&answer["trunk_address"])),
     ]);
+    let trunks = trunks(&answer["trunks"]).map(|table| format!("{table}\n\n"));
+    let trunks = trunks.unwrap_or_default();
     let now = numbers("HELD NOW", &answer["census"]);
     let since_start = numbers("COUNTED SINCE THE START", &answer["counters"]);
-    format!("{head}\n\n{now}\n\n{since_start}")
+    format!("{head}\n\n{trunks}{now}\n\n{since_start}")
+}
+
+/// How it stands with each trunk, if there are any.
+fn trunks(trunks: &Value) -> Option<Table> {
+    let trunks = trunks.as_array().filter(|trunks| !trunks.is_empty())?;
+    let mut table = Table::new(["TRUNK", "ACCOUNT", "PEER", "REGISTERED", "LAST REFUSAL"]);
+    for trunk in trunks {
+        let text = |name: &str| trunk[name].as_str().unwrap_or("none").to_owned();
+        let is_registered = match trunk["is_registered"].as_bool() {
+            Some(true) => "yes",
+            Some(false) => "no",
+            None => "need not be",
+        };
+        let refused = trunk["refused"].as_u64();
+        table.row([
+            text("name"),
+            text("account"),
+            text("peer"),
+            is_registered.to_owned(),
+            refused.map_or("none".to_owned(), |status| status.to_string()),
+        ]);
+    }
+    Some(table)
+}
+
+/// Where the peers of trunks send to.
+fn trunk_text(address: &Value) -> String {
+    let address = address.as_str();
+    address.map_or("none".to_owned(), |address| format!("UDP {address}"))
 }
 
 /// Where TURN listens, what it relays from and what it has done this month.
@@ -109,22 +141,39 @@ mod tests {
                 "ports": "49152-65535",
                 "bytes_this_month": 1_234,
             },
+            "trunk_address": "0.0.0.0:5060",
+            "trunks": [
+                { "account": "1-2-0/a@b.c", "name": "one", "peer": "192.0.2.1:5060", "is_registered": true, "refused": null },
+                { "account": "1-2-0/a@b.c", "name": "two", "peer": null, "is_registered": null, "refused": 408 },
+            ],
             "uptime_s": 72,
             "version": "1.2.3",
         }));
         let groups: Vec<_> = text.split("\n\n").collect();
         assert!(groups[0].contains("up for:             1 m 12 s"), "{text}");
         assert!(
-            groups[0].ends_with(
+            groups[0].contains(
                 "TURN:               UDP and TCP 127.0.0.1:3478; TLS 127.0.0.1:5349; relays from 203.0.113.7 ports \
                  49152-65535; 1,234 bytes this month"
             ),
             "{text}"
         );
         assert_eq!(turn_text(&Value::Null), "off");
-        assert_eq!(groups[1], "HELD NOW       NUMBER\nregistrations  3");
         assert!(
-            groups[2].contains("registrations            12,345"),
+            groups[0].ends_with("trunks:             UDP 0.0.0.0:5060"),
+            "{text}"
+        );
+        let words = |line: &str| {
+            line.split_whitespace()
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        };
+        let rows: Vec<_> = groups[1].lines().skip(1).map(words).collect();
+        assert_eq!(rows[0].join(" "), "one 1-2-0/a@b.c 192.0.2.1:5060 yes none");
+        assert_eq!(rows[1].join(" "), "two 1-2-0/a@b.c none need not be 408");
+        assert_eq!(groups[2], "HELD NOW       NUMBER\nregistrations  3");
+        assert!(
+            groups[3].contains("registrations            12,345"),
             "{text}"
         );
     }

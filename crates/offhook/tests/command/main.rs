@@ -14,3 +14,4 @@ mod keys;
 mod services;
 mod serving;
 mod siege;
+mod trunks;

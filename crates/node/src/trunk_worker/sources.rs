@@ -1,0 +1,84 @@
+//! Which line a datagram is for, by where it comes from.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use model::{ConnectionId, Trunk};
+
+/// The lines by the addresses of their trunks. Where several fit, the first trunk has it.
+#[derive(Debug, Default)]
+pub(super) struct Sources {
+    peers: BTreeMap<SocketAddr, usize>,
+    hosts: BTreeMap<IpAddr, usize>,
+    /// Those with networks of their own.
+    others: Vec<(usize, Arc<Trunk>)>,
+}
+
+impl Sources {
+    pub(super) fn new(trunks: &[(ConnectionId, Arc<Trunk>)]) -> Self {
+        let mut sources = Self::default();
+        for (at, (_, trunk)) in trunks.iter().enumerate() {
+            for peer in &trunk.peers {
+                let peer = canonical(*peer);
+                sources.peers.entry(peer).or_insert(at);
+                sources.hosts.entry(peer.ip()).or_insert(at);
+            }
+            if !trunk.networks.is_empty() {
+                sources.others.push((at, Arc::clone(trunk)));
+            }
+        }
+        sources
+    }
+
+    /// Whose it is: the trunk with this peer, or with a peer on the same machine, or with a network that it is in.
+    pub(super) fn line(&self, source: SocketAddr) -> Option<usize> {
+        let peer = self.peers.get(&source);
+        let host = || self.hosts.get(&source.ip());
+        let network = || {
+            let mut others = self.others.iter();
+            let (at, _) = others.find(|(_, trunk)| trunk.admits(source.ip()))?;
+            Some(*at)
+        };
+        peer.or_else(host).copied().or_else(network)
+    }
+}
+
+/// IPv4 in IPv6 is IPv4.
+pub(super) fn canonical(at: SocketAddr) -> SocketAddr {
+    SocketAddr::new(at.ip().to_canonical(), at.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use model::media::Network;
+
+    use super::*;
+
+    #[test]
+    fn a_peer_comes_before_its_machine_and_that_before_a_network() {
+        let trunk = |name: &str, peer: &str, network: Option<(&str, u8)>| {
+            let trunk = crate::trunk_worker::tests::trunk(name, &[peer]);
+            let network =
+                network.map(|(ip, bits)| Network::new(ip.parse().unwrap(), bits).unwrap());
+            Arc::new(Trunk {
+                networks: network.into_iter().collect(),
+                ..trunk
+            })
+        };
+        let all = [
+            trunk("wide", "198.51.100.1:5060", Some(("192.0.2.0", 24))),
+            trunk("first", "192.0.2.7:5060", None),
+            trunk("second", "192.0.2.7:5070", None),
+        ];
+        let all = all.map(|trunk| (ConnectionId(1), trunk));
+        let sources = Sources::new(&all);
+        let line = |source: &str| sources.line(canonical(source.parse().unwrap()));
+        assert_eq!(line("192.0.2.7:5060"), Some(1));
+        assert_eq!(line("192.0.2.7:5070"), Some(2));
+        assert_eq!(line("[::ffff:192.0.2.7]:5070"), Some(2));
+        assert_eq!(line("192.0.2.7:40000"), Some(1));
+        assert_eq!(line("192.0.2.8:5060"), Some(0));
+        assert_eq!(line("203.0.113.1:5060"), None);
+    }
+}

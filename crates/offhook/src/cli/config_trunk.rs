@@ -1,0 +1,205 @@
+//! The configuration of trunks: where they are listened for, and those of the file.
+//!
+//! Reads the files of passwords, when a server is to start and not before: other commands may not be allowed to. Never shows one.
+
+use std::net::{IpAddr, SocketAddr};
+
+use node::model::{SecretBytes, limits};
+use node::wanted_trunk::WantedTrunk;
+use node::{TrunkConfig, TrunkConfigFault};
+use serde_json::{Value, json};
+
+use super::Failure;
+use super::config::{Layers, Source, Sourced};
+use super::config_key::Key;
+use super::config_trunk_table::{FileTrunk, PasswordFile, TRUNK};
+use super::output::Table;
+
+/// Everything that is configured about them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct TrunkValues {
+    listen: Sourced<SocketAddr>,
+    address: Sourced<Option<IpAddr>>,
+    trunks: Vec<FileTrunk>,
+}
+
+impl TrunkValues {
+    /// Parses what the layers say.
+    pub(super) fn read(layers: &Layers<'_>) -> Result<Self, Failure> {
+        let usual = TrunkConfig::default();
+        Ok(Self {
+            listen: layers.parse(&Key::TRUNK_LISTEN, usual.listen, parse_socket)?,
+            address: layers.parse(&Key::TRUNK_ADDRESS, usual.address, parse_address)?,
+            trunks: layers.trunks().to_vec(),
+        })
+    }
+
+    /// The node's configuration of them.
+    pub(super) fn node_config(&self) -> Result<TrunkConfig, Failure> {
+        let trunks = self.trunks.iter().map(with_password);
+        Ok(TrunkConfig {
+            listen: self.listen.value,
+            address: self.address.value,
+            trunks: trunks.collect::<Result<_, _>>().map_err(Failure::usage)?,
+        })
+    }
+
+    /// Where the value comes from that the node refuses; the place of a trunk stands in the fault itself.
+    pub(super) fn source_of(&self, fault: &TrunkConfigFault) -> &Source {
+        match fault {
+            TrunkConfigFault::Listen(_) => &self.listen.source,
+            TrunkConfigFault::Address(_) => &self.address.source,
+            TrunkConfigFault::TooMany { .. }
+            | TrunkConfigFault::Trunk { .. }
+            | TrunkConfigFault::PeerTwice { .. }
+            | TrunkConfigFault::Family { .. } => &Source::Default,
+        }
+    }
+
+    /// Each value but those of the tables with its source, in the order of [`TRUNK_KEYS`](super::config_trunk_key::TRUNK_KEYS).
+    pub(super) fn rows(&self) -> Vec<(Key, Value, &Source)> {
+        vec![
+            (
+                Key::TRUNK_LISTEN,
+                json!(self.listen.value),
+                &self.listen.source,
+            ),
+            (
+                Key::TRUNK_ADDRESS,
+                json!(self.address.value),
+                &self.address.source,
+            ),
+        ]
+    }
+
+    /// Adds a row for each trunk to those of `KEY`, `VALUE`, `SOURCE`.
+    pub(super) fn add_rows(&self, table: &mut Table) {
+        for WantedTrunk {
+            login,
+            trunk,
+            place,
+        } in self.wanted()
+        {
+            let peers: Vec<String> = trunk.peers.iter().map(ToString::to_string).collect();
+            let value = format!("{} of {login}: {}", trunk.name, peers.join(", "));
+            table.row([TRUNK.to_owned(), value, place.clone()]);
+        }
+    }
+
+    /// The same for programs.
+    pub(super) fn in_json(&self) -> Value {
+        let shown = self.wanted().map(|wanted| {
+            json!({
+                "account": wanted.login.to_string(),
+                "name": wanted.trunk.name.as_str(),
+                "peers": wanted.trunk.peers,
+                "source": wanted.place,
+            })
+        });
+        shown.collect()
+    }
+
+    fn wanted(&self) -> impl Iterator<Item = &WantedTrunk> {
+        self.trunks.iter().map(|trunk| &trunk.wanted)
+    }
+}
+
+/// The trunk, with what stands in its file of the password.
+fn with_password(trunk: &FileTrunk) -> Result<WantedTrunk, String> {
+    let mut wanted = trunk.wanted.clone();
+    if let Some(PasswordFile { path, place }) = &trunk.password_file
+        && let Some(login) = &mut wanted.trunk.login
+    {
+        let shown = path.display();
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            format!("{place}: the password file {shown} cannot be read: {error}")
+        })?;
+        let text = text.strip_suffix('\n').unwrap_or(&text);
+        let text = text.strip_suffix('\r').unwrap_or(text);
+        login.password =
+            parse_password(text).map_err(|rule| format!("{place}: in {shown}, {rule}"))?;
+    }
+    Ok(wanted)
+}
+
+/// The sentence does not repeat it.
+pub(super) fn parse_password(text: &str) -> Result<SecretBytes, String> {
+    let is_right = (1..=limits::TRUNK_PASSWORD_BYTES).contains(&text.len())
+        && !text.chars().any(char::is_control);
+    is_right
+        .then(|| SecretBytes::new(text.as_bytes().to_vec()))
+        .ok_or_else(|| {
+            format!(
+                "a password must have 1 to {} bytes and no line ends or other control characters",
+                limits::TRUNK_PASSWORD_BYTES
+            )
+        })
+}
+
+fn parse_socket(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        "it must be an IP address and a port, such as 0.0.0.0:5060 or [::]:5060".to_owned()
+    })
+}
+
+fn parse_address(text: &str) -> Result<Option<IpAddr>, String> {
+    text.parse()
+        .map(Some)
+        .map_err(|_| "it must be an IP address without a port, such as 203.0.113.7".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::super::config_file::ConfigFile;
+    use super::super::config_trunk_key::TRUNK_KEYS;
+    use super::*;
+
+    #[test]
+    fn the_pages_have_every_key_and_what_holds_without_it() {
+        let page = include_str!("../../../../docs/trunks.md");
+        for Key { name, .. } in TRUNK_KEYS {
+            assert!(page.contains(&format!("| `{name} = ")), "{name}");
+        }
+        assert!(page.contains(&format!("| `{}` |", TrunkConfig::default().listen)));
+        for key in super::super::config_trunk_table::key_names() {
+            assert!(page.contains(&format!("| `{key}` |")), "{key}");
+        }
+        for usual in [limits::TRUNK_REGISTRATION, limits::TRUNK_CHECK] {
+            assert!(
+                page.contains(&format!("{} s", usual.as_secs())),
+                "{usual:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_file_of_a_password_is_read_when_it_is_needed_and_its_line_end_is_left_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("offhook.toml");
+        let text = "[[trunk]]\naccount = \"1-2-0/a@b.c\"\nname = \"t\"\npeers = [\"192.0.2.1\"]\nuser = \"u\"\n\
+                    password_file = \"kept\"\n";
+        let read = || {
+            let file = ConfigFile::parse(Path::new(&file), text).unwrap();
+            with_password(&file.trunks()[0])
+        };
+        let sentence = read().unwrap_err();
+        assert!(
+            sentence.contains("offhook.toml line 6: the password file ")
+                && sentence.contains("kept cannot be read: "),
+            "{sentence}"
+        );
+        for (kept, password) in [("s3cret\n", "s3cret"), (" two words\r\n", " two words")] {
+            std::fs::write(folder.path().join("kept"), kept).unwrap();
+            let login = read().unwrap().trunk.login.unwrap();
+            assert_eq!(login.password.expose(), password.as_bytes());
+        }
+        for wrong in ["\n", "one\ntwo\n", &"z".repeat(129)] {
+            std::fs::write(folder.path().join("kept"), wrong).unwrap();
+            let sentence = read().unwrap_err();
+            assert!(sentence.contains("1 to 128 bytes"), "{sentence}");
+            assert!(!sentence.contains("two") && !sentence.contains("zz"));
+        }
+    }
+}

@@ -1,0 +1,570 @@
+//! The `[[trunk]]` tables of the configuration file: SIP peers of accounts that are no browsers.
+//!
+//! Says what is wrong by file, line and key; never repeats a password, and resolves no name. Whether the accounts are there only the
+//! store knows.
+
+use std::cmp::Reverse;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use node::TrunkConfig;
+use node::model::media::Network;
+use node::model::{
+    InvalidTrunk, Login, Number, NumberPattern, SecretBytes, ServiceName, Trunk, TrunkLogin,
+    TrunkName, limits,
+};
+use node::wanted_trunk::WantedTrunk;
+use toml::Spanned;
+use toml::de::DeValue;
+
+use super::config_key::Form;
+use super::config_table::{FileTable, TableKey};
+use super::config_trunk::parse_password;
+use super::config_turn::parse_network;
+
+/// The key at the top of the file.
+pub(crate) const TRUNK: &str = "trunk";
+
+const ACCOUNT: TableKey = TableKey::text("account", "\"1-2-0/bob@example.com\"");
+const NAME: TableKey = TableKey::text("name", "\"provider\"");
+const PEERS: TableKey = TableKey::new("peers", Form::List, "[\"192.0.2.10:5060\"]");
+const NETWORKS: TableKey = TableKey::new("networks", Form::List, "[\"198.51.100.0/24\"]");
+const DOMAIN: TableKey = TableKey::text("domain", "\"sip.example.com\"");
+const USER: TableKey = TableKey::text("user", "\"4420790000\"");
+const PASSWORD: TableKey = TableKey::text("password", "\"…\", as the provider says");
+const PASSWORD_FILE: TableKey = TableKey::new("password_file", Form::Path, "\"provider.secret\"");
+const REGISTER: TableKey = TableKey::new("register", Form::SwitchOrNumber, "true");
+const CHECK_S: TableKey = TableKey::new("check_s", Form::Number, "30");
+const CALLER: TableKey = TableKey::text("caller", "\"+442079460000\"");
+const TRUSTED: TableKey = TableKey::new("trusted", Form::Switch, "true");
+const NUMBERS: TableKey = TableKey::new("numbers", Form::Table, "{ \"+4420*\" = \"support\" }");
+
+const KEYS: [&TableKey; 13] = [
+    &ACCOUNT,
+    &NAME,
+    &PEERS,
+    &NETWORKS,
+    &DOMAIN,
+    &USER,
+    &PASSWORD,
+    &PASSWORD_FILE,
+    &REGISTER,
+    &CHECK_S,
+    &CALLER,
+    &TRUSTED,
+    &NUMBERS,
+];
+
+/// The keys of a table, for the page that explains them.
+#[cfg(test)]
+pub(super) fn key_names() -> [&'static str; KEYS.len()] {
+    KEYS.map(|key| key.name)
+}
+
+/// A trunk as it stands in the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct FileTrunk {
+    /// Without a password where there is a file for it.
+    pub(super) wanted: WantedTrunk,
+    pub(super) password_file: Option<PasswordFile>,
+}
+
+/// Where the password of a trunk stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PasswordFile {
+    pub(super) path: PathBuf,
+    /// File and line where that is said.
+    pub(super) place: String,
+}
+
+/// What the value of `trunk` says; `line_of` knows the line of a byte of the file.
+pub(crate) fn trunks(
+    value: &Spanned<DeValue<'_>>,
+    file: &Path,
+    line_of: &dyn Fn(usize) -> usize,
+) -> Result<Vec<FileTrunk>, String> {
+    let mut trunks: Vec<FileTrunk> = Vec::new();
+    for table in FileTable::each(value, TRUNK, file, line_of)? {
+        let trunk = TrunkTable { table }.trunk()?;
+        let wanted = &trunk.wanted;
+        let same = trunks.iter().find(|FileTrunk { wanted: other, .. }| {
+            other.login == wanted.login && other.trunk.name == wanted.trunk.name
+        });
+        if let Some(other) = same {
+            return Err(format!(
+                "{}: trunk {} of {} is already at {}",
+                wanted.place, wanted.trunk.name, wanted.login, other.wanted.place
+            ));
+        }
+        trunks.push(trunk);
+    }
+    Ok(trunks)
+}
+
+/// One of the tables.
+struct TrunkTable<'a> {
+    table: FileTable<'a>,
+}
+
+impl TrunkTable<'_> {
+    fn trunk(&self) -> Result<FileTrunk, String> {
+        let table = &self.table;
+        table.refuse_unknown(&KEYS)?;
+        let login = table.named(&ACCOUNT, Login::parse)?;
+        let login = login.ok_or_else(|| table.lacks(&ACCOUNT))?;
+        let name = table.named(&NAME, TrunkName::parse)?;
+        let peers = self.list(&PEERS, parse_peer)?;
+        let peers = peers.ok_or_else(|| table.lacks(&PEERS))?;
+        let (own_login, password_file) = self.login()?;
+        let caller = table.text(&CALLER)?.map(|text| Number::parse(&text));
+        let trunk = Trunk {
+            account: WantedTrunk::NOBODY,
+            name: name.ok_or_else(|| table.lacks(&NAME))?,
+            networks: self.list(&NETWORKS, parse_own_network)?.unwrap_or_default(),
+            domain: table.text(&DOMAIN)?.unwrap_or_else(|| host(&peers)),
+            peers,
+            login: own_login,
+            registration: table.worded(&REGISTER, parse_register)?.flatten(),
+            check: table
+                .worded(&CHECK_S, parse_check)?
+                .unwrap_or(Some(limits::TRUNK_CHECK)),
+            numbers: self.numbers()?,
+            caller: caller
+                .transpose()
+                .map_err(|error| format!("{}: {error}", table.line(&CALLER)))?,
+            is_trusted: table.text(&TRUSTED)?.is_some_and(|text| text == "true"),
+        };
+        trunk
+            .check()
+            .map_err(|fault| format!("{}: {fault}", table.line(key_of(&fault))))?;
+        let place = table.place();
+        Ok(FileTrunk {
+            wanted: WantedTrunk {
+                login,
+                trunk,
+                place,
+            },
+            password_file,
+        })
+    }
+
+    /// The items one by one, each once.
+    fn list<T: PartialEq>(
+        &self,
+        key: &TableKey,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Result<Option<Vec<T>>, String> {
+        let table = &self.table;
+        let Some(texts) = table.texts(key)? else {
+            return Ok(None);
+        };
+        let mut items = Vec::with_capacity(texts.len());
+        for text in texts {
+            let item = parse(text)
+                .map_err(|rule| format!("{}: {text:?} will not do: {rule}", table.line(key)))?;
+            if items.contains(&item) {
+                return Err(format!("{}: {text} is named twice", table.line(key)));
+            }
+            items.push(item);
+        }
+        Ok(Some(items))
+    }
+
+    /// What we show to peers that ask who we are, and where its password stands if not here.
+    fn login(&self) -> Result<(Option<TrunkLogin>, Option<PasswordFile>), String> {
+        let table = &self.table;
+        let (user, given) = (table.text(&USER)?, table.text(&PASSWORD)?);
+        let file = table.text(&PASSWORD_FILE)?;
+        if given.is_some() && file.is_some() {
+            return Err(format!(
+                "{}: password and password_file exclude each other: drop one",
+                table.later(&PASSWORD, &PASSWORD_FILE)
+            ));
+        }
+        let key = if file.is_some() {
+            &PASSWORD_FILE
+        } else {
+            &PASSWORD
+        };
+        let password = given.as_deref().map(parse_password).transpose();
+        let password = password.map_err(|rule| format!("{}: {rule}", table.line(&PASSWORD)))?;
+        let password = password.or_else(|| file.is_some().then(|| SecretBytes::new(Vec::new())));
+        match (user, password) {
+            (None, None) => Ok((None, None)),
+            (Some(user), Some(password)) => {
+                let file = file.map(|path| PasswordFile {
+                    path: path.into(),
+                    place: table.line(key),
+                });
+                Ok((Some(TrunkLogin { user, password }), file))
+            }
+            (Some(_), None) => Err(format!(
+                "{}: user is given without a password: give password or password_file as well",
+                table.line(&USER)
+            )),
+            (None, Some(_)) => Err(format!(
+                "{}: {} is given without user: give user = {} as well",
+                table.line(key),
+                key.name,
+                USER.example
+            )),
+        }
+    }
+
+    /// Which service each number reaches. Tables have no order: a number comes before a beginning, and a long one before a short one.
+    fn numbers(&self) -> Result<Vec<(NumberPattern, ServiceName)>, String> {
+        let table = &self.table;
+        let Some(value) = table.values.get(NUMBERS.name) else {
+            return Ok(Vec::new());
+        };
+        let rules = value.get_ref().as_table();
+        let rules = rules.ok_or_else(|| table.misformed(&NUMBERS))?;
+        // As they stand in the file, so that the first fault is told.
+        let mut rules: Vec<_> = rules.iter().collect();
+        rules.sort_by_key(|(text, _)| text.span().start);
+        let mut numbers: Vec<((bool, Reverse<usize>), NumberPattern, ServiceName)> = Vec::new();
+        for (text, service) in rules {
+            let at = table.at(text.span().start);
+            let text: &str = text.get_ref();
+            let pattern = NumberPattern::parse(text).map_err(|error| format!("{at}: {error}"))?;
+            if numbers.iter().any(|(_, other, _)| *other == pattern) {
+                return Err(format!("{at}: {text:?} says the same as a number above it"));
+            }
+            let service = service.get_ref().as_str().ok_or_else(|| {
+                format!("{at}: a number leads to a service: {text:?} = \"support\"")
+            })?;
+            let service = ServiceName::parse(service).map_err(|error| format!("{at}: {error}"))?;
+            numbers.push((rank(text), pattern, service));
+        }
+        numbers.sort_by_key(|(rank, ..)| *rank);
+        let numbers = numbers.into_iter();
+        Ok(numbers
+            .map(|(_, pattern, service)| (pattern, service))
+            .collect())
+    }
+}
+
+/// What comes first is least.
+fn rank(pattern: &str) -> (bool, Reverse<usize>) {
+    let counts = |character: &char| character.is_ascii_digit() || *character == '+';
+    let length = pattern.chars().filter(counts).count();
+    (pattern.ends_with('*'), Reverse(length))
+}
+
+/// The key that says what cannot be.
+fn key_of(fault: &InvalidTrunk) -> &'static TableKey {
+    match fault {
+        InvalidTrunk::NoPeer | InvalidTrunk::TooManyPeers(_) => &PEERS,
+        InvalidTrunk::TooManyNetworks(_) => &NETWORKS,
+        InvalidTrunk::TooManyNumbers(_) => &NUMBERS,
+        InvalidTrunk::NoLogin | InvalidTrunk::Registration(_) => &REGISTER,
+        InvalidTrunk::Check(_) => &CHECK_S,
+        InvalidTrunk::Domain(_) => &DOMAIN,
+        InvalidTrunk::User(_) => &USER,
+    }
+}
+
+/// The first peer's address as a host of SIP addresses.
+fn host(peers: &[SocketAddr]) -> String {
+    match peers.first().map(SocketAddr::ip) {
+        Some(IpAddr::V4(ip)) => ip.to_string(),
+        Some(IpAddr::V6(ip)) => format!("[{ip}]"),
+        None => String::new(),
+    }
+}
+
+fn parse_peer(text: &str) -> Result<SocketAddr, String> {
+    let bare = text
+        .strip_prefix('[')
+        .and_then(|text| text.strip_suffix(']'));
+    let alone = bare.unwrap_or(text).parse::<IpAddr>();
+    let alone = alone.map(|ip| SocketAddr::new(ip, TrunkConfig::PORT));
+    let peer: SocketAddr = text.parse().or(alone).map_err(|_| {
+        "it must be an IP address, perhaps with a port, such as 192.0.2.10:5060; names are not resolved yet"
+    })?;
+    let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+    if peer.ip().is_unspecified() || peer.ip().is_multicast() || peer.port() == 0 {
+        return Err("nobody can be there".to_owned());
+    }
+    Ok(peer)
+}
+
+fn parse_own_network(text: &str) -> Result<Network, String> {
+    let network = parse_network(text)?;
+    Network::new(network.address, network.prefix).ok_or_else(|| "it has too many bits".to_owned())
+}
+
+fn parse_register(text: &str) -> Result<Option<Duration>, String> {
+    match text {
+        "true" => Ok(Some(limits::TRUNK_REGISTRATION)),
+        "false" => Ok(None),
+        _ => {
+            let seconds = text.parse().map(Duration::from_secs).map(Some);
+            seconds.map_err(|_| "it must be true, false, or a number of seconds".to_owned())
+        }
+    }
+}
+
+fn parse_check(text: &str) -> Result<Option<Duration>, String> {
+    match text.parse() {
+        Ok(0) => Ok(None),
+        Ok(seconds) => Ok(Some(Duration::from_secs(seconds))),
+        Err(_) => Err("it must be a number of seconds, or 0 for never".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::config_file::ConfigFile;
+    use super::*;
+
+    fn read(text: &str) -> Result<Vec<FileTrunk>, String> {
+        let file = ConfigFile::parse(Path::new("/etc/offhook.toml"), text)?;
+        Ok(file.trunks().to_vec())
+    }
+
+    /// A table with account, name and peers, on lines 1 to 4.
+    fn table(rest: &str) -> String {
+        format!(
+            "[[trunk]]\naccount = \"1-2-0/a@b.c\"\nname = \"t\"\npeers = [\"192.0.2.10\"]\n{rest}\n"
+        )
+    }
+
+    fn one(rest: &str) -> Trunk {
+        read(&table(rest)).unwrap().remove(0).wanted.trunk
+    }
+
+    fn refused(faulty: &[(&str, usize, &str)]) {
+        for (text, line, words) in faulty {
+            let sentence = read(text).unwrap_err();
+            let start = format!("/etc/offhook.toml line {line}: ");
+            assert!(sentence.starts_with(&start), "{text}: {sentence}");
+            assert!(sentence.contains(words), "{text}: {sentence}");
+            assert!(!sentence.contains('\n'), "{sentence}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_said_is_as_usual() {
+        let trunk = one("");
+        assert_eq!(trunk.peers, ["192.0.2.10:5060".parse().unwrap()]);
+        assert_eq!(trunk.domain, "192.0.2.10");
+        assert_eq!(trunk.check, Some(Duration::from_secs(30)));
+        assert_eq!((&trunk.login, trunk.registration), (&None, None));
+        assert!(trunk.networks.is_empty() && trunk.numbers.is_empty());
+        assert!(trunk.caller.is_none() && !trunk.is_trusted);
+        assert_eq!(read("demo = false"), Ok(Vec::new()));
+        let six = "[[trunk]]\naccount = \"1-2-0/a@b.c\"\nname = \"t\"\n\
+                   peers = [\"2001:db8::1\", \"[2001:db8::2]\", \"[2001:db8::1]:5070\", \"[::ffff:192.0.2.1]:5\"]";
+        let trunk = read(six).unwrap().remove(0).wanted.trunk;
+        let peers = [
+            "[2001:db8::1]:5060",
+            "[2001:db8::2]:5060",
+            "[2001:db8::1]:5070",
+            "192.0.2.1:5",
+        ];
+        assert_eq!(trunk.peers, peers.map(|peer| peer.parse().unwrap()));
+        assert_eq!(trunk.domain, "[2001:db8::1]");
+    }
+
+    #[test]
+    fn each_key_is_read_and_the_password_is_not_shown() {
+        let text = table(
+            "networks = [\"198.51.100.0/24\", \"203.0.113.9\"]\ndomain = \"sip.example.com\"\nuser = \"u\"\n\
+             password = \"s3cret, or so\"\nregister = true\ncheck_s = 0\ncaller = \"+44 20 7946\"\ntrusted = true",
+        );
+        let trunks = read(&text).unwrap();
+        let FileTrunk {
+            wanted,
+            password_file,
+        } = &trunks[0];
+        assert_eq!(wanted.place, "/etc/offhook.toml line 1");
+        assert_eq!(wanted.login, Login::parse("1-2-0/a@b.c").unwrap());
+        assert_eq!(password_file, &None);
+        let trunk = &wanted.trunk;
+        assert!(trunk.admits("198.51.100.77".parse().unwrap()));
+        assert!(trunk.admits("203.0.113.9".parse().unwrap()));
+        assert_eq!(trunk.domain, "sip.example.com");
+        let login = trunk.login.as_ref().unwrap();
+        assert_eq!(
+            (login.user.as_str(), login.password.expose()),
+            ("u", &b"s3cret, or so"[..])
+        );
+        assert_eq!(trunk.registration, Some(Duration::from_secs(300)));
+        assert_eq!(trunk.check, None);
+        assert_eq!(trunk.caller, Some(Number::parse("+44207946").unwrap()));
+        assert!(trunk.is_trusted);
+        assert!(!format!("{trunks:?}").contains("s3cret"));
+
+        let login = "user = \"u\"\npassword = \"p\"\n";
+        let lasts = |word: &str| one(&format!("{login}register = {word}")).registration;
+        assert_eq!(lasts("false"), None);
+        assert_eq!(lasts("600"), Some(Duration::from_secs(600)));
+        let from_file = read(&table("user = \"u\"\npassword_file = \"kept\"")).unwrap();
+        let PasswordFile { path, place } = from_file[0].password_file.as_ref().unwrap();
+        assert_eq!(path, Path::new("/etc/kept"));
+        assert_eq!(place, "/etc/offhook.toml line 6");
+    }
+
+    #[test]
+    fn a_number_comes_before_a_beginning_and_a_long_one_before_a_short_one() {
+        let trunk = one(
+            "[trunk.numbers]\n\"*\" = \"rest\"\n\"+44*\" = \"uk\"\n\"+44 (20)*\" = \"london\"\n\
+             \"+4420\" = \"one\"\n\"+*\" = \"abroad\"",
+        );
+        let order: Vec<&str> = trunk
+            .numbers
+            .iter()
+            .map(|(_, name)| name.as_str())
+            .collect();
+        assert_eq!(order, ["one", "london", "uk", "abroad", "rest"]);
+        let reached = |number: &str| {
+            trunk
+                .service_for(&Number::parse(number).unwrap())
+                .unwrap()
+                .as_str()
+        };
+        assert_eq!((reached("+4420"), reached("+44201")), ("one", "london"));
+        assert_eq!((reached("+331"), reached("112")), ("abroad", "rest"));
+    }
+
+    #[test]
+    fn what_is_no_table_or_lacks_a_key_or_has_one_too_many_is_told_with_its_line() {
+        let twice = format!("{0}{0}", table(""));
+        refused(&[
+            ("[trunk]\nname = \"a\"", 1, "begins with [[trunk]]"),
+            ("\ntrunk = \"t\"", 2, "each trunk is a table of its own"),
+            (
+                "\n[[trunk]]",
+                2,
+                "a trunk needs account, such as account = ",
+            ),
+            (
+                "[[trunk]]\naccount = \"1-2-0/a@b.c\"\npeers = [\"192.0.2.1\"]",
+                1,
+                "needs name",
+            ),
+            (
+                "[[trunk]]\naccount = \"1-2-0/a@b.c\"\nname = \"t\"",
+                1,
+                "needs peers, such as peers = [",
+            ),
+            (
+                &table("peer = 1"),
+                5,
+                "no key \"peer\"; did you mean peers?",
+            ),
+            (
+                &twice,
+                6,
+                "trunk t of 1-2-0/a@b.c is already at /etc/offhook.toml line 1",
+            ),
+            ("trunks = 1", 1, "did you mean trunk"),
+        ]);
+    }
+
+    #[test]
+    fn a_wrong_value_is_told_with_what_would_be_right() {
+        let peers = |list: &str| {
+            format!("[[trunk]]\naccount = \"1-2-0/a@b.c\"\nname = \"t\"\npeers = {list}\n")
+        };
+        let number = |rule: &str| table(&format!("[trunk.numbers]\n{rule}"));
+        refused(&[
+            (
+                &peers("[\"sip.example.com\"]"),
+                4,
+                "names are not resolved yet",
+            ),
+            (
+                &peers("[\"sip.example.com:5060\"]"),
+                4,
+                "such as 192.0.2.10:5060",
+            ),
+            (&peers("[\"0.0.0.0\"]"), 4, "nobody can be there"),
+            (&peers("[\"192.0.2.1:0\"]"), 4, "nobody can be there"),
+            (&peers("[]"), 4, "at least one peer"),
+            (
+                &peers("[\"192.0.2.1\", \"192.0.2.1:5060\"]"),
+                4,
+                "192.0.2.1:5060 is named twice",
+            ),
+            (&peers("\"192.0.2.1\""), 4, "a list of texts in quotes"),
+            (
+                &table("networks = [\"10.1.2.3/8\"]"),
+                5,
+                "did you mean 10.0.0.0/8?",
+            ),
+            (&table("domain = \"a b\""), 5, "\"a b\" is no host name"),
+            (&table("register = true"), 5, "needs a user and a password"),
+            (
+                &table("user = \"u\"\npassword = \"p\"\nregister = 5"),
+                7,
+                "60 to 86400 seconds, not 5",
+            ),
+            (
+                &table("register = \"yes\""),
+                5,
+                "true, false or a whole number of seconds",
+            ),
+            (
+                &table("register = -1"),
+                5,
+                "true, false, or a number of seconds",
+            ),
+            (&table("check_s = 4"), 5, "every 5 to 3600 seconds, not 4"),
+            (&table("check_s = -4"), 5, "or 0 for never"),
+            (
+                &table("caller = \"alice\""),
+                5,
+                "\"alice\" is no telephone number",
+            ),
+            (&table("trusted = 1"), 5, "true or false"),
+            (&number("\"4*4\" = \"a\""), 6, "may end with '*'"),
+            (&number("\"44\" = 1"), 6, "\"44\" = \"support\""),
+            (&number("\"44\" = \"a b\""), 6, "service name \"a b\""),
+            (
+                &number("\"44\" = \"a\"\n\"4-4\" = \"b\""),
+                7,
+                "says the same as",
+            ),
+            (&table("numbers = \"44\""), 5, "a table of texts in quotes"),
+        ]);
+    }
+
+    #[test]
+    fn user_and_password_come_together_and_a_wrong_one_is_not_repeated() {
+        refused(&[
+            (
+                &table("user = \"u\""),
+                5,
+                "user is given without a password",
+            ),
+            (
+                &table("password = \"p\""),
+                5,
+                "password is given without user",
+            ),
+            (
+                &table("password_file = \"p\""),
+                5,
+                "password_file is given without user",
+            ),
+            (
+                &table("user = \"a b\"\npassword = \"p\""),
+                5,
+                "\"a b\" is no user",
+            ),
+            (
+                &table("user = \"u\"\npassword = \"p\"\npassword_file = \"p\""),
+                7,
+                "password and password_file exclude each other",
+            ),
+        ]);
+        for wrong in ["z".repeat(129), "zz\\tzz".to_owned()] {
+            let text = table(&format!("user = \"u\"\npassword = \"{wrong}\""));
+            refused(&[(&text, 6, "a password must have 1 to 128 bytes")]);
+            assert!(!read(&text).unwrap_err().contains("zz"));
+        }
+    }
+}
