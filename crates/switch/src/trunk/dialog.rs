@@ -1,0 +1,154 @@
+//! What a line remembers of a call: whom it is with, by which way (RFC 3261 §12), how far its CSeq is ahead of the shard's, and
+//! the ACK that may have to be sent again (§13.2.2.4).
+//!
+//! Bounded in number, and each in time. Never sends anything.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use model::{Instant, limits};
+use sip::{Headers, Name};
+
+use super::deadlines::Deadlines;
+
+/// The Call-ID, and the tag of our side.
+pub(super) type DialogKey = (String, String);
+
+/// Our INVITE that a peer has taken.
+#[derive(Debug)]
+pub(super) struct Accepted {
+    /// As the shard counts.
+    pub(super) shard_cseq: u32,
+    /// As the peer does.
+    pub(super) cseq: u32,
+    /// Who took it.
+    pub(super) to_tag: String,
+    /// What let it in; an ACK has the same (§22.1).
+    pub(super) authorization: Option<(&'static str, String)>,
+    /// The shard's ACK as it was sent, and to whom.
+    pub(super) ack: Option<(SocketAddr, Vec<u8>)>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Dialog {
+    pub(super) peer: SocketAddr,
+    /// The route set, the next hop first.
+    pub(super) routes: Vec<String>,
+    /// What is added to the shard's CSeq.
+    pub(super) offset: u32,
+    pub(super) accepted: Option<Accepted>,
+    /// The transaction whose 2xx waits for its ACK, and the CSeq of both.
+    pub(super) unacknowledged: Option<(u64, u32)>,
+    is_over: bool,
+    until: Instant,
+}
+
+impl Dialog {
+    /// The peer, or the first hop of the way if that may be spoken to.
+    pub(super) fn next_hop(&self, admits: impl Fn(SocketAddr) -> bool) -> SocketAddr {
+        let first = self.routes.first();
+        let hop = first.and_then(|route| super::rewrite::route_address(route));
+        hop.filter(|hop| admits(*hop)).unwrap_or(self.peer)
+    }
+}
+
+/// All of a line.
+#[derive(Debug)]
+pub(super) struct Dialogs {
+    all: BTreeMap<DialogKey, Dialog>,
+    deadlines: Deadlines<DialogKey>,
+}
+
+impl Dialogs {
+    pub(super) fn new() -> Self {
+        Self {
+            all: BTreeMap::new(),
+            deadlines: Deadlines::new(),
+        }
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.all.len() >= limits::TRUNK_DIALOGS
+    }
+
+    /// Begins one, unless it is there or there is no room.
+    pub(super) fn open(&mut self, key: &DialogKey, peer: SocketAddr, now: Instant) {
+        if self.is_full() || self.all.contains_key(key) {
+            return;
+        }
+        let until = now + limits::TRUNK_DIALOG_TIME;
+        self.deadlines.shift(key, None, Some(until));
+        let dialog = Dialog {
+            peer,
+            routes: Vec::new(),
+            offset: 0,
+            accepted: None,
+            unacknowledged: None,
+            is_over: false,
+            until,
+        };
+        self.all.insert(key.clone(), dialog);
+    }
+
+    pub(super) fn get(&self, key: &DialogKey) -> Option<&Dialog> {
+        self.all.get(key)
+    }
+
+    pub(super) fn get_mut(&mut self, key: &DialogKey) -> Option<&mut Dialog> {
+        self.all.get_mut(key)
+    }
+
+    /// Something was said in it.
+    pub(super) fn touch(&mut self, key: &DialogKey, now: Instant) {
+        if self.all.get(key).is_some_and(|dialog| !dialog.is_over) {
+            self.keep_until(key, now + limits::TRUNK_DIALOG_TIME);
+        }
+    }
+
+    /// It is over: kept for what is still under way.
+    pub(super) fn end(&mut self, key: &DialogKey, now: Instant) {
+        if let Some(dialog) = self.all.get_mut(key) {
+            dialog.is_over = true;
+        }
+        self.keep_until(
+            key,
+            now + limits::TRANSACTION_TIME + limits::TRANSACTION_TIME,
+        );
+    }
+
+    fn keep_until(&mut self, key: &DialogKey, until: Instant) {
+        if let Some(dialog) = self.all.get_mut(key) {
+            let before = std::mem::replace(&mut dialog.until, until);
+            self.deadlines.shift(key, Some(before), Some(until));
+        }
+    }
+
+    pub(super) fn first_end(&self) -> Option<Instant> {
+        self.deadlines.first()
+    }
+
+    pub(super) fn forget_ended(&mut self, now: Instant) {
+        while let Some(key) = self.deadlines.due(now) {
+            let until = self.all.remove(&key).map(|dialog| dialog.until);
+            self.deadlines.shift(&key, until, None);
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.all.len()
+    }
+}
+
+/// The Record-Route items of a message in its order; none if they are too many to be kept.
+pub(super) fn record_routes(headers: &Headers<'_>) -> Vec<String> {
+    let length: usize = headers.all(Name::RecordRoute).map(str::len).sum();
+    if length > limits::ADDRESS_BYTES {
+        return Vec::new();
+    }
+    headers
+        .items(Name::RecordRoute)
+        .map(str::to_owned)
+        .collect()
+}
