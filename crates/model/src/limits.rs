@@ -395,9 +395,9 @@ pub const TRUNK_NUMBERS: usize = 1_000;
 /// Digits of a number: twice what E.164 allows, for prefixes of a PBX.
 pub const NUMBER_DIGITS: usize = 32;
 /// Requests of one trunk whose transaction has not ended, both ways: each stays half a minute (RFC 3261 §17), so that about forty
-/// calls may begin or end each second. Past it requests are refused with 503.
+/// calls may begin or end each second. Past it requests are refused with 503; those within calls have as much room again.
 pub const TRUNK_TRANSACTIONS: usize = 4_000;
-/// Dialogs of one trunk at once. Past it calls are refused with 503.
+/// Dialogs of one trunk at once; a node's gateway has far fewer. Past it calls are refused with 503.
 pub const TRUNK_DIALOGS: usize = 4_000;
 /// A dialog in which nothing was said for so long is forgotten: nobody speaks for a day.
 pub const TRUNK_DIALOG_TIME: Duration = Duration::from_secs(86_400);

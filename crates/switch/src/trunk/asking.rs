@@ -156,6 +156,15 @@ impl Asking {
         }
     }
 
+    /// Nobody wants it any more, and it is not sent again.
+    pub(super) fn abandon(&mut self, id: u64) {
+        self.take_origin(id);
+        if let Some(asked) = self.get_mut(id) {
+            asked.client.on_transport_lost();
+        }
+        self.requeue(id);
+    }
+
     /// It has changed: it may be due at another time, or not at all.
     pub(super) fn requeue(&mut self, id: u64) {
         let Some(kept) = self.all.get_mut(&id) else {

@@ -36,7 +36,9 @@ pub(super) struct Dialog {
     /// The route set, the next hop first.
     pub(super) routes: Vec<String>,
     /// What is added to the shard's CSeq.
-    pub(super) offset: u32,
+    offset: u32,
+    /// The highest CSeq that the peer has seen.
+    last_cseq: u32,
     pub(super) accepted: Option<Accepted>,
     /// The transaction whose 2xx waits for its ACK, and the CSeq of both.
     pub(super) unacknowledged: Option<(u64, u32)>,
@@ -45,6 +47,20 @@ pub(super) struct Dialog {
 }
 
 impl Dialog {
+    /// The shard's CSeq, as the peer shall see it.
+    pub(super) fn number(&mut self, shard_cseq: u32) -> u32 {
+        let cseq = shard_cseq.saturating_add(self.offset);
+        self.last_cseq = self.last_cseq.max(cseq);
+        cseq
+    }
+
+    /// The same again behind all that the peer has seen: it was challenged (RFC 3261 §22.2). The shard's next ones come after it.
+    pub(super) fn renumber(&mut self, shard_cseq: u32) -> u32 {
+        self.last_cseq = self.last_cseq.saturating_add(1);
+        self.offset = self.last_cseq.saturating_sub(shard_cseq);
+        self.last_cseq
+    }
+
     /// The peer, or the first hop of the way if that may be spoken to.
     pub(super) fn next_hop(&self, admits: impl Fn(SocketAddr) -> bool) -> SocketAddr {
         let first = self.routes.first();
@@ -72,9 +88,10 @@ impl Dialogs {
         self.all.len() >= limits::TRUNK_DIALOGS
     }
 
-    /// Begins one, unless it is there or there is no room.
+    /// Begins one, unless it is there. Whether there is room was asked when its INVITE came: only as many as there are transactions
+    /// can begin after that.
     pub(super) fn open(&mut self, key: &DialogKey, peer: SocketAddr, now: Instant) {
-        if self.is_full() || self.all.contains_key(key) {
+        if self.all.contains_key(key) {
             return;
         }
         let until = now + limits::TRUNK_DIALOG_TIME;
@@ -83,6 +100,7 @@ impl Dialogs {
             peer,
             routes: Vec::new(),
             offset: 0,
+            last_cseq: 0,
             accepted: None,
             unacknowledged: None,
             is_over: false,

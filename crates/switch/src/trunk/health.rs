@@ -147,19 +147,19 @@ impl Line {
         });
     }
 
-    /// 408 is no answer. Any but 503 means that somebody is there.
-    pub(super) fn on_check_answer(&mut self, now: Now, id: u64, status: u16) {
+    /// Any answer but 503 means that somebody is there.
+    pub(super) fn on_check_answer(&mut self, now: Now, id: u64, status: Option<u16>) {
         let Some(to) = self.asking.get_mut(id).map(|asked| asked.to) else {
             return;
         };
         if let Some(peer) = self.health.peer(to) {
             peer.is_asked = false;
         }
-        if status != 503 && status != 408 {
+        if status.is_some_and(|status| status != 503) {
             return self.health.answers(to);
         }
         let was = self.health.next(&[]);
-        self.health.fails(to, status);
+        self.health.fails(to, status.unwrap_or(408));
         // The next one is asked without delay whether it is any better.
         if was == Some(to)
             && let Some(next) = self.health.next(&[])

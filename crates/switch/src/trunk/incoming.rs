@@ -74,7 +74,9 @@ impl Line {
         if request.method == Method::Options && is_initial {
             return self.answer_options(from, request);
         }
-        if self.is_full() || (request.method == Method::Invite && self.dialogs.is_full()) {
+        let begins = is_initial && request.method != Method::Cancel;
+        let is_call = is_initial && request.method == Method::Invite;
+        if self.is_full(begins) || (is_call && self.dialogs.is_full()) {
             self.count(Counter::CallsFull);
             let why = "\"the trunk has all the calls it may have\"";
             let reason = status::reason(503);
@@ -181,6 +183,9 @@ impl Line {
             false => Vec::new(),
         };
         let message = rewrite::answer_to_peer(response, own, &routes);
+        if message.len() > limits::TRUNK_DATAGRAM_BYTES {
+            return self.count(Counter::TooLarge);
+        }
         if !served.server.answer(code, &message, moment(now.mono)) {
             return;
         }

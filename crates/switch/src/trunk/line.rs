@@ -219,9 +219,13 @@ impl Line {
         }
     }
 
-    /// Whether nothing more may begin (`limits::TRUNK_TRANSACTIONS`).
-    pub(super) fn is_full(&self) -> bool {
-        self.asking.len() + self.serving.len() >= limits::TRUNK_TRANSACTIONS
+    /// Whether nothing more may begin; what belongs to a call has as much room again, so that calls can end.
+    pub(super) fn is_full(&self, is_initial: bool) -> bool {
+        let room = match is_initial {
+            true => limits::TRUNK_TRANSACTIONS,
+            false => limits::TRUNK_TRANSACTIONS * 2,
+        };
+        self.asking.len() + self.serving.len() >= room
     }
 
     pub(super) fn effect(&mut self, effect: LineEffect) {

@@ -63,7 +63,7 @@ impl Line {
         let Some(to) = self.first_hop(&dialog, is_initial) else {
             return self.refuse(request, 503, "no peer of the trunk answers");
         };
-        if self.is_full() || (is_initial && is_invite && self.dialogs.is_full()) {
+        if self.is_full(is_initial) || (is_initial && is_invite && self.dialogs.is_full()) {
             self.count(Counter::CallsFull);
             return self.refuse(request, 503, "the trunk has all the calls it may have");
         }
@@ -77,8 +77,9 @@ impl Line {
             true => self.dialogs.end(&dialog, now.mono),
             false => self.dialogs.touch(&dialog, now.mono),
         }
-        let offset = self.dialogs.get(&dialog).map_or(0, |known| known.offset);
         let cseq = request.headers.cseq().number;
+        let known = self.dialogs.get_mut(&dialog);
+        let sent_cseq = known.map_or(cseq, |known| known.number(cseq));
         let from = FromShard {
             message: message.to_vec(),
             via: request.headers.get(Name::Via).unwrap_or_default().into(),
@@ -99,7 +100,7 @@ impl Line {
         let attempt = Attempt {
             to,
             branch: branch.into(),
-            cseq: cseq.saturating_add(offset),
+            cseq: sent_cseq,
             authorization: None,
         };
         self.launch(now, Box::new(from), attempt);
@@ -113,6 +114,18 @@ impl Line {
             }
             Some(_) | None => self.health.next(&[]),
         }
+    }
+
+    /// Another peer, which knows nothing of what the one before wanted.
+    fn try_next(&mut self, now: Now, mut from: Box<FromShard>, to: SocketAddr, cseq: u32) {
+        from.answered = 0;
+        let attempt = Attempt {
+            to,
+            branch: self.mint_branch(),
+            cseq,
+            authorization: None,
+        };
+        self.launch(now, from, attempt);
     }
 
     fn launch(&mut self, now: Now, from: Box<FromShard>, attempt: Attempt) {
@@ -322,7 +335,7 @@ impl Line {
             Origin::Shard(from) if is_accepted => self.on_accepted(now, id, &from, response),
             Origin::Shard(from) => self.on_refused(now, id, from, response),
             Origin::Registration => self.on_registration_answer(now, response),
-            Origin::Check => self.on_check_answer(now, id, response.status),
+            Origin::Check => self.on_check_answer(now, id, Some(response.status)),
             Origin::Nobody if is_accepted => self.acknowledge_again(response),
             Origin::Nobody => {}
         }
@@ -373,16 +386,14 @@ impl Line {
             return;
         };
         let (to, cseq) = (asked.to, asked.cseq);
-        let authorization = asked.authorization.clone();
         let is_wanted = from.cancel == Cancel::No;
         if is_wanted && let Some(authorization) = self.authorize(&mut from, response) {
-            if let Some(dialog) = self.dialogs.get_mut(&from.dialog) {
-                dialog.offset = dialog.offset.saturating_add(1);
-            }
+            let dialog = self.dialogs.get_mut(&from.dialog);
+            let next = dialog.map(|dialog| dialog.renumber(from.cseq));
             let attempt = Attempt {
                 to,
                 branch: self.mint_branch(),
-                cseq: cseq.saturating_add(1),
+                cseq: next.unwrap_or(cseq.saturating_add(1)),
                 authorization: Some(authorization),
             };
             return self.launch(now, from, attempt);
@@ -392,13 +403,7 @@ impl Line {
             self.health.fails(to, 503);
             let next = self.health.next(&from.tried).filter(|_| is_wanted);
             if let Some(next) = next {
-                let attempt = Attempt {
-                    to: next,
-                    branch: self.mint_branch(),
-                    cseq,
-                    authorization,
-                };
-                return self.launch(now, from, attempt);
+                return self.try_next(now, from, next, cseq);
             }
         }
         if response.status >= 300 && from.is_initial {
@@ -475,7 +480,6 @@ impl Line {
             return;
         };
         let (to, cseq, is_heard) = (asked.to, asked.cseq, asked.is_heard);
-        let authorization = asked.authorization.clone();
         match self.asking.take_origin(id) {
             Origin::Shard(from) if from.cancel != Cancel::No => self.conclude(now, &from, 487),
             Origin::Shard(mut from) if from.is_initial && !is_heard => {
@@ -484,17 +488,11 @@ impl Line {
                 let Some(next) = self.health.next(&from.tried) else {
                     return self.conclude(now, &from, 408);
                 };
-                let attempt = Attempt {
-                    to: next,
-                    branch: self.mint_branch(),
-                    cseq,
-                    authorization,
-                };
-                self.launch(now, from, attempt);
+                self.try_next(now, from, next, cseq);
             }
             Origin::Shard(from) => self.conclude(now, &from, 408),
             Origin::Registration => self.on_registration_failed(now, 408),
-            Origin::Check => self.on_check_answer(now, id, 408),
+            Origin::Check => self.on_check_answer(now, id, None),
             Origin::Nobody => {}
         }
     }

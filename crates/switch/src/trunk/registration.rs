@@ -2,13 +2,13 @@
 //!
 //! Keeps the registrar's last challenge, so that a refresh is one request.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use model::{Instant, Now, limits};
 use sip::digest::Challenge;
 use sip::transaction::{Client, ClientKey, Transport};
-use sip::{Contact, MessageWriter, Method, Name, Response};
+use sip::{Contact, MessageWriter, Method, Name, NameAddr, Response};
 
 use super::asking::{Asked, Origin};
 use super::deadlines::moment;
@@ -111,7 +111,7 @@ impl Line {
             (*name, known.clone(), *count)
         });
         if let Some(before) = before {
-            self.asking.take_origin(before);
+            self.asking.abandon(before);
         }
         let authorization = known.and_then(|(name, known, count)| {
             let value = self.answer_challenge(&known, "REGISTER", &uri, count)?;
@@ -167,7 +167,7 @@ impl Line {
 
     /// The registrar answers.
     pub(super) fn on_registration_answer(&mut self, now: Now, response: &Response<'_>) {
-        let own = self.own();
+        let (own, trunk) = (self.own(), std::sync::Arc::clone(self.trunk()));
         let Some(registration) = &mut self.registration else {
             return;
         };
@@ -201,7 +201,8 @@ impl Line {
         if registration.is_ending {
             return;
         }
-        let lasts = granted(response, own).unwrap_or(registration.wanted);
+        let user = trunk.login.as_ref().map_or("", |login| &login.user);
+        let lasts = granted(response, own, user).unwrap_or(registration.wanted);
         registration.is_registered = true;
         registration.refused = None;
         registration.pause = limits::REGISTRATION_PAUSE;
@@ -236,23 +237,31 @@ impl Line {
     }
 }
 
-/// How long our binding lasts: its own `expires`, or that of all (RFC 3261 §10.2.4).
-fn granted(response: &Response<'_>, own: SocketAddr) -> Option<Duration> {
+/// How long our binding lasts: its own `expires`, or that of all (RFC 3261 §10.2.4). A registrar may have written down where our
+/// datagrams seem to come from; then it is known by its user.
+fn granted(response: &Response<'_>, own: SocketAddr, user: &str) -> Option<Duration> {
     let contacts = response.headers.contacts().unwrap_or_default();
-    let own_host = match own.ip() {
-        std::net::IpAddr::V4(ip) => ip.to_string(),
-        std::net::IpAddr::V6(ip) => format!("[{ip}]"),
+    let addresses = || {
+        contacts.iter().filter_map(|contact| match contact {
+            Contact::Address(address) => Some(address),
+            Contact::Star => None,
+        })
     };
-    let of_ours = contacts.iter().find_map(|contact| match contact {
-        Contact::Address(address)
-            if address.uri.host == own_host && address.uri.port.unwrap_or(5060) == own.port() =>
-        {
-            address.param("expires")?.parse::<u32>().ok()
-        }
-        Contact::Address(_) | Contact::Star => None,
-    });
+    let own_host = match own.ip() {
+        IpAddr::V4(ip) => ip.to_string(),
+        IpAddr::V6(ip) => format!("[{ip}]"),
+    };
+    let expires = |address: &NameAddr<'_>| address.param("expires")?.parse::<u32>().ok();
+    let of_ours = addresses()
+        .filter(|address| address.uri.host == own_host)
+        .filter(|address| address.uri.port.unwrap_or(5060) == own.port())
+        .find_map(expires);
+    let of_user = || {
+        let same = addresses().filter(|address| address.uri.user_decoded() == user);
+        same.filter_map(expires).min()
+    };
     let of_all = || response.headers.expires().ok().flatten();
-    let seconds = of_ours.or_else(of_all)?;
+    let seconds = of_ours.or_else(of_user).or_else(of_all)?;
     Some(Duration::from_secs(u64::from(seconds)).min(limits::REGISTRATION_TIME_MAX))
 }
 

@@ -57,7 +57,7 @@ fn a_peer_is_asked_and_any_answer_will_do() {
     let mut bench = checked(&[A, B]);
     let asked = bench.sent_one();
     assert!(asked.starts_with("OPTIONS sip:sip.example.com SIP/2.0\r\n"));
-    bench.hear(A, &answer(&asked, 404, ""));
+    bench.hear(A, &answer(&asked, 408, ""));
     bench.wait(30_000);
     let (at, to, _) = bench.sent().remove(0);
     assert_eq!((at, to), (30_000, address(A)));
@@ -120,4 +120,20 @@ fn an_invite_that_nobody_hears_says_that_the_peer_is_gone() {
     bench.send(&request("INVITE", 1, INVITE, "", ""));
     bench.run_to(52_100);
     assert_eq!(bench.state().peer, Some(address(B)));
+}
+
+#[test]
+fn each_peer_may_ask_who_we_are() {
+    let mut bench = Bench::new(trunk(&[A, B]));
+    bench.send(&request("INVITE", 1, INVITE, "", ""));
+    let challenge = "WWW-Authenticate: Digest realm=\"r\", nonce=\"n\"\r\n";
+    let mut sent = bench.sent_one();
+    for (peer, status, more) in [(A, 401, challenge), (A, 503, ""), (B, 401, challenge)] {
+        bench.hear(peer, &answer(&sent, status, more));
+        sent = bench.sent().pop().unwrap().2;
+        assert_eq!(sent.contains("\nAuthorization: "), status == 401);
+    }
+    bench.hear(B, &answer(&sent, 200, ""));
+    let taken = bench.heard().pop().unwrap();
+    assert!(taken.starts_with("SIP/2.0 200") && row(&taken, "CSeq") == "1 INVITE");
 }

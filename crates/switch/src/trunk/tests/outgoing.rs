@@ -294,6 +294,23 @@ fn a_reinvite_that_is_refused_leaves_the_call_as_it_was() {
 }
 
 #[test]
+fn a_challenged_reinvite_does_not_take_the_number_of_a_bye() {
+    let mut bench = bench();
+    talking(&mut bench, "");
+    bench.send(&request("INVITE", 2, "z9hG4bK1-c", "peer", "v=0"));
+    let reinvite = bench.sent_one();
+    bench.send(&request("BYE", 3, "z9hG4bK1-d", "peer", ""));
+    assert_eq!(row(&bench.sent_one(), "CSeq"), "3 BYE");
+    let challenge = "WWW-Authenticate: Digest realm=\"r\", nonce=\"n\"\r\n";
+    bench.hear(A, &answer(&reinvite, 401, challenge));
+    let again = bench.sent().pop().unwrap().2;
+    assert_eq!(row(&again, "CSeq"), "4 INVITE");
+    bench.send(&request("INFO", 4, "z9hG4bK1-e", "peer", ""));
+    assert_eq!(row(&bench.sent_one(), "CSeq"), "6 INFO", "ever higher");
+    bench.ends_empty();
+}
+
+#[test]
 fn a_made_up_host_gives_way_to_the_trunks_domain() {
     let mut bench = bench();
     let invite = request("INVITE", 1, INVITE, "", "").replacen(
@@ -327,5 +344,8 @@ fn what_is_too_large_or_too_much_is_refused() {
     bench.send(&request("MESSAGE", 1, "z9hG4bK3-1", "", ""));
     assert!(bench.heard_one().starts_with("SIP/2.0 503"));
     assert_eq!(bench.counts, [Counter::CallsFull]);
+    bench.sent();
+    bench.send(&request("BYE", 2, "z9hG4bK3-2", "peer", ""));
+    assert!(bench.sent_one().starts_with("BYE "), "calls can end");
     bench.ends_empty();
 }

@@ -65,6 +65,17 @@ fn it_is_refreshed_when_four_fifths_of_the_grant_are_over() {
 }
 
 #[test]
+fn a_registrar_may_know_us_by_another_address() {
+    let mut bench = registering(&[A]);
+    registered(
+        &mut bench,
+        "Contact: <sip:alice%40home@203.0.113.77:1024>;expires=60\r\n",
+    );
+    bench.run_to(48_000);
+    assert_eq!(bench.sent().len(), 1);
+}
+
+#[test]
 fn a_refusal_is_told_and_tried_again_later_and_later() {
     let mut bench = registering(&[A]);
     let first = bench.sent_one();
