@@ -399,6 +399,8 @@ pub const NUMBER_DIGITS: usize = 32;
 pub const TRUNK_TRANSACTIONS: usize = 4_000;
 /// Dialogs of one trunk at once; a node's gateway has far fewer. Past it calls are refused with 503.
 pub const TRUNK_DIALOGS: usize = 4_000;
+/// Answers of several telephones to one INVITE that are told apart (RFC 3261 §13.2.2.4); more are left to time out.
+pub const TRUNK_FORKS: usize = 8;
 /// A dialog in which nothing was said for so long is forgotten: nobody speaks for a day.
 pub const TRUNK_DIALOG_TIME: Duration = Duration::from_secs(86_400);
 /// A call that a peer has not answered after so long is taken back: shards and peers have long given up by then (timer C).

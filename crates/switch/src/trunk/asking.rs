@@ -40,6 +40,8 @@ pub(super) struct FromShard {
     /// Peers that did not take it.
     pub(super) tried: Vec<SocketAddr>,
     pub(super) cancel: Cancel,
+    /// It is an INVITE, and somebody has taken it: others may as well.
+    pub(super) is_accepted: bool,
     /// Challenges answered.
     pub(super) answered: u8,
 }

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use model::{Instant, limits};
+use model::{Instant, Trunk, limits};
 use sip::{Headers, Name};
 
 use super::deadlines::Deadlines;
@@ -14,7 +14,8 @@ use super::deadlines::Deadlines;
 /// The Call-ID, and the tag of our side.
 pub(super) type DialogKey = (String, String);
 
-/// Our INVITE that a peer has taken.
+/// Our INVITE that a peer has taken. Several may, if a peer asks several at once (§13.2.2.4); a later one inside the dialog replaces
+/// that of the same peer.
 #[derive(Debug)]
 pub(super) struct Accepted {
     /// As the shard counts.
@@ -23,6 +24,8 @@ pub(super) struct Accepted {
     pub(super) cseq: u32,
     /// Who took it.
     pub(super) to_tag: String,
+    /// The way to it, the next hop first.
+    pub(super) routes: Vec<String>,
     /// What let it in; an ACK has the same (§22.1).
     pub(super) authorization: Option<(&'static str, String)>,
     /// The shard's ACK as it was sent, and to whom.
@@ -33,13 +36,14 @@ pub(super) struct Accepted {
 #[derive(Debug)]
 pub(super) struct Dialog {
     pub(super) peer: SocketAddr,
-    /// The route set, the next hop first.
+    /// The way to whoever called us, or has not taken our call yet.
     pub(super) routes: Vec<String>,
     /// What is added to the shard's CSeq.
     offset: u32,
     /// The highest CSeq that the peer has seen.
     last_cseq: u32,
-    pub(super) accepted: Option<Accepted>,
+    /// The first is the one that the call is with.
+    accepted: Vec<Accepted>,
     /// The transaction whose 2xx waits for its ACK, and the CSeq of both.
     pub(super) unacknowledged: Option<(u64, u32)>,
     is_over: bool,
@@ -61,11 +65,50 @@ impl Dialog {
         self.last_cseq
     }
 
+    /// The way to whom a request is for.
+    pub(super) fn routes(&self, to_tag: &str) -> &[String] {
+        self.accepted_by(to_tag)
+            .map_or(&self.routes, |accepted| &accepted.routes)
+    }
+
     /// The peer, or the first hop of the way if that may be spoken to.
-    pub(super) fn next_hop(&self, admits: impl Fn(SocketAddr) -> bool) -> SocketAddr {
-        let first = self.routes.first();
+    pub(super) fn next_hop(&self, to_tag: &str, trunk: &Trunk) -> SocketAddr {
+        let first = self.routes(to_tag).first();
         let hop = first.and_then(|route| super::rewrite::route_address(route));
-        hop.filter(|hop| admits(*hop)).unwrap_or(self.peer)
+        hop.filter(|hop| trunk.admits(hop.ip()))
+            .unwrap_or(self.peer)
+    }
+
+    pub(super) fn accepted_by(&self, to_tag: &str) -> Option<&Accepted> {
+        let mut all = self.accepted.iter();
+        all.find(|accepted| accepted.to_tag == to_tag)
+    }
+
+    pub(super) fn accepted_by_mut(&mut self, to_tag: &str) -> Option<&mut Accepted> {
+        let mut all = self.accepted.iter_mut();
+        all.find(|accepted| accepted.to_tag == to_tag)
+    }
+
+    pub(super) fn is_accepted(&self) -> bool {
+        !self.accepted.is_empty()
+    }
+
+    /// Whether a request for this one is for whom the call is with, and not for another that took it as well.
+    fn is_with(&self, to_tag: &str) -> bool {
+        let first = self.accepted.first();
+        first.is_none_or(|accepted| accepted.to_tag == to_tag)
+    }
+
+    /// Somebody takes our INVITE. Says whether that is news and there is room for it.
+    pub(super) fn accept(&mut self, news: Accepted) -> bool {
+        let has_room = self.accepted.len() < limits::TRUNK_FORKS;
+        match self.accepted_by_mut(&news.to_tag) {
+            Some(known) if known.cseq >= news.cseq => return false,
+            Some(known) => *known = news,
+            None if has_room => self.accepted.push(news),
+            None => return false,
+        }
+        true
     }
 }
 
@@ -101,7 +144,7 @@ impl Dialogs {
             routes: Vec::new(),
             offset: 0,
             last_cseq: 0,
-            accepted: None,
+            accepted: Vec::new(),
             unacknowledged: None,
             is_over: false,
             until,
@@ -121,6 +164,17 @@ impl Dialogs {
     pub(super) fn touch(&mut self, key: &DialogKey, now: Instant) {
         if self.all.get(key).is_some_and(|dialog| !dialog.is_over) {
             self.keep_until(key, now + limits::TRUNK_DIALOG_TIME);
+        }
+    }
+
+    /// A BYE of the shard's to this one: the call is over, unless it is one of several that took it.
+    pub(super) fn hang_up(&mut self, key: &DialogKey, to_tag: &str, now: Instant) {
+        if self
+            .all
+            .get(key)
+            .is_some_and(|dialog| dialog.is_with(to_tag))
+        {
+            self.end(key, now);
         }
     }
 

@@ -9,6 +9,7 @@ mod asking;
 mod challenge;
 mod deadlines;
 mod dialog;
+mod following;
 mod health;
 mod incoming;
 mod line;

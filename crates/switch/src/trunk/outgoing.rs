@@ -25,7 +25,7 @@ struct Attempt {
 }
 
 /// The key of a dialog by a message whose From is ours.
-fn key_by_from(headers: &Headers<'_>) -> DialogKey {
+pub(super) fn key_by_from(headers: &Headers<'_>) -> DialogKey {
     let tag = headers.from().tag().unwrap_or_default();
     (headers.call_id().to_owned(), tag.to_owned())
 }
@@ -60,7 +60,8 @@ impl Line {
         let is_invite = request.method == Method::Invite;
         let is_initial = request.headers.to().tag().is_none();
         let dialog = key_by_from(&request.headers);
-        let Some(to) = self.first_hop(&dialog, is_initial) else {
+        let to_tag = request.headers.to().tag().unwrap_or_default();
+        let Some(to) = self.first_hop(&dialog, to_tag) else {
             return self.refuse(request, 503, "no peer of the trunk answers");
         };
         if self.is_full(is_initial) || (is_initial && is_invite && self.dialogs.is_full()) {
@@ -74,7 +75,7 @@ impl Line {
             self.dialogs.open(&dialog, to, now.mono);
         }
         match request.method == Method::Bye {
-            true => self.dialogs.end(&dialog, now.mono),
+            true => self.dialogs.hang_up(&dialog, to_tag, now.mono),
             false => self.dialogs.touch(&dialog, now.mono),
         }
         let cseq = request.headers.cseq().number;
@@ -90,6 +91,7 @@ impl Line {
             dialog,
             tried: Vec::new(),
             cancel: Cancel::No,
+            is_accepted: false,
             answered: 0,
         };
         if is_invite {
@@ -107,11 +109,9 @@ impl Line {
     }
 
     /// Where a request of the shard's goes first.
-    fn first_hop(&self, dialog: &DialogKey, is_initial: bool) -> Option<SocketAddr> {
+    fn first_hop(&self, dialog: &DialogKey, to_tag: &str) -> Option<SocketAddr> {
         match self.dialogs.get(dialog) {
-            Some(known) if !is_initial => {
-                Some(known.next_hop(|address| self.trunk().admits(address.ip())))
-            }
+            Some(known) if !to_tag.is_empty() => Some(known.next_hop(to_tag, self.trunk())),
             Some(_) | None => self.health.next(&[]),
         }
     }
@@ -132,7 +132,8 @@ impl Line {
         let Some(request) = rewrite::request_of(&from.message) else {
             return;
         };
-        let known = self.dialogs.get(&from.dialog);
+        let to_tag = request.headers.to().tag().unwrap_or_default();
+        let known = self.dialogs.get(&from.dialog).filter(|_| !from.is_initial);
         let bytes = rewrite::to_peer(
             &request,
             &Outgoing {
@@ -140,7 +141,7 @@ impl Line {
                 domain: &self.trunk().domain,
                 branch: &attempt.branch,
                 cseq: attempt.cseq,
-                routes: known.map_or(&[][..], |known| &known.routes),
+                routes: known.map_or(&[][..], |known| known.routes(to_tag)),
                 authorization: attempt.authorization.as_ref(),
             },
         );
@@ -173,90 +174,6 @@ impl Line {
     pub(super) fn send_first(&mut self, asked: Asked) -> u64 {
         self.datagram(asked.to, asked.sent.clone());
         self.asking.insert(asked)
-    }
-
-    fn on_shard_ack(&mut self, now: Now, request: &Request<'_>) {
-        let key = key_by_from(&request.headers);
-        let own = self.own();
-        let trunk = std::sync::Arc::clone(self.trunk());
-        let Some(dialog) = self.dialogs.get_mut(&key) else {
-            return;
-        };
-        let to = dialog.next_hop(|address| trunk.admits(address.ip()));
-        let cseq = request.headers.cseq().number;
-        let is_own = |accepted: &&mut Accepted| {
-            accepted.shard_cseq == cseq && request.headers.to().tag() == Some(&accepted.to_tag)
-        };
-        // Any other is that of a refusal, which was acknowledged before the shard heard of it.
-        let Some(accepted) = dialog.accepted.as_mut().filter(is_own) else {
-            return;
-        };
-        let bytes = rewrite::to_peer(
-            request,
-            &Outgoing {
-                own,
-                domain: &trunk.domain,
-                branch: request.headers.via().branch().unwrap_or_default(),
-                cseq: accepted.cseq,
-                routes: &dialog.routes,
-                authorization: accepted.authorization.as_ref(),
-            },
-        );
-        accepted.ack = Some((to, bytes.clone()));
-        self.dialogs.touch(&key, now.mono);
-        self.datagram(to, bytes);
-    }
-
-    fn on_shard_cancel(&mut self, now: Now, request: &Request<'_>) {
-        let branch = request.headers.via().branch().unwrap_or_default();
-        let Some(id) = self.asking.find_invite(branch) else {
-            return self.refuse(request, 481, "no such call is on its way");
-        };
-        let answer = MessageWriter::reply(request, 200, "OK", Some(self.tag())).finish();
-        self.deliver(answer);
-        let reasons = request.headers.all(Name::Reason).map(str::to_owned);
-        if let Some(asked) = self.asking.get_mut(id)
-            && let Origin::Shard(from) = &mut asked.origin
-            && from.cancel == Cancel::No
-        {
-            from.cancel = Cancel::Waits(reasons.collect());
-            self.send_cancel(now, id);
-        }
-    }
-
-    /// A CANCEL must not come before its INVITE (§9.1), and is none once that is answered.
-    fn send_cancel(&mut self, now: Now, id: u64) {
-        let Some(asked) = self.asking.get_mut(id).filter(|asked| asked.is_heard) else {
-            return;
-        };
-        let Origin::Shard(from) = &mut asked.origin else {
-            return;
-        };
-        let Cancel::Waits(reasons) = &mut from.cancel else {
-            return;
-        };
-        let reasons = std::mem::take(reasons);
-        from.cancel = Cancel::Sent;
-        let Some(invite) = rewrite::request_of(&asked.sent) else {
-            return;
-        };
-        let branch = invite.headers.via().branch().unwrap_or_default();
-        let cancel = Asked {
-            client: Client::new(false, Transport::Unreliable, moment(now.mono)),
-            key: ClientKey::new(branch, Method::Cancel),
-            origin: Origin::Nobody,
-            to: asked.to,
-            sent: rewrite::follower(&invite, "CANCEL", None, &reasons),
-            cseq: asked.cseq,
-            authorization: None,
-            is_heard: false,
-            ack: None,
-            gives_up: None,
-        };
-        // A peer that forgets the INVITE over it shall not leave the shard waiting (§9.1).
-        asked.gives_up = Some(now.mono + limits::TRANSACTION_TIME);
-        self.asking.requeue(id);
-        self.send_first(cancel);
     }
 
     /// A peer answers something.
@@ -294,17 +211,6 @@ impl Line {
         self.asking.requeue(id);
     }
 
-    /// The ACK of a refusal.
-    fn send_ack(&mut self, id: u64) {
-        let ack = self.asking.get_mut(id).and_then(|asked| {
-            let ack = asked.ack.clone()?;
-            Some((asked.to, ack))
-        });
-        if let Some((to, ack)) = ack {
-            self.datagram(to, ack);
-        }
-    }
-
     fn on_provisional(&mut self, now: Now, id: u64, response: &Response<'_>) {
         self.send_cancel(now, id);
         let Some(Asked {
@@ -321,7 +227,7 @@ impl Line {
         let message = rewrite::answer_to_shard(response, &from.via, from.cseq);
         if from.is_invite
             && let Some(dialog) = self.dialogs.get_mut(&from.dialog)
-            && dialog.accepted.is_none()
+            && !dialog.is_accepted()
             && from.is_initial
         {
             dialog.routes = reversed_routes(response);
@@ -332,52 +238,57 @@ impl Line {
     fn on_final(&mut self, now: Now, id: u64, response: &Response<'_>) {
         let is_accepted = response.headers.cseq().method == Method::Invite && response.status < 300;
         match self.asking.take_origin(id) {
-            Origin::Shard(from) if is_accepted => self.on_accepted(now, id, &from, response),
+            Origin::Shard(from) if is_accepted => self.on_accepted(now, id, from, response),
             Origin::Shard(from) => self.on_refused(now, id, from, response),
             Origin::Registration => self.on_registration_answer(now, response),
             Origin::Check => self.on_check_answer(now, id, Some(response.status)),
-            Origin::Nobody if is_accepted => self.acknowledge_again(response),
             Origin::Nobody => {}
         }
     }
 
-    fn on_accepted(&mut self, now: Now, id: u64, from: &FromShard, response: &Response<'_>) {
+    /// A 2xx to an INVITE: the first, the same again, or another's that was asked as well. The shard hears each once.
+    fn on_accepted(
+        &mut self,
+        now: Now,
+        id: u64,
+        mut from: Box<FromShard>,
+        response: &Response<'_>,
+    ) {
         let Some(asked) = self.asking.get_mut(id) else {
             return;
         };
-        asked.gives_up = None;
-        let accepted = Accepted {
+        let to_tag = response.headers.to().tag().unwrap_or_default();
+        let mut accepted = Accepted {
             shard_cseq: from.cseq,
             cseq: asked.cseq,
-            to_tag: response.headers.to().tag().unwrap_or_default().into(),
-            authorization: asked.authorization.take(),
+            to_tag: to_tag.into(),
+            routes: Vec::new(),
+            authorization: asked.authorization.clone(),
             ack: None,
         };
-        let peer = asked.to;
-        self.dialogs.touch(&from.dialog, now.mono);
-        if let Some(dialog) = self.dialogs.get_mut(&from.dialog) {
-            dialog.accepted = Some(accepted);
-            if from.is_initial {
-                dialog.peer = peer;
-                dialog.routes = reversed_routes(response);
-            }
-        }
         let message = rewrite::answer_to_shard(response, &from.via, from.cseq);
-        self.deliver(message);
-    }
-
-    /// A 2xx has come before: the ACK was lost, or is under way. The shard, which lost nothing, is not asked for another.
-    fn acknowledge_again(&mut self, response: &Response<'_>) {
-        let key = key_by_from(&response.headers);
-        let accepted = self.dialogs.get(&key).and_then(|dialog| {
-            let accepted = dialog.accepted.as_ref()?;
-            let is_own = response.headers.to().tag() == Some(&accepted.to_tag)
-                && response.headers.cseq().number == accepted.cseq;
-            accepted.ack.clone().filter(|_| is_own)
-        });
-        if let Some((to, ack)) = accepted {
-            self.datagram(to, ack);
+        let (peer, is_first) = (asked.to, !from.is_accepted);
+        from.is_accepted = true;
+        asked.gives_up = None;
+        let key = from.dialog.clone();
+        let is_initial = from.is_initial;
+        asked.origin = Origin::Shard(from);
+        let Some(dialog) = self.dialogs.get_mut(&key) else {
+            return;
+        };
+        accepted.routes = match is_initial {
+            true => reversed_routes(response),
+            // Another INVITE does not change the way (§12.2).
+            false => dialog.routes(to_tag).to_vec(),
+        };
+        if !dialog.accept(accepted) {
+            return self.acknowledge_again(&key, to_tag);
         }
+        if is_first && is_initial {
+            dialog.peer = peer;
+        }
+        self.dialogs.touch(&key, now.mono);
+        self.deliver(message);
     }
 
     /// Any final answer but the 2xx to an INVITE.
@@ -508,7 +419,7 @@ impl Line {
     }
 
     /// Answers a shard as a peer would.
-    fn refuse(&mut self, request: &Request<'_>, status: u16, why: &str) {
+    pub(super) fn refuse(&mut self, request: &Request<'_>, status: u16, why: &str) {
         let tag = Some(self.tag());
         let mut writer = MessageWriter::reply(request, status, status::reason(status), tag);
         writer.header("Warning", format_args!("399 offhook \"{why}\""));
@@ -516,7 +427,7 @@ impl Line {
         self.deliver(message);
     }
 
-    fn deliver(&mut self, message: Vec<u8>) {
+    pub(super) fn deliver(&mut self, message: Vec<u8>) {
         self.effect(LineEffect::Deliver { message });
     }
 }

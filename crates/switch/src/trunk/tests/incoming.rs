@@ -21,7 +21,7 @@ fn peer_request(method: &str, branch: &str, to_tag: &str, cseq: u32) -> String {
 }
 
 /// What a shard answers.
-fn reply(to: &str, status: u16, tag: &str) -> String {
+pub(super) fn reply(to: &str, status: u16, tag: &str) -> String {
     let request = super::super::rewrite::request_of(to.as_bytes()).unwrap();
     let mut writer = sip::MessageWriter::reply(&request, status, "Word", Some(tag));
     writer.header("Contact", "<sip:p0.1-2@offhook.invalid;transport=ws>");

@@ -94,6 +94,33 @@ fn a_repeated_200_is_acknowledged_again_and_not_delivered() {
 }
 
 #[test]
+fn each_of_several_that_take_a_call_is_the_shards_to_acknowledge_and_to_end() {
+    let mut bench = bench();
+    let sent = talking(&mut bench, "");
+    let other = answer(&sent, 200, "Record-Route: <sip:192.0.2.10:5099;lr>\r\n")
+        .replace(";tag=peer", ";tag=other");
+    bench.hear(A, &other);
+    assert!(row(&bench.heard_one(), "To").ends_with(";tag=other"));
+    bench.send(&request("ACK", 1, "z9hG4bK1-c", "other", ""));
+    let (_, to, ack) = bench.sent().remove(0);
+    assert_eq!(to, address("192.0.2.10:5099"));
+    bench.send(&request("BYE", 2, "z9hG4bK1-d", "other", ""));
+    let bye = bench.sent_one();
+    assert_eq!(row(&bye, "Route"), "<sip:192.0.2.10:5099;lr>");
+    bench.hear(A, &other);
+    assert_eq!(bench.sent_one(), ack);
+    bench.hear(A, &answer(&bye, 200, ""));
+    bench.wait(200_000);
+    bench.send(&request("BYE", 2, "z9hG4bK1-e", "peer", ""));
+    let (_, to, bye) = bench.sent().remove(0);
+    assert!(
+        to == address(A) && !bye.contains("Route: "),
+        "the call itself goes on"
+    );
+    bench.ends_empty();
+}
+
+#[test]
 fn a_refusal_is_acknowledged_here_and_the_shards_own_ack_swallowed() {
     let mut bench = bench();
     let sent = invite(&mut bench);
