@@ -93,6 +93,17 @@ impl Health {
         }
     }
 
+    /// A peer failed something else than our question: it is asked at once, as it may have meant that request only.
+    pub(super) fn doubt(&mut self, address: SocketAddr, status: u16, now: Instant) {
+        self.fails(address, status);
+        self.due = self.pause.map(|_| now);
+    }
+
+    /// The server is going down: nobody is asked any more.
+    pub(super) fn stop(&mut self) {
+        (self.pause, self.due) = (None, None);
+    }
+
     /// Whom to ask now: those that are used, or would be if they answered.
     fn to_ask(&self) -> Vec<SocketAddr> {
         let used = self.peers.iter().position(|peer| !peer.is_silent);

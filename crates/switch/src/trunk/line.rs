@@ -175,7 +175,7 @@ impl Line {
 
     fn on_stop(&mut self, now: Now) {
         if !std::mem::replace(&mut self.is_stopping, true) {
-            self.health.due = None;
+            self.health.stop();
             self.unregister(now);
         }
     }

@@ -146,7 +146,9 @@ impl Line {
             },
         );
         if bytes.len() > limits::TRUNK_DATAGRAM_BYTES {
-            self.dialogs.end(&from.dialog, now.mono);
+            if from.is_initial {
+                self.dialogs.end(&from.dialog, now.mono);
+            }
             return self.refuse(
                 &request,
                 513,
@@ -311,7 +313,7 @@ impl Line {
         }
         if response.status == 503 && from.is_initial {
             from.tried.push(to);
-            self.health.fails(to, 503);
+            self.health.doubt(to, 503, now.mono);
             let next = self.health.next(&from.tried).filter(|_| is_wanted);
             if let Some(next) = next {
                 return self.try_next(now, from, next, cseq);
@@ -394,7 +396,7 @@ impl Line {
         match self.asking.take_origin(id) {
             Origin::Shard(from) if from.cancel != Cancel::No => self.conclude(now, &from, 487),
             Origin::Shard(mut from) if from.is_initial && !is_heard => {
-                self.health.fails(to, 408);
+                self.health.doubt(to, 408, now.mono);
                 from.tried.push(to);
                 let Some(next) = self.health.next(&from.tried) else {
                     return self.conclude(now, &from, 408);

@@ -225,6 +225,7 @@ impl Line {
             && let Some(to) = registration.to
         {
             registration.tried.push(to);
+            // Not doubted: one that takes everything but registrations would be asked, and registered with, without end.
             self.health.fails(to, status);
             if let Some(next) = self.health.next(&registration.tried) {
                 return self.send_register(now, next);

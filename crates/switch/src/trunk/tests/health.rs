@@ -137,3 +137,20 @@ fn each_peer_may_ask_who_we_are() {
     let taken = bench.heard().pop().unwrap();
     assert!(taken.starts_with("SIP/2.0 200") && row(&taken, "CSeq") == "1 INVITE");
 }
+
+#[test]
+fn a_503_that_meant_one_call_leaves_the_peer_in_use() {
+    let mut bench = checked(&[A]);
+    let asked = bench.sent_one();
+    bench.hear(A, &answer(&asked, 200, ""));
+    bench.send(&request("INVITE", 1, INVITE, "", ""));
+    let sent = bench.sent_one();
+    bench.hear(A, &answer(&sent, 503, ""));
+    assert!(bench.heard().pop().unwrap().starts_with("SIP/2.0 503"));
+    assert_eq!(bench.state().peer, None);
+    let asked = bench.sent().pop().unwrap().2;
+    bench.hear(A, &answer(&asked, 200, ""));
+    assert_eq!(bench.state().peer, Some(address(A)));
+    bench.wait(100);
+    assert!(bench.sent().is_empty(), "it is not asked again and again");
+}

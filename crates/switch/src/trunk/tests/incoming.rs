@@ -65,6 +65,16 @@ fn a_call_is_delivered_once_and_answered_to_where_it_came_from() {
 }
 
 #[test]
+fn a_port_is_told_only_to_whom_asks_for_it() {
+    let mut bench = Bench::new(trunk(&[A]));
+    bench.hear("192.0.2.10:40000", &invite().replace(";rport", ""));
+    assert_eq!(
+        row(&bench.heard_one(), "Via"),
+        "SIP/2.0/UDP 10.0.0.1:5060;branch=z9hG4bKp1;received=192.0.2.10"
+    );
+}
+
+#[test]
 fn a_lost_200_is_sent_again_until_its_ack_comes() {
     let mut bench = Bench::new(trunk(&[A]));
     let given = called(&mut bench);

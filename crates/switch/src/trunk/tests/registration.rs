@@ -115,6 +115,31 @@ fn nobody_there_is_408_and_the_next_peer_is_tried() {
 }
 
 #[test]
+fn a_peer_that_takes_everything_but_registrations_is_not_pestered() {
+    let mut bench = Bench::new(Trunk {
+        registration: Some(Duration::from_secs(600)),
+        check: Some(Duration::from_secs(30)),
+        ..trunk(&[A, B])
+    });
+    let mut registers = 0;
+    while bench.at < 300_000 {
+        for (_, to, sent) in bench.sent() {
+            let is_register = sent.starts_with("REGISTER ");
+            registers += usize::from(is_register);
+            let status = if is_register && to == address(A) {
+                503
+            } else {
+                200
+            };
+            bench.hear(&to.to_string(), &answer(&sent, status, ""));
+        }
+        bench.wait(50);
+    }
+    assert!((10..=24).contains(&registers), "{registers}");
+    assert_eq!(bench.state().is_registered, Some(true));
+}
+
+#[test]
 fn too_brief_an_interval_is_made_longer() {
     let mut bench = registering(&[A]);
     let first = bench.sent_one();
