@@ -414,6 +414,29 @@ pub const TRUNK_MESSAGES_WAITING: usize = 16_384;
 pub const TRUNK_BYTES_WAITING: usize = 32 * 1024 * 1024;
 /// Digits of a number: twice what E.164 allows, for prefixes of a PBX.
 pub const NUMBER_DIGITS: usize = 32;
+/// Requests of one trunk whose transaction has not ended, both ways: each stays half a minute (RFC 3261 §17), so that about forty
+/// calls may begin or end each second. Past it requests are refused with 503; those within calls have as much room again.
+pub const TRUNK_TRANSACTIONS: usize = 4_000;
+/// Dialogs of one trunk at once; a node's gateway has far fewer. Past it calls are refused with 503.
+pub const TRUNK_DIALOGS: usize = 4_000;
+/// Answers of several telephones to one INVITE that are told apart (RFC 3261 §13.2.2.4); more are left to time out.
+pub const TRUNK_FORKS: usize = 8;
+/// A dialog in which nothing was said for so long is forgotten: nobody speaks for a day.
+pub const TRUNK_DIALOG_TIME: Duration = Duration::from_secs(86_400);
+/// A call that a peer has not answered after so long is taken back: shards and peers have long given up by then (timer C).
+pub const TRUNK_RINGING_TIME: Duration = Duration::from_secs(3_600);
+/// The largest datagram: UDP over IPv4 has no room for more.
+pub const TRUNK_DATAGRAM_BYTES: usize = 65_507;
+/// The first pause after a registration was refused, or not answered; it doubles each time.
+pub const REGISTRATION_PAUSE: Duration = Duration::from_secs(30);
+/// The longest such pause.
+pub const REGISTRATION_PAUSE_MAX: Duration = Duration::from_secs(600);
+/// A registration is not refreshed more often than this, whatever the registrar grants.
+pub const REGISTRATION_REFRESH_MIN: Duration = Duration::from_secs(5);
+/// The longest registration that is asked for, whatever the registrar wants: a day.
+pub const REGISTRATION_TIME_MAX: Duration = Duration::from_secs(86_400);
+/// Challenges that are answered for one request: one, and one more if the nonce had become stale (RFC 7616 §3.3).
+pub const CHALLENGES_ANSWERED: u8 = 2;
 
 // Records.
 

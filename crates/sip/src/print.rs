@@ -37,6 +37,11 @@ impl MessageWriter {
     }
 
     /// Begins a response: its status line.
+    /// Begins a response to a request that is not at hand: every row is its owner's to write.
+    pub fn response(status: u16, reason: &str) -> Self {
+        Self::status(status, reason, USUAL_HEAD)
+    }
+
     pub(crate) fn status(status: u16, reason: &str, room: usize) -> Self {
         let mut writer = Self {
             buffer: Vec::with_capacity(room),

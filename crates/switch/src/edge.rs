@@ -367,7 +367,7 @@ impl Flow {
 }
 
 /// What every request must have beside the syntax, so that it can be kept track of.
-fn refuse_form(request: &sip::Request<'_>) -> Option<Vec<u8>> {
+pub(crate) fn refuse_form(request: &sip::Request<'_>) -> Option<Vec<u8>> {
     if request.headers.via().branch().is_none_or(str::is_empty) {
         Some(refusal::no_branch(request))
     } else if request.headers.call_id().len() > limits::CALL_ID_BYTES {
@@ -387,7 +387,7 @@ fn drop_response(response: &sip::Response<'_>, is_in_pace: bool) -> Option<Count
 }
 
 /// The first of the rows that calls keep that is too long.
-fn long_address(headers: &sip::Headers<'_>) -> Option<&'static str> {
+pub(crate) fn long_address(headers: &sip::Headers<'_>) -> Option<&'static str> {
     let kept = [
         (sip::Name::From, "From"),
         (sip::Name::To, "To"),

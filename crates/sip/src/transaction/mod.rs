@@ -16,7 +16,7 @@ pub use client::{Client, ClientDue, ClientVerdict};
 pub use repetition::Repetition;
 pub use server::{Server, ServerDue};
 
-use crate::message::{Request, Response};
+use crate::message::{Headers, Request, Response};
 use crate::method::Method;
 
 /// An estimate of the round trip (§17.1.1.1).
@@ -100,8 +100,17 @@ impl ServerKey {
         Self::for_method(request, Method::Invite)
     }
 
+    /// That of the request which this answers: a response repeats its Via (§8.2.6.2).
+    pub fn answered_by(response: &Response<'_>) -> Option<Self> {
+        Self::from_rows(&response.headers, response.headers.cseq().method)
+    }
+
     fn for_method(request: &Request<'_>, method: Method<'_>) -> Option<Self> {
-        let via = request.headers.via();
+        Self::from_rows(&request.headers, method)
+    }
+
+    fn from_rows(headers: &Headers<'_>, method: Method<'_>) -> Option<Self> {
+        let via = headers.via();
         let branch = via
             .branch()
             .filter(|branch| branch.starts_with("z9hG4bK"))?;
@@ -146,6 +155,13 @@ mod tests {
         assert_eq!(key(&shouted, false), invite, "host names have no case");
         assert_ne!(key(&request("INVITE", "z9hG4bK2"), false), invite);
         assert_eq!(key(&request("INVITE", "1"), false), None);
+        let text = request("INVITE", "z9hG4bK1").replace(";branch", ";received=192.0.2.1;branch");
+        let (_, rows) = text.split_once("\r\n").unwrap();
+        let answer = format!("SIP/2.0 200 OK\r\n{rows}");
+        let Message::Response(answer) = parse(answer.as_bytes()).unwrap() else {
+            panic!("it is a response");
+        };
+        assert_eq!(ServerKey::answered_by(&answer), invite);
     }
 
     #[test]

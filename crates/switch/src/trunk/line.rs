@@ -1,11 +1,19 @@
-//! See the module above: one line, as a machine.
+//! See the module above: one line, as a machine. Holds its parts together; what they do stands with them.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use model::{ConnectionId, Instant, Now, Trunk};
+use model::{ConnectionId, Instant, Now, Trunk, limits};
 
+use super::asking::Asking;
+use super::dialog::Dialogs;
+use super::health::Health;
+use super::registration::Registration;
+use super::rewrite;
+use super::serving::Serving;
 use crate::effect::Counter;
+use crate::random::Random;
 
 /// What a line is told.
 #[derive(Clone, Debug)]
@@ -67,21 +75,53 @@ pub struct Line {
     trunk: Arc<Trunk>,
     /// Where peers reach our socket.
     own: SocketAddr,
+    pub(super) asking: Asking,
+    pub(super) serving: Serving,
+    pub(super) dialogs: Dialogs,
+    pub(super) health: Health,
+    pub(super) registration: Option<Registration>,
+    random: Random,
+    /// Of answers that open no dialog.
+    tag: String,
+    effects: VecDeque<LineEffect>,
+    /// What was told last; nothing before the start.
+    told: Option<LineState>,
+    started: Instant,
+    is_stopping: bool,
 }
 
 impl Line {
-    /// A line that has sent nothing yet. `own`: the address of our socket as peers know it; `seed`: for what is not to be guessed.
+    /// A line that has sent nothing yet: it begins with the first thing that it is told, and wants to be told the time at once.
+    /// `own`: the address of our socket as peers know it; `seed`: for what is not to be guessed.
     pub fn new(
         connection: ConnectionId,
         trunk: Arc<Trunk>,
         own: SocketAddr,
-        _seed: [u8; 32],
-        _now: Now,
+        seed: [u8; 32],
+        now: Now,
     ) -> Self {
+        let mut random = Random::new(seed);
+        let mut mint = || format!("{:016x}", random.bits());
+        let health = Health::new(&trunk.peers, trunk.check, now.mono, mint(), mint());
+        let registration = trunk
+            .registration
+            .map(|wanted| Registration::new(wanted, mint(), mint()));
+        let tag = mint();
         Self {
             connection,
             trunk,
             own,
+            asking: Asking::new(),
+            serving: Serving::new(),
+            dialogs: Dialogs::new(),
+            health,
+            registration,
+            random,
+            tag,
+            effects: VecDeque::new(),
+            told: None,
+            started: now.mono,
+            is_stopping: false,
         }
     }
 
@@ -101,15 +141,135 @@ impl Line {
     }
 
     /// One thing happened; every effect is to be taken before the next.
-    pub fn handle(&mut self, _now: Now, _input: LineInput<'_>) {}
+    pub fn handle(&mut self, now: Now, input: LineInput<'_>) {
+        match input {
+            LineInput::Datagram { from, bytes } => self.on_datagram(now, from, bytes),
+            LineInput::Send { message } => self.on_sent(now, message),
+            LineInput::Timeout => {}
+            LineInput::Stop => self.on_stop(now),
+        }
+        self.on_time(now);
+        self.tell_state(now);
+    }
 
     /// The next thing to do.
     pub fn poll_effect(&mut self) -> Option<LineEffect> {
-        None
+        self.effects.pop_front()
     }
 
     /// When [`LineInput::Timeout`] is wanted.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        None
+        if self.told.is_none() {
+            return Some(self.started);
+        }
+        let registration = self.registration.as_ref().and_then(|known| known.due);
+        let all = [
+            self.asking.first(),
+            self.serving.first(),
+            self.dialogs.first_end(),
+            self.health.due,
+            registration,
+        ];
+        all.into_iter().flatten().min()
+    }
+
+    fn on_stop(&mut self, now: Now) {
+        if !std::mem::replace(&mut self.is_stopping, true) {
+            self.health.stop();
+            self.unregister(now);
+        }
+    }
+
+    /// Whatever is due is done.
+    fn on_time(&mut self, now: Now) {
+        while let Some(id) = self.asking.due(now.mono) {
+            self.on_asking_due(now, id);
+        }
+        while let Some(id) = self.serving.due(now.mono) {
+            self.on_serving_due(now, id);
+        }
+        self.dialogs.forget_ended(now.mono);
+        let is_due = |due: Option<Instant>| due.is_some_and(|at| at <= now.mono);
+        if is_due(self.health.due) {
+            self.check_peers(now);
+        }
+        if is_due(self.registration.as_ref().and_then(|known| known.due)) {
+            self.register(now);
+        }
+    }
+
+    fn tell_state(&mut self, now: Now) {
+        let peer = self.health.next(&[]);
+        let wants_peer = |known: &Registration| peer.is_some() && known.to != peer;
+        let before = self.told.and_then(|told| told.peer);
+        if peer != before && !self.is_stopping && self.registration.as_ref().is_some_and(wants_peer)
+        {
+            self.register(now);
+        }
+        let registration = self.registration.as_ref();
+        let refused = registration.and_then(|known| known.refused);
+        let state = LineState {
+            peer,
+            is_registered: registration.map(|known| known.is_registered),
+            refused: refused.or_else(|| self.health.refused()),
+        };
+        if self.told != Some(state) {
+            self.told = Some(state);
+            self.effects.push_back(LineEffect::State(state));
+        }
+    }
+
+    /// Whether nothing more may begin; what belongs to a call has as much room again, so that calls can end.
+    pub(super) fn is_full(&self, is_initial: bool) -> bool {
+        let room = match is_initial {
+            true => limits::TRUNK_TRANSACTIONS,
+            false => limits::TRUNK_TRANSACTIONS * 2,
+        };
+        self.asking.len() + self.serving.len() >= room
+    }
+
+    pub(super) fn effect(&mut self, effect: LineEffect) {
+        self.effects.push_back(effect);
+    }
+
+    pub(super) fn datagram(&mut self, to: SocketAddr, bytes: Vec<u8>) {
+        self.effect(LineEffect::Datagram { to, bytes });
+    }
+
+    pub(super) fn count(&mut self, counter: Counter) {
+        self.effect(LineEffect::Count(counter));
+    }
+
+    pub(super) fn tag(&self) -> &str {
+        &self.tag
+    }
+
+    /// Text that nobody can guess.
+    pub(super) fn mint(&mut self) -> String {
+        format!("{:016x}", self.random.bits())
+    }
+
+    pub(super) fn mint_branch(&mut self) -> String {
+        format!("z9hG4bK.{}", self.mint())
+    }
+
+    /// Who we are for the peer: the user that it knows.
+    pub(super) fn own_address(&self) -> String {
+        match &self.trunk.login {
+            Some(login) => format!(
+                "sip:{}@{}",
+                rewrite::escaped(&login.user),
+                self.trunk.domain
+            ),
+            None => format!("sip:{}", self.trunk.domain),
+        }
+    }
+
+    /// Where that user is reached.
+    pub(super) fn own_contact(&self) -> String {
+        match &self.trunk.login {
+            Some(login) => format!("sip:{}@{}", rewrite::escaped(&login.user), self.own),
+            None => format!("sip:{}", self.own),
+        }
     }
 }

@@ -5,7 +5,20 @@
 //! registers, asks whether the peer is there (OPTIONS), and goes to the next peer when one is not. Turns our own Via and Contact,
 //! which name no address, into those of the socket. Never decides who may call whom, and never opens a socket.
 
+mod asking;
+mod challenge;
+mod deadlines;
+mod dialog;
+mod following;
+mod health;
+mod incoming;
 mod line;
+mod outgoing;
+mod registration;
+mod rewrite;
 mod route;
+mod serving;
+#[cfg(test)]
+mod tests;
 
 pub use line::{Line, LineEffect, LineInput, LineState};

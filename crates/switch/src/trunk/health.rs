@@ -1,0 +1,182 @@
+//! Which peers answer, as far as is known (RFC 3261 §11, RFC 3263 §4.3): the first that does is used.
+//!
+//! Asks only where the trunk says so; without that every peer always counts as there.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use model::{Instant, Now};
+use sip::transaction::{Client, ClientKey, Transport};
+use sip::{MessageWriter, Method};
+
+use super::asking::{Asked, Origin};
+use super::deadlines::moment;
+use super::line::Line;
+use super::rewrite;
+
+#[derive(Debug)]
+struct Peer {
+    address: SocketAddr,
+    /// It did not answer when it was last spoken to.
+    is_silent: bool,
+    /// It is being asked.
+    is_asked: bool,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Health {
+    peers: Vec<Peer>,
+    /// Between two questions; `None`: none is asked.
+    pause: Option<Duration>,
+    pub(super) due: Option<Instant>,
+    /// What the last peer that was found silent said; 408 for nothing.
+    refused: Option<u16>,
+    call_id: String,
+    tag: String,
+    cseq: u32,
+}
+
+impl Health {
+    pub(super) fn new(
+        peers: &[SocketAddr],
+        pause: Option<Duration>,
+        now: Instant,
+        call_id: String,
+        tag: String,
+    ) -> Self {
+        let peer = |address: &SocketAddr| Peer {
+            address: *address,
+            is_silent: false,
+            is_asked: false,
+        };
+        Self {
+            peers: peers.iter().map(peer).collect(),
+            pause,
+            due: pause.map(|_| now),
+            refused: None,
+            call_id,
+            tag,
+            cseq: 0,
+        }
+    }
+
+    /// The first peer that may be there and is not among `tried`.
+    pub(super) fn next(&self, tried: &[SocketAddr]) -> Option<SocketAddr> {
+        let mut peers = self.peers.iter().filter(|peer| !peer.is_silent);
+        peers
+            .find(|peer| !tried.contains(&peer.address))
+            .map(|peer| peer.address)
+    }
+
+    /// The status of the last failure, while a peer is missed.
+    pub(super) fn refused(&self) -> Option<u16> {
+        let is_missed = self.peers.iter().any(|peer| peer.is_silent);
+        self.refused.filter(|_| is_missed)
+    }
+
+    /// A peer has said something.
+    pub(super) fn answers(&mut self, address: SocketAddr) {
+        if let Some(peer) = self.peer(address) {
+            peer.is_silent = false;
+        }
+    }
+
+    /// A peer did not answer (408), or said that it cannot (503).
+    pub(super) fn fails(&mut self, address: SocketAddr, status: u16) {
+        if self.pause.is_none() {
+            return;
+        }
+        if let Some(peer) = self.peer(address) {
+            peer.is_silent = true;
+            self.refused = Some(status);
+        }
+    }
+
+    /// A peer failed something else than our question: it is asked at once, as it may have meant that request only.
+    pub(super) fn doubt(&mut self, address: SocketAddr, status: u16, now: Instant) {
+        self.fails(address, status);
+        self.due = self.pause.map(|_| now);
+    }
+
+    /// The server is going down: nobody is asked any more.
+    pub(super) fn stop(&mut self) {
+        (self.pause, self.due) = (None, None);
+    }
+
+    /// Whom to ask now: those that are used, or would be if they answered.
+    fn to_ask(&self) -> Vec<SocketAddr> {
+        let used = self.peers.iter().position(|peer| !peer.is_silent);
+        let count = used.map_or(self.peers.len(), |used| used + 1);
+        let peers = self.peers.iter().take(count);
+        let idle = peers.filter(|peer| !peer.is_asked);
+        idle.map(|peer| peer.address).collect()
+    }
+
+    fn peer(&mut self, address: SocketAddr) -> Option<&mut Peer> {
+        self.peers.iter_mut().find(|peer| peer.address == address)
+    }
+}
+
+impl Line {
+    pub(super) fn check_peers(&mut self, now: Now) {
+        self.health.due = self.health.pause.map(|pause| now.mono + pause);
+        for peer in self.health.to_ask() {
+            self.check(now, peer);
+        }
+    }
+
+    fn check(&mut self, now: Now, to: SocketAddr) {
+        let branch = self.mint_branch();
+        self.health.cseq = self.health.cseq.wrapping_add(1) & 0x7fff_ffff;
+        if let Some(peer) = self.health.peer(to) {
+            peer.is_asked = true;
+        }
+        let domain = &self.trunk().domain;
+        let mut writer = MessageWriter::request("OPTIONS", &format!("sip:{domain}"));
+        let address = self.own_address();
+        writer
+            .header("Via", rewrite::our_via(self.own(), &branch))
+            .header("Max-Forwards", 70)
+            .header("From", format_args!("<{address}>;tag={}", self.health.tag))
+            .header("To", format_args!("<sip:{domain}>"))
+            .header("Call-ID", &self.health.call_id)
+            .header("CSeq", format_args!("{} OPTIONS", self.health.cseq))
+            .header("Contact", format_args!("<sip:{}>", self.own()))
+            .header("Accept", "application/sdp");
+        self.send_first(Asked {
+            client: Client::new(false, Transport::Unreliable, moment(now.mono)),
+            key: ClientKey::new(&branch, Method::Options),
+            origin: Origin::Check,
+            to,
+            sent: writer.finish(),
+            cseq: self.health.cseq,
+            authorization: None,
+            is_heard: false,
+            ack: None,
+            gives_up: None,
+        });
+    }
+
+    /// Any answer but 503 means that somebody is there.
+    pub(super) fn on_check_answer(&mut self, now: Now, id: u64, status: Option<u16>) {
+        let Some(to) = self.asking.get_mut(id).map(|asked| asked.to) else {
+            return;
+        };
+        if let Some(peer) = self.health.peer(to) {
+            peer.is_asked = false;
+        }
+        if status.is_some_and(|status| status != 503) {
+            return self.health.answers(to);
+        }
+        let was = self.health.next(&[]);
+        self.health.fails(to, status.unwrap_or(408));
+        // The next one is asked without delay whether it is any better.
+        if was == Some(to)
+            && let Some(next) = self.health.next(&[])
+            && self.health.to_ask().contains(&next)
+        {
+            self.check(now, next);
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! The requests of peers, until nothing more can come of them: their server transactions (RFC 3261 §17.2), and the 2xx to an
+//! INVITE until its ACK comes (§13.3.1.4).
+//!
+//! Finds them by what comes again and by what a shard answers; never sends anything.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use model::Instant;
+use sip::transaction::{Repetition, Server, ServerKey};
+
+use super::deadlines::{Deadlines, instant};
+
+/// A 2xx that nobody has acknowledged.
+#[derive(Debug)]
+pub(super) struct Unheard {
+    pub(super) repetition: Repetition,
+    pub(super) message: Vec<u8>,
+    pub(super) until: Instant,
+}
+
+/// A request of a peer.
+#[derive(Debug)]
+pub(super) struct Served {
+    pub(super) server: Server,
+    pub(super) key: ServerKey,
+    pub(super) is_invite: bool,
+    /// It opens a dialog, or stands alone.
+    pub(super) is_initial: bool,
+    /// Whence it came, and where answers go.
+    pub(super) from: SocketAddr,
+    pub(super) record_routes: Vec<String>,
+    pub(super) unheard: Option<Unheard>,
+    /// When it is forgotten, if the shard never answers.
+    pub(super) unanswered: Option<Instant>,
+    /// Nothing more can come of it.
+    pub(super) is_over: bool,
+}
+
+impl Served {
+    fn deadline(&self) -> Option<Instant> {
+        let again = self.unheard.as_ref().and_then(|unheard| {
+            let next = instant(unheard.repetition.next())?;
+            Some(next.min(unheard.until))
+        });
+        let ends = instant(self.server.deadline());
+        ends.into_iter().chain(again).chain(self.unanswered).min()
+    }
+}
+
+/// All of a line.
+#[derive(Debug)]
+pub(super) struct Serving {
+    all: BTreeMap<u64, (Served, Option<Instant>)>,
+    by_key: BTreeMap<ServerKey, u64>,
+    deadlines: Deadlines<u64>,
+    last: u64,
+}
+
+impl Serving {
+    pub(super) fn new() -> Self {
+        Self {
+            all: BTreeMap::new(),
+            by_key: BTreeMap::new(),
+            deadlines: Deadlines::new(),
+            last: 0,
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    pub(super) fn insert(&mut self, served: Served) {
+        self.last += 1;
+        let id = self.last;
+        self.by_key.insert(served.key.clone(), id);
+        let until = served.deadline();
+        self.deadlines.shift(&id, None, until);
+        self.all.insert(id, (served, until));
+    }
+
+    pub(super) fn find(&self, key: &ServerKey) -> Option<u64> {
+        self.by_key.get(key).copied()
+    }
+
+    pub(super) fn get_mut(&mut self, id: u64) -> Option<&mut Served> {
+        self.all.get_mut(&id).map(|(served, _)| served)
+    }
+
+    /// It has changed: it may be due at another time, or not at all.
+    pub(super) fn requeue(&mut self, id: u64) {
+        let Some((served, queued)) = self.all.get_mut(&id) else {
+            return;
+        };
+        if !served.is_over {
+            let to = served.deadline();
+            self.deadlines.shift(&id, *queued, to);
+            *queued = to;
+            return;
+        }
+        self.deadlines.shift(&id, *queued, None);
+        self.by_key.remove(&served.key);
+        self.all.remove(&id);
+    }
+
+    pub(super) fn first(&self) -> Option<Instant> {
+        self.deadlines.first()
+    }
+
+    pub(super) fn due(&self, now: Instant) -> Option<u64> {
+        self.deadlines.due(now)
+    }
+}
