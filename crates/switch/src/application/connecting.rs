@@ -447,7 +447,7 @@ impl Run {
             return;
         };
         let connection = called.connection;
-        self.reach(connection, offer, act);
+        self.reach(connection, act);
         if let Some(called) = self.called(place)
             && let Some(leg) = called.leg.take()
         {

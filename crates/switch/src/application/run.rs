@@ -23,7 +23,7 @@ use crate::call::{Act, CallKey, End, Phase};
 use crate::effect::{Counter, Effect};
 use crate::orphan::{Orphan, Question};
 use crate::refusal;
-use crate::turn_grant::{TurnChange, candidate};
+use crate::turn_grant::TurnChange;
 
 /// The caller's leg at the gateway, and its party.
 pub(super) const CALLER: u8 = 0;
@@ -392,21 +392,14 @@ impl Run {
     }
 
     /// A client is about to be told where the gateway is.
-    pub(super) fn reach(&mut self, connection: ConnectionId, sdp: &str, act: &mut Act<'_>) {
-        if !act.has_relay {
+    pub(super) fn reach(&mut self, connection: ConnectionId, act: &mut Act<'_>) {
+        if !act.has_relay || self.reached.contains(&connection) {
             return;
         }
-        let mut addresses: Vec<_> = candidate::in_sdp(sdp).collect();
-        addresses.dedup();
-        addresses.truncate(limits::TURN_CANDIDATES);
-        if !self.reached.contains(&connection) {
-            self.reached.push(connection);
-        }
-        act.effects.push_back(Effect::Turn(TurnChange::Reach {
-            connection,
-            call: self.key.0,
-            addresses,
-        }));
+        self.reached.push(connection);
+        let call = self.key.0;
+        act.effects
+            .push_back(Effect::Turn(TurnChange::Gateway { connection, call }));
     }
 
     /// A client that has left need not reach the gateway any more, unless it is another party as well.
@@ -484,7 +477,7 @@ impl Run {
             return self.caller.reanswer(answer, act);
         }
         let connection = self.caller.connection();
-        self.reach(connection, answer, act);
+        self.reach(connection, act);
         let headers = std::mem::take(&mut self.headers);
         self.caller.accept(answer, &headers, act);
         self.phase = Phase::Live {
