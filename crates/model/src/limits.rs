@@ -301,11 +301,20 @@ pub const PAGE_IDLE_CONNECTIONS: usize = 32;
 pub const PAGE_LOOKUPS: usize = 64;
 /// Sounds that are brought at once.
 pub const SOUNDS_AT_ONCE: usize = 256;
+/// Those of them that are one account's: half, so that others hear theirs while one waits for its programs that speak.
+pub const SOUNDS_PER_ACCOUNT: usize = 128;
 /// Programs that speak at once; each takes a core while it does.
 pub const SPEECHES_AT_ONCE: usize = 8;
+/// Those of them that speak for one account: half.
+pub const SPEECHES_PER_ACCOUNT: usize = 4;
+/// Sounds in memory, with those that are being heard: the longest file for eight accounts, or an hour of telephone speech for each of
+/// forty. Beyond it nothing more is read. What programs that speak are saying comes to it.
+pub const SOUND_BYTES: usize = 1024 * 1024 * 1024;
+/// Those of one account: the two longest files, or ten seconds of speech of 22,050 Hz for each of six hundred callers.
+pub const SOUND_BYTES_PER_ACCOUNT: usize = 256 * 1024 * 1024;
 /// What a spoken text may become: the longest, at 22,050 Hz, with room.
 pub const SPEECH_SOUND_BYTES: usize = 32 * 1024 * 1024;
-/// Sounds that are kept in memory because they were played: some minutes of telephone speech for a hundred accounts.
+/// Sounds that are kept in memory though nobody hears them any more: some minutes of telephone speech for a hundred accounts.
 pub const SOUND_CACHE_BYTES: usize = 64 * 1024 * 1024;
 /// Files of one account.
 pub const FILES_PER_ACCOUNT: usize = 10_000;
