@@ -246,6 +246,12 @@ pub const PAGE_FAULT_CHARS: usize = 400;
 pub const PAGE_TOKEN_BYTES: usize = 8 * 1024;
 /// Pages that one call may ask: a queue that asks each ten seconds has enough for a day.
 pub const APPLICATION_PAGES: u32 = 10_000;
+/// Calls of one account at a time that applications answer: a fifth of the gateway's sessions, as with pages, so that none takes those
+/// of others.
+pub const APPLICATION_CALLS_PER_ACCOUNT: usize = MEDIA_SESSIONS / 5;
+/// Those of them that come from connections on which no token was shown: half, so that those who know but the public access key leave
+/// room for the account's own clients.
+pub const APPLICATION_CALLS_OF_STRANGERS: usize = APPLICATION_CALLS_PER_ACCOUNT / 2;
 /// How long an application may do nothing.
 pub const APPLICATION_SLEEP: Duration = Duration::from_secs(3_600);
 /// How long one action may wait for a key or an answer.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use model::{AccountId, ClientId, ConnectionId, Instant, Now, RelayUsage, ServiceName, limits};
 use sip::{Capabilities, Message, Method, Request, Response};
 
-use crate::application::{Conferences, Run};
+use crate::application::{Conferences, Going, Run};
 use crate::call::{Act, Call, CallKey, End, Side, read_branch, read_tag};
 use crate::connection::{Connection, UserAgent};
 use crate::domain::Domain;
@@ -57,6 +57,7 @@ pub struct Shard {
     pub(crate) calls: BTreeMap<CallKey, Call>,
     /// Calls to applications, by keys of the same series.
     pub(crate) runs: BTreeMap<CallKey, Run>,
+    pub(crate) going: Going,
     pub(crate) conferences: Conferences,
     /// Of services whose clients ring in turn: who was the first for the call before.
     pub(crate) rung_first: BTreeMap<(AccountId, ServiceName), ClientId>,
@@ -99,6 +100,7 @@ impl Shard {
             remembered: Remembered::new(Keyed::new(&mut random)),
             calls: BTreeMap::new(),
             runs: BTreeMap::new(),
+            going: Going::default(),
             conferences: Conferences::default(),
             rung_first: BTreeMap::new(),
             ended: VecDeque::new(),

@@ -12,6 +12,7 @@ mod connecting;
 mod dialog;
 mod doing;
 mod entering;
+mod going;
 mod hearing;
 mod instance;
 mod page;
@@ -22,6 +23,7 @@ mod shape;
 mod start;
 
 pub(crate) use conference::Conferences;
+pub(crate) use going::{Going, TooMany};
 pub use instance::shard_of_instance;
 pub use page::check_page;
 pub(crate) use run::Run;

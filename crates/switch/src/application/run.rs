@@ -35,6 +35,8 @@ pub(crate) struct Run {
     instance: String,
     pub(super) session: SessionId,
     pub(super) account: AccountId,
+    /// Whether its caller had shown no token.
+    pub(super) is_strangers: bool,
     application: Application,
     pub(super) caller: Dialog,
     /// The caller's, until the gateway has it.
@@ -71,6 +73,7 @@ pub(crate) struct Beginning {
     pub(crate) record: CallRecord,
     /// How long it may leave its caller without an answer.
     pub(crate) until: Instant,
+    pub(crate) is_strangers: bool,
 }
 
 impl Run {
@@ -84,6 +87,7 @@ impl Run {
             offer,
             record,
             until,
+            is_strangers,
         } = beginning;
         let session = SessionId::of_shard(shard, key.0);
         let leg = LegId {
@@ -97,6 +101,7 @@ impl Run {
             key,
             session,
             account: record.account,
+            is_strangers,
             script: Script::begin(leg, application.clone(), record.id.to_string(), key.0 << 20),
             instance,
             application,

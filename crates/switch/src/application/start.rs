@@ -13,6 +13,7 @@ use super::dialog::Dialog;
 use super::instance::run_of;
 use super::run::{Beginning, CALLER, Run};
 use crate::call::{Act, CallKey, Leg, mint_party_tag, read_branch, read_party_tag};
+use crate::effect::Counter;
 use crate::refusal::{self, Refusal};
 use crate::router::caller_target;
 use crate::shard::Shard;
@@ -46,6 +47,11 @@ impl Shard {
         now: Now,
     ) -> Result<(), Refusal> {
         let target = caller_target(request)?;
+        let is_strangers = !self.is_proven(connection);
+        if let Err(many) = self.going.check(account, is_strangers) {
+            self.act(now).count(Counter::ApplicationCallsFull);
+            return Err(refusal::application_calls_full(many));
+        }
         let offer = std::str::from_utf8(request.body).map_err(|_| refusal::not_sdp())?;
         let key = self.next_key();
         let shard = self.number;
@@ -86,6 +92,7 @@ impl Shard {
             offer: offer.into(),
             record,
             until,
+            is_strangers,
         };
         let run = Run::begin(beginning, &mut act);
         if let Some(known) = self.connections.get_mut(&connection) {
@@ -93,6 +100,7 @@ impl Shard {
         }
         self.timers
             .shift(Due::Call(key), None, Some(run.deadline()));
+        self.going.begin(account, is_strangers);
         self.runs.insert(key, run);
         Ok(())
     }
@@ -217,6 +225,9 @@ impl Shard {
         if let Some(mut run) = self.runs.remove(&key) {
             self.timers
                 .shift(Due::Call(key), Some(run.deadline()), None);
+            if !run.is_over() {
+                self.going.end(run.account, run.is_strangers);
+            }
             run.withdraw_reach(&mut self.act(now));
             for connection in run.connections() {
                 self.part(connection, key);
@@ -244,6 +255,7 @@ impl Shard {
             }
         }
         if !was_over && run.is_over() {
+            self.going.end(run.account, run.is_strangers);
             self.note_ended(key);
         }
         self.timers
