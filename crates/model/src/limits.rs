@@ -298,6 +298,8 @@ pub const PAGES_AT_ONCE: usize = 1_000;
 pub const PAGES_PER_ACCOUNT: usize = 200;
 /// Connections to applications, with those that wait to be used again.
 pub const PAGE_CONNECTIONS: usize = 2_000;
+/// Those of them that one account made: twice as many as it may ask pages at once.
+pub const PAGE_CONNECTIONS_PER_ACCOUNT: usize = 2 * PAGES_PER_ACCOUNT;
 /// How long a connection to an application waits to be used again: common servers close theirs after 5 s, and a request that
 /// meets the close is lost.
 pub const PAGE_IDLE_TIME: Duration = Duration::from_secs(4);
@@ -305,6 +307,8 @@ pub const PAGE_IDLE_TIME: Duration = Duration::from_secs(4);
 pub const PAGE_IDLE_CONNECTIONS: usize = 32;
 /// Host names that are looked up at once; each takes a thread.
 pub const PAGE_LOOKUPS: usize = 64;
+/// Those of them that are for one account: a quarter, so that one whose names nobody answers for keeps no other waiting.
+pub const PAGE_LOOKUPS_PER_ACCOUNT: usize = 16;
 /// Sounds that are brought at once.
 pub const SOUNDS_AT_ONCE: usize = 256;
 /// Those of them that are one account's: half, so that others hear theirs while one waits for its programs that speak.

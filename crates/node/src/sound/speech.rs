@@ -3,15 +3,15 @@
 //! No word of the text is an argument, and nothing is run by a command shell. A program that takes too long, or says too much, is
 //! killed by its process id.
 
-use std::collections::HashMap;
 use std::process::{ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use model::{AccountId, limits};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
-use tokio::sync::Semaphore;
+
+use crate::account_place::Turns;
 
 /// What follows where nothing can speak.
 const NOTHING_SPEAKS: &str = "texts cannot be spoken: this server has no program that speaks; install espeak-ng, or name \
@@ -23,9 +23,7 @@ pub(super) struct Speech {
     /// The program and its arguments.
     command: Option<Vec<String>>,
     patience: Duration,
-    speaking: Semaphore,
-    /// Where those of one account wait, so that they take no more of the above than their part.
-    accounts: Mutex<HashMap<AccountId, Weak<Semaphore>>>,
+    turns: Turns,
 }
 
 impl Speech {
@@ -33,8 +31,7 @@ impl Speech {
         Self {
             command,
             patience,
-            speaking: Semaphore::new(limits::SPEECHES_AT_ONCE),
-            accounts: Mutex::default(),
+            turns: Turns::new(limits::SPEECHES_AT_ONCE, limits::SPEECHES_PER_ACCOUNT),
         }
     }
 
@@ -69,10 +66,7 @@ impl Speech {
             command.args(["-v", voice]);
         }
         let speaking = async {
-            // Never closed.
-            let own = self.turns(account);
-            let _own = own.acquire().await;
-            let _turn = self.speaking.acquire().await;
+            let _turn = self.turns.take(account).await;
             match lately() {
                 Some(known) => Ok(known),
                 None => run(command, text).await.map(Into::into),
@@ -86,18 +80,6 @@ impl Speech {
         spoken
             .unwrap_or_else(|_| late())
             .map_err(|why| format!("the text cannot be spoken by {program}: {why}"))
-    }
-
-    fn turns(&self, account: AccountId) -> Arc<Semaphore> {
-        let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = accounts.get(&account).and_then(Weak::upgrade) {
-            return known;
-        }
-        // No more than there are sounds that are brought at once.
-        accounts.retain(|_, turns| turns.strong_count() > 0);
-        let turns = Arc::new(Semaphore::new(limits::SPEECHES_PER_ACCOUNT));
-        accounts.insert(account, Arc::downgrade(&turns));
-        turns
     }
 }
 
