@@ -336,8 +336,11 @@ pub const UPLOADS_PER_ACCOUNT: usize = 4;
 pub const UPLOAD_TIME: Duration = Duration::from_secs(600);
 /// How long nothing may come of it: a network that is lost for a while.
 pub const UPLOAD_STALL_TIME: Duration = Duration::from_secs(30);
-/// Bytes of them: about 180 hours of telephone speech. A recording that begins below it may end above.
+/// Bytes of them: about 180 hours of telephone speech.
 pub const FILE_BYTES_PER_ACCOUNT: u64 = 10 * 1024 * 1024 * 1024;
+/// How long the writer of recordings goes by what it knows of an account's files: to look takes some 10 ms for 10,000 of them, for which
+/// the recordings of all accounts wait. What was removed leaves room so much later.
+pub const FILE_ROOM_TIME: Duration = Duration::from_secs(5);
 
 // Media.
 
