@@ -246,6 +246,12 @@ pub const PAGE_FAULT_CHARS: usize = 400;
 pub const PAGE_TOKEN_BYTES: usize = 8 * 1024;
 /// Pages that one call may ask: a queue that asks each ten seconds has enough for a day.
 pub const APPLICATION_PAGES: u32 = 10_000;
+/// Calls of one account at a time that applications answer: a fifth of the gateway's sessions, as with pages, so that none takes those
+/// of others.
+pub const APPLICATION_CALLS_PER_ACCOUNT: usize = MEDIA_SESSIONS / 5;
+/// Those of them that come from connections on which no token was shown: half, so that those who know but the public access key leave
+/// room for the account's own clients.
+pub const APPLICATION_CALLS_OF_STRANGERS: usize = APPLICATION_CALLS_PER_ACCOUNT / 2;
 /// How long an application may do nothing.
 pub const APPLICATION_SLEEP: Duration = Duration::from_secs(3_600);
 /// How long one action may wait for a key or an answer.
@@ -256,6 +262,8 @@ pub const APPLICATION_ENTRY: Duration = Duration::from_secs(30);
 pub const APPLICATION_BETWEEN_DIGITS: Duration = Duration::from_secs(5);
 /// Digits that are entered at once, and keys that wait to be taken.
 pub const DIGITS_ENTERED: u8 = 64;
+/// Options of one menu: as many as there are keys.
+pub const MENU_OPTIONS: usize = 16;
 /// What a menu says after one kind of mistake.
 pub const MENU_MESSAGES: usize = 10;
 /// Whom one `connect` calls at once: as many as a session has legs beside the caller's.
@@ -292,6 +300,8 @@ pub const PAGES_AT_ONCE: usize = 1_000;
 pub const PAGES_PER_ACCOUNT: usize = 200;
 /// Connections to applications, with those that wait to be used again.
 pub const PAGE_CONNECTIONS: usize = 2_000;
+/// Those of them that one account made: twice as many as it may ask pages at once.
+pub const PAGE_CONNECTIONS_PER_ACCOUNT: usize = 2 * PAGES_PER_ACCOUNT;
 /// How long a connection to an application waits to be used again: common servers close theirs after 5 s, and a request that
 /// meets the close is lost.
 pub const PAGE_IDLE_TIME: Duration = Duration::from_secs(4);
@@ -299,13 +309,24 @@ pub const PAGE_IDLE_TIME: Duration = Duration::from_secs(4);
 pub const PAGE_IDLE_CONNECTIONS: usize = 32;
 /// Host names that are looked up at once; each takes a thread.
 pub const PAGE_LOOKUPS: usize = 64;
+/// Those of them that are for one account: a quarter, so that one whose names nobody answers for keeps no other waiting.
+pub const PAGE_LOOKUPS_PER_ACCOUNT: usize = 16;
 /// Sounds that are brought at once.
 pub const SOUNDS_AT_ONCE: usize = 256;
+/// Those of them that are one account's: half, so that others hear theirs while one waits for its programs that speak.
+pub const SOUNDS_PER_ACCOUNT: usize = 128;
 /// Programs that speak at once; each takes a core while it does.
 pub const SPEECHES_AT_ONCE: usize = 8;
+/// Those of them that speak for one account: half.
+pub const SPEECHES_PER_ACCOUNT: usize = 4;
+/// Sounds in memory, with those that are being heard: the longest file for eight accounts, or an hour of telephone speech for each of
+/// forty. Beyond it nothing more is read. What programs that speak are saying comes to it.
+pub const SOUND_BYTES: usize = 1024 * 1024 * 1024;
+/// Those of one account: the two longest files, or ten seconds of speech of 22,050 Hz for each of six hundred callers.
+pub const SOUND_BYTES_PER_ACCOUNT: usize = 256 * 1024 * 1024;
 /// What a spoken text may become: the longest, at 22,050 Hz, with room.
 pub const SPEECH_SOUND_BYTES: usize = 32 * 1024 * 1024;
-/// Sounds that are kept in memory because they were played: some minutes of telephone speech for a hundred accounts.
+/// Sounds that are kept in memory though nobody hears them any more: some minutes of telephone speech for a hundred accounts.
 pub const SOUND_CACHE_BYTES: usize = 64 * 1024 * 1024;
 /// Files of one account.
 pub const FILES_PER_ACCOUNT: usize = 10_000;
@@ -317,8 +338,11 @@ pub const UPLOADS_PER_ACCOUNT: usize = 4;
 pub const UPLOAD_TIME: Duration = Duration::from_secs(600);
 /// How long nothing may come of it: a network that is lost for a while.
 pub const UPLOAD_STALL_TIME: Duration = Duration::from_secs(30);
-/// Bytes of them: about 180 hours of telephone speech. A recording that begins below it may end above.
+/// Bytes of them: about 180 hours of telephone speech.
 pub const FILE_BYTES_PER_ACCOUNT: u64 = 10 * 1024 * 1024 * 1024;
+/// How long the writer of recordings goes by what it knows of an account's files: to look takes some 10 ms for 10,000 of them, for which
+/// the recordings of all accounts wait. What was removed leaves room so much later.
+pub const FILE_ROOM_TIME: Duration = Duration::from_secs(5);
 
 // Media.
 
@@ -384,8 +408,6 @@ pub const SDP_LINES: usize = 1_024;
 /// Media descriptions of it.
 pub const SDP_MEDIA: usize = 16;
 
-/// Calls of one account that its applications have begun and that go on: so that what begins calls in a loop is stopped.
-pub const STARTED_CALLS: usize = 500;
 /// Calls that one request may begin.
 pub const STARTS_PER_REQUEST: usize = 100;
 

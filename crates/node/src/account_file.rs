@@ -30,6 +30,26 @@ pub(crate) enum NoRoom {
     Bytes,
 }
 
+/// What room an account has left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Room {
+    pub(crate) files: usize,
+    pub(crate) bytes: u64,
+}
+
+impl Room {
+    /// Whether there is any.
+    pub(crate) fn check(self) -> Result<(), NoRoom> {
+        if self.files == 0 {
+            Err(NoRoom::Files)
+        } else if self.bytes == 0 {
+            Err(NoRoom::Bytes)
+        } else {
+            Ok(())
+        }
+    }
+}
+
 impl AccountFiles {
     pub(crate) fn new(data: &Path) -> Self {
         Self {
@@ -57,23 +77,26 @@ impl AccountFiles {
 
     /// Whether the account may have one more.
     pub(crate) fn has_room(&self, account: AccountId) -> io::Result<Result<(), NoRoom>> {
+        Ok(self.room(account)?.check())
+    }
+
+    /// What room the account has left. Looks at every file of it.
+    pub(crate) fn room(&self, account: AccountId) -> io::Result<Room> {
+        let mut room = Room {
+            files: limits::FILES_PER_ACCOUNT,
+            bytes: limits::FILE_BYTES_PER_ACCOUNT,
+        };
         let entries = match fs::read_dir(self.folder(account)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Ok(())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(room),
             entries => entries?,
         };
-        let (mut files, mut bytes) = (0, 0_u64);
         for entry in entries {
-            files += 1;
             // One that has gone meanwhile takes no room.
-            bytes += entry?.metadata().map_or(0, |about| about.len());
+            let bytes = entry?.metadata().map_or(0, |about| about.len());
+            room.files = room.files.saturating_sub(1);
+            room.bytes = room.bytes.saturating_sub(bytes);
         }
-        Ok(if files >= limits::FILES_PER_ACCOUNT {
-            Err(NoRoom::Files)
-        } else if bytes >= limits::FILE_BYTES_PER_ACCOUNT {
-            Err(NoRoom::Bytes)
-        } else {
-            Ok(())
-        })
+        Ok(room)
     }
 
     /// The files of the account by name, with their lengths. Waits for the disk.

@@ -1,9 +1,11 @@
-//! Places for what is done at once: so many in all, and so many of one account, so that none takes those of others.
+//! Places for what is done at once: so many in all, and so many of one account, so that none takes those of others. Where one
+//! has to wait instead, these are turns.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use model::AccountId;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// The places of one kind of work.
 #[derive(Debug)]
@@ -80,9 +82,72 @@ impl Drop for Place {
     }
 }
 
+/// The turns of one kind of work. Who waits does so among those of its account first.
+#[derive(Debug)]
+pub(crate) struct Turns {
+    all: Arc<Semaphore>,
+    most_of_account: usize,
+    accounts: Mutex<HashMap<AccountId, Weak<Semaphore>>>,
+}
+
+/// One turn, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    _of_account: Option<OwnedSemaphorePermit>,
+    _of_all: Option<OwnedSemaphorePermit>,
+}
+
+impl Turns {
+    pub(crate) fn new(most: usize, most_of_account: usize) -> Self {
+        Self {
+            all: Arc::new(Semaphore::new(most)),
+            most_of_account,
+            accounts: Mutex::default(),
+        }
+    }
+
+    /// Waits for a turn.
+    pub(crate) async fn take(&self, account: AccountId) -> Turn {
+        // Neither is ever closed.
+        Turn {
+            _of_account: self.of(account).acquire_owned().await.ok(),
+            _of_all: Arc::clone(&self.all).acquire_owned().await.ok(),
+        }
+    }
+
+    fn of(&self, account: AccountId) -> Arc<Semaphore> {
+        let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = accounts.get(&account).and_then(Weak::upgrade) {
+            return known;
+        }
+        // Those of whom nobody waits or works.
+        accounts.retain(|_, turns| turns.strong_count() > 0);
+        let turns = Arc::new(Semaphore::new(self.most_of_account));
+        accounts.insert(account, Arc::downgrade(&turns));
+        turns
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn an_account_that_waits_for_its_turns_keeps_no_other_waiting() {
+        use futures_util::FutureExt;
+        let turns = Turns::new(3, 2);
+        let take = |account| turns.take(AccountId(account)).now_or_never();
+        let (first, second) = (take(1).unwrap(), take(1).unwrap());
+        assert!(take(1).is_none(), "its own are taken");
+        let mut waiting = Box::pin(turns.take(AccountId(1)));
+        assert!(waiting.as_mut().now_or_never().is_none());
+        let other = take(2).unwrap();
+        assert!(take(3).is_none(), "all are");
+        drop(first);
+        assert!(waiting.as_mut().now_or_never().is_some());
+        drop((second, other));
+        assert!(take(3).is_some() && turns.accounts.lock().unwrap().len() <= 2);
+    }
 
     #[test]
     fn one_account_leaves_room_for_others() {

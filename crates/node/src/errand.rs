@@ -113,7 +113,7 @@ impl Errands {
     fn bring(&self, signalling: &Arc<Signalling>, shard: usize, request: SoundRequest, done: Done) {
         let id = request.id;
         let (sounds, signalling) = (Arc::clone(&self.sounds), Arc::clone(signalling));
-        let place = sounds.enter();
+        let place = sounds.enter(request.account);
         tokio::spawn(async move {
             let answer: SoundAnswer = match &place {
                 Ok(_) => {

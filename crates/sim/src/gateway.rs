@@ -4,6 +4,7 @@
 //! that are never heard, legs that end.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use model::media::{
@@ -12,6 +13,9 @@ use model::media::{
 };
 
 use crate::clock::{MILLI, SECOND};
+
+/// Where it is, as [`GATEWAY_SDP`] says. Nobody is there but strangers whom a scenario puts there.
+pub const GATEWAY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(198, 51, 100, 9)), 3_479);
 
 /// What it answers and offers.
 pub const GATEWAY_SDP: &str = "v=0\r\no=- 7 8 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=candidate:1 1 udp 2130706431 198.51.100.9 3479 typ host\r\n";

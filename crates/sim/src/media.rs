@@ -84,6 +84,8 @@ pub enum Remedy {
 /// How a page's media behaves.
 #[derive(Clone, Copy, Debug)]
 pub struct Conduct {
+    /// Names this address beside its own.
+    pub names: Option<SocketAddr>,
     /// `iceTransportPolicy: "relay"`.
     pub relay_only: bool,
     /// Goes on sending when its call is over, and keeps its allocations.
@@ -99,6 +101,7 @@ pub struct Conduct {
 impl Default for Conduct {
     fn default() -> Self {
         Self {
+            names: None,
             relay_only: false,
             clings: false,
             remedy: Remedy::Restarts,

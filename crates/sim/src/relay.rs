@@ -13,11 +13,12 @@ use std::net::{IpAddr, SocketAddr};
 use model::{RelayTraffic, RelayUsage};
 use switch::turn_grant::{Ledger, TurnChange, TurnSecret};
 use turn::{
-    Client, Config, Effect, Forward, Holder, Input, Link, Note, PeerPolicy, RelayAddress, RelayId,
-    Share,
+    Client, Config, Effect, Forward, Gateway, Holder, Input, Link, Note, PeerPolicy, RelayAddress,
+    RelayId, Share,
 };
 
 use crate::datagram::Datagram;
+use crate::gateway::GATEWAY;
 use crate::random::Random;
 use desk::{Desk, turn_now};
 pub use done::Done;
@@ -97,7 +98,10 @@ impl Relays {
             ],
             machine: vec![address],
             peers: PeerPolicy::default(),
-            gateways: Vec::new(),
+            gateways: vec![Gateway {
+                public: GATEWAY,
+                local: GATEWAY,
+            }],
             nonce_key,
             seed: [0; 32],
             bounds: plan.bounds,

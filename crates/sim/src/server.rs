@@ -269,9 +269,10 @@ impl Server {
     pub fn begin_call(&mut self, now: Now, start: Start) -> Result<String, StartFault> {
         let shard = shard_of(start.account, self.shards.len());
         let machine = self.shards.get_mut(shard).ok_or(StartFault::Stopping)?;
-        let instance = machine.check_start(now, &start)?;
+        let may = machine.check_starts(now, std::slice::from_ref(&start));
+        let mut instances = may.map_err(|(_, fault)| fault)?;
         self.step(now, shard, Input::Start(start));
-        Ok(instance)
+        Ok(instances.remove(0))
     }
 
     /// The account interrupts an application.

@@ -352,6 +352,12 @@ impl Shard {
         })
     }
 
+    /// Whether a valid token was shown on it.
+    pub(crate) fn is_proven(&self, connection: ConnectionId) -> bool {
+        let known = self.connections.get(&connection);
+        known.is_some_and(|known| known.is_proven)
+    }
+
     /// Tells the ledger of relays, if there are any.
     fn turn(&mut self, change: TurnChange) {
         if self.snapshot.settings.turn.is_some() {

@@ -191,6 +191,8 @@ counters! {
     CallRefused => "calls_refused",
     /// A call was refused: its connection, or the shard, has all it may have.
     CallsFull => "calls_refused_full",
+    /// A call was refused: its account, or the strangers of it, has as many that applications answer as it may have.
+    ApplicationCallsFull => "application_calls_refused_full",
     /// A request was refused: its From names no active account, or another account or client than its connection's.
     IdentityRefused => "identities_refused",
     /// A request inside a call, or a CANCEL, came from a connection that has no such call.

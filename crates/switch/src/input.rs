@@ -63,7 +63,7 @@ pub enum Input<'a> {
         /// The sound, or why there is none.
         answer: SoundAnswer,
     },
-    /// An application is to begin a call that [`Shard::check_start`](crate::Shard::check_start) lets it begin.
+    /// An application is to begin a call that [`Shard::check_starts`](crate::Shard::check_starts) lets it begin.
     Start(Start),
     /// The account wants an application to leave off what it does ([`Shard::application`](crate::Shard::application) says what).
     Interrupt {

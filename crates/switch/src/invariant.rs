@@ -27,6 +27,7 @@ impl Shard {
             && self.calls.is_empty()
             && self.runs.is_empty()
             && self.conferences.is_empty()
+            && self.going.all() == 0
             && self.orphans.is_empty()
             && self.timers.len() == 0
             && self.per_account.is_empty()
@@ -73,6 +74,11 @@ impl Shard {
     fn check_runs(&self, now: Now) -> Result<(), String> {
         let is_there = |key| self.runs.get(&key).is_some_and(|run| !run.is_over());
         self.conferences.check(is_there)?;
+        let going = self.runs.values().filter(|run| !run.is_over()).count();
+        if self.going.all() != going {
+            let counted = self.going.all();
+            return Err(format!("{counted} runs are counted, {going} go on"));
+        }
         for (key, run) in &self.runs {
             if run.is_over() != run.record().outcome.is_some() {
                 return Err(format!("run {key:?}: over and outcome do not agree"));

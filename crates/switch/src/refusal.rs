@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use model::{Caller, ClientId, ServiceName, limits};
 use sip::{Malformed, MessageWriter, ReplyHead, Request};
 
+use crate::application::TooMany;
 use crate::token::RejectedToken;
 
 /// Methods that we take, for Allow (RFC 3261 §20.5).
@@ -418,6 +419,20 @@ pub(crate) fn merged() -> Refusal {
 
 pub(crate) fn calls_full() -> Refusal {
     Refusal::new(503, "there are as many calls as may be").with("Retry-After", "5")
+}
+
+pub(crate) fn application_calls_full(many: TooMany) -> Refusal {
+    let text = match many {
+        TooMany::All => format!(
+            "the account has {} calls that applications answer, as many as it may have",
+            limits::APPLICATION_CALLS_PER_ACCOUNT
+        ),
+        TooMany::Strangers => format!(
+            "{} callers who have shown no token talk to applications of the account, as many as may: send a token with the INVITE",
+            limits::APPLICATION_CALLS_OF_STRANGERS
+        ),
+    };
+    Refusal::new(503, text).with("Retry-After", "5")
 }
 
 pub(crate) fn cancelled() -> Refusal {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use model::{AccountId, ClientId, ConnectionId, Instant, Now, RelayUsage, ServiceName, limits};
 use sip::{Capabilities, Message, Method, Request, Response};
 
-use crate::application::{Conferences, Run};
+use crate::application::{Conferences, Going, Run};
 use crate::call::{Act, Call, CallKey, End, Side, read_branch, read_tag};
 use crate::connection::{Connection, UserAgent};
 use crate::domain::Domain;
@@ -57,6 +57,7 @@ pub struct Shard {
     pub(crate) calls: BTreeMap<CallKey, Call>,
     /// Calls to applications, by keys of the same series.
     pub(crate) runs: BTreeMap<CallKey, Run>,
+    pub(crate) going: Going,
     pub(crate) conferences: Conferences,
     /// Of services whose clients ring in turn: who was the first for the call before.
     pub(crate) rung_first: BTreeMap<(AccountId, ServiceName), ClientId>,
@@ -99,6 +100,7 @@ impl Shard {
             remembered: Remembered::new(Keyed::new(&mut random)),
             calls: BTreeMap::new(),
             runs: BTreeMap::new(),
+            going: Going::default(),
             conferences: Conferences::default(),
             rung_first: BTreeMap::new(),
             ended: VecDeque::new(),
@@ -427,7 +429,12 @@ impl Shard {
     /// Whether there is room for one more call. Those that have ended and linger give theirs up, the oldest first: what may
     /// still come late for them is worth less than a call.
     pub(crate) fn has_room(&mut self, now: Now) -> bool {
-        while self.calls.len() + self.runs.len() >= limits::CALLS {
+        self.has_room_for(now, 1)
+    }
+
+    /// Whether there is room for so many.
+    pub(crate) fn has_room_for(&mut self, now: Now, calls: usize) -> bool {
+        while self.calls.len() + self.runs.len() + calls > limits::CALLS {
             let Some(key) = self.ended.pop_front() else {
                 return false;
             };

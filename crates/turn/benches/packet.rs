@@ -48,6 +48,10 @@ impl Authority for Anybody {
         Some(Tag(1))
     }
 
+    fn enter(&mut self, _: Now, _: Holder, _: IpAddr) -> Option<Tag> {
+        None
+    }
+
     fn lease(&mut self, _: Now, _: Holder, wanted: u32) -> u32 {
         wanted
     }

@@ -79,11 +79,9 @@ pub trait Authority {
     /// Asked after [`PeerPolicy`](crate::PeerPolicy) has let the address pass; `is_relay`: it is one of our own relayed ones.
     fn reach(&mut self, now: Now, holder: Holder, peer: IpAddr, is_relay: bool) -> Option<Tag>;
 
-    /// Whether this holder may exchange packets with the [`Gateway`](crate::Gateway)s at this address, which no policy has let
-    /// pass: by itself, whoever may reach the address.
-    fn enter(&mut self, now: Now, holder: Holder, gateway: IpAddr) -> Option<Tag> {
-        self.reach(now, holder, gateway, false)
-    }
+    /// Whether this holder may exchange packets with the [`Gateway`](crate::Gateway)s at this address, and what they are
+    /// accounted to. No policy is asked about them, and whoever may reach the address does not by that.
+    fn enter(&mut self, now: Now, holder: Holder, gateway: IpAddr) -> Option<Tag>;
 
     /// Bytes that this holder may relay next: at most `wanted`, 0 if it has to wait. Unused ones are not given back.
     fn lease(&mut self, now: Now, holder: Holder, wanted: u32) -> u32;

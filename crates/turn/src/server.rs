@@ -80,8 +80,10 @@ impl Server {
     pub fn new(mut config: Config) -> Self {
         // Whatever else listens at their addresses is nobody's peer.
         let gateways = config.gateways.iter();
-        let machine = gateways.flat_map(|gateway| [gateway.public.ip(), gateway.local.ip()]);
-        config.machine.extend(machine);
+        let own = gateways.flat_map(|gateway| [gateway.public, gateway.local]);
+        // Nor is a gateway by any other way, such as an exception of the operator's for its network.
+        config.listening.extend(own.clone());
+        config.machine.extend(own.map(|own| own.ip()));
         let gateways = config.gateways.iter().copied();
         let hidden = gateways.filter(|gateway| gateway.local != gateway.public);
         let mut random = ChaCha12Rng::from_seed(config.seed);

@@ -12,15 +12,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use media::wav::HEAD_BYTES;
-use model::limits::RECORDING_BYTES_WAITING;
+use model::limits::{FILE_ROOM_TIME, RECORDING_BYTES_WAITING};
 use model::media::{LegId, MediaEvent, RecordEnd};
 use model::{AccountId, FileName};
 
 use super::Deliver;
-use crate::account_file::AccountFiles;
+use crate::account_file::{AccountFiles, NoRoom, Room};
 use crate::shell_counter::ShellCounter;
 use crate::telemetry::Counters;
 
@@ -81,6 +81,7 @@ impl Recordings {
             counters,
             waiting: Arc::clone(&waiting),
             open: BTreeMap::new(),
+            rooms: BTreeMap::new(),
         };
         let thread = std::thread::Builder::new().name("recordings".to_owned());
         Ok(Self {
@@ -187,6 +188,8 @@ struct Writer {
     counters: Arc<Counters>,
     waiting: Arc<AtomicUsize>,
     open: BTreeMap<LegId, Unfinished>,
+    /// What room accounts have left, and when that was looked at.
+    rooms: BTreeMap<AccountId, (Room, Instant)>,
 }
 
 /// A file on its way.
@@ -220,11 +223,10 @@ impl Writer {
                 }
             },
             Task::Part { leg, part } => {
-                let written = self.open.get_mut(&leg).map(|to| to.file.write_all(&part));
-                self.waiting.fetch_sub(part.len(), Ordering::Relaxed);
-                if let Some(Err(error)) = written {
+                if let Err(error) = self.write(leg, &part) {
                     self.give_up(leg, &error.to_string());
                 }
+                self.waiting.fetch_sub(part.len(), Ordering::Relaxed);
             }
             Task::Spoil(leg) => self.give_up(leg, "the disk is too slow"),
             Task::Finish {
@@ -265,8 +267,37 @@ impl Writer {
         }
     }
 
-    fn begin(&self, account: AccountId, file: &FileName) -> io::Result<Unfinished> {
-        self.files.has_room(account)?.map_err(io::Error::other)?;
+    fn write(&mut self, leg: LegId, part: &[u8]) -> io::Result<()> {
+        let Some(account) = self.open.get(&leg).map(|to| to.account) else {
+            return Ok(());
+        };
+        let room = self.room(account)?;
+        if room.bytes < part.len() as u64 {
+            return Err(io::Error::other(NoRoom::Bytes));
+        }
+        room.bytes -= part.len() as u64;
+        self.open
+            .get_mut(&leg)
+            .map_or(Ok(()), |to| to.file.write_all(part))
+    }
+
+    /// The room of an account, as far as it is known: it is looked at now and then.
+    fn room(&mut self, account: AccountId) -> io::Result<&mut Room> {
+        let now = Instant::now();
+        let is_old = |at: &Instant| now.duration_since(*at) >= FILE_ROOM_TIME;
+        if self.rooms.get(&account).is_none_or(|(_, at)| is_old(at)) {
+            self.rooms.retain(|_, (_, at)| !is_old(at));
+            let room = self.files.room(account)?;
+            self.rooms.insert(account, (room, now));
+        }
+        let known = self.rooms.get_mut(&account);
+        Ok(&mut known.expect("it was looked at just now, if not before").0)
+    }
+
+    fn begin(&mut self, account: AccountId, file: &FileName) -> io::Result<Unfinished> {
+        let room = self.room(account)?;
+        room.check().map_err(io::Error::other)?;
+        room.files -= 1;
         let path = self.files.unfinished(account)?;
         let mut options = File::options();
         let options = options.write(true).create(true).truncate(true).mode(0o600);
@@ -450,6 +481,53 @@ mod tests {
             panic!("{told:?}")
         };
         assert_eq!(*end, RecordEnd::Unkept);
+    }
+
+    #[test]
+    fn many_recordings_at_once_are_together_no_longer_than_the_account_has_room() {
+        let other = LegId {
+            session: SessionId(2),
+            place: 0,
+        };
+        let part_of = |leg| MediaEvent::Recording {
+            leg,
+            part: vec![1; 4],
+        };
+        let recorded_of = |leg| MediaEvent::Recorded {
+            leg,
+            head: vec![b'H'; HEAD_BYTES],
+            length: Duration::from_secs(1),
+            end: RecordEnd::Full,
+        };
+        let (told, data) = run(
+            |data| {
+                // All but ten bytes, none of which are on the disk.
+                let folder = data.join("files/3");
+                fs::create_dir_all(&folder).unwrap();
+                let file = File::create(folder.join("long.wav")).unwrap();
+                let long = model::limits::FILE_BYTES_PER_ACCOUNT - 10;
+                file.set_len(long).unwrap();
+            },
+            |recordings| {
+                recordings.expect(leg(), ACCOUNT, name("one.wav"));
+                recordings.expect(other, ACCOUNT, name("two.wav"));
+                for which in [leg(), other, leg()] {
+                    recordings.take(part_of(which));
+                }
+                recordings.take(recorded_of(other));
+                recordings.take(recorded_of(leg()));
+            },
+        );
+        let ends = told.iter().map(|event| {
+            let MediaEvent::Recorded { leg, end, .. } = event else {
+                panic!("{event:?}");
+            };
+            (*leg, *end)
+        });
+        let expected = [(other, RecordEnd::Full), (leg(), RecordEnd::Unkept)];
+        assert_eq!(ends.collect::<Vec<_>>(), expected);
+        let folder = data.path().join("files/3");
+        assert!(folder.join("two.wav").exists() && !folder.join("one.wav").exists());
     }
 
     #[test]

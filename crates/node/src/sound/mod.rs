@@ -2,49 +2,51 @@
 //!
 //! Decodes nothing: whether it can be played the gateway says.
 
-mod cache;
 mod config;
+mod shelf;
 mod speech;
 
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use model::{AccountId, FileName, SoundAnswer, SoundRequest, SoundSource, limits};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use self::cache::{Cache, Key};
 pub use self::config::SpeechConfig;
+use self::shelf::{Got, Key, NoRoom, Shelf};
 use self::speech::Speech;
 use crate::account_file::AccountFiles;
+use crate::account_place::{NoPlace, Place, Places};
 
 /// Whoever brings sounds; one for the node.
 #[derive(Debug)]
 pub(crate) struct Sounds {
     files: Arc<AccountFiles>,
-    cache: Mutex<Cache>,
+    shelf: Shelf,
     speech: Speech,
-    places: Arc<Semaphore>,
+    places: Arc<Places>,
 }
 
 impl Sounds {
     pub(crate) fn new(files: Arc<AccountFiles>, speech: &SpeechConfig) -> Self {
         Self {
             files,
-            cache: Mutex::new(Cache::new(limits::SOUND_CACHE_BYTES)),
+            shelf: Shelf::default(),
             speech: Speech::new(speech.program(), limits::SPEECH_TIME),
-            places: Arc::new(Semaphore::new(limits::SOUNDS_AT_ONCE)),
+            places: Places::new(limits::SOUNDS_AT_ONCE, limits::SOUNDS_PER_ACCOUNT),
         }
     }
 
     /// A place among those that are brought at once, or a sentence that says that there is none.
-    pub(crate) fn enter(&self) -> Result<OwnedSemaphorePermit, String> {
-        Arc::clone(&self.places).try_acquire_owned().map_err(|_| {
-            format!(
-                "this server brings {} sounds at once, as many as it may",
-                limits::SOUNDS_AT_ONCE
-            )
+    pub(crate) fn enter(&self, account: AccountId) -> Result<Place, String> {
+        self.places.enter(account).map_err(|full| match full {
+            NoPlace::All(count) => {
+                format!("this server brings {count} sounds at once, as many as it may")
+            }
+            NoPlace::Account(count) => format!(
+                "{count} sounds of this account are being brought already, as many as may be; does it have many long texts spoken?"
+            ),
         })
     }
 
@@ -58,18 +60,33 @@ impl Sounds {
                     Err("the server met a bug while it read the file".to_owned())
                 })
             }
-            SoundSource::Speech { text, voice } => {
-                let spoken = self.speech.speak(&text, voice.as_deref()).await;
-                spoken.map(Into::into)
-            }
+            SoundSource::Speech { text, voice } => self.spoken(asked.account, text, voice).await,
         }
+    }
+
+    async fn spoken(&self, account: AccountId, text: String, voice: Option<String>) -> SoundAnswer {
+        let key = Key::Speech {
+            text: text.clone(),
+            voice: voice.clone(),
+        };
+        let lately = || self.shelf.get(account, &key);
+        let spoken = match lately() {
+            Some(known) => return Ok(known),
+            None => {
+                let speaking = self.speech.speak(account, &text, voice.as_deref(), lately);
+                speaking.await?
+            }
+        };
+        let kept = self.shelf.put(account, key, spoken);
+        kept.map_err(|full| format!("the text is not spoken: {full}"))
     }
 
     /// Waits for the disk.
     fn file(&self, account: AccountId, name: &FileName) -> SoundAnswer {
         let path = self.files.path(account, name);
-        self.read(&path).map_err(|fault| match fault {
+        self.read(account, &path).map_err(|fault| match fault {
             Unread::Missing => format!("the account has no file {name}"),
+            Unread::NoRoom(full) => format!("the file {name} is not read: {full}"),
             Unread::TooLong(length) => format!(
                 "the file {name} has {length} bytes; a file that is played may have {}",
                 limits::PLAY_FILE_BYTES
@@ -81,7 +98,7 @@ impl Sounds {
         })
     }
 
-    fn read(&self, path: &Path) -> Result<Arc<[u8]>, Unread> {
+    fn read(&self, account: AccountId, path: &Path) -> Result<Arc<[u8]>, Unread> {
         let mut file = std::fs::File::open(path).map_err(Unread::of)?;
         let about = file.metadata().map_err(Unread::of)?;
         if !about.is_file() {
@@ -91,22 +108,23 @@ impl Sounds {
         if about.len() > most {
             return Err(Unread::TooLong(about.len()));
         }
-        let key = Key {
+        let length = about.len() as usize;
+        let key = Key::File {
             path: path.to_owned(),
             inode: about.ino(),
             modified: about.modified().ok(),
             length: about.len(),
         };
-        let cache = || self.cache.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = cache().get(&key) {
-            return Ok(known);
-        }
-        let mut bytes = Vec::with_capacity(about.len() as usize);
-        // It may grow while it is read.
-        let read = file.by_ref().take(most).read_to_end(&mut bytes);
-        read.map_err(Unread::of)?;
-        let bytes: Arc<[u8]> = bytes.into();
-        cache().put(key, &bytes);
+        let turn = match self.shelf.get_or_bring(account, key, length) {
+            Ok(Got::Sound(known)) => return Ok(known),
+            Ok(Got::Turn(turn)) => turn,
+            Err(full) => return Err(Unread::NoRoom(full)),
+        };
+        // As long as there is room for, though it may grow while it is read, and where it is to stay.
+        let mut bytes: Arc<[u8]> = std::iter::repeat_n(0, length).collect();
+        let place = Arc::get_mut(&mut bytes).expect("nobody else has it yet");
+        file.read_exact(place).map_err(Unread::of)?;
+        turn.done(&bytes);
         Ok(bytes)
     }
 }
@@ -114,6 +132,7 @@ impl Sounds {
 enum Unread {
     Missing,
     TooLong(u64),
+    NoRoom(NoRoom),
     Fault(io::Error),
 }
 
@@ -165,6 +184,58 @@ mod tests {
         // A folder is no file.
         std::fs::create_dir(data.path().join("files/1/folder")).unwrap();
         assert!(bring(&sounds, 1, "folder").await.is_err());
+    }
+
+    #[tokio::test]
+    async fn what_many_calls_hear_is_there_once_and_has_a_bound() {
+        let data = tempfile::tempdir().unwrap();
+        let files = Arc::new(AccountFiles::new(data.path()));
+        let config = SpeechConfig {
+            command: Some(["sh", "-c", "cat; echo $$"].map(str::to_owned).to_vec()),
+        };
+        let mut sounds = Sounds::new(Arc::clone(&files), &config);
+        sounds.shelf = Shelf::new(shelf::Bounds {
+            kept: 10,
+            account: 1_000,
+            node: 1_500,
+        });
+        let sounds = Arc::new(sounds);
+        for account in [1, 2] {
+            files.unfinished(AccountId(account)).unwrap();
+            for name in ["a.wav", "b.wav"] {
+                let path = files.path(AccountId(account), &FileName::parse(name).unwrap());
+                std::fs::write(path, [1; 600]).unwrap();
+            }
+        }
+        let mut calls = tokio::task::JoinSet::new();
+        for _ in 0..100 {
+            let sounds = Arc::clone(&sounds);
+            calls.spawn(async move { bring(&sounds, 1, "a.wav").await.unwrap() });
+        }
+        let heard = calls.join_all().await;
+        assert!(heard.iter().all(|sound| Arc::ptr_eq(sound, &heard[0])));
+        let sentence = bring(&sounds, 1, "b.wav").await.unwrap_err();
+        assert!(sentence.contains("b.wav is not read") && sentence.contains("1000 bytes"));
+        let other = bring(&sounds, 2, "a.wav").await.unwrap();
+        drop(heard);
+        bring(&sounds, 1, "b.wav").await.unwrap();
+        drop(other);
+
+        let speak = |text: &str| {
+            let asked = SoundRequest {
+                id: QuestionId(1),
+                account: AccountId(1),
+                source: SoundSource::Speech {
+                    text: text.to_owned(),
+                    voice: None,
+                },
+            };
+            Arc::clone(&sounds).bring(asked)
+        };
+        let spoken = speak("hello").await.unwrap();
+        assert!(Arc::ptr_eq(&spoken, &speak("hello").await.unwrap()));
+        let sentence = speak(&"x".repeat(1_000)).await.unwrap_err();
+        assert!(sentence.contains("the text is not spoken"), "{sentence}");
     }
 
     #[tokio::test]

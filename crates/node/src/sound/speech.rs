@@ -4,12 +4,14 @@
 //! killed by its process id.
 
 use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
-use model::limits;
+use model::{AccountId, limits};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
-use tokio::sync::Semaphore;
+
+use crate::account_place::Turns;
 
 /// What follows where nothing can speak.
 const NOTHING_SPEAKS: &str = "texts cannot be spoken: this server has no program that speaks; install espeak-ng, or name \
@@ -21,7 +23,7 @@ pub(super) struct Speech {
     /// The program and its arguments.
     command: Option<Vec<String>>,
     patience: Duration,
-    speaking: Semaphore,
+    turns: Turns,
 }
 
 impl Speech {
@@ -29,12 +31,19 @@ impl Speech {
         Self {
             command,
             patience,
-            speaking: Semaphore::new(limits::SPEECHES_AT_ONCE),
+            turns: Turns::new(limits::SPEECHES_AT_ONCE, limits::SPEECHES_PER_ACCOUNT),
         }
     }
 
-    /// The sound of a text, or a sentence that says why there is none. Comes to an end in time, with that of waiting for others.
-    pub(super) async fn speak(&self, text: &str, voice: Option<&str>) -> Result<Vec<u8>, String> {
+    /// The sound of a text, or a sentence that says why there is none. Comes to an end in time, with that of waiting for others;
+    /// by then `lately` may know it.
+    pub(super) async fn speak(
+        &self,
+        account: AccountId,
+        text: &str,
+        voice: Option<&str>,
+        lately: impl Fn() -> Option<Arc<[u8]>>,
+    ) -> Result<Arc<[u8]>, String> {
         let Some((program, arguments)) = self.command.as_deref().and_then(<[_]>::split_first)
         else {
             return Err(NOTHING_SPEAKS.to_owned());
@@ -57,9 +66,11 @@ impl Speech {
             command.args(["-v", voice]);
         }
         let speaking = async {
-            // Never closed.
-            let _turn = self.speaking.acquire().await;
-            run(command, text).await
+            let _turn = self.turns.take(account).await;
+            match lately() {
+                Some(known) => Ok(known),
+                None => run(command, text).await.map(Into::into),
+            }
         };
         let late = || {
             let seconds = self.patience.as_secs();
@@ -130,17 +141,44 @@ mod tests {
         Speech::new(Some(words.collect()), patience)
     }
 
+    async fn speak(speech: &Speech, text: &str, voice: Option<&str>) -> Result<Arc<[u8]>, String> {
+        speech.speak(AccountId(1), text, voice, || None).await
+    }
+
+    #[tokio::test]
+    async fn an_account_whose_programs_hang_leaves_room_for_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let begun = folder.path().display();
+        // Whoever says "hang" hangs, and says so.
+        let script = format!(
+            "read -r text; [ \"$text\" = hang ] || exec echo sound; touch {begun}/$$; exec sleep 600"
+        );
+        let speech = Arc::new(speech(&["sh", "-c", &script]));
+        let mut hanging = tokio::task::JoinSet::new();
+        for _ in 0..4 * limits::SPEECHES_AT_ONCE {
+            let speech = Arc::clone(&speech);
+            hanging.spawn(async move { speak(&speech, "hang\n", None).await });
+        }
+        let count = || std::fs::read_dir(folder.path()).unwrap().count();
+        while count() < limits::SPEECHES_PER_ACCOUNT {
+            tokio::task::yield_now().await;
+        }
+        let other = speech.speak(AccountId(2), "hello\n", None, || None);
+        assert_eq!(&*other.await.unwrap(), b"sound\n");
+        assert_eq!(count(), limits::SPEECHES_PER_ACCOUNT);
+    }
+
     #[tokio::test]
     async fn the_text_goes_in_and_the_sound_comes_out() {
-        let spoken = speech(&["cat"]).speak("hello; $(reboot)", None).await;
-        assert_eq!(spoken.unwrap(), b"hello; $(reboot)");
+        let spoken = speak(&speech(&["cat"]), "hello; $(reboot)", None).await;
+        assert_eq!(&*spoken.unwrap(), b"hello; $(reboot)");
         let voiced = speech(&["sh", "-c", "cat >/dev/null; echo \"$0 $1\""]);
-        let spoken = voiced.speak("hello", Some("en-gb+f3")).await;
-        assert_eq!(spoken.unwrap(), b"-v en-gb+f3\n");
+        let spoken = speak(&voiced, "hello", Some("en-gb+f3")).await;
+        assert_eq!(&*spoken.unwrap(), b"-v en-gb+f3\n");
         // One that speaks without having read.
         let deaf = speech(&["echo", "sound"]);
-        let spoken = deaf.speak(&"x".repeat(limits::SPEECH_BYTES), None).await;
-        assert_eq!(spoken.unwrap(), b"sound\n");
+        let spoken = speak(&deaf, &"x".repeat(limits::SPEECH_BYTES), None).await;
+        assert_eq!(&*spoken.unwrap(), b"sound\n");
     }
 
     #[tokio::test]
@@ -150,29 +188,30 @@ mod tests {
             (&["false"], "ended with exit status: 1"),
             (&["true"], "said nothing"),
         ] {
-            let sentence = speech(words).speak("hello", None).await.unwrap_err();
+            let sentence = speak(&speech(words), "hello", None).await.unwrap_err();
             assert!(
                 sentence.contains(why) && sentence.contains(words[0]),
                 "{sentence}"
             );
         }
-        let sentence = Speech::new(None, limits::SPEECH_TIME)
-            .speak("hello", None)
+        let sentence = speak(&Speech::new(None, limits::SPEECH_TIME), "hello", None)
             .await
             .unwrap_err();
         assert!(sentence.contains("install espeak-ng"), "{sentence}");
         for voice in ["", "-x", "en gb", "../x", "a;b"] {
-            let sentence = speech(&["cat"]).speak("x", Some(voice)).await.unwrap_err();
+            let sentence = speak(&speech(&["cat"]), "x", Some(voice))
+                .await
+                .unwrap_err();
             assert!(sentence.contains("the voice"), "{sentence}");
         }
         let long = "x".repeat(limits::SPEECH_BYTES + 1);
-        let sentence = speech(&["cat"]).speak(&long, None).await.unwrap_err();
+        let sentence = speak(&speech(&["cat"]), &long, None).await.unwrap_err();
         assert!(sentence.contains("may be spoken at once"), "{sentence}");
     }
 
     #[tokio::test]
     async fn a_program_that_says_too_much_is_ended() {
-        let sentence = speech(&["yes"]).speak("hello", None).await.unwrap_err();
+        let sentence = speak(&speech(&["yes"]), "hello", None).await.unwrap_err();
         assert!(sentence.contains("more than"), "{sentence}");
     }
 
@@ -182,7 +221,7 @@ mod tests {
         let told = folder.path().join("pid");
         let script = format!("echo $$ > {}; exec sleep 600", told.display());
         let impatient = patient(&["sh", "-c", &script], Duration::from_secs(1));
-        let sentence = impatient.speak("hello", None).await.unwrap_err();
+        let sentence = speak(&impatient, "hello", None).await.unwrap_err();
         assert!(sentence.contains("longer than 1 s"), "{sentence}");
         let pid = std::fs::read_to_string(told).unwrap();
         let state = format!("/proc/{}/stat", pid.trim());

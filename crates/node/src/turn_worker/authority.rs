@@ -16,9 +16,6 @@ pub(super) trait WorkerAuthority: Authority + Send {
     fn abandon(&mut self, now: Now);
 }
 
-/// What the ledger accounts to no call.
-const NO_CALL: Tag = Tag(0);
-
 /// Tells a shard what was relayed.
 pub(super) type Report = Arc<dyn Fn(Relayed) + Send + Sync>;
 
@@ -84,10 +81,8 @@ impl Authority for LedgerAuthority {
         Some(Tag(call))
     }
 
-    /// For the call that leads there alone: a credential of the web service has none, and reaches what is public.
-    fn enter(&mut self, now: Now, holder: Holder, gateway: IpAddr) -> Option<Tag> {
-        let called = self.reach(now, holder, gateway, false);
-        called.filter(|tag| *tag != NO_CALL)
+    fn enter(&mut self, _now: Now, holder: Holder, _gateway: IpAddr) -> Option<Tag> {
+        self.ledger().enter(holder.0).map(Tag)
     }
 
     fn lease(&mut self, now: Now, holder: Holder, wanted: u32) -> u32 {

@@ -14,15 +14,21 @@ use std::time::Duration;
 use hyper::Uri;
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::TokioIo;
-use model::limits;
+use model::{AccountId, limits};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use turn::PeerPolicy;
+
+use crate::account_place::{NoPlace, Place, Places, Turns};
+
+tokio::task_local! {
+    /// For whom a page is asked: of a request the client tells a connector nothing but where it goes.
+    pub(super) static ASKING: AccountId;
+}
 
 /// How long one of several addresses may take before the next is tried.
 const NEXT_ADDRESS_AFTER: Duration = Duration::from_secs(1);
@@ -40,8 +46,8 @@ pub(super) enum ConnectFault {
     Unreachable(io::ErrorKind),
     /// The other end speaks no TLS, or nobody vouches for it.
     Tls(String),
-    /// We have all the connections that we may have.
-    Full,
+    /// There are as many connections as may be.
+    Full(NoPlace),
 }
 
 impl fmt::Display for ConnectFault {
@@ -56,10 +62,13 @@ impl fmt::Display for ConnectFault {
             ),
             Self::Unreachable(kind) => write!(f, "cannot be reached: {kind}"),
             Self::Tls(why) => write!(f, "cannot be reached: TLS fails: {why}"),
-            Self::Full => write!(
+            Self::Full(NoPlace::All(count)) => write!(
                 f,
-                "is not asked: this server has {} connections to applications, as many as it may have",
-                limits::PAGE_CONNECTIONS
+                "is not asked: this server has {count} connections to applications, as many as it may have"
+            ),
+            Self::Full(NoPlace::Account(count)) => write!(
+                f,
+                "is not asked: there are {count} connections to applications of this account, as many as may be; does it ask many hosts?"
             ),
         }
     }
@@ -75,26 +84,37 @@ struct Inner {
     policy: PeerPolicy,
     tls: TlsConnector,
     has_roots: bool,
-    connections: Arc<Semaphore>,
-    lookups: Arc<Semaphore>,
+    connections: Arc<Places>,
+    lookups: Turns,
 }
 
 impl Connector {
     /// `has_roots`: whether any certificate can be verified at all.
-    pub(super) fn new(policy: PeerPolicy, tls: ClientConfig, has_roots: bool) -> Self {
+    pub(super) fn new(
+        policy: PeerPolicy,
+        tls: ClientConfig,
+        has_roots: bool,
+        connections: Arc<Places>,
+    ) -> Self {
         Self(Arc::new(Inner {
             policy,
             tls: Arc::new(tls).into(),
             has_roots,
-            connections: Arc::new(Semaphore::new(limits::PAGE_CONNECTIONS)),
-            lookups: Arc::new(Semaphore::new(limits::PAGE_LOOKUPS)),
+            connections,
+            lookups: Turns::new(limits::PAGE_LOOKUPS, limits::PAGE_LOOKUPS_PER_ACCOUNT),
         }))
     }
 
-    async fn connect(self, uri: Uri) -> Result<TokioIo<Stream>, ConnectFault> {
-        let place = Arc::clone(&self.0.connections)
-            .try_acquire_owned()
-            .map_err(|_| ConnectFault::Full)?;
+    pub(super) async fn connect(
+        self,
+        account: AccountId,
+        uri: Uri,
+    ) -> Result<TokioIo<Stream>, ConnectFault> {
+        let place = self
+            .0
+            .connections
+            .enter(account)
+            .map_err(ConnectFault::Full)?;
         let is_tls = uri.scheme_str() == Some("https");
         let host = uri.host().unwrap_or_default();
         let host = host
@@ -102,7 +122,7 @@ impl Connector {
             .and_then(|rest| rest.strip_suffix(']'))
             .unwrap_or(host);
         let port = uri.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
-        let found = self.look_up(host, port).await?;
+        let found = self.look_up(account, host, port).await?;
         let tcp = reach(&self.judge(&found)?).await?;
         // A page is one small message each way.
         let _ = tcp.set_nodelay(true);
@@ -117,17 +137,19 @@ impl Connector {
         }))
     }
 
-    /// By the system's resolver. The place is kept until the system has answered, however long nobody waits for it any more.
-    async fn look_up(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, ConnectFault> {
+    /// By the system's resolver. The turn lasts until the system has answered, however long nobody waits for it any more.
+    async fn look_up(
+        &self,
+        account: AccountId,
+        host: &str,
+        port: u16,
+    ) -> Result<Vec<SocketAddr>, ConnectFault> {
         let no_address = |why: String| ConnectFault::NoAddress(host.to_owned(), why);
-        let place = Arc::clone(&self.0.lookups)
-            .acquire_owned()
-            .await
-            .map_err(|error| no_address(error.to_string()))?;
+        let turn = self.0.lookups.take(account).await;
         let name = host.to_owned();
         let looking = tokio::task::spawn_blocking(move || {
             let found = (name.as_str(), port).to_socket_addrs();
-            drop(place);
+            drop(turn);
             found.map(Vec::from_iter)
         });
         let found = looking
@@ -206,14 +228,17 @@ impl tower_service::Service<Uri> for Connector {
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        Box::pin(self.clone().connect(uri))
+        let account = ASKING.try_with(|account| *account);
+        let account =
+            account.expect("connections are made for pages, and each is asked for an account");
+        Box::pin(self.clone().connect(account, uri))
     }
 }
 
 /// A connection, which has its place until it ends.
 pub(super) struct Stream {
     wire: Wire,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 enum Wire {

@@ -22,7 +22,7 @@ use rustls::{ClientConfig, RootCertStore};
 use turn::PeerPolicy;
 
 pub use self::config::{WebhookConfig, WebhookConfigFault};
-use self::connector::{ConnectFault, Connector};
+use self::connector::{ASKING, ConnectFault, Connector};
 use self::request::{place, request};
 use crate::account_place::{NoPlace, Place, Places};
 use crate::clock::Clock;
@@ -60,7 +60,9 @@ impl Pages {
             // Whoever can set an application up can reach this machine's loopback as well.
             allowed.extend(LOOPBACK);
         }
-        let connector = Connector::new(PeerPolicy { allowed }, tls, has_roots);
+        let of_account = limits::PAGE_CONNECTIONS_PER_ACCOUNT;
+        let connections = Places::new(limits::PAGE_CONNECTIONS, of_account);
+        let connector = Connector::new(PeerPolicy { allowed }, tls, has_roots, connections);
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(limits::PAGE_IDLE_TIME)
@@ -108,11 +110,8 @@ impl Pages {
 
     async fn exchange(&self, asked: &PageRequest) -> Result<PageAnswer, String> {
         let request = request(asked, Clock::unix())?;
-        let answer = self
-            .client
-            .request(request)
-            .await
-            .map_err(|error| told(&error))?;
+        let asking = ASKING.scope(asked.account, self.client.request(request));
+        let answer = asking.await.map_err(|error| told(&error))?;
         let status = answer.status().as_u16();
         let body = body(answer.into_body()).await?;
         Ok(PageAnswer::Answered { status, body })

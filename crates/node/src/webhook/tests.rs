@@ -393,3 +393,29 @@ async fn one_account_leaves_room_for_others() {
     entries.pop();
     assert!(pages.enter(&of(1)).is_ok());
 }
+
+#[tokio::test]
+async fn connections_of_one_account_leave_room_for_others() {
+    let application = Application::new(None).await;
+    let tls = ClientConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(RootCertStore::empty())
+        .with_no_client_auth();
+    let policy = PeerPolicy {
+        allowed: LOOPBACK.to_vec(),
+    };
+    let connector = Connector::new(policy, tls, false, Places::new(3, 2));
+    let connect = |account| {
+        let uri = application.url().parse().unwrap();
+        connector.clone().connect(AccountId(account), uri)
+    };
+    let (first, _second) = (connect(1).await.unwrap(), connect(1).await.unwrap());
+    let sentence = connect(1).await.err().unwrap().to_string();
+    assert!(sentence.contains("2 connections to applications of this account"));
+    let _other = connect(2).await.unwrap();
+    let sentence = connect(3).await.err().unwrap().to_string();
+    assert!(sentence.contains("this server has 3 connections"));
+    drop(first);
+    assert!(connect(3).await.is_ok());
+}

@@ -11,6 +11,7 @@ use sip::Message;
 
 use crate::clock::{MILLI, SECOND};
 use crate::datagram::Datagram;
+use crate::gateway::{GATEWAY, GATEWAY_SDP};
 use crate::media::Described;
 use crate::relay::Relays;
 
@@ -20,6 +21,8 @@ const GRACE: u64 = 10 * SECOND;
 #[derive(Debug, Default)]
 struct Named {
     addresses: BTreeSet<IpAddr>,
+    /// Whether the gateway has described itself: no candidate of a client's leads there.
+    has_gateway: bool,
     over: Option<u64>,
 }
 
@@ -49,6 +52,7 @@ impl Reach {
             Message::Response(_) => headers.to().tag().map(str::to_owned),
         };
         let described = Described::read(body);
+        let is_gateway = body == GATEWAY_SDP.as_bytes();
         let Some(tag) = tag.filter(|_| !described.candidates.is_empty()) else {
             return;
         };
@@ -56,6 +60,7 @@ impl Reach {
         let named = named.entry(tag).or_default();
         let addresses = described.candidates.iter().map(|c| c.address.ip());
         named.addresses.extend(addresses);
+        named.has_gateway |= is_gateway;
     }
 
     /// The dialogs with these tags of the server's are over.
@@ -94,6 +99,7 @@ impl Reach {
         let may = named.is_some_and(|named| {
             named.values().any(|named| {
                 named.addresses.contains(&to)
+                    && (datagram.to != GATEWAY || named.has_gateway)
                     && named
                         .over
                         .is_none_or(|over| now <= over + GRACE + self.slack + MILLI)

@@ -202,6 +202,9 @@ impl Session {
                 add(Source::Relay, relayed);
             }
         }
+        if let Some(address) = conduct.names {
+            add(Source::Host, address);
+        }
         found
     }
 

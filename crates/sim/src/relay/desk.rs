@@ -68,6 +68,10 @@ impl Authority for Desk<'_> {
             .map(Tag)
     }
 
+    fn enter(&mut self, _now: turn::Now, holder: Holder, _gateway: IpAddr) -> Option<Tag> {
+        self.ledger.enter(holder.0).map(Tag)
+    }
+
     fn lease(&mut self, now: turn::Now, holder: Holder, wanted: u32) -> u32 {
         self.ledger.lease(model_now(now), holder.0, wanted)
     }

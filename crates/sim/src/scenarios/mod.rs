@@ -9,6 +9,7 @@ mod cancel;
 mod conference;
 mod connecting;
 mod connection;
+mod crowd;
 mod dialog;
 mod hangup;
 mod identity;
@@ -54,6 +55,7 @@ pub fn all() -> Vec<Scenario> {
         token::ALL,
         instance::ALL,
         connection::ALL,
+        crowd::ALL,
         permission::ALL,
         setup::ALL,
         service::ALL,

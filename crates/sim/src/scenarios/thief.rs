@@ -4,11 +4,15 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use serde_json::json;
+
+use super::application::{application, play};
 use super::nat::{Duo, conduct, flows, with_turn};
 use super::relay::relayed;
 use super::{Stage, scenarios};
 use crate::clock::{MILLI, SECOND};
 use crate::datagram::PUBLIC;
+use crate::gateway::GATEWAY;
 use crate::media::{IceServer, Path};
 use crate::relay::{PORT, TurnPlan};
 use crate::turn_client::Ask;
@@ -21,6 +25,7 @@ scenarios! {
     server_is_forged: "Datagrams under the server's address reach a page and move nothing.",
     stolen_credential_scans: "A stolen credential tries the node's network and every kind of forbidden address: 403, and nothing arrives.",
     stolen_credential_reaches_the_call_alone: "It reaches what the victim's call named, and no other public address.",
+    gateway_is_named: "Two clients name the gateway's address to each other: 403, and nothing arrives there; in a call that an application answers, it does.",
     credential_without_a_token: "A credential that was given out without a token reaches nobody.",
     credential_after_the_connection: "When its connection is gone, a credential opens nothing more and keeps nothing.",
     no_tunnel_without_a_call: "Two credentials without a call reach nothing through each other's relays.",
@@ -286,6 +291,57 @@ fn stolen_credential_reaches_the_call_alone(stage: &mut Stage) {
     let seen = stage.world.reach.seen;
     flows(stage, &duo, 5, Path::Relayed);
     stage.claim(seen > 0, "the judge has looked at what left");
+}
+
+fn gateway_is_named(stage: &mut Stage) {
+    stage.restart(&with_turn(TurnPlan::default()));
+    application(stage, &[("first", json!([play(), play(), play(), play()]))]);
+    let sink = stage.world.add_stranger(PUBLIC, Some(GATEWAY.ip()));
+    let bob = stage.answering("bob");
+    let alice = stage.page("alice");
+    for page in [alice, bob] {
+        stage.world.place(page, PUBLIC);
+        conduct(stage, page, |conduct| conduct.names = Some(GATEWAY));
+    }
+    let duo = super::nat::connect(stage, alice, bob);
+    let tries = |stage: &mut Stage| {
+        // Each call of a page has a connection of its own.
+        let servers = credential(stage, alice);
+        let thief = allocated(stage, &servers);
+        asks(stage, thief, Ask::Permit(GATEWAY.ip()));
+        asks(stage, thief, Ask::Bind(GATEWAY));
+        stage.millis(500);
+        stage.world.let_stranger(thief, |stranger, _| {
+            stranger.turns(|client| client.send(GATEWAY, b"relayed"));
+        });
+        stage.seconds(1);
+        let is_relayed = |payload: &[u8]| payload == b"relayed";
+        let inbox = &stage.world.stranger(sink).inbox;
+        let got = inbox
+            .iter()
+            .filter(|(_, datagram)| is_relayed(&datagram.payload))
+            .count();
+        (got, stage.world.stranger(thief).refusals())
+    };
+    let (got, refused) = tries(stage);
+    let codes: Vec<_> = refused.iter().map(|(_, code)| *code).collect();
+    stage.claim(
+        codes == [403, 403],
+        &format!("both are refused: {refused:?}"),
+    );
+    stage.claim(got == 0, &format!("{got} datagrams reached the gateway"));
+    stage.hang_up(duo.alice, duo.out);
+    stage.seconds(1);
+    let called = stage
+        .world
+        .app(alice, |page, now| page.call_service(now, "ivr"));
+    stage.claim(called.is_some(), "pages may call");
+    stage.seconds(1);
+    let (got, refused) = tries(stage);
+    stage.claim(
+        got == 1 && refused.is_empty(),
+        &format!("{got} of 1 came where the call led: {refused:?}"),
+    );
 }
 
 fn credential_without_a_token(stage: &mut Stage) {

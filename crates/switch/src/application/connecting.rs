@@ -395,7 +395,7 @@ impl Run {
         };
         if called.kind == LegKind::WebRtc {
             let connection = called.connection;
-            self.reach(connection, offer, act);
+            self.reach(connection, act);
         }
         if let Some(called) = self.called(place) {
             called.dialog.invite(&called.headers, offer, act);

@@ -69,7 +69,7 @@ impl Run {
             return self.caller.reanswer(answer, act);
         }
         if self.kind == LegKind::WebRtc {
-            self.reach(self.caller.connection(), answer, act);
+            self.reach(self.caller.connection(), act);
         }
         let headers = std::mem::take(&mut self.headers);
         self.caller.accept(answer, &headers, act);
@@ -82,7 +82,7 @@ impl Run {
             return;
         }
         if self.kind == LegKind::WebRtc {
-            self.reach(self.caller.connection(), offer, act);
+            self.reach(self.caller.connection(), act);
         }
         let headers = std::mem::take(&mut self.headers);
         self.caller.invite(&headers, offer, act);

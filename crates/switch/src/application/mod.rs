@@ -13,7 +13,9 @@ mod connecting;
 mod dialog;
 mod doing;
 mod entering;
+mod few;
 mod first_party;
+mod going;
 mod hearing;
 mod instance;
 mod page;
@@ -25,6 +27,7 @@ mod start;
 mod starting;
 
 pub(crate) use conference::Conferences;
+pub(crate) use going::{Going, TooMany};
 pub use instance::shard_of_instance;
 pub use page::check_page;
 pub(crate) use run::Run;

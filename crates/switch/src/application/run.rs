@@ -24,7 +24,7 @@ use crate::call::{Act, CallKey, End, Phase};
 use crate::effect::{Counter, Effect};
 use crate::orphan::{Orphan, Question};
 use crate::refusal;
-use crate::turn_grant::{TurnChange, candidate};
+use crate::turn_grant::TurnChange;
 
 /// The caller's leg at the gateway, and its party.
 pub(super) const CALLER: u8 = 0;
@@ -36,6 +36,8 @@ pub(crate) struct Run {
     instance: String,
     pub(super) session: SessionId,
     pub(super) account: AccountId,
+    /// Whether its caller had shown no token.
+    pub(super) is_strangers: bool,
     application: Application,
     pub(super) caller: Dialog,
     /// What the caller speaks.
@@ -97,6 +99,7 @@ pub(crate) struct Beginning {
     pub(crate) record: CallRecord,
     /// How long it may leave its caller without an answer.
     pub(crate) until: Instant,
+    pub(crate) is_strangers: bool,
 }
 
 impl Run {
@@ -114,6 +117,7 @@ impl Run {
             token,
             record,
             until,
+            is_strangers,
         } = beginning;
         let session = SessionId::of_shard(shard, key.0);
         let leg = LegId {
@@ -127,6 +131,7 @@ impl Run {
             key,
             session,
             account: record.account,
+            is_strangers,
             script: Script::new(
                 leg,
                 application.clone(),
@@ -186,11 +191,6 @@ impl Run {
             && matches!(self.phase, Phase::Setup { .. });
         let connecting = self.connecting.as_ref();
         connecting.map_or(0, |connecting| connecting.ringing(connection)) + usize::from(rings)
-    }
-
-    /// Whether its application has begun it, and it goes on.
-    pub(crate) fn was_started(&self) -> bool {
-        self.about.is_outgoing && !self.is_over()
     }
 
     /// Whom those who are called for it are told.
@@ -487,21 +487,14 @@ impl Run {
     }
 
     /// A client is about to be told where the gateway is.
-    pub(super) fn reach(&mut self, connection: ConnectionId, sdp: &str, act: &mut Act<'_>) {
-        if !act.has_relay {
+    pub(super) fn reach(&mut self, connection: ConnectionId, act: &mut Act<'_>) {
+        if !act.has_relay || self.reached.contains(&connection) {
             return;
         }
-        let mut addresses: Vec<_> = candidate::in_sdp(sdp).collect();
-        addresses.dedup();
-        addresses.truncate(limits::TURN_CANDIDATES);
-        if !self.reached.contains(&connection) {
-            self.reached.push(connection);
-        }
-        act.effects.push_back(Effect::Turn(TurnChange::Reach {
-            connection,
-            call: self.key.0,
-            addresses,
-        }));
+        self.reached.push(connection);
+        let call = self.key.0;
+        act.effects
+            .push_back(Effect::Turn(TurnChange::Gateway { connection, call }));
     }
 
     /// A client that has left need not reach the gateway any more, unless it is another party as well.

@@ -17,11 +17,13 @@ use super::dialog::Dialog;
 use super::instance::run_of;
 use super::run::{About, Beginning, CALLER, Run};
 use crate::call::{Act, CallKey, Leg, mint_party_tag, read_branch, read_party_tag};
+use crate::effect::Counter;
 use crate::location::Binding;
 use crate::refusal::{self, Refusal};
 use crate::router::caller_target;
 use crate::shard::Shard;
 use crate::timer::Due;
+use crate::trunk::called_by;
 
 /// What becomes of an application.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +54,12 @@ impl Shard {
         now: Now,
     ) -> Result<(), Refusal> {
         let target = caller_target(request)?;
+        let called = called_by(self.trunk_of(connection).map(Arc::as_ref), request);
+        let is_strangers = kind == LegKind::WebRtc && !self.is_proven(connection);
+        if let Err(many) = self.going.check(account, is_strangers) {
+            self.act(now).count(Counter::ApplicationCallsFull);
+            return Err(refusal::application_calls_full(many));
+        }
         let offer = std::str::from_utf8(request.body).map_err(|_| refusal::not_sdp())?;
         let key = self.next_key();
         let shard = self.number;
@@ -94,7 +102,7 @@ impl Shard {
                 service: service.name.clone(),
                 is_outgoing: false,
                 from: record.caller.as_str().into(),
-                to: request.target().user_decoded().into(),
+                to: called.into(),
                 parameters: None,
             },
             offer: Some(offer.into()),
@@ -102,6 +110,7 @@ impl Shard {
             token: None,
             record,
             until,
+            is_strangers,
         };
         let run = Run::begin(beginning, &mut act);
         if let Some(known) = self.connections.get_mut(&connection) {
@@ -109,6 +118,7 @@ impl Shard {
         }
         self.timers
             .shift(Due::Call(key), None, Some(run.deadline()));
+        self.going.begin(account, is_strangers);
         self.runs.insert(key, run);
         Ok(())
     }
@@ -233,6 +243,9 @@ impl Shard {
         if let Some(mut run) = self.runs.remove(&key) {
             self.timers
                 .shift(Due::Call(key), Some(run.deadline()), None);
+            if !run.is_over() {
+                self.going.end(run.account, run.is_strangers);
+            }
             run.withdraw_reach(&mut self.act(now));
             for connection in run.connections() {
                 self.part(connection, key);
@@ -260,6 +273,7 @@ impl Shard {
             }
         }
         if !was_over && run.is_over() {
+            self.going.end(run.account, run.is_strangers);
             self.note_ended(key);
         }
         self.timers

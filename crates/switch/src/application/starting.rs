@@ -3,8 +3,8 @@
 //! The application is asked its first page when somebody has answered; a call that nobody takes is told to its final page.
 
 use model::{
-    Application, CallOutcome, CallRecord, Callee, Caller, ConnectionId, EndedBy, Now, PageRequest,
-    QuestionId, ServiceTarget, Start, limits,
+    Application, CallOutcome, CallRecord, Callee, Caller, EndedBy, Now, PageRequest, QuestionId,
+    ServiceTarget, Start, limits,
 };
 
 use super::action::Destination;
@@ -26,8 +26,8 @@ pub enum StartFault {
     /// Nobody can be meant.
     #[error("{0}")]
     Destination(String),
-    /// The account's calls of this kind are at their bound.
-    #[error("the applications of this account have begun {max} calls that go on, as many as they may", max = limits::STARTED_CALLS)]
+    /// The account has as many as it may have.
+    #[error("no more than {max} calls of an account may have an application at a time", max = limits::APPLICATION_CALLS_PER_ACCOUNT)]
     TooMany,
     /// The server's are.
     #[error("there are as many calls as may be; try again in a few seconds")]
@@ -38,28 +38,33 @@ pub enum StartFault {
 }
 
 impl Shard {
-    /// Whether an application may begin this call, and the `application_instance_id` that it will have if [`Input::Start`](crate::Input::Start) is
-    /// the next input.
-    pub fn check_start(&mut self, now: Now, start: &Start) -> Result<String, StartFault> {
-        self.application_of(start)
-            .ok_or(StartFault::NoApplication)?;
-        Destination::parse(&start.to).map_err(StartFault::Destination)?;
+    /// Whether applications may begin all of these calls, and the `application_instance_id`s that they will have if they are the next inputs
+    /// ([`Input::Start`](crate::Input::Start)). The error says which of them may not.
+    pub fn check_starts(
+        &mut self,
+        now: Now,
+        starts: &[Start],
+    ) -> Result<Vec<String>, (usize, StartFault)> {
+        for (at, start) in starts.iter().enumerate() {
+            self.application_of(start)
+                .ok_or((at, StartFault::NoApplication))?;
+            Destination::parse(&start.to).map_err(|why| (at, StartFault::Destination(why)))?;
+            let more = starts[..=at].iter();
+            let more = more.filter(|other| other.account == start.account);
+            if more.count() > self.going.room(start.account) {
+                return Err((at, StartFault::TooMany));
+            }
+        }
         if self.stopping {
-            return Err(StartFault::Stopping);
+            return Err((0, StartFault::Stopping));
         }
-        let of_account = self.runs.values().filter(|run| run.was_started());
-        let of_account = of_account.filter(|run| run.record().account == start.account);
-        if of_account.count() >= limits::STARTED_CALLS {
-            return Err(StartFault::TooMany);
+        if !self.has_room_for(now, starts.len()) {
+            return Err((0, StartFault::Full));
         }
-        if !self.has_room(now) {
-            return Err(StartFault::Full);
-        }
-        Ok(instance::name(
-            self.number,
-            CallKey(self.next_call),
-            start.id,
-        ))
+        let keys = (self.next_call..).map(CallKey);
+        let names = starts.iter().zip(keys);
+        let names = names.map(|(start, key)| instance::name(self.number, key, start.id));
+        Ok(names.collect())
     }
 
     pub(crate) fn start(&mut self, now: Now, start: Start) {
@@ -141,7 +146,7 @@ impl Shard {
         application: Application,
         outgoing: Outgoing,
     ) {
-        let connection: ConnectionId = outgoing.leg.connection;
+        let (account, connection) = (start.account, outgoing.leg.connection);
         let record = record_of(&start, outgoing.callee, now);
         let beginning = Beginning {
             key,
@@ -155,6 +160,7 @@ impl Shard {
             token: start.token,
             record,
             until: now.mono + self.snapshot.settings.no_answer,
+            is_strangers: false,
         };
         let run = Run::begin(beginning, &mut self.act(now));
         if let Some(known) = self.connections.get_mut(&connection) {
@@ -163,6 +169,7 @@ impl Shard {
         self.timers
             .shift(Due::Call(key), None, Some(run.deadline()));
         self.runs.insert(key, run);
+        self.going.begin(account, false);
     }
 
     /// Nobody can be called: there is no run, but its record, and its final page is told.

@@ -21,4 +21,6 @@ mod serving;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use route::called_by;
+
 pub use line::{Line, LineEffect, LineInput, LineState};

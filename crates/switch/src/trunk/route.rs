@@ -2,11 +2,13 @@
 //!
 //! A line is a connection that is never lost and that no client speaks on; what passes on it is a run's.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use model::media::LegKind;
 use model::{
-    AccountId, Callee, Caller, ConnectionId, Now, Number, Service, ServiceTarget, Trunk, limits,
+    AccountId, Callee, Caller, ConnectionId, Now, Number, Service, ServiceTarget, Trunk,
+    TrunkLogin, limits,
 };
 use sip::{Name, NameAddr, Request};
 
@@ -71,7 +73,7 @@ impl Shard {
         if account.is_none_or(|account| account.disabled) {
             return Err(refusal::no_account());
         }
-        let called = request.target().user_decoded();
+        let called = called_by(Some(trunk), request);
         let service = self.service_of(trunk, &called)?;
         let placed = self.check_line(connection, request, now);
         let placed = placed.and_then(|()| match &service.target {
@@ -121,6 +123,16 @@ impl Shard {
             return Err(refusal::calls_full());
         }
         self.check_call(request, now)
+    }
+}
+
+/// Whom it calls. A provider may send what it has for us to the user that we have registered; the number is in To then.
+pub(crate) fn called_by<'a>(trunk: Option<&Trunk>, request: &Request<'a>) -> Cow<'a, str> {
+    let target = request.target().user_decoded();
+    let login = trunk.and_then(|trunk| trunk.login.as_ref());
+    match login.is_some_and(|login: &TrunkLogin| login.user == target) {
+        true => request.headers.to().uri.user_decoded(),
+        false => target,
     }
 }
 

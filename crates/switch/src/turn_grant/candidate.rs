@@ -25,11 +25,6 @@ pub(crate) fn addresses<'a>(
     in_lines(body)
 }
 
-/// The same of an SDP of our own.
-pub(crate) fn in_sdp(sdp: &str) -> impl Iterator<Item = IpAddr> {
-    in_lines(sdp.as_bytes())
-}
-
 fn is_sdp(headers: &Headers<'_>, body: &[u8]) -> bool {
     let kind = headers.get(Name::ContentType).unwrap_or_default();
     let kind = kind.split(';').next().unwrap_or_default().trim();

@@ -21,11 +21,14 @@ pub(super) enum Standing {
     Rest { until: UnixTime },
 }
 
-/// The addresses that a call has named.
+/// What a call has opened.
 #[derive(Debug)]
 struct Reached {
     call: u64,
+    /// That its other side has named.
     addresses: Vec<IpAddr>,
+    /// Whether our media gateway is its other side.
+    has_gateway: bool,
 }
 
 #[derive(Debug)]
@@ -120,22 +123,38 @@ impl Holder {
         named.or_else(|| newest().filter(|_| is_relay))
     }
 
+    /// What traffic with our media gateway is accounted to.
+    pub(super) fn enter(&self) -> Option<u64> {
+        let mut newest = self.calls.iter().rev();
+        newest
+            .find(|reached| reached.has_gateway)
+            .map(|reached| reached.call)
+    }
+
     pub(super) fn add_reach(&mut self, call: u64, addresses: &[IpAddr]) {
-        let at = self
-            .calls
-            .iter()
-            .position(|reached| reached.call == call)
-            .unwrap_or_else(|| {
-                let addresses = Vec::new();
-                self.calls.push(Reached { call, addresses });
-                self.calls.len() - 1
-            });
-        let known = &mut self.calls[at].addresses;
+        let known = &mut self.call(call).addresses;
         for address in addresses.iter().map(IpAddr::to_canonical) {
             if !known.contains(&address) {
                 known.push(address);
             }
         }
+    }
+
+    pub(super) fn add_gateway(&mut self, call: u64) {
+        self.call(call).has_gateway = true;
+    }
+
+    fn call(&mut self, call: u64) -> &mut Reached {
+        let known = self.calls.iter().position(|reached| reached.call == call);
+        let at = known.unwrap_or_else(|| {
+            self.calls.push(Reached {
+                call,
+                addresses: Vec::new(),
+                has_gateway: false,
+            });
+            self.calls.len() - 1
+        });
+        &mut self.calls[at]
     }
 
     /// Says whether there was such a call.

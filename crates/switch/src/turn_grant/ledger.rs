@@ -116,6 +116,14 @@ impl Ledger {
                 }
                 None
             }
+            TurnChange::Gateway { connection, call } => {
+                if let Some(holder) = self.holders.get_mut(&connection.0)
+                    && holder.is_open_connection()
+                {
+                    holder.add_gateway(*call);
+                }
+                None
+            }
             TurnChange::Ended { connection, call } => {
                 let holder = self.holders.get_mut(&connection.0)?;
                 holder.end_call(*call).then_some(connection.0)
@@ -249,6 +257,12 @@ impl Ledger {
     /// `is_relay`: the peer is one of our own relayed addresses, which any call may reach.
     pub fn reach(&mut self, _now: Now, holder: u64, peer: IpAddr, is_relay: bool) -> Option<u64> {
         self.holders.get(&holder)?.reach(peer, is_relay)
+    }
+
+    /// Whether this holder may exchange packets with our media gateway, and which call they are accounted to: the one that
+    /// led there. No address that clients have named leads there, and no credential of a web service.
+    pub fn enter(&self, holder: u64) -> Option<u64> {
+        self.holders.get(&holder)?.enter()
     }
 
     /// Bytes that this holder may relay next: at most `wanted`, 0 if it has to wait.

@@ -52,7 +52,14 @@ pub enum TurnChange {
         /// Literal addresses in canonical form.
         addresses: Vec<IpAddr>,
     },
-    /// The call is over for long enough: its addresses may not be reached any more.
+    /// A client is about to be told where our media gateway is: it may enter there, whatever other sides have named.
+    Gateway {
+        /// Who may.
+        connection: ConnectionId,
+        /// In this call.
+        call: u64,
+    },
+    /// The call is over for long enough: what it allowed to reach may not be reached any more.
     Ended {
         /// Who might.
         connection: ConnectionId,

@@ -219,7 +219,8 @@ impl Judge {
             }
             TurnChange::Reach {
                 connection, call, ..
-            } => {
+            }
+            | TurnChange::Gateway { connection, call } => {
                 assert!(self.relayed.contains(connection), "{connection:?} is gone");
                 self.reach.insert((*connection, *call));
             }

@@ -7,7 +7,7 @@
 mod stage;
 
 use model::media::{LegKind, MediaCommand};
-use model::{Callee, Caller};
+use model::{Callee, Caller, SecretBytes, TrunkLogin};
 use serde_json::json;
 use stage::{LINE, Stage};
 
@@ -71,6 +71,19 @@ fn a_trusted_trunk_says_who_calls_and_another_does_not() {
     let mut other = Stage::new(|_| {});
     other.invites_with("+441908273800", asserted);
     assert_eq!(other.asked()["this_call"]["call_from"], "+441234567890");
+}
+
+#[test]
+fn a_provider_that_calls_the_user_who_registered_says_the_number_in_to() {
+    let mut stage = Stage::new(|trunk| {
+        trunk.login = Some(TrunkLogin {
+            user: "acme".to_owned(),
+            password: SecretBytes::new(b"secret".to_vec()),
+        });
+    });
+    let invite = stage.request("INVITE", "+441908273800", "", 1);
+    stage.says(&invite.replacen("INVITE sip:+441908273800", "INVITE sip:acme", 1));
+    assert_eq!(stage.asked()["this_call"]["call_to"], "+441908273800");
 }
 
 #[test]

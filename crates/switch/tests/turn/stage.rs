@@ -297,7 +297,7 @@ impl Stage {
 
     pub(crate) fn number_of_call(&self) -> u64 {
         let of = |change: &TurnChange| match change {
-            TurnChange::Reach { call, .. } => Some(*call),
+            TurnChange::Reach { call, .. } | TurnChange::Gateway { call, .. } => Some(*call),
             TurnChange::Opened { .. }
             | TurnChange::Proven { .. }
             | TurnChange::Ended { .. }

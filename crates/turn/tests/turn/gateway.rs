@@ -144,6 +144,28 @@ fn whoever_reaches_anybody_does_not_reach_a_gateway_by_that() {
 }
 
 #[test]
+fn an_exception_for_its_network_does_not_lead_to_it() {
+    for (public, local) in GATEWAYS {
+        let mut config = with(public, local);
+        let ip = config.gateways[0].public.ip();
+        config.peers.allowed = vec![turn::Network {
+            address: ip,
+            prefix: 32,
+        }];
+        let (mut world, _) = reaching(config, &[address(public)]);
+        world.book.outsiders.insert(CALLER);
+        let (me, other) = (client(4_000), SocketAddr::new(ip, 9));
+        assert_eq!(world.bind(me, 1, 0x4001, other), 0, "{other}");
+        assert!(world.channel_data(me, 0x4001, b"x").is_some(), "{other}");
+        assert_closed(&mut world, [address(public), address(local)]);
+        world.book.outsiders.remove(&CALLER);
+        assert_eq!(world.bind(me, 1, 0x4002, address(public)), 0, "{public}");
+        let sent = world.channel_data(me, 0x4002, b"x");
+        assert!(matches!(sent, Some(Out::Peer(..))), "{public}: {sent:?}");
+    }
+}
+
+#[test]
 fn no_other_port_of_its_addresses_is_reached() {
     for (public, local) in GATEWAYS {
         let mut config = with(public, local);

@@ -86,6 +86,10 @@ impl Authority for Book {
         (is_relay || !self.taken_back.contains(&(holder, peer))).then_some(Tag(1))
     }
 
+    fn enter(&mut self, now: Now, holder: Holder, gateway: IpAddr) -> Option<Tag> {
+        self.reach(now, holder, gateway, false)
+    }
+
     fn lease(&mut self, _: Now, _: Holder, wanted: u32) -> u32 {
         wanted
     }

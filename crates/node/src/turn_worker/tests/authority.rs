@@ -58,6 +58,10 @@ impl Authority for Book {
         (!self.open().confined.contains(&holder)).then_some(Tag(1))
     }
 
+    fn enter(&mut self, now: Now, holder: Holder, gateway: IpAddr) -> Option<Tag> {
+        self.reach(now, holder, gateway, false)
+    }
+
     fn lease(&mut self, _: Now, _: Holder, wanted: u32) -> u32 {
         wanted
     }

@@ -160,6 +160,46 @@ fn only_addresses_of_its_own_calls_may_be_reached_and_only_while_they_last() {
 }
 
 #[test]
+fn the_gateway_is_entered_by_whom_a_call_led_there_whatever_others_have_named() {
+    let mut ledger = Ledger::new(secret(), TurnBounds::default());
+    for connection in [1, 2] {
+        proven(&mut ledger, connection, ACCOUNT);
+    }
+    // Of the two that name it to each other, neither has a way there.
+    ledger.apply(&reach(1, 11, &["198.51.100.1"]));
+    ledger.apply(&reach(2, 11, &["198.51.100.1"]));
+    let gateway = |connection, call| TurnChange::Gateway {
+        connection: ConnectionId(connection),
+        call,
+    };
+    assert_eq!((ledger.enter(1), ledger.enter(2)), (None, None));
+    ledger.apply(&gateway(1, 12));
+    ledger.apply(&gateway(1, 13));
+    ledger.apply(&reach(1, 14, &["203.0.113.1"]));
+    assert_eq!(ledger.enter(1), Some(13), "the newest that led there");
+    assert_eq!(ledger.enter(2), None, "another client's call");
+    assert_eq!(ledger.reach(at(0), 1, ip("198.51.100.1"), false), Some(11));
+    assert_eq!(ledger.reach(at(0), 1, ip("192.0.2.9"), true), Some(14));
+    for call in [13, 12] {
+        assert_eq!(ledger.enter(1), Some(call));
+        let connection = ConnectionId(1);
+        let ended = TurnChange::Ended { connection, call };
+        assert_eq!(ledger.apply(&ended), Some(1));
+    }
+    assert_eq!(ledger.enter(1), None);
+
+    let connection = ConnectionId(2);
+    ledger.apply(&gateway(2, 15));
+    ledger.apply(&TurnChange::Gone { connection });
+    ledger.apply(&gateway(2, 16));
+    assert_eq!(ledger.enter(2), None, "it is gone");
+    let name = rest_username(ACCOUNT, 0, 600, u64::MAX);
+    let holder = ledger.credential(at(0), &name).unwrap().holder;
+    ledger.admit(at(0), holder, &name).unwrap();
+    assert_eq!(ledger.enter(holder), None, "a web service has no call");
+}
+
+#[test]
 fn our_own_relays_may_be_reached_and_count_for_the_call_that_named_them() {
     let mut ledger = Ledger::new(secret(), TurnBounds::default());
     opened(&mut ledger, 1, ACCOUNT);
