@@ -19,6 +19,7 @@ mod going;
 mod hearing;
 mod instance;
 mod page;
+mod reaching;
 mod recording;
 mod run;
 mod script;

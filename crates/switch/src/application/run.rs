@@ -11,7 +11,7 @@ use std::time::Duration;
 use model::media::{LegId, LegKind, MediaCommand, MediaEvent, RoomId, SessionId};
 use model::{
     AccountId, Application, CallRecord, ConnectionId, Instant, Page, PageAnswer, PageRequest,
-    QuestionId, RelayUsage, ServiceName, SoundAnswer, SoundRequest, limits,
+    QuestionId, ServiceName, SoundAnswer, SoundRequest, limits,
 };
 use sip::{Message, Request, Response};
 
@@ -24,7 +24,6 @@ use crate::call::{Act, CallKey, End, Phase};
 use crate::effect::{Counter, Effect};
 use crate::orphan::{Orphan, Question};
 use crate::refusal;
-use crate::turn_grant::TurnChange;
 
 /// The caller's leg at the gateway, and its party.
 pub(super) const CALLER: u8 = 0;
@@ -42,7 +41,7 @@ pub(crate) struct Run {
     pub(super) caller: Dialog,
     /// What the caller speaks.
     pub(super) kind: LegKind,
-    about: About,
+    pub(super) about: About,
     /// The caller's, until the gateway has it.
     offer: Option<Arc<str>>,
     /// Rows of the answer, or of the INVITE, while the gateway makes its part.
@@ -59,10 +58,10 @@ pub(crate) struct Run {
     /// What the shard is to do about conferences.
     wishes: VecDeque<Wish>,
     /// Connections that may reach the gateway through a relay.
-    reached: Vec<ConnectionId>,
+    pub(super) reached: Vec<ConnectionId>,
     /// Connections that have nothing of it any more.
     left: Vec<ConnectionId>,
-    reach_ends: Option<Instant>,
+    pub(super) reach_ends: Option<Instant>,
     /// The caller's media have ended: its BYE is waited for no longer than this.
     pub(super) bye_due: Option<Instant>,
 }
@@ -455,63 +454,6 @@ impl Run {
             until: now + limits::ORPHANED_INVITE_TIME,
         };
         Some((sent_by, orphan))
-    }
-
-    /// A relay tells what it did for a party.
-    pub(crate) fn on_relayed_usage(
-        &mut self,
-        connection: ConnectionId,
-        usage: RelayUsage,
-        act: &mut Act<'_>,
-    ) {
-        if self.caller.connection() != connection {
-            self.on_callee_usage(connection, usage, act);
-        } else {
-            let side = usize::from(self.about.is_outgoing);
-            self.record.relay[side] = self.record.relay[side].plus(usage);
-            // While the call goes on, its record can wait for the end.
-            if self.is_over() {
-                act.record(&self.record);
-            }
-        }
-    }
-
-    /// Nothing of the gateway may be reached any more.
-    pub(crate) fn withdraw_reach(&mut self, act: &mut Act<'_>) {
-        self.reach_ends = None;
-        for connection in std::mem::take(&mut self.reached) {
-            let call = self.key.0;
-            act.effects
-                .push_back(Effect::Turn(TurnChange::Ended { connection, call }));
-        }
-    }
-
-    /// A client is about to be told where the gateway is.
-    pub(super) fn reach(&mut self, connection: ConnectionId, act: &mut Act<'_>) {
-        if !act.has_relay || self.reached.contains(&connection) {
-            return;
-        }
-        self.reached.push(connection);
-        let call = self.key.0;
-        act.effects
-            .push_back(Effect::Turn(TurnChange::Gateway { connection, call }));
-    }
-
-    /// A client that has left need not reach the gateway any more, unless it is another party as well.
-    pub(super) fn unreach(&mut self, connection: ConnectionId, act: &mut Act<'_>) {
-        if self.concerns(connection) {
-            return;
-        }
-        if let Some(at) = self
-            .reached
-            .iter()
-            .position(|reached| *reached == connection)
-        {
-            self.reached.swap_remove(at);
-            let call = self.key.0;
-            act.effects
-                .push_back(Effect::Turn(TurnChange::Ended { connection, call }));
-        }
     }
 
     pub(super) fn tell_gateway(&self, command: MediaCommand, act: &mut Act<'_>) {
