@@ -156,6 +156,49 @@ scenario('an application that plays is interrupted by its account, and goes on w
     assert.deepEqual(foreign, { [instance]: { result: 'no such application' } });
   }));
 
+scenario('an application calls a browser, which is told that a service calls, and then another one', (scene) =>
+  application(scene, async ({ webhook, service }) => {
+    const [alice, bob] = await Promise.all([scene.client('alice'), scene.client('bob')]);
+    await Promise.all([alice.register(), bob.register()]);
+    const next_page = { url: 'connect' };
+    webhook.page('first', [{ get_number: { prompt: play(tone(440, 30_000)), digit_count: 1, next_page } }]);
+    webhook.page('connect', [{ connect: { destinations: [`webrtc:${bob.id}`] } }]);
+    const wish = { to: `webrtc:${alice.id}`, from: '+441908273800', token: 't-0', outbound_parameters: { order: 17 } };
+    const answer = await scene.server.begin(scene.account, service, webhook.secret, wish);
+    assert.equal(answer.status, 200, answer.text);
+    const incoming = await alice.incoming();
+    assert.deepEqual([incoming.from, incoming.kind], ['+441908273800', 'service']);
+    await incoming.answer();
+    const { this_call: told, token, application_instance_id } = await webhook.told('first');
+    assert.deepEqual(JSON.parse(answer.text), [application_instance_id]);
+    assert.deepEqual([told.call_direction, told.call_state, told.call_to, token], ['out', 'answered', alice.id, 't-0']);
+    assert.deepEqual(told.outbound_parameters, { order: 17 });
+    await incoming.hears(440);
+    await incoming.press('1');
+    const connected = await bob.incoming();
+    assert.deepEqual([connected.from, connected.kind], [alice.id, 'service']);
+    await connected.answer();
+    await Promise.all([incoming.hearsBeeps(), connected.hearsBeeps()]);
+    await incoming.hangUp();
+    assert.equal(await connected.ended(), 'NORMAL');
+    assert.equal((await webhook.told('final')).this_call.call_cause, 'hung_up');
+  }));
+
+scenario('what an application cannot begin is refused in words, and nothing begins', (scene) =>
+  application(scene, async ({ webhook, service }) => {
+    const begin = (calls, secret = webhook.secret) => scene.server.begin(scene.account, service, secret, calls);
+    const refused = async (answer, status, word) => {
+      const { status: found, text } = await answer;
+      assert.equal(found, status, text);
+      assert.match(JSON.parse(text).error.text, word);
+    };
+    await refused(begin({ to: 'webrtc:bob' }, 'x'.repeat(32)), 401, /cloudID\/username\/service/);
+    await refused(begin([{ to: 'webrtc:nobody' }, { to: 'bob' }]), 400, /call 2: 'to'.*no destination/);
+    const answer = await begin({ to: 'webrtc:nobody' });
+    assert.equal(answer.status, 200, answer.text);
+    assert.equal((await webhook.told('final')).this_call.call_cause, 'unobtainable');
+  }));
+
 /** The samples of a WAV file of 16 bits and one channel. */
 function wav(file) {
   assert.equal(file.toString('latin1', 0, 4) + file.toString('latin1', 8, 12), 'RIFFWAVE');

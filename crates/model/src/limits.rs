@@ -408,6 +408,8 @@ pub const SDP_LINES: usize = 1_024;
 /// Media descriptions of it.
 pub const SDP_MEDIA: usize = 16;
 
+/// What a back end may have an application told of a call that it begins, in JSON: as much as a page's token.
+pub const OUTBOUND_PARAMETERS_BYTES: usize = PAGE_TOKEN_BYTES;
 /// Calls that one request may begin.
 pub const STARTS_PER_REQUEST: usize = 100;
 

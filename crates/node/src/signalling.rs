@@ -11,11 +11,11 @@ use std::time::Duration;
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use bytes::Bytes;
 use model::media::MediaEvent;
-use model::{AccountId, ConnectionId, Instant, Now, Page};
+use model::{AccountId, ConnectionId, Instant, Now, Page, Start};
 use switch::edge::shard_of;
 use switch::turn_grant::Relayed;
 use switch::{
-    ApplicationState, Census, Closing, Counter, Input, RegisteredClient, Snapshot,
+    ApplicationState, Census, Closing, Counter, Input, RegisteredClient, Snapshot, StartFault,
     shard_of_instance,
 };
 use tokio::sync::Notify;
@@ -207,6 +207,21 @@ impl Signalling {
         };
         self.step(shard, &mut owned, input);
         state
+    }
+
+    /// Has applications of this account begin all of these calls, or none; their `application_instance_id`s, or which may not be begun.
+    pub(crate) fn begin_calls(
+        &self,
+        account: AccountId,
+        starts: Vec<Start>,
+    ) -> Result<Vec<String>, (usize, StartFault)> {
+        let shard = shard_of(account, self.shards.len());
+        let mut owned = lock(&self.shards[shard].owned);
+        let instances = owned.machine.check_starts(self.now(), &starts)?;
+        for start in starts {
+            self.step(shard, &mut owned, Input::Start(start));
+        }
+        Ok(instances)
     }
 
     /// Tells its shard what the gateway has to say of a session.

@@ -210,6 +210,15 @@ export class Server {
     return JSON.parse(answer.text);
   }
 
+  /** Has the application of a service begin calls; the answer to the request. */
+  async begin({ cloud_id, username }, service, secret, calls) {
+    return this.request('POST', '/service_start', {
+      authorization: basic({ cloud_id, username: `${username}/${service}`, api_key: secret }),
+      type: 'application/x-www-form-urlencoded',
+      body: new URLSearchParams({ rest_calls: JSON.stringify(calls) }).toString(),
+    });
+  }
+
   /** A file of the account's. */
   async file(account, name) {
     const answer = await this.request('GET', `/v1/files/${name}`, { authorization: basic(account) });

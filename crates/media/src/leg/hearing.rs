@@ -12,7 +12,7 @@ use super::{Leg, Said, Transport};
 use crate::audio::{SILENCE_POWER, power};
 use crate::dtmf::Heard;
 use crate::rtp::{Next, RtpPort};
-use crate::sdp::Events;
+use crate::sdp::{Agreed, Events};
 use crate::webrtc::Came;
 use crate::worker::Effect;
 
@@ -100,7 +100,12 @@ impl Leg {
             self.jitter.put(number, None);
         }
         let is_event = |events: &Events| events.payload_type == payload_type;
-        if self.agreed.events.as_ref().is_some_and(is_event) {
+        let Agreed {
+            events,
+            other_events,
+            ..
+        } = &self.agreed;
+        if events.iter().chain(other_events).any(is_event) {
             for heard in self
                 .keys_in
                 .take(now, timestamp, payload)

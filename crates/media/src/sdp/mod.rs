@@ -49,6 +49,8 @@ pub struct Agreed {
     pub payload_type: u8,
     /// How keys are sent, if not as tones.
     pub events: Option<Events>,
+    /// As what else they may come: a browser that was called takes the clock of 8000 Hz, whatever its codec's is.
+    pub other_events: Option<Events>,
 }
 
 /// Telephone-events (RFC 4733) of one clock.
@@ -166,6 +168,7 @@ impl Offer {
             encoding,
             payload_type,
             events,
+            other_events: _,
         } = self.agreed;
         let _ = write!(text, "m=audio {port} RTP/AVP {payload_type}");
         if let Some(events) = events {
@@ -286,6 +289,7 @@ fn agree(role: Role, media: &Media, preferred: &[Encoding]) -> Result<Agreed, St
         encoding,
         payload_type,
         events: events(encoding.clock()).or_else(|| events(8_000)),
+        other_events: None,
     })
 }
 

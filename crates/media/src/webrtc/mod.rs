@@ -491,17 +491,16 @@ fn agreed(rtc: &Rtc, mid: Mid, wanted: &Agreed, role: Role) -> Result<Agreed, St
         .find(|(_, known, _)| format(encoding) == Some(*known))
         .ok_or_else(|| sdp::no_codec(role))?;
     let clock = wanted.events.map(|events| events.clock);
-    let is_event = |(_, known, known_clock): &&(u8, Format, u32)| {
-        *known == Format::Tele && Some(*known_clock) == clock
-    };
-    let events = common.iter().find(is_event);
+    let events = common.iter().filter(|(_, known, _)| *known == Format::Tele);
+    let mut events = events.map(|(payload_type, _, clock)| Events {
+        payload_type: *payload_type,
+        clock: *clock,
+    });
     Ok(Agreed {
         encoding,
         payload_type: sound.0,
-        events: events.map(|(payload_type, _, clock)| Events {
-            payload_type: *payload_type,
-            clock: *clock,
-        }),
+        events: events.clone().find(|events| Some(events.clock) == clock),
+        other_events: events.find(|events| Some(events.clock) != clock),
     })
 }
 

@@ -5,12 +5,13 @@ use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use aws_lc_rs::constant_time::verify_slices_are_equal;
 use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, StatusCode};
 use base64::Engine;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use model::{Account, Directory, Instant, limits};
+use model::{Account, Directory, Instant, Login, Service, ServiceTarget, limits};
 use switch::Counter;
 use switch::token::authenticate;
 
@@ -29,6 +30,56 @@ pub(super) fn check<'a>(
     headers: &HeaderMap,
     directory: &'a Directory,
 ) -> Result<&'a Account, Fault> {
+    let now = services.signalling.now();
+    let pepper = services.pepper.expose();
+    checked(
+        services,
+        peer,
+        headers,
+        |login, key| authenticate(directory, pepper, login, key, now.unix),
+        Fault::wrong_login,
+    )
+}
+
+/// The service that a request logs in to with its own secret, which an application answers for, and its account.
+pub(super) fn of_service<'a>(
+    services: &Services,
+    peer: &Peer,
+    headers: &HeaderMap,
+    directory: &'a Directory,
+) -> Result<(&'a Account, &'a Service), Fault> {
+    checked(
+        services,
+        peer,
+        headers,
+        |login, key| service_of(directory, login, key),
+        Fault::wrong_service_login,
+    )
+}
+
+fn service_of<'a>(
+    directory: &'a Directory,
+    login: &str,
+    key: &str,
+) -> Option<(&'a Account, &'a Service)> {
+    let (login, name) = login.rsplit_once('/')?;
+    let account = directory.by_login(&Login::parse(login).ok()?)?;
+    let service = account.services.get(name)?;
+    let ServiceTarget::Application(application) = &service.target else {
+        return None;
+    };
+    let is_its = verify_slices_are_equal(application.secret.expose(), key.as_bytes()).is_ok();
+    (is_its && !account.disabled).then_some((account, service))
+}
+
+/// What a login leads to, unless its address has failed too often.
+fn checked<T>(
+    services: &Services,
+    peer: &Peer,
+    headers: &HeaderMap,
+    find: impl FnOnce(&str, &str) -> Option<T>,
+    wrong: impl Fn() -> Fault,
+) -> Result<T, Fault> {
     let address = services.client_address(peer, headers);
     let now = services.signalling.now();
     if let Err(wait) = services.failures.check(address, now.mono) {
@@ -38,12 +89,12 @@ pub(super) fn check<'a>(
             Fault::http(StatusCode::TOO_MANY_REQUESTS, text).retry_after(wait.as_secs() + 1)
         );
     }
-    let (login, key) = basic(headers).ok_or_else(Fault::wrong_login)?;
-    authenticate(directory, services.pepper.expose(), &login, &key, now.unix).ok_or_else(|| {
+    let (login, key) = basic(headers).ok_or_else(&wrong)?;
+    find(&login, &key).ok_or_else(|| {
         services.failures.add(address, now.mono);
         services.signalling.counters.add(Counter::LoginFailed);
         tracing::debug!(%address, login, "login failed");
-        Fault::wrong_login()
+        wrong()
     })
 }
 

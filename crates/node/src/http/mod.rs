@@ -21,6 +21,7 @@ mod page;
 mod parameters;
 mod route;
 mod sip_proxy;
+mod starting;
 mod token;
 mod turn_credentials;
 

@@ -12,6 +12,7 @@ offhook is running.
 /webrtc_registered_clients  lists the clients that can be called (HTTP Basic; GET or POST)
 /v1/turn_credentials        gives TURN credentials to a back end (HTTP Basic; GET or POST)
 /rest_interrupt             has applications leave off what they do (HTTP Basic; GET or POST)
+/service_start              has the application of a service call somebody (HTTP Basic with the service's own login; GET or POST)
 /service/v1/inbound         lists the account's services; /service/v1/inbound/NAME is one (HTTP Basic; GET, PUT, PATCH or DELETE)
 /v1/files                   lists the account's files; /v1/files/NAME is one (HTTP Basic; GET, PUT or DELETE)
 /sipproxy                   takes SIP over WebSocket, subprotocol sip (RFC 7118)

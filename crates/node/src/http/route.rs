@@ -10,7 +10,7 @@ use super::answer::{Asked, ERROR_PAGE, Fault};
 use super::asset::{self, Asset};
 use super::{
     Peer, Services, clients, console, cors, demo, files, inbound, interrupt, keys, page, sip_proxy,
-    token, turn_credentials,
+    starting, token, turn_credentials,
 };
 
 /// Where the listing of what is served is found.
@@ -38,6 +38,7 @@ enum Route {
     Sdk(&'static Asset),
     /// The softphone page, or one of its files.
     Console(&'static Asset),
+    ServiceStart,
     Settings,
     DemoClient,
     DemoClients,
@@ -65,6 +66,7 @@ impl Route {
             "/webrtc_registered_clients" => Self::RegisteredClients,
             "/v1/turn_credentials" => Self::TurnCredentials,
             "/rest_interrupt" => Self::Interrupt,
+            "/service_start" => Self::ServiceStart,
             inbound::PATH => Self::InboundServices,
             files::PATH => Self::Files,
             "/.well-known/jwks.json" => Self::PublicKeys,
@@ -87,6 +89,8 @@ impl Route {
             | Self::RegisteredClients
             | Self::TurnCredentials
             | Self::Interrupt => "GET, HEAD, POST, OPTIONS",
+            // Who only looks must not call anybody.
+            Self::ServiceStart => "GET, POST, OPTIONS",
             Self::InboundService => "GET, HEAD, PUT, PATCH, DELETE, OPTIONS",
             Self::File => "GET, HEAD, PUT, DELETE, OPTIONS",
             Self::InboundServices | Self::Files | Self::PublicKeys => "GET, HEAD, OPTIONS",
@@ -110,6 +114,7 @@ impl Route {
             | Self::RegisteredClients
             | Self::TurnCredentials
             | Self::Interrupt
+            | Self::ServiceStart
             | Self::InboundServices
             | Self::InboundService
             | Self::Files
@@ -174,6 +179,7 @@ async fn dispatch(
         Route::RegisteredClients => clients::answer(services, peer, request).await,
         Route::TurnCredentials => turn_credentials::answer(services, peer, request).await,
         Route::Interrupt => interrupt::answer(services, peer, request).await,
+        Route::ServiceStart => starting::answer(services, peer, request).await,
         Route::InboundServices => inbound::list(services, peer, &request),
         Route::InboundService => inbound::one(services, peer, request).await,
         Route::Files => files::list(services, peer, request.headers()).await,
