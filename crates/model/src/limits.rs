@@ -262,6 +262,8 @@ pub const APPLICATION_ENTRY: Duration = Duration::from_secs(30);
 pub const APPLICATION_BETWEEN_DIGITS: Duration = Duration::from_secs(5);
 /// Digits that are entered at once, and keys that wait to be taken.
 pub const DIGITS_ENTERED: u8 = 64;
+/// Options of one menu: as many as there are keys.
+pub const MENU_OPTIONS: usize = 16;
 /// What a menu says after one kind of mistake.
 pub const MENU_MESSAGES: usize = 10;
 /// Whom one `connect` calls at once: as many as a session has legs beside the caller's.

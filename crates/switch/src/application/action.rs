@@ -2,6 +2,7 @@
 //!
 //! Plain values: running them is `script`'s.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use model::media::{Digit, Tone};
@@ -81,8 +82,8 @@ impl Action {
 /// What a caller hears.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Prompt {
-    /// One after the other.
-    pub(crate) items: Vec<Item>,
+    /// One after the other; shared by those messages of a menu that are its prompt.
+    pub(crate) items: Arc<[Item]>,
     /// Whether a key ends it.
     pub(crate) barge_in: bool,
 }

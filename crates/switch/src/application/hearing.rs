@@ -128,7 +128,7 @@ mod tests {
     fn nothing_is_heard_before_all_of_it_is_there() {
         let file = |name| Item::File(FileName::parse(name).unwrap());
         let prompt = Prompt {
-            items: vec![file("a.wav"), file("b.wav")],
+            items: [file("a.wav"), file("b.wav")].into(),
             barge_in: true,
         };
         let mut last = 0;
@@ -153,7 +153,7 @@ mod tests {
     fn files_have_a_bound_together() {
         let file = |name| Item::File(FileName::parse(name).unwrap());
         let prompt = Prompt {
-            items: vec![file("a.wav"), file("b.wav")],
+            items: [file("a.wav"), file("b.wav")].into(),
             barge_in: true,
         };
         let mut last = 0;

@@ -12,6 +12,7 @@ mod connecting;
 mod dialog;
 mod doing;
 mod entering;
+mod few;
 mod going;
 mod hearing;
 mod instance;

@@ -15,6 +15,7 @@ use super::action::{
     Participant, Prompt, Recording,
 };
 
+use super::few::Few;
 use super::shape::{
     ActionShape, AnswerShape, ConferShape, ConnectShape, Empty, GetInputShape, GetNumberShape,
     MediaShape, PageShape, ParticipantShape, PlayShape, PromptShape, RecordShape, RejectShape,
@@ -73,9 +74,8 @@ pub(crate) fn read(body: &[u8], base: &PageUrl) -> Result<Answer, Fault> {
     }
     if answer.actions.len() > limits::PAGE_ACTIONS {
         return Err(format!(
-            "a page has at most {} actions, not {}",
-            limits::PAGE_ACTIONS,
-            answer.actions.len()
+            "a page has at most {} actions",
+            limits::PAGE_ACTIONS
         ));
     }
     let token = answer.token;
@@ -250,7 +250,7 @@ impl Reader<'_> {
             return Err("'menu_options' needs at least one option".to_owned());
         }
         let mut options: Vec<MenuOption> = Vec::new();
-        for option in &shape.menu_options {
+        for option in shape.menu_options.iter() {
             let digit = Keys::one("menu_options.digit", &option.digit)?;
             if options.iter().any(|known| known.digit == digit) {
                 return Err(format!("the digit {digit} has two options"));
@@ -260,7 +260,7 @@ impl Reader<'_> {
         }
         let help = Keys::at_most_one("help_digit", shape.help_digit.as_deref().unwrap_or("*"))?;
         let prompt = optional(shape.prompt)?;
-        let messages = |given: Option<Vec<PromptShape>>| match given {
+        let messages = |given: Option<Few<PromptShape, { limits::MENU_MESSAGES }>>| match given {
             None => Ok(vec![prompt.clone().unwrap_or_default(); 2]),
             Some(given) if given.len() > limits::MENU_MESSAGES => Err(format!(
                 "a menu has at most {} messages of one kind",
@@ -488,7 +488,7 @@ fn tone_of(shape: &ToneShape) -> Result<Tone, Fault> {
     }
     let lasts = wait("tone.milliseconds", shape.milliseconds.into())?;
     Ok(Tone {
-        frequencies_hz: shape.frequencies_hz.clone(),
+        frequencies_hz: shape.frequencies_hz.to_vec(),
         level_db: 15,
         rhythm_ms: Vec::new(),
         lasts: Some(lasts),

@@ -2,13 +2,16 @@
 //!
 //! What they mean, and what is allowed beyond their shape, is `page`'s. A member that is not named here is refused: it would be lost.
 
+use model::limits;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+
+use super::few::Few;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PageShape {
-    pub(super) actions: Vec<ActionShape>,
+    pub(super) actions: Few<ActionShape, { limits::PAGE_ACTIONS }>,
     pub(super) token: Option<String>,
     pub(super) api_version: Option<String>,
 }
@@ -66,7 +69,7 @@ pub(super) struct Empty {}
 #[serde(deny_unknown_fields)]
 pub(super) struct AnswerShape {
     #[serde(default)]
-    pub(super) extra_sip_headers: Vec<HeaderShape>,
+    pub(super) extra_sip_headers: Few<HeaderShape, { limits::ANSWER_HEADERS }>,
 }
 
 #[derive(Deserialize)]
@@ -86,7 +89,7 @@ pub(super) struct RejectShape {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PlayShape {
-    pub(super) play_list: Vec<MediaShape>,
+    pub(super) play_list: Few<MediaShape, { limits::PLAY_SOUNDS }>,
     pub(super) barge_in_on_digit: Option<bool>,
     #[serde(default)]
     pub(super) barge_in_on_speech: bool,
@@ -106,7 +109,7 @@ pub(super) struct MediaShape {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ToneShape {
-    pub(super) frequencies_hz: Vec<u16>,
+    pub(super) frequencies_hz: Few<u16, { limits::TONE_FREQUENCIES }>,
     pub(super) milliseconds: u32,
 }
 
@@ -115,7 +118,7 @@ pub(super) struct ToneShape {
 #[serde(deny_unknown_fields)]
 pub(super) struct PromptShape {
     pub(super) play: Option<PlayShape>,
-    pub(super) play_list: Option<Vec<MediaShape>>,
+    pub(super) play_list: Option<Few<MediaShape, { limits::PLAY_SOUNDS }>>,
     pub(super) barge_in_on_digit: Option<bool>,
     #[serde(default)]
     pub(super) barge_in_on_speech: bool,
@@ -171,12 +174,12 @@ pub(super) struct DigitsShape {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RunMenuShape {
-    pub(super) menu_options: Vec<MenuOptionShape>,
+    pub(super) menu_options: Few<MenuOptionShape, { limits::MENU_OPTIONS }>,
     pub(super) prompt: Option<PromptShape>,
     pub(super) help_digit: Option<String>,
     pub(super) seconds_digit_timeout: Option<u32>,
-    pub(super) on_digit_timeout_messages: Option<Vec<PromptShape>>,
-    pub(super) on_invalid_digit_messages: Option<Vec<PromptShape>>,
+    pub(super) on_digit_timeout_messages: Option<Few<PromptShape, { limits::MENU_MESSAGES }>>,
+    pub(super) on_invalid_digit_messages: Option<Few<PromptShape, { limits::MENU_MESSAGES }>>,
 }
 
 #[derive(Deserialize)]
@@ -189,7 +192,7 @@ pub(super) struct MenuOptionShape {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ConnectShape {
-    pub(super) destinations: Vec<String>,
+    pub(super) destinations: Few<String, { limits::CONNECT_DESTINATIONS }>,
     pub(super) call_from: Option<String>,
     pub(super) hold_media: Option<PromptShape>,
     pub(super) seconds_answer_timeout: Option<u32>,

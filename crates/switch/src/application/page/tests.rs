@@ -187,6 +187,10 @@ fn the_page_as_a_whole_has_its_bounds() {
     let bad = |page: Value| read(page.to_string().as_bytes(), &base).unwrap_err();
     let many = vec![json!({ "hang_up": {} }); limits::PAGE_ACTIONS + 1];
     assert!(bad(json!({ "actions": many })).contains("at most 256 actions"));
+    // Whatever is beyond that is not even looked at.
+    let many = vec![json!({ "hang_up": {} }); limits::PAGE_ACTIONS + 1];
+    let many = [many, vec![json!({ "unheard_of": {} })]].concat();
+    assert!(bad(json!({ "actions": many })).contains("at most 256 actions"));
     let token = "t".repeat(limits::PAGE_TOKEN_BYTES + 1);
     assert!(bad(json!({ "actions": [], "token": token })).contains("'token'"));
     assert!(bad(json!({ "actions": [], "api_version": "1.0" })).contains("\"2.0\""));
