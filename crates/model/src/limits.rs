@@ -392,6 +392,8 @@ pub const RECORD_PART: Duration = Duration::from_secs(1);
 pub const RECORDING_BYTES_WAITING: usize = 64 * 1024 * 1024;
 /// Commands that wait for the gateway: some milliseconds of its work. Beyond it the leg that one is for is given up.
 pub const MEDIA_COMMANDS_WAITING: usize = 2_048;
+/// Those of them that are one account's: half, so that a burst of its calls costs legs of its own.
+pub const MEDIA_COMMANDS_PER_ACCOUNT: usize = MEDIA_COMMANDS_WAITING / 2;
 /// Pairs of ports that are tried for a plain RTP leg before it is refused: others use ports of the range as well.
 pub const RTP_PORT_ATTEMPTS: usize = 64;
 
