@@ -352,6 +352,8 @@ pub const MEDIA_SESSIONS: usize = 10_000;
 pub const LEGS_PER_SESSION: usize = 4;
 /// Rooms of one worker: each has somebody in it, and one core carries fewer.
 pub const MEDIA_ROOMS: usize = 1_000;
+/// Conferences of one account, with those that have not started: a fifth of the rooms, as with its calls.
+pub const CONFERENCES_PER_ACCOUNT: usize = MEDIA_ROOMS / 5;
 /// Parties of one room: more than one core carries in most codecs.
 pub const ROOM_PARTIES: usize = 100;
 /// Parties of a room that are heard at once, the loudest: more are not understood, and each one needs an encoding of its own.
