@@ -352,6 +352,8 @@ pub const MEDIA_SESSIONS: usize = 10_000;
 pub const LEGS_PER_SESSION: usize = 4;
 /// Rooms of one worker: each has somebody in it, and one core carries fewer.
 pub const MEDIA_ROOMS: usize = 1_000;
+/// Conferences of one account, with those that have not started: a fifth of the rooms, as with its calls.
+pub const CONFERENCES_PER_ACCOUNT: usize = MEDIA_ROOMS / 5;
 /// Parties of one room: more than one core carries in most codecs.
 pub const ROOM_PARTIES: usize = 100;
 /// Parties of a room that are heard at once, the loudest: more are not understood, and each one needs an encoding of its own.
@@ -392,6 +394,8 @@ pub const RECORD_PART: Duration = Duration::from_secs(1);
 pub const RECORDING_BYTES_WAITING: usize = 64 * 1024 * 1024;
 /// Commands that wait for the gateway: some milliseconds of its work. Beyond it the leg that one is for is given up.
 pub const MEDIA_COMMANDS_WAITING: usize = 2_048;
+/// Those of them that are one account's: half, so that a burst of its calls costs legs of its own.
+pub const MEDIA_COMMANDS_PER_ACCOUNT: usize = MEDIA_COMMANDS_WAITING / 2;
 /// Pairs of ports that are tried for a plain RTP leg before it is refused: others use ports of the range as well.
 pub const RTP_PORT_ATTEMPTS: usize = 64;
 

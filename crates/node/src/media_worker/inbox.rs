@@ -1,18 +1,20 @@
 //! What the shards have for the gateway. Bounded, and never waits: it is filled under a shard's lock.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::RangeInclusive;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use mio::Waker;
 use model::AccountId;
-use model::limits::MEDIA_COMMANDS_WAITING;
+use model::limits::{MEDIA_COMMANDS_PER_ACCOUNT, MEDIA_COMMANDS_WAITING};
 use model::media::{LegId, MediaCommand};
 
 /// Everything that waits for the worker.
 #[derive(Debug, Default)]
 pub(super) struct Mail {
     pub(super) commands: VecDeque<(AccountId, MediaCommand)>,
+    /// How many of them are whose.
+    of_accounts: BTreeMap<AccountId, usize>,
     /// Legs whose commands had no room: they are given up. No more than there are legs.
     pub(super) given_up: BTreeSet<LegId>,
     pub(super) must_stop: bool,
@@ -48,15 +50,21 @@ impl Inbox {
         let was_empty = mail.is_empty();
         let leg = leg_of(&command);
         let mut has_room = true;
+        let own = mail.of_accounts.get(&account).copied().unwrap_or_default();
+        let is_full =
+            mail.commands.len() >= MEDIA_COMMANDS_WAITING || own >= MEDIA_COMMANDS_PER_ACCOUNT;
         match leg {
             // After it was given up, what is for it is for nobody.
             Some(leg) if mail.given_up.contains(&leg) => {}
-            Some(leg) if mail.commands.len() >= MEDIA_COMMANDS_WAITING => {
+            Some(leg) if is_full => {
                 mail.given_up.insert(leg);
                 has_room = false;
             }
             // An end has always room: there are no more of them than sessions.
-            Some(_) | None => mail.commands.push_back((account, command)),
+            Some(_) | None => {
+                *mail.of_accounts.entry(account).or_default() += 1;
+                mail.commands.push_back((account, command));
+            }
         }
         drop(mail);
         if was_empty {
@@ -165,16 +173,21 @@ mod tests {
             place: 0,
         };
         let stop = |call| MediaCommand::StopPlay { leg: leg(call) };
-        for _ in 0..MEDIA_COMMANDS_WAITING {
+        for _ in 0..MEDIA_COMMANDS_PER_ACCOUNT {
             assert!(inbox.put(AccountId(1), stop(1)));
         }
-        assert!(!inbox.put(AccountId(1), stop(2)));
+        assert!(!inbox.put(AccountId(1), stop(2)), "its part is full");
         assert!(inbox.put(AccountId(1), stop(2)), "told once");
+        for _ in MEDIA_COMMANDS_PER_ACCOUNT..MEDIA_COMMANDS_WAITING {
+            assert!(inbox.put(AccountId(2), stop(3)), "others have room");
+        }
+        assert!(!inbox.put(AccountId(3), stop(4)), "all of it is full");
         let session = SessionId::of_shard(0, 1);
         assert!(inbox.put(AccountId(1), MediaCommand::Close { session }));
         let mail = inbox.take();
         assert_eq!(mail.commands.len(), MEDIA_COMMANDS_WAITING + 1);
-        assert_eq!(mail.given_up.into_iter().collect::<Vec<_>>(), [leg(2)]);
+        let given_up: Vec<_> = mail.given_up.into_iter().collect();
+        assert_eq!(given_up, [leg(2), leg(4)]);
         assert!(inbox.take().is_empty());
     }
 }

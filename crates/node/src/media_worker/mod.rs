@@ -142,6 +142,7 @@ impl Doors {
             deliver,
             recordings,
             commands: Default::default(),
+            given_up: Default::default(),
             legs: Default::default(),
             count: self.legs,
         };

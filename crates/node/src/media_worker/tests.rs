@@ -264,6 +264,39 @@ fn what_a_telephone_says_becomes_a_file_of_the_account() {
 }
 
 #[test]
+fn bursts_of_commands_are_done_by_turns_and_none_is_forgotten() {
+    let stage = Stage::new();
+    let nonsense: Arc<str> = OFFER.replace("a=fingerprint", "a=nothing").into();
+    let refused = || {
+        let event = stage.events.recv_timeout(PATIENCE).unwrap();
+        assert!(matches!(event, MediaEvent::Refused { .. }), "{event:?}");
+    };
+    for _ in 0..3 {
+        // Several turns of the worker, which is told of the last one while it is at the others.
+        for _ in 0..400 {
+            stage.command(MediaCommand::Answer {
+                leg: LEG,
+                kind: LegKind::WebRtc,
+                offer: Arc::clone(&nonsense),
+            });
+        }
+        for _ in 0..300 {
+            refused();
+        }
+        stage.command(MediaCommand::Answer {
+            leg: LEG,
+            kind: LegKind::WebRtc,
+            offer: Arc::clone(&nonsense),
+        });
+        for _ in 0..101 {
+            refused();
+        }
+    }
+    assert_eq!(stage.counted(ShellCounter::MediaFull), 0);
+    stage.media.stop();
+}
+
+#[test]
 fn after_a_bug_the_shards_hear_of_every_leg() {
     let stage = Stage::new();
     stage.answer(LegKind::WebRtc, OFFER);

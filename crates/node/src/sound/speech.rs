@@ -1,13 +1,14 @@
 //! Text becomes sound by a program of the operator's: the text on its input, a WAV file on its output.
 //!
 //! No word of the text is an argument, and nothing is run by a command shell. A program that takes too long, or says too much, is
-//! killed by its process id.
+//! killed by its process id, with what it has begun.
 
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
 use model::{AccountId, limits};
+use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
 
@@ -91,8 +92,10 @@ async fn run(mut command: Command, text: &str) -> Result<Vec<u8>, String> {
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .kill_on_drop(true)
+        .process_group(0)
         .spawn()
         .map_err(fault)?;
+    let mut group = Group(child.id());
     let mut input = child.stdin.take().ok_or("it has no input")?;
     let output = child.stdout.take().ok_or("it has no output")?;
     // At once: a program may speak before it has read all.
@@ -109,7 +112,10 @@ async fn run(mut command: Command, text: &str) -> Result<Vec<u8>, String> {
     if sound.len() as u64 > most {
         return Err(format!("it makes more than {most} bytes of sound"));
     }
-    let status: ExitStatus = child.wait().await.map_err(fault)?;
+    let ended = child.wait().await;
+    // From now on its number may be another's.
+    group.0 = None;
+    let status: ExitStatus = ended.map_err(fault)?;
     if !status.success() {
         return Err(format!("it ended with {status}"));
     }
@@ -117,6 +123,20 @@ async fn run(mut command: Command, text: &str) -> Result<Vec<u8>, String> {
         return Err("it said nothing".to_owned());
     }
     Ok(sound)
+}
+
+/// The program and what it has begun: a command shell may have whole pipelines. Killed when it is dropped.
+struct Group(Option<u32>);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let id = self.0.and_then(|id| Pid::from_raw(id.try_into().ok()?));
+        if let Some(id) = id
+            && let Err(error) = kill_process_group(id, Signal::KILL)
+        {
+            tracing::debug!(%error, "a program that speaks has gone before it was killed");
+        }
+    }
 }
 
 /// What may be an argument, whatever reads it.
@@ -219,15 +239,21 @@ mod tests {
     async fn a_program_that_takes_too_long_is_killed() {
         let folder = tempfile::tempdir().unwrap();
         let told = folder.path().join("pid");
-        let script = format!("echo $$ > {}; exec sleep 600", told.display());
-        let impatient = patient(&["sh", "-c", &script], Duration::from_secs(1));
-        let sentence = speak(&impatient, "hello", None).await.unwrap_err();
-        assert!(sentence.contains("longer than 1 s"), "{sentence}");
-        let pid = std::fs::read_to_string(told).unwrap();
-        let state = format!("/proc/{}/stat", pid.trim());
-        // Gone, or dead and not yet buried.
-        while std::fs::read_to_string(&state).is_ok_and(|state| !state.contains(") Z")) {
-            tokio::task::yield_now().await;
+        let hangs = format!("echo $$ > {}; exec sleep 600", told.display());
+        let pipeline = format!("sh -c '{hangs}' | cat");
+        for script in [hangs, pipeline] {
+            let impatient = patient(&["sh", "-c", &script], Duration::from_secs(1));
+            let sentence = speak(&impatient, "hello", None).await.unwrap_err();
+            assert!(sentence.contains("longer than 1 s"), "{sentence}");
+            let pid = std::fs::read_to_string(&told).unwrap();
+            let state = format!("/proc/{}/stat", pid.trim());
+            // Gone, or dead and not yet buried.
+            let is_alive = || std::fs::read_to_string(&state).is_ok_and(|it| !it.contains(") Z"));
+            let patience = std::time::Instant::now() + Duration::from_secs(20);
+            while is_alive() {
+                assert!(std::time::Instant::now() < patience, "{script} lives on");
+                tokio::task::yield_now().await;
+            }
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Callers whom applications bring together in a conference.
 
+use model::limits;
 use model::media::LegId;
 use serde_json::{Value, json};
 
@@ -14,6 +15,7 @@ scenarios! {
     conference_ends_for_all: "One that destroys the conference leaves: it ends for everybody, and their applications go on.",
     conference_mutes: "The mute digit takes a caller's voice away and gives it back.",
     conference_is_full: "A conference has so many parties and no more: the error page is told.",
+    conferences_are_full: "An account has so many conferences and no more: the error page is told; in one that is there, there is room.",
     conferences_have_names: "Conferences of two names are two rooms.",
 }
 
@@ -162,6 +164,24 @@ fn conference_is_full(stage: &mut Stage) {
     stage.seconds(1);
     let error = &told(stage, "error")["error_result"];
     stage.claim(error["action"] == "connect_to_conference", "it is told");
+}
+
+fn conferences_are_full(stage: &mut Stage) {
+    application(stage, &[("next", json!([])), ("error", json!([]))]);
+    for number in 0..limits::CONFERENCES_PER_ACCOUNT {
+        let name = format!("room {number}");
+        comes(stage, &format!("c{number}"), confer(&name, json!({})));
+    }
+    let most = limits::CONFERENCES_PER_ACCOUNT;
+    stage.claim(rooms(stage) == most, "each has its room");
+    comes(stage, "late", confer("one more", json!({})));
+    let told = told(stage, "error").to_string();
+    stage.claim(told.contains("has 200 conferences"), &told);
+    comes(stage, "guest", confer("room 7", json!({})));
+    stage.claim(
+        (rooms(stage), in_room(stage)) == (most, most + 1),
+        "and a guest",
+    );
 }
 
 fn conferences_have_names(stage: &mut Stage) {

@@ -50,6 +50,14 @@ impl Conferences {
         self.rooms.is_empty()
     }
 
+    /// Whether it would be a new one of an account that has as many as it may have.
+    fn is_one_too_many(&self, of: &(AccountId, String)) -> bool {
+        let first = (of.0, String::new());
+        let own = self.rooms.range(first..);
+        let own = own.take_while(|((account, _), _)| *account == of.0);
+        !self.rooms.contains_key(of) && own.count() >= limits::CONFERENCES_PER_ACCOUNT
+    }
+
     /// What must hold: everybody in a room is there, once, and no room is empty.
     pub(crate) fn check(&self, is_there: impl Fn(CallKey) -> bool) -> Result<(), String> {
         for ((_, name), room) in &self.rooms {
@@ -90,6 +98,11 @@ impl Shard {
     fn enter(&mut self, now: Now, key: CallKey, of: (AccountId, String), participant: Participant) {
         let conferences = &mut self.conferences;
         let number = self.number;
+        if conferences.is_one_too_many(&of) {
+            let most = limits::CONFERENCES_PER_ACCOUNT;
+            let why = format!("the account has {most} conferences, as many as it may have");
+            return self.drive_run(now, key, |run, act| run.on_not_conferring(&why, act));
+        }
         let room = conferences.rooms.entry(of).or_insert_with(|| {
             conferences.last += 1;
             Room {

@@ -209,10 +209,6 @@ fn the_page_as_a_whole_has_its_bounds() {
     let many = vec![json!({ "hang_up": {} }); limits::PAGE_ACTIONS + 1];
     let many = [many, vec![json!({ "unheard_of": {} })]].concat();
     assert!(bad(json!({ "actions": many })).contains("at most 256 actions"));
-    let menu =
-        |more| json!({ "run_menu": { "menu_options": [], "on_digit_timeout_messages": more } });
-    let many = vec![json!({}); 10_000];
-    assert!(bad(json!({ "actions": [menu(json!(many))] })).contains("run_menu"));
     let token = "t".repeat(limits::PAGE_TOKEN_BYTES + 1);
     assert!(bad(json!({ "actions": [], "token": token })).contains("'token'"));
     assert!(bad(json!({ "actions": [], "api_version": "1.0" })).contains("\"2.0\""));
