@@ -173,11 +173,13 @@ scenario('an application calls a browser, which is told that a service calls, an
     assert.deepEqual(JSON.parse(answer.text), [application_instance_id]);
     assert.deepEqual([told.call_direction, told.call_state, told.call_to, token], ['out', 'answered', alice.id, 't-0']);
     assert.deepEqual(told.outbound_parameters, { order: 17 });
+    await incoming.until('connected');
     await incoming.hears(440);
     await incoming.press('1');
     const connected = await bob.incoming();
     assert.deepEqual([connected.from, connected.kind], [alice.id, 'service']);
     await connected.answer();
+    await connected.until('connected');
     await Promise.all([incoming.hearsBeeps(), connected.hearsBeeps()]);
     await incoming.hangUp();
     assert.equal(await connected.ended(), 'NORMAL');
