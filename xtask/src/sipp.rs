@@ -1,11 +1,12 @@
-//! The tests with SIPp, a SIP implementation that shares nothing with ours, against the built server. They need no npm
-//! packages.
+//! The tests with SIPp, a SIP implementation that shares nothing with ours, against the built server. What applications are
+//! asked is held against its schema, for which they need the npm packages of the browser tests.
 
 use std::path::Path;
 
-use crate::scripts;
+use crate::{install, scripts};
 
-/// Runs the tests.
+/// Installs npm packages where they are missing, and runs the tests.
 pub(crate) fn run(root: &Path) -> Result<(), String> {
+    install::npm_packages(&root.join("tests").join("browser"))?;
     scripts::run(root, &root.join("tests").join("sipp"))
 }

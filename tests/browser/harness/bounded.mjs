@@ -27,6 +27,12 @@ export async function eventually(what, ask, ms = PATIENCE_MS) {
   }
 }
 
+/** Does something again and again, as a clock of media does, until what it gives back is called. */
+export function every(ms, act) {
+  const timer = setInterval(act, ms);
+  return () => clearInterval(timer);
+}
+
 /** A list that only grows, and that can be waited on. */
 export class Happenings {
   all = [];

@@ -24,7 +24,7 @@ export class Webhook {
     return `http://127.0.0.1:${this.#server.address().port}/${page}`;
   }
 
-  /** From now on a page answers with these actions, or with what `actions` makes of the instance. */
+  /** From now on a page answers with these actions, or with what `actions` makes of the instance, at once or later. */
   page(name, actions) {
     this.#pages.set(name, actions);
     return this;
@@ -58,7 +58,7 @@ export class Webhook {
       response.writeHead(204).end();
       return;
     }
-    const list = typeof actions === 'function' ? actions(instance) : actions;
+    const list = typeof actions === 'function' ? await actions(instance) : actions;
     response.writeHead(200, { 'content-type': 'application/json' });
     response.end(JSON.stringify({ actions: list, token: page, api_version: '2.0' }));
   }

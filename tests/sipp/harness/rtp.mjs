@@ -1,0 +1,89 @@
+// One end of plain RTP (RFC 3550): a socket of the test's own that counts what comes, and says one sound over and over.
+import dgram from 'node:dgram';
+
+import { every, Happenings } from '../../browser/harness/bounded.mjs';
+
+const HEADER_BYTES = 12;
+const FRAME_BYTES = 160;
+const FRAME_MS = 20;
+const PCMA = 8;
+
+export class Rtp {
+  #socket = dgram.createSocket('udp4');
+  #heard = new Happenings();
+  #from = null;
+  #fallSilent = () => {};
+
+  static async listen() {
+    const rtp = new Rtp();
+    rtp.#socket.on('message', (bytes, from) => rtp.#take(bytes, from));
+    await new Promise((bound) => rtp.#socket.bind(0, '127.0.0.1', bound));
+    return rtp;
+  }
+
+  get port() {
+    return this.#socket.address().port;
+  }
+
+  /** Packets of this payload type that have come. */
+  count(type = PCMA) {
+    return this.#heard.all.filter((packet) => packet.type === type).length;
+  }
+
+  /** Waits until so many packets have come in a row without a gap, of one source and 20 ms of PCMA each. */
+  async receives(count) {
+    await this.#heard.first(`${count} packets of RTP have come`, () => this.#heard.all.length >= count);
+    const packets = this.#heard.all.slice(0, count);
+    for (const [index, { type, ssrc, sequence, samples }] of packets.entries()) {
+      const first = packets[0];
+      const expected = (first.sequence + index) & 0xffff;
+      if (type !== PCMA || ssrc !== first.ssrc || sequence !== expected || samples.length !== FRAME_BYTES) {
+        throw new Error(`packet ${index} is type ${type}, SSRC ${ssrc}, number ${sequence}, of ${samples.length} bytes`);
+      }
+    }
+  }
+
+  /** Says two samples of PCMA in turn, over and over, to where packets come from. */
+  async says(one, other) {
+    await this.#heard.first('a packet of RTP has come', () => true);
+    const header = Buffer.alloc(HEADER_BYTES);
+    header[0] = 0x80;
+    header.writeUInt32BE(0x0ff00000 | this.port, 8);
+    const samples = Buffer.alloc(FRAME_BYTES, Buffer.from([one, other]));
+    let count = 0;
+    this.#fallSilent = every(FRAME_MS, () => {
+      header[1] = (count === 0 ? 0x80 : 0) | PCMA;
+      header.writeUInt16BE(count & 0xffff, 2);
+      header.writeUInt32BE(count * FRAME_BYTES, 4);
+      count += 1;
+      this.#socket.send(Buffer.concat([header, samples]), this.#from.port, this.#from.address);
+    });
+  }
+
+  /** Waits until so many packets have come that hold these two samples in turn and nothing else. */
+  async hears(one, other, count) {
+    const [even, odd] = [Buffer.from([one, other]), Buffer.from([other, one])].map((two) => Buffer.alloc(FRAME_BYTES, two));
+    const isSound = ({ type, samples }) => type === PCMA && (samples.equals(even) || samples.equals(odd));
+    const enough = () => this.#heard.all.filter(isSound).length >= count;
+    await this.#heard.first(`${count} packets with ${one} and ${other} have come`, enough);
+  }
+
+  /** What came last, for people. */
+  story() {
+    const last = this.#heard.all.at(-1);
+    return last ? `${this.#heard.all.length} packets, the last: ${last.samples.toString('hex')}` : 'no packet came';
+  }
+
+  close() {
+    this.#fallSilent();
+    return new Promise((closed) => this.#socket.close(closed));
+  }
+
+  #take(bytes, from) {
+    // RTCP is none of it (RFC 5761 §4).
+    if (bytes.length < HEADER_BYTES || (bytes[1] >= 192 && bytes[1] <= 223)) return;
+    this.#from = from;
+    const samples = Buffer.from(bytes.subarray(HEADER_BYTES));
+    this.#heard.add({ type: bytes[1] & 0x7f, sequence: bytes.readUInt16BE(2), ssrc: bytes.readUInt32BE(8), samples });
+  }
+}

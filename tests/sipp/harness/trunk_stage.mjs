@@ -1,0 +1,116 @@
+// Ties the scenarios of trunks together: for each one a server with one trunk, whose peer is SIPp by UDP, an application that
+// answers for its number, and what all of them said, told when it fails.
+import dgram from 'node:dgram';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { test } from 'node:test';
+
+import { Server } from '../../browser/harness/server.mjs';
+import { Webhook } from '../../browser/harness/webhook.mjs';
+import { Rtp } from './rtp.mjs';
+import { Sipp } from './sipp.mjs';
+
+const LONGEST_MS = 60_000;
+export const NUMBER = '+442079460001';
+export const CALLER = '+441234567890';
+
+/** A test with a stage of its own. */
+export function scenario(title, body) {
+  test(title, { timeout: LONGEST_MS }, async () => {
+    const stage = new Stage();
+    try {
+      await body(stage);
+    } catch (error) {
+      console.log(`--- ${title}\n${await stage.story()}\n---`);
+      throw error;
+    } finally {
+      await stage.close();
+    }
+  });
+}
+
+class Stage {
+  #phones = [];
+  #ends = [];
+  #folder;
+  #address;
+  server;
+  account;
+  webhook;
+  /** Where the peer of the trunk is: whoever is to be called must be there. */
+  peerPort;
+
+  /** Starts a server whose trunk has these rows besides those that it must have. */
+  async open(...rows) {
+    this.peerPort ??= await freePort();
+    this.#folder = await mkdtemp(path.join(tmpdir(), 'offhook-trunk-'));
+    const file = path.join(this.#folder, 'offhook.toml');
+    this.webhook = await Webhook.listen();
+    this.server = await Server.prepare(['--config', file, '--trunk-listen', '127.0.0.1:0'], { plain: true });
+    this.account = await this.server.createAccount('a@b.c');
+    const { cloud_id, username } = this.account;
+    const trunk = ['[[trunk]]', `account = "${cloud_id}/${username}"`, 'name = "provider"', `peers = ["127.0.0.1:${this.peerPort}"]`];
+    trunk.push(`numbers = { "${NUMBER}" = "ivr" }`, ...(rows.some((row) => row.startsWith('check_s')) ? [] : ['check_s = 0']), ...rows);
+    await writeFile(file, `${trunk.join('\n')}\n`);
+    await this.server.start();
+    this.webhook.secret = await this.server.putApplication(this.account, 'ivr', this.webhook);
+    this.#address = (await this.server.status()).trunk_address;
+  }
+
+  /** A SIPp that calls the number by the trunk; `from`: from another address of loopback. */
+  async caller(scenario, keys = {}, { from = '127.0.0.1', words = [] } = {}) {
+    // Left alone, SIPp takes the same ports as ever, where what is left of the last call may arrive.
+    return this.#phone(scenario, [this.#address, '-i', from, '-p', await freePort(), ...words], { called: NUMBER, caller: CALLER, ...keys });
+  }
+
+  /** A SIPp that is what the peer of the trunk is; it may come before the server. */
+  async peer(scenario, keys = {}) {
+    this.peerPort ??= await freePort();
+    return this.#phone(scenario, ['-i', '127.0.0.1', '-p', this.peerPort], keys);
+  }
+
+  /** An end of plain RTP. */
+  async sound() {
+    const rtp = await Rtp.listen();
+    this.#ends.push(rtp);
+    return rtp;
+  }
+
+  /** How it stands with the trunk. */
+  async status() {
+    return (await this.server.status()).trunks[0];
+  }
+
+  calls() {
+    return this.server.calls(this.account);
+  }
+
+  async story() {
+    const stories = await Promise.all(this.#phones.map((phone) => phone.story()));
+    const sounds = this.#ends.map((rtp) => rtp.story());
+    return [...stories, ...sounds, `--- the server's last words\n${this.server?.lastOutput()}`].join('\n');
+  }
+
+  async close() {
+    await this.server?.discard();
+    await this.webhook?.close();
+    await Promise.all([...this.#phones.map((phone) => phone.discard()), ...this.#ends.map((rtp) => rtp.close())]);
+    if (this.#folder) await rm(this.#folder, { recursive: true, force: true });
+  }
+
+  async #phone(scenario, words, keys) {
+    const phone = await Sipp.start(scenario, [...words, '-t', 'u1', '-ci', '127.0.0.1', '-m', '1'], keys);
+    this.#phones.push(phone);
+    return phone;
+  }
+}
+
+/** A UDP port that nobody has. The table of the trunk must name it before SIPp can take it. */
+async function freePort() {
+  const socket = dgram.createSocket('udp4');
+  await new Promise((bound) => socket.bind(0, '127.0.0.1', bound));
+  const { port } = socket.address();
+  await new Promise((closed) => socket.close(closed));
+  return port;
+}
