@@ -163,7 +163,7 @@ impl Run {
 
     pub(super) fn on_callee_said(&mut self, place: u8, said: Said, act: &mut Act<'_>) {
         match said {
-            Said::Nothing | Said::Cancelled => {}
+            Said::Nothing | Said::Cancelled | Said::Acknowledges => {}
             Said::Rings => {
                 let now = act.now.unix;
                 if let Some(called) = self.called(place) {

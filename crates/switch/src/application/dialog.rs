@@ -18,6 +18,8 @@ pub(crate) enum Said {
     Nothing,
     /// It takes its call back.
     Cancelled,
+    /// It knows that we have taken its call.
+    Acknowledges,
     /// It hangs up.
     HungUp,
     /// It wants the media otherwise; [`Dialog::reanswer`] or [`Dialog::keep_media`] is the answer.
@@ -335,8 +337,10 @@ impl Dialog {
     fn on_request(&mut self, request: &Request<'_>, act: &mut Act<'_>) -> Said {
         match request.method {
             Method::Ack => {
-                if let State::Talking { unheard } = &mut self.state {
-                    *unheard = None;
+                if let State::Talking { unheard } = &mut self.state
+                    && unheard.take().is_some()
+                {
+                    return Said::Acknowledges;
                 }
                 Said::Nothing
             }

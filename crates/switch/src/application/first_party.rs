@@ -16,6 +16,7 @@ impl Run {
         match said {
             Said::Nothing => {}
             Said::Cancelled => self.finish(End::caller(487, "cancelled by the caller"), act),
+            Said::Acknowledges => self.begin_at_once(act),
             Said::HungUp => self.finish(self.their_end(200, "hung up"), act),
             Said::Rings => {
                 self.record.ringing.get_or_insert(act.now.unix);
@@ -25,6 +26,7 @@ impl Run {
                 self.tell_gateway(MediaCommand::Accept { leg, answer }, act);
                 self.note_answered(act);
                 self.script.begin();
+                self.begin_at_once(act);
             }
             Said::Declines { status } => {
                 let end = self.their_end(status, "the callee did not take the call");
@@ -34,6 +36,14 @@ impl Run {
                 let leg = self.leg(CALLER);
                 self.tell_gateway(MediaCommand::Reoffer { leg, offer }, act);
             }
+        }
+    }
+
+    /// A telephone hears from when it is talked to, and may say nothing before it has heard something; a browser has to be connected.
+    fn begin_at_once(&mut self, act: &mut Act<'_>) {
+        match self.kind {
+            LegKind::Rtp { .. } => self.script.on_talking(act.now.mono),
+            LegKind::WebRtc => {}
         }
     }
 

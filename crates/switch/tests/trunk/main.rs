@@ -42,6 +42,27 @@ fn a_number_reaches_its_application_by_plain_rtp() {
 }
 
 #[test]
+fn a_telephone_that_says_nothing_is_talked_to() {
+    let mut stage = Stage::new(|_| {});
+    stage.invites("+441908273800");
+    let tone = json!({ "tone": { "frequencies_hz": [440], "milliseconds": 500 } });
+    stage.page(&json!([{ "play": { "play_list": [tone] } }]));
+    stage.gateway_answers(0);
+    assert_eq!(stage.status(), 200);
+    let plays = |stage: &Stage| {
+        let all = stage.commands.iter();
+        all.filter(|command| matches!(command, MediaCommand::Play { .. }))
+            .count()
+    };
+    assert_eq!(plays(&stage), 0, "it may not know yet that it is answered");
+    stage.in_dialog("ACK");
+    assert_eq!(plays(&stage), 1);
+    stage.in_dialog("ACK");
+    stage.gateway_hears(0);
+    assert_eq!(plays(&stage), 1, "once");
+}
+
+#[test]
 fn a_call_that_cannot_be_is_refused_in_words() {
     let mut stage = Stage::new(|_| {});
     stage.invites("+15550");

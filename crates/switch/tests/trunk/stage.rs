@@ -268,7 +268,12 @@ impl Stage {
         self.page(&all.into());
         self.gateway_answers(0);
         self.in_dialog("ACK");
-        let leg = self.leg(0);
+        self.gateway_hears(0);
+    }
+
+    /// The peer has said something.
+    pub(crate) fn gateway_hears(&mut self, place: u8) {
+        let leg = self.leg(place);
         self.tell(Input::Media(MediaEvent::Connected { leg }));
     }
 
