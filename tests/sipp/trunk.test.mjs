@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 
 import { eventually } from '../browser/harness/bounded.mjs';
-import { scenario } from './harness/trunk_stage.mjs';
+import { CALLER, NUMBER, scenario } from './harness/trunk_stage.mjs';
 
 const tone = (milliseconds) => ({ play: { play_list: [{ tone: { frequencies_hz: [440], milliseconds } }] } });
 
@@ -17,6 +17,21 @@ async function record(stage) {
   return call;
 }
 
+scenario('a number reaches its application, which plays a tone by plain RTP and hangs up', async (stage) => {
+  await stage.open();
+  const sound = await stage.sound();
+  stage.webhook.page('first', [tone(1_500)]);
+  const caller = await stage.caller('trunk_caller', { sound_port: sound.port });
+  const { this_call: told } = await stage.webhook.told('first');
+  assert.deepEqual([told.call_from, told.call_to, told.call_target], [CALLER, NUMBER, 'ivr']);
+  assert.deepEqual([told.call_state, told.call_direction], ['inbound', 'in']);
+  await sound.receives(50);
+  await caller.verdict();
+  assert.equal((await stage.webhook.told('final')).this_call.call_cause, 'completed');
+  const call = await record(stage);
+  assert.deepEqual([call.caller, call.caller_trunk, call.service, call.status], [CALLER, 'provider', 'ivr', 200]);
+});
+
 scenario('the peer holds a call, takes it back, and hangs up', async (stage) => {
   await stage.open();
   const sound = await stage.sound();
@@ -24,6 +39,17 @@ scenario('the peer holds a call, takes it back, and hangs up', async (stage) => 
   const caller = await stage.caller('trunk_holding_caller', { sound_port: sound.port });
   await caller.verdict();
   assert.equal((await stage.webhook.told('final')).this_call.call_cause, 'hung_up');
+  assert.equal((await record(stage)).status, 200);
+});
+
+scenario('the answer is lost once: the same comes again, and it is one call', async (stage) => {
+  await stage.open();
+  const sound = await stage.sound();
+  stage.webhook.page('first', [tone(1_500)]);
+  const caller = await stage.caller('trunk_deaf_caller', { sound_port: sound.port }, { words: ['-nr'] });
+  await caller.verdict();
+  await stage.webhook.told('first');
+  assert.equal((await stage.webhook.told('final')).this_call.call_cause, 'completed');
   assert.equal((await record(stage)).status, 200);
 });
 
@@ -56,4 +82,14 @@ scenario('a stranger gets no answer, and is counted', async (stage) => {
   const { counters } = await stage.server.status();
   assert.equal(counters.trunk_datagrams_dropped_unknown_source, 1);
   assert.deepEqual(await stage.calls(), []);
+});
+
+scenario('an INVITE as providers send it: two proxies, compact rows, Record-Route', async (stage) => {
+  await stage.open('trusted = true');
+  const sound = await stage.sound();
+  stage.webhook.page('first', [tone(500)]);
+  const caller = await stage.caller('trunk_proxied_caller', { sound_port: sound.port });
+  assert.equal((await stage.webhook.told('first')).this_call.call_from, CALLER);
+  await caller.verdict();
+  assert.equal((await stage.webhook.told('final')).this_call.call_cause, 'completed');
 });
