@@ -87,6 +87,12 @@ fn interrupted_in_a_connection(stage: &mut Stage) {
     stage.seconds(1);
     stage.claim(stage.cause(bob).is_some(), "bob is told");
     stage.claim(stage.cause(alice).is_none(), "alice goes on");
+    let records = stage.records();
+    let mut ended = records.iter().filter_map(|record| record.outcome.as_ref());
+    stage.claim(
+        ended.any(|outcome| outcome.by == EndedBy::Server && outcome.status == 200),
+        "their call was one that was answered",
+    );
     stage.claim(
         told(stage, "other")["action_result"]["action"] == "connect",
         "as the page says",

@@ -278,15 +278,22 @@ impl Run {
         }
     }
 
-    /// The application has failed: nobody is connected any more.
+    /// The application has failed or was interrupted: nobody is connected any more.
     pub(super) fn disconnect(&mut self, act: &mut Act<'_>) {
         let called = self
             .connecting
             .as_ref()
             .map_or(&[][..], |connecting| &connecting.called);
-        let places: Vec<u8> = called.iter().map(|called| called.place).collect();
-        for place in places {
-            self.end_callee(place, End::server(487, "the application failed"), act);
+        let places = called
+            .iter()
+            .map(|called| (called.place, called.record.answered.is_some()));
+        let places: Vec<(u8, bool)> = places.collect();
+        for (place, was_answered) in places {
+            let end = match was_answered {
+                true => End::server(200, "the application left off"),
+                false => End::server(487, "the application left off"),
+            };
+            self.end_callee(place, end, act);
         }
         self.connecting = None;
     }
