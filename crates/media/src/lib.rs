@@ -7,7 +7,6 @@
 
 pub mod audio;
 pub mod codec;
-mod collect;
 pub mod dtmf;
 mod leg;
 mod mixer;

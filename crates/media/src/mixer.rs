@@ -148,7 +148,7 @@ impl Room {
             let session = sessions.get_mut(&leg.session);
             if let Some(found) = session.and_then(|session| session.leg(leg.place)) {
                 party.ear = Some(found.ear());
-                let said = found.hear(now, effects);
+                let said = found.hear(effects);
                 party.hear(said.filter(|_| party.may_talk));
             }
         }

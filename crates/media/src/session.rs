@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use model::limits::LEGS_PER_SESSION;
-use model::media::{CollectEnd, LegEnd, LegId, MediaCommand, PlayEnd, RecordEnd};
+use model::media::{LegEnd, LegId, MediaCommand, PlayEnd, RecordEnd};
 use model::{Instant, Now};
 
 use crate::audio::FRAME_TIME;
@@ -76,10 +76,8 @@ impl Session {
             return false;
         };
         match command {
-            MediaCommand::Play { play, .. } => leg.play(now, play, effects),
-            MediaCommand::StopPlay { .. } => leg.stop_play(now, PlayEnd::Stopped, effects),
-            MediaCommand::Collect { collect, .. } => leg.collect(now, collect, effects),
-            MediaCommand::StopCollect { .. } => leg.stop_collect(CollectEnd::Stopped, effects),
+            MediaCommand::Play { play, .. } => leg.play(play, effects),
+            MediaCommand::StopPlay { .. } => leg.stop_play(PlayEnd::Stopped, effects),
             MediaCommand::Record { record, .. } => leg.record(record, effects),
             MediaCommand::StopRecord { .. } => leg.stop_record(RecordEnd::Stopped, effects),
             MediaCommand::SendDigits { digits, .. } => leg.send_digits(digits),
@@ -191,7 +189,7 @@ impl Session {
         // Whoever is in a room goes by its beat.
         let legs = self.legs.iter_mut();
         for (place, leg) in legs.filter(|(_, leg)| !leg.is_seated()) {
-            if let Some(frame) = leg.hear(now, effects) {
+            if let Some(frame) = leg.hear(effects) {
                 heard.insert(*place, frame);
             }
         }

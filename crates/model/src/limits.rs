@@ -374,8 +374,6 @@ pub const DIGIT_TIME_MAX: Duration = Duration::from_secs(6);
 pub const DIGIT_LOST_TIME: Duration = Duration::from_millis(200);
 /// Digits that wait to be sent on one leg: a long number and a code.
 pub const DIGITS_WAITING: usize = 64;
-/// Digits that are collected at once.
-pub const DIGITS_COLLECTED: u8 = 64;
 /// One file that is played: 10 minutes of the quality of a compact disc in stereo.
 pub const PLAY_FILE_BYTES: usize = 128 * 1024 * 1024;
 /// Sounds in one play.

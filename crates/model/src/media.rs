@@ -230,19 +230,6 @@ pub struct Play {
     pub until_digit: bool,
 }
 
-/// What digits are waited for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Collect {
-    /// So many are enough.
-    pub most: u8,
-    /// This one ends it, and is not one of them.
-    pub end: Option<Digit>,
-    /// How long to wait for the first; from the end of what is played, if something is.
-    pub first_within: Duration,
-    /// How long to wait for each one after it.
-    pub next_within: Duration,
-}
-
 /// How a leg is recorded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
@@ -282,18 +269,6 @@ pub enum MediaCommand {
     /// Ends what it hears.
     StopPlay {
         /// Who hears it.
-        leg: LegId,
-    },
-    /// Waits for digits.
-    Collect {
-        /// Whose.
-        leg: LegId,
-        /// Which.
-        collect: Collect,
-    },
-    /// Waits no longer.
-    StopCollect {
-        /// Whose.
         leg: LegId,
     },
     /// Records what it says.
@@ -386,21 +361,6 @@ pub enum PlayEnd {
     Digit(Digit),
     /// It is no sound, says this sentence.
     Unplayable(String),
-}
-
-/// Why no more digits are waited for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CollectEnd {
-    /// As many as asked for.
-    Full,
-    /// The digit that ends it.
-    EndDigit,
-    /// None came in time.
-    FirstLate,
-    /// After the last came no other in time.
-    NextLate,
-    /// It was to end.
-    Stopped,
 }
 
 /// Why a recording ended.
@@ -500,15 +460,6 @@ pub enum MediaEvent {
         /// How much of it was heard.
         heard: Duration,
     },
-    /// Digits are waited for no longer.
-    Collected {
-        /// Whose.
-        leg: LegId,
-        /// Those that came.
-        digits: Vec<Digit>,
-        /// Why.
-        end: CollectEnd,
-    },
     /// A piece of a recording: what follows the header of the WAV file, in order.
     Recording {
         /// Who spoke.
@@ -548,7 +499,6 @@ impl MediaEvent {
         | Self::Connected { leg }
         | Self::Digit { leg, .. }
         | Self::Played { leg, .. }
-        | Self::Collected { leg, .. }
         | Self::Recording { leg, .. }
         | Self::Recorded { leg, .. }
         | Self::Ended { leg, .. }) = self;

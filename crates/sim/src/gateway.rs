@@ -131,9 +131,7 @@ impl Gateway {
             }
             MediaCommand::Enter { leg, room, entry } => self.enter(now, leg, room, entry),
             MediaCommand::Leave { leg } => _ = self.rooms.remove(&leg),
-            MediaCommand::Collect { .. }
-            | MediaCommand::StopCollect { .. }
-            | MediaCommand::SendDigits { .. } => {}
+            MediaCommand::SendDigits { .. } => {}
         }
     }
 

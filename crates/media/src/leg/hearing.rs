@@ -112,14 +112,13 @@ impl Leg {
                 .into_iter()
                 .flatten()
             {
-                self.on_heard(now, heard, said, effects);
+                self.on_heard(heard, said, effects);
             }
         }
     }
 
     pub(super) fn on_heard(
         &mut self,
-        now: Instant,
         heard: Heard,
         said: &mut Vec<Said>,
         effects: &mut VecDeque<Effect>,
@@ -128,11 +127,11 @@ impl Leg {
             said.push(Said::Key(heard));
         }
         if let Heard::Begin(digit) = heard {
-            self.on_key(now, digit, effects);
+            self.on_key(digit, effects);
         }
     }
 
-    fn on_key(&mut self, now: Instant, digit: Digit, effects: &mut VecDeque<Effect>) {
+    fn on_key(&mut self, digit: Digit, effects: &mut VecDeque<Effect>) {
         let leg = self.id;
         effects.push_back(Effect::Event(MediaEvent::Digit { leg, digit }));
         if self
@@ -140,7 +139,7 @@ impl Leg {
             .as_ref()
             .is_some_and(|(_, until_digit)| *until_digit)
         {
-            self.stop_play(now, PlayEnd::Digit(digit), effects);
+            self.stop_play(PlayEnd::Digit(digit), effects);
         }
         if self
             .recording
@@ -149,18 +148,10 @@ impl Leg {
         {
             self.stop_record(RecordEnd::Digit(digit), effects);
         }
-        let collecting = self.collecting.as_mut();
-        if let Some(end) = collecting.and_then(|collecting| collecting.on_key(now, digit)) {
-            self.stop_collect(end, effects);
-        }
     }
 
     /// The frame that is next of what the peer says, if it is decoded.
-    pub(crate) fn hear(
-        &mut self,
-        now: Instant,
-        effects: &mut VecDeque<Effect>,
-    ) -> Option<Vec<i16>> {
+    pub(crate) fn hear(&mut self, effects: &mut VecDeque<Effect>) -> Option<Vec<i16>> {
         if !self.is_hearing() || !self.is_connected {
             return None;
         }
@@ -180,7 +171,7 @@ impl Leg {
             detector.listen(&frame, |digit| keys.push(digit));
         }
         for digit in keys {
-            self.on_key(now, digit, effects);
+            self.on_key(digit, effects);
         }
         // A beep is not part of what is recorded.
         if self.inserted.is_none()

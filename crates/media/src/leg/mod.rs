@@ -12,8 +12,7 @@ use std::time::Duration;
 
 use model::limits::{DIGIT_PAUSE, DIGIT_TIME, LEG_CONNECT_TIME, PLAY_SOUNDS};
 use model::media::{
-    Collect, CollectEnd, Digit, LegEnd, LegId, LegUsage, MediaEvent, Play, PlayEnd, Record,
-    RecordEnd, Sound, Tone,
+    Digit, LegEnd, LegId, LegUsage, MediaEvent, Play, PlayEnd, Record, RecordEnd, Sound, Tone,
 };
 use model::{Instant, Now};
 
@@ -21,7 +20,6 @@ pub(crate) use reoffer::{Reanswer, Reoffer};
 
 use crate::audio::Rate;
 use crate::codec::{Codec, Encoding, Resampler};
-use crate::collect::Collecting;
 use crate::dtmf::{Detector, EventReader, EventWriter, Heard, digit_tone};
 use crate::mixer::Ear;
 use crate::player::Player;
@@ -87,7 +85,6 @@ pub(crate) struct Leg {
     decoded: Vec<i16>,
     frame: Vec<i16>,
     detector: Option<Detector>,
-    collecting: Option<Collecting>,
     recording: Option<Recording>,
     pub(crate) is_joined: bool,
     /// In a room, and whether it may talk there.
@@ -140,7 +137,6 @@ impl Leg {
             decoded: Vec::new(),
             frame: Vec::new(),
             detector: detector(&agreed),
-            collecting: None,
             recording: None,
             is_joined: false,
             seat: None,
@@ -154,8 +150,8 @@ impl Leg {
 
     // What is asked of it.
 
-    pub(crate) fn play(&mut self, now: Instant, play: &Play, effects: &mut VecDeque<Effect>) {
-        self.stop_play(now, PlayEnd::Stopped, effects);
+    pub(crate) fn play(&mut self, play: &Play, effects: &mut VecDeque<Effect>) {
+        self.stop_play(PlayEnd::Stopped, effects);
         match Player::new(play, self.codec.rate()) {
             Ok(player) => self.playing = Some((player, play.until_digit)),
             Err(sentence) => {
@@ -164,27 +160,9 @@ impl Leg {
         }
     }
 
-    pub(crate) fn stop_play(&mut self, now: Instant, end: PlayEnd, effects: &mut VecDeque<Effect>) {
+    pub(crate) fn stop_play(&mut self, end: PlayEnd, effects: &mut VecDeque<Effect>) {
         if let Some((player, _)) = self.playing.take() {
             self.tell_played(end, player.heard(), effects);
-            if let Some(collecting) = &mut self.collecting {
-                collecting.on_played(now);
-            }
-        }
-    }
-
-    pub(crate) fn collect(&mut self, now: Instant, rule: &Collect, effects: &mut VecDeque<Effect>) {
-        self.stop_collect(CollectEnd::Stopped, effects);
-        self.collecting = Some(Collecting::new(now, rule, self.playing.is_some()));
-    }
-
-    pub(crate) fn stop_collect(&mut self, end: CollectEnd, effects: &mut VecDeque<Effect>) {
-        if let Some(collecting) = self.collecting.take() {
-            effects.push_back(Effect::Event(MediaEvent::Collected {
-                leg: self.id,
-                digits: collecting.into_digits(),
-                end,
-            }));
         }
     }
 
@@ -236,8 +214,7 @@ impl Leg {
     }
 
     pub(crate) fn close(&mut self, now: Instant, end: LegEnd, effects: &mut VecDeque<Effect>) {
-        self.stop_play(now, PlayEnd::Stopped, effects);
-        self.stop_collect(CollectEnd::Stopped, effects);
+        self.stop_play(PlayEnd::Stopped, effects);
         self.stop_record(RecordEnd::Lost, effects);
         match &mut self.transport {
             Transport::WebRtc(leg) => {
@@ -283,8 +260,7 @@ impl Leg {
         };
         let connect = (!self.is_connected && matches!(self.transport, Transport::WebRtc(_)))
             .then(|| self.began + LEG_CONNECT_TIME);
-        let collect = self.collecting.as_ref().and_then(Collecting::poll_timeout);
-        [transport, connect, collect, self.keys_in.poll_timeout()]
+        [transport, connect, self.keys_in.poll_timeout()]
             .into_iter()
             .flatten()
             .min()
@@ -318,11 +294,7 @@ impl Leg {
             }
         }
         if let Some(heard) = self.keys_in.on_timeout(now.mono) {
-            self.on_heard(now.mono, heard, said, effects);
-        }
-        let collecting = self.collecting.as_ref();
-        if let Some(end) = collecting.and_then(|collecting| collecting.on_timeout(now.mono)) {
-            self.stop_collect(end, effects);
+            self.on_heard(heard, said, effects);
         }
     }
 

@@ -46,7 +46,7 @@ impl Leg {
             return;
         }
         let mut sound = std::mem::take(&mut self.frame);
-        if self.fill(now, others, &mut sound, effects) {
+        if self.fill(others, &mut sound, effects) {
             let mut payload = Vec::new();
             if self.codec.encode(&sound, &mut payload).is_ok() {
                 self.send_sound(now, frame, &payload, effects);
@@ -74,7 +74,6 @@ impl Leg {
 
     fn fill(
         &mut self,
-        now: Instant,
         others: Others<'_>,
         sound: &mut Vec<i16>,
         effects: &mut VecDeque<Effect>,
@@ -89,7 +88,7 @@ impl Leg {
             if player.frame(sound) {
                 return true;
             }
-            self.stop_play(now, PlayEnd::Finished, effects);
+            self.stop_play(PlayEnd::Finished, effects);
         }
         if let Others::Room(heard) = others {
             sound.clear();

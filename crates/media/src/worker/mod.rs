@@ -266,8 +266,6 @@ impl Worker {
             }
             MediaCommand::Play { leg, .. }
             | MediaCommand::StopPlay { leg }
-            | MediaCommand::Collect { leg, .. }
-            | MediaCommand::StopCollect { leg }
             | MediaCommand::Record { leg, .. }
             | MediaCommand::StopRecord { leg }
             | MediaCommand::SendDigits { leg, .. }

@@ -5,8 +5,7 @@ use std::time::Duration;
 use media::codec::Encoding;
 use media::wav::Wav;
 use model::media::{
-    Collect, CollectEnd, Digit, LegEnd, MediaCommand, MediaEvent, Play, PlayEnd, Record, RecordEnd,
-    Sound, Tone,
+    Digit, LegEnd, MediaCommand, MediaEvent, Play, PlayEnd, Record, RecordEnd, Sound, Tone,
 };
 
 use crate::world::{LEG, World, sine, tone_share};
@@ -82,40 +81,23 @@ fn hears_a_tone(world: &mut World, encoding: Encoding) {
     assert!(share > 0.95, "{encoding}: {share}");
 }
 
-/// A key ends the tone, and is the first of those that are collected.
+/// A key ends the tone; each of them is told.
 fn presses_keys(world: &mut World) {
-    world.command(MediaCommand::Collect {
-        leg: LEG,
-        collect: Collect {
-            most: 4,
-            end: Digit::from_key('#'),
-            first_within: Duration::from_secs(5),
-            next_within: Duration::from_secs(3),
-        },
-    });
     world.peer().press("42*#");
-    let collected = world.until(5, |event| matches!(event, MediaEvent::Collected { .. }));
-    let digits: Vec<Digit> = "42*".chars().filter_map(Digit::from_key).collect();
-    let end = CollectEnd::EndDigit;
-    assert_eq!(
-        collected,
-        MediaEvent::Collected {
-            leg: LEG,
-            digits,
-            end
+    let mut pressed = String::new();
+    while pressed.len() < 4 {
+        let event = world.until(5, |event| matches!(event, MediaEvent::Digit { .. }));
+        if let MediaEvent::Digit { digit, .. } = event {
+            pressed.push(digit.key());
         }
-    );
+    }
+    assert_eq!(pressed, "42*#");
     let played = world.until(0, |event| matches!(event, MediaEvent::Played { .. }));
     let MediaEvent::Played { end, heard, .. } = played else {
         panic!("asked for what was played");
     };
     assert_eq!(end, PlayEnd::Digit(Digit::from_key('4').unwrap()));
     assert!((1_900..2_300).contains(&heard.as_millis()), "{heard:?}");
-    let keys = world
-        .events
-        .iter()
-        .filter(|event| matches!(event, MediaEvent::Digit { .. }));
-    assert_eq!(keys.count(), 4);
 }
 
 /// It is recorded after a beep, until it says no more.
@@ -177,29 +159,6 @@ fn keys_are_pressed_towards_a_browser_on_its_clock() {
         })
         .collect();
     assert_eq!(heard, "19#");
-}
-
-#[test]
-fn whoever_presses_nothing_is_given_up_after_what_is_played() {
-    let mut world = connected(Encoding::Pcmu);
-    world.command(play(vec![Sound::Silence(Duration::from_secs(2))], true));
-    let began = world.now;
-    world.command(MediaCommand::Collect {
-        leg: LEG,
-        collect: Collect {
-            most: 1,
-            end: None,
-            first_within: Duration::from_secs(3),
-            next_within: Duration::from_secs(1),
-        },
-    });
-    let end = world.until(10, |event| matches!(event, MediaEvent::Collected { .. }));
-    let MediaEvent::Collected { digits, end, .. } = end else {
-        panic!("asked for digits");
-    };
-    assert_eq!((digits.len(), end), (0, CollectEnd::FirstLate));
-    let waited = (world.now - began).as_millis();
-    assert!((4_960..5_100).contains(&waited), "{waited} ms");
 }
 
 #[test]

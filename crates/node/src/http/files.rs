@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use axum::body::{Body, HttpBody};
 use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH};
-use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
+use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use bytes::BytesMut;
 use futures_util::stream;
 use media::wav::Wav;
@@ -22,8 +22,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Semaphore;
 
 use super::answer::{Fault, json, with_type};
-use super::form::percent_decode;
-use super::{Peer, Services, login};
+use super::{Peer, Services, login, path};
 use crate::account_file::AccountFiles;
 use crate::account_place::{NoPlace, Places};
 
@@ -53,7 +52,7 @@ impl FileDesk {
 
 /// Whether this is the path of one file, as far as its form goes.
 pub(super) fn is_of_one(path: &str) -> bool {
-    segment(path).is_some_and(|name| !name.is_empty() && !name.contains('/'))
+    path::is_one_below(PATH, path)
 }
 
 /// Every file of the account, by name.
@@ -79,7 +78,7 @@ pub(super) async fn one(
     request: Request<Body>,
 ) -> Result<Response<Body>, Fault> {
     let account = account(services, peer, request.headers())?;
-    let name = name(request.uri())?;
+    let name = path::name_below(PATH, request.uri(), FileName::parse)?;
     let path = services.files.files.path(account, &name);
     match *request.method() {
         Method::PUT => put(&services.files, account, &name, request).await,
@@ -270,19 +269,4 @@ fn too_slow(seconds: u64) -> Fault {
 fn no_such_file(name: &FileName) -> Fault {
     let text = format!("The account has no file '{name}'; {PATH} lists those that it has");
     Fault::http(StatusCode::NOT_FOUND, text)
-}
-
-/// What stands behind the list's path.
-fn segment(path: &str) -> Option<&str> {
-    path.strip_prefix(PATH)?.strip_prefix('/')
-}
-
-fn name(uri: &Uri) -> Result<FileName, Fault> {
-    let segment = segment(uri.path()).unwrap_or_default();
-    let text = percent_decode(segment.as_bytes(), b'+').ok_or_else(|| {
-        let text = "The path is malformed: it must be UTF-8, and a '%' must be followed by two hexadecimal digits";
-        Fault::malformed(text)
-    })?;
-    FileName::parse(&text)
-        .map_err(|error| Fault::malformed(format!("The path is malformed: {error}")))
 }

@@ -5,7 +5,7 @@
 
 use axum::body::Body;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use axum::http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
+use axum::http::{HeaderValue, Method, Request, Response, StatusCode};
 use model::{AccountId, SecretBytes, ServiceName, limits};
 use serde_json::Value;
 use store::{Put, ServiceError};
@@ -13,8 +13,8 @@ use switch::Counter;
 
 use super::answer::{Fault, json};
 use super::body::whole;
-use super::form::{media_type, percent_decode};
-use super::{Peer, Services, login};
+use super::form::media_type;
+use super::{Peer, Services, login, path};
 use crate::provision;
 use crate::service_document::{parsed, patched, read, shown};
 
@@ -27,7 +27,7 @@ const MERGE_PATCH: &str = "application/merge-patch+json";
 
 /// Whether this is the path of one service, as far as its form goes.
 pub(super) fn is_of_one(path: &str) -> bool {
-    segment(path).is_some_and(|name| !name.is_empty() && !name.contains('/'))
+    path::is_one_below(PATH, path)
 }
 
 /// Every service of the account, by name.
@@ -52,7 +52,7 @@ pub(super) async fn one(
     let published = services.signalling.published();
     let directory = &published.snapshot.directory;
     let account = login::check(services, peer, request.headers(), directory)?;
-    let name = name(request.uri())?;
+    let name = path::name_below(PATH, request.uri(), ServiceName::parse)?;
     match *request.method() {
         Method::PUT => put(services, account.id, &name, request).await,
         Method::PATCH => patch(services, account.id, &name, request).await,
@@ -126,21 +126,6 @@ async fn remove(
     let no_store = HeaderValue::from_static("no-store");
     response.headers_mut().insert(CACHE_CONTROL, no_store);
     Ok(response)
-}
-
-/// What stands behind the list's path.
-fn segment(path: &str) -> Option<&str> {
-    path.strip_prefix(PATH)?.strip_prefix('/')
-}
-
-fn name(uri: &Uri) -> Result<ServiceName, Fault> {
-    let segment = segment(uri.path()).unwrap_or_default();
-    let text = percent_decode(segment.as_bytes(), b'+').ok_or_else(|| {
-        let text = "The path is malformed: it must be UTF-8, and a '%' must be followed by two hexadecimal digits";
-        Fault::malformed(text)
-    })?;
-    ServiceName::parse(&text)
-        .map_err(|error| Fault::malformed(format!("The path is malformed: {error}")))
 }
 
 /// The body as JSON, in one of these media types.

@@ -19,6 +19,7 @@ mod keys;
 mod login;
 mod page;
 mod parameters;
+mod path;
 mod route;
 mod sip_proxy;
 mod starting;

@@ -106,8 +106,6 @@ fn leg_of(command: &MediaCommand) -> Option<LegId> {
         MediaCommand::Answer { leg, .. }
         | MediaCommand::Play { leg, .. }
         | MediaCommand::StopPlay { leg }
-        | MediaCommand::Collect { leg, .. }
-        | MediaCommand::StopCollect { leg }
         | MediaCommand::Record { leg, .. }
         | MediaCommand::StopRecord { leg }
         | MediaCommand::SendDigits { leg, .. }
@@ -129,8 +127,6 @@ pub(super) fn opened_by(command: &MediaCommand) -> Option<LegId> {
         MediaCommand::Answer { leg, .. } | MediaCommand::Offer { leg, .. } => Some(*leg),
         MediaCommand::Play { .. }
         | MediaCommand::StopPlay { .. }
-        | MediaCommand::Collect { .. }
-        | MediaCommand::StopCollect { .. }
         | MediaCommand::Record { .. }
         | MediaCommand::StopRecord { .. }
         | MediaCommand::SendDigits { .. }

@@ -148,8 +148,7 @@ impl Recordings {
             | MediaEvent::NotEntered { .. }
             | MediaEvent::Connected { .. }
             | MediaEvent::Digit { .. }
-            | MediaEvent::Played { .. }
-            | MediaEvent::Collected { .. } => Some(event),
+            | MediaEvent::Played { .. } => Some(event),
         }
     }
 

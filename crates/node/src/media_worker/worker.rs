@@ -94,7 +94,6 @@ impl Post {
             | MediaEvent::Connected { .. }
             | MediaEvent::Digit { .. }
             | MediaEvent::Played { .. }
-            | MediaEvent::Collected { .. }
             | MediaEvent::Recording { .. }
             | MediaEvent::Recorded { .. } => {}
         }

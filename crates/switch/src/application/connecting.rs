@@ -209,7 +209,6 @@ impl Run {
             | MediaEvent::NotEntered { .. }
             | MediaEvent::Digit { .. }
             | MediaEvent::Played { .. }
-            | MediaEvent::Collected { .. }
             | MediaEvent::Recording { .. }
             | MediaEvent::Recorded { .. } => {}
         }

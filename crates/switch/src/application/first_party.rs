@@ -65,7 +65,6 @@ impl Run {
             MediaEvent::Digit { .. }
             | MediaEvent::Played { .. }
             | MediaEvent::Recorded { .. }
-            | MediaEvent::Collected { .. }
             | MediaEvent::Recording { .. } => self.script.on_media(act.now.mono, &event),
         }
     }

@@ -204,7 +204,6 @@ impl Script {
             | MediaEvent::Refused { .. }
             | MediaEvent::NotEntered { .. }
             | MediaEvent::Connected { .. }
-            | MediaEvent::Collected { .. }
             | MediaEvent::Recording { .. }
             | MediaEvent::Ended { .. } => {}
         }
