@@ -14,7 +14,7 @@ struct Need {
     package: &'static str,
 }
 
-const NEEDS: [Need; 8] = [
+const NEEDS: [Need; 9] = [
     Need {
         program: "chromium",
         package: "chromium",
@@ -38,6 +38,10 @@ const NEEDS: [Need; 8] = [
     Need {
         program: "sipp",
         package: "sip-tester",
+    },
+    Need {
+        program: "baresip",
+        package: "baresip-core",
     },
     Need {
         program: "turnutils_uclient",

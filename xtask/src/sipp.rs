@@ -1,4 +1,4 @@
-//! The tests with SIPp, a SIP implementation that shares nothing with ours, against the built server. What applications are
+//! The tests with SIPp and baresip, SIP implementations that share nothing with ours, against the built server. What applications are
 //! asked is held against its schema, for which they need the npm packages of the browser tests.
 
 use std::path::Path;

@@ -68,6 +68,14 @@ export class Rtp {
     await this.#heard.first(`${count} packets with ${one} and ${other} have come`, enough);
   }
 
+  /** Waits until so many packets have come whose samples change sign as often as those of this tone do. */
+  async hearsTone(hz, count) {
+    const wanted = (2 * hz * FRAME_MS) / 1_000;
+    const isTone = ({ type, samples }) => type === PCMA && Math.abs(crossings(samples) - wanted) <= 1;
+    const enough = () => this.#heard.all.filter(isTone).length >= count;
+    await this.#heard.first(`${count} packets with a tone of ${hz} Hz have come`, enough);
+  }
+
   /** What came last, for people. */
   story() {
     const last = this.#heard.all.at(-1);
@@ -86,4 +94,11 @@ export class Rtp {
     const samples = Buffer.from(bytes.subarray(HEADER_BYTES));
     this.#heard.add({ type: bytes[1] & 0x7f, sequence: bytes.readUInt16BE(2), ssrc: bytes.readUInt32BE(8), samples });
   }
+}
+
+/** How often the sign changes, which is the first bit of each sample of PCMA. */
+function crossings(samples) {
+  let count = 0;
+  for (let place = 1; place < samples.length; place += 1) count += (samples[place] ^ samples[place - 1]) >> 7;
+  return count;
 }

@@ -8,6 +8,7 @@ import { test } from 'node:test';
 
 import { Server } from '../../browser/harness/server.mjs';
 import { Webhook } from '../../browser/harness/webhook.mjs';
+import { Baresip } from './baresip.mjs';
 import { Rtp } from './rtp.mjs';
 import { Sipp } from './sipp.mjs';
 
@@ -68,6 +69,14 @@ class Stage {
   async peer(scenario, keys = {}) {
     this.peerPort ??= await freePort();
     return this.#phone(scenario, ['-i', '127.0.0.1', '-p', this.peerPort], keys);
+  }
+
+  /** The peer of the trunk is a telephone of this number that says a sine. */
+  async telephone(user, hz) {
+    this.peerPort ??= await freePort();
+    const phone = await Baresip.start(user, this.peerPort, hz);
+    this.#phones.push(phone);
+    return phone;
   }
 
   /** An end of plain RTP. */

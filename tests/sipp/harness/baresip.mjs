@@ -1,0 +1,78 @@
+// baresip, a telephone with media of its own, as SIPp has none: it answers by itself, says a sine, and writes down what it hears.
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+
+import { bounded } from '../../browser/harness/bounded.mjs';
+
+/** Where Debian puts what it loads; later ones may know themselves. */
+const MODULES = '/usr/lib/baresip/modules';
+const WAV_HEAD_BYTES = 44;
+const KEPT_CHARACTERS = 12_000;
+
+export class Baresip {
+  #folder;
+  #process;
+  #ended;
+  #printed = '';
+
+  /** Starts one that is the user `user`, takes SIP at this port of loopback, and says a sine of so many hertz. */
+  static async start(user, port, hz) {
+    const phone = new Baresip();
+    phone.#folder = await mkdtemp(path.join(tmpdir(), 'offhook-baresip-'));
+    const rows = [`sip_listen 127.0.0.1:${port}`, 'net_interface 127.0.0.1', `snd_path ${phone.#folder}`];
+    if (existsSync(MODULES)) rows.push(`module_path ${MODULES}`);
+    // A sine has 48 kHz and two channels, or is refused.
+    rows.push(`audio_source ausine,${hz}`, 'ausrc_srate 48000', 'ausrc_channels 2');
+    rows.push('module g711.so', 'module ausine.so', 'module sndfile.so', 'module_app account.so', 'module_app menu.so');
+    await writeFile(path.join(phone.#folder, 'config'), `${rows.join('\n')}\n`);
+    await writeFile(path.join(phone.#folder, 'accounts'), `<sip:${user}@127.0.0.1>;regint=0;answermode=auto\n`);
+    await writeFile(path.join(phone.#folder, 'contacts'), '');
+    phone.#run();
+    return phone;
+  }
+
+  /** Ends it, and gives back the samples that it has heard. */
+  async heard() {
+    this.#process.kill('SIGTERM');
+    await bounded(this.#ended, 'baresip ends');
+    const name = (await readdir(this.#folder)).find((file) => file.endsWith('-dec.wav'));
+    if (!name) throw new Error('baresip has written nothing down');
+    const file = await readFile(path.join(this.#folder, name));
+    const samples = [];
+    for (let place = WAV_HEAD_BYTES; place + 1 < file.length; place += 2) samples.push(file.readInt16LE(place));
+    return samples;
+  }
+
+  async story() {
+    return `--- baresip\n${this.#printed}\n${(await readdir(this.#folder)).join(' ')}`;
+  }
+
+  async discard() {
+    this.#process.kill('SIGKILL');
+    await this.#ended;
+    await rm(this.#folder, { recursive: true, force: true });
+  }
+
+  #run() {
+    const child = spawn('baresip', ['-f', this.#folder, '-v'], { cwd: this.#folder, stdio: ['ignore', 'pipe', 'pipe'] });
+    this.#process = child;
+    const dieTogether = () => child.kill('SIGKILL');
+    process.once('exit', dieTogether);
+    this.#ended = new Promise((resolve) => {
+      child.once('close', () => {
+        process.removeListener('exit', dieTogether);
+        resolve();
+      });
+      child.once('error', resolve);
+    });
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.setEncoding('utf8');
+      stream.on('data', (text) => {
+        this.#printed = (this.#printed + text).slice(-KEPT_CHARACTERS);
+      });
+    }
+  }
+}
