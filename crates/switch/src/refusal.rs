@@ -334,15 +334,6 @@ pub(crate) fn no_number(called: &str) -> Refusal {
     )
 }
 
-pub(crate) fn no_trunk_to_clients(service: &ServiceName) -> Refusal {
-    Refusal::new(
-        480,
-        format!(
-            "the service {service} rings clients, and by trunks only those that applications answer for are reached yet"
-        ),
-    )
-}
-
 pub(crate) fn no_account() -> Refusal {
     Refusal::new(
         403,

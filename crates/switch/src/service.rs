@@ -12,6 +12,7 @@ use model::{
 };
 use sip::Request;
 
+use crate::application::Plan;
 use crate::call::{CallKey, Hunt, Placing};
 use crate::location::Binding;
 use crate::refusal::{self, Refusal};
@@ -72,16 +73,23 @@ impl Shard {
             ServiceTarget::Clients(group) => {
                 self.call_group(account, connection, request, caller, service, group, now)
             }
-            ServiceTarget::Application(application) => self.call_application(
-                account,
-                connection,
-                request,
-                caller,
-                service,
-                application,
-                LegKind::WebRtc,
-                now,
-            ),
+            ServiceTarget::Application(application) => {
+                let callee = Callee::Service {
+                    name: service.name.clone(),
+                    client: None,
+                };
+                let plan = Plan::Application(application.clone());
+                self.call_application(
+                    account,
+                    connection,
+                    request,
+                    caller,
+                    callee,
+                    plan,
+                    LegKind::WebRtc,
+                    now,
+                )
+            }
         }
     }
 
@@ -202,8 +210,22 @@ impl Shard {
         Ok(binding.clone())
     }
 
+    /// Where a client is that has no call, for one of a group; a status that says why it is not to be rung.
+    pub(crate) fn may_ring_idle(
+        &self,
+        account: AccountId,
+        caller: &Caller,
+        client: &ClientId,
+    ) -> Result<Binding, u16> {
+        let found = self.ready(account, caller, client);
+        found.map_err(|hindrance| match hindrance {
+            Hindrance::IsBusy => 486,
+            Hindrance::IsAway => 480,
+        })
+    }
+
     /// The clients of a group in the order in which they are to be tried.
-    fn in_turn(
+    pub(crate) fn in_turn(
         &self,
         account: AccountId,
         service: &Service,

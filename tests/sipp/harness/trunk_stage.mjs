@@ -6,7 +6,10 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
 
+import { launch, servePage } from '../../browser/harness/browser.mjs';
+import { Client } from '../../browser/harness/page.mjs';
 import { Server } from '../../browser/harness/server.mjs';
+import { SipTrace } from '../../browser/harness/sip_trace.mjs';
 import { Webhook } from '../../browser/harness/webhook.mjs';
 import { Baresip } from './baresip.mjs';
 import { Rtp } from './rtp.mjs';
@@ -34,6 +37,10 @@ export function scenario(title, body) {
 class Stage {
   #phones = [];
   #ends = [];
+  #clients = [];
+  #trace = new SipTrace();
+  #browser;
+  #site;
   #folder;
   #address;
   server;
@@ -79,6 +86,25 @@ class Stage {
     return phone;
   }
 
+  /** A registered client: the stock SDK behind the shim, in a browser. */
+  async client(name) {
+    this.#browser ??= await launch();
+    this.#site ??= await servePage();
+    const client = await Client.open({
+      browser: this.#browser,
+      server: this.server,
+      account: this.account,
+      address: `${this.#site.address}shim?server=${encodeURIComponent(this.server.origin)}`,
+      id: name,
+      name,
+      trace: this.#trace,
+      anyCertificate: false,
+    });
+    this.#clients.push(client);
+    await client.register();
+    return client;
+  }
+
   /** An end of plain RTP. */
   async sound() {
     const rtp = await Rtp.listen();
@@ -98,10 +124,13 @@ class Stage {
   async story() {
     const stories = await Promise.all(this.#phones.map((phone) => phone.story()));
     const sounds = this.#ends.map((rtp) => rtp.story());
-    return [...stories, ...sounds, `--- the server's last words\n${this.server?.lastOutput()}`].join('\n');
+    return [...stories, ...sounds, this.#trace, `--- the server's last words\n${this.server?.lastOutput()}`].join('\n');
   }
 
   async close() {
+    await Promise.all(this.#clients.map((client) => client.close()));
+    await this.#browser?.close();
+    await this.#site?.close();
     await this.server?.discard();
     await this.webhook?.close();
     await Promise.all([...this.#phones.map((phone) => phone.discard()), ...this.#ends.map((rtp) => rtp.close())]);

@@ -171,6 +171,8 @@ pub(crate) struct MenuOption {
 pub(crate) struct Connect {
     /// All are called at once.
     pub(crate) destinations: Vec<Destination>,
+    /// Who is called, all of a row at once, when those before have not taken the call; no page can say this.
+    pub(crate) later: Vec<Vec<Destination>>,
     /// What they are told who calls; the caller, if not said.
     pub(crate) from: Option<String>,
     /// What the caller hears meanwhile; ringing, if not said.

@@ -3,10 +3,11 @@
 //! Each of them is called by us, with an offer of the gateway's; nothing of the caller's passes but its sound.
 
 use std::borrow::Cow;
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use model::media::{LegKind, MediaCommand, MediaEvent};
-use model::{CallRecord, ConnectionId, Instant, RelayUsage, limits};
+use model::{CallRecord, Callee, ConnectionId, Instant, RelayUsage, limits};
 use serde_json::{Value, json};
 use sip::Message;
 
@@ -28,6 +29,10 @@ pub(crate) struct Connecting {
     wanted: Vec<Destination>,
     /// What they are told who calls.
     pub(super) from: String,
+    /// Who rings next, if nobody of those who ring takes the call.
+    later: VecDeque<Vec<Destination>>,
+    /// For how long they ring.
+    ring: Duration,
     /// When nobody rings any longer.
     until: Instant,
     pub(super) called: Vec<Called>,
@@ -134,6 +139,8 @@ impl Run {
         self.connecting = Some(Connecting {
             wanted: connect.destinations,
             from,
+            later: connect.later.into(),
+            ring: connect.ring,
             until: act.now.mono + connect.ring,
             called: Vec::new(),
             status: 404,
@@ -168,6 +175,10 @@ impl Run {
                 let now = act.now.unix;
                 if let Some(called) = self.called(place) {
                     called.record.ringing.get_or_insert(now);
+                }
+                if self.script.only_rings() {
+                    self.record.ringing.get_or_insert(now);
+                    self.caller.ring(act);
                 }
             }
             Said::Accepts(answer) => self.on_won(place, answer, act),
@@ -433,8 +444,33 @@ impl Run {
             self.drop_callee(other, End::server(487, "answered by another"), act);
         }
         self.script.on_connected();
+        if self.script.only_rings() {
+            let client = self
+                .called(place)
+                .and_then(|called| called.record.callee.client().cloned());
+            if let Callee::Service { client: one, .. } = &mut self.record.callee {
+                *one = client;
+            }
+            return self.answer_caller(act);
+        }
         let other = place;
         self.tell_gateway(MediaCommand::Join { leg: caller, other }, act);
+    }
+
+    /// The caller has its answer because somebody else has answered: they hear each other.
+    pub(super) fn join_whoever_answered(&mut self, act: &mut Act<'_>) {
+        let connecting = self
+            .connecting
+            .as_ref()
+            .filter(|_| self.script.only_rings());
+        let mut called = connecting
+            .into_iter()
+            .flat_map(|connecting| &connecting.called);
+        let place = called.find(|called| called.record.answered.is_some());
+        if let Some(other) = place.map(|called| called.place) {
+            let leg = self.leg(CALLER);
+            self.tell_gateway(MediaCommand::Join { leg, other }, act);
+        }
     }
 
     fn on_callee_refused(&mut self, place: u8, sentence: &str, act: &mut Act<'_>) {
@@ -473,7 +509,7 @@ impl Run {
         match called.record.answered {
             Some(answered) => {
                 let lasted = seconds(answered, act.now.unix);
-                self.end_connection(result(lasted, status), act);
+                self.end_connection(lasted, status, act);
             }
             None => connecting.note(status),
         }
@@ -502,19 +538,36 @@ impl Run {
 
     /// Nobody rings or talks any more: the script goes on.
     fn end_if_alone(&mut self, act: &mut Act<'_>) {
-        let Some(connecting) = &self.connecting else {
+        let Some(connecting) = &mut self.connecting else {
             return;
         };
-        if connecting.called.is_empty() && connecting.wanted.is_empty() {
-            let status = connecting.status;
-            self.end_connection(result(0.0, status), act);
+        if !connecting.called.is_empty() || !connecting.wanted.is_empty() {
+            return;
         }
+        if let Some(next) = connecting.later.pop_front() {
+            connecting.wanted = next;
+            connecting.until = act.now.mono + connecting.ring;
+            return;
+        }
+        let status = connecting.status;
+        self.end_connection(0.0, status, act);
     }
 
-    fn end_connection(&mut self, result: Value, act: &mut Act<'_>) {
-        if self.connecting.take().is_some() {
-            self.script.on_connect_ended(act.now.mono, result);
+    fn end_connection(&mut self, lasted: f64, status: u16, act: &mut Act<'_>) {
+        if self.connecting.take().is_none() {
+            return;
         }
+        if !self.script.only_rings() {
+            return self
+                .script
+                .on_connect_ended(act.now.mono, result(lasted, status));
+        }
+        let why = match status {
+            200 => "hung up",
+            486 => "everybody who was called is busy",
+            _ => "nobody who was called takes the call",
+        };
+        self.finish(End::callee(status, why), act);
     }
 }
 

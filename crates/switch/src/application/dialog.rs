@@ -86,6 +86,8 @@ pub(crate) struct Dialog {
     state: State,
     /// Of a client that called us.
     initial: Option<Initial>,
+    /// Whether the client was told that somebody rings.
+    has_rung: bool,
     /// Repeats of our first answer, and the end of a call that nobody heard, go out with it.
     first: Option<ReplyHead>,
     /// A later offer of the client, which the gateway looks at.
@@ -108,6 +110,7 @@ impl Dialog {
                 cseq: request.headers.cseq().number,
                 sent_by: request.headers.via().sent_by.into(),
             }),
+            has_rung: false,
             first: Some(head),
             reoffer: None,
         }
@@ -121,6 +124,7 @@ impl Dialog {
             leg,
             state: State::Planned,
             initial: None,
+            has_rung: false,
             first: None,
             reoffer: None,
         }
@@ -216,6 +220,18 @@ impl Dialog {
         match message {
             Message::Request(request) => self.on_request(request, act),
             Message::Response(response) => self.on_response(response, act),
+        }
+    }
+
+    /// Tells the client that somebody rings.
+    pub(crate) fn ring(&mut self, act: &mut Act<'_>) {
+        let State::Called { head } = &self.state else {
+            return;
+        };
+        if !std::mem::replace(&mut self.has_rung, true) {
+            let mut writer = head.write(180, "Ringing", Some(&self.leg.local_tag));
+            writer.header("Contact", self.leg.contact());
+            act.send(self.leg.connection, writer.finish());
         }
     }
 

@@ -83,6 +83,7 @@ impl Run {
         let headers = std::mem::take(&mut self.headers);
         self.caller.accept(answer, &headers, act);
         self.note_answered(act);
+        self.join_whoever_answered(act);
     }
 
     /// The gateway has made the offer for whom the application calls.

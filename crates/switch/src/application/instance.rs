@@ -67,7 +67,7 @@ impl Told<'_> {
             "call_direction": if about.is_outgoing { "out" } else { "in" },
             "call_from": about.from,
             "call_to": about.to,
-            "call_target": if about.is_outgoing { &about.to } else { about.service.as_str() },
+            "call_target": if about.is_outgoing { &about.to } else { &about.service },
             "call_state": state,
             "seconds_call_duration": seconds,
             "application_parameters": null,

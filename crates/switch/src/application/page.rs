@@ -325,6 +325,7 @@ impl Reader<'_> {
         let ring = i64::from(shape.seconds_answer_timeout.unwrap_or(30)) * 1_000;
         Ok(Action::Connect(Connect {
             destinations: destinations.collect::<Result<_, _>>()?,
+            later: Vec::new(),
             from,
             hold: optional(shape.hold_media)?,
             ring: wait("seconds_answer_timeout", ring)?,

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use model::media::{LegId, LegKind, MediaCommand, MediaEvent, RoomId, SessionId};
 use model::{
-    AccountId, Application, CallRecord, ConnectionId, Instant, Page, PageAnswer, PageRequest,
-    QuestionId, ServiceName, SoundAnswer, SoundRequest, limits,
+    AccountId, CallRecord, ConnectionId, Instant, Page, PageAnswer, PageRequest, QuestionId,
+    SecretBytes, SoundAnswer, SoundRequest, limits,
 };
 use sip::{Message, Request, Response};
 
@@ -19,6 +19,7 @@ use super::conference::Wish;
 use super::connecting::{Connecting, Leaving};
 use super::dialog::Dialog;
 use super::instance::{self, Told};
+use super::plan::Plan;
 use super::script::{Asking, Script, Step};
 use crate::call::{Act, CallKey, End, Phase};
 use crate::effect::{Counter, Effect};
@@ -37,7 +38,8 @@ pub(crate) struct Run {
     pub(super) account: AccountId,
     /// Whether its caller had shown no token.
     pub(super) is_strangers: bool,
-    application: Application,
+    /// Signs what its application is asked.
+    secret: Option<SecretBytes>,
     pub(super) caller: Dialog,
     /// What the caller speaks.
     pub(super) kind: LegKind,
@@ -69,7 +71,7 @@ pub(crate) struct Run {
 /// What its application is told of a run all the time.
 #[derive(Debug)]
 pub(crate) struct About {
-    pub(crate) service: ServiceName,
+    pub(crate) service: Box<str>,
     /// Whether the application has begun the call. Its caller is the one that it called, then.
     pub(crate) is_outgoing: bool,
     /// Who calls.
@@ -84,7 +86,7 @@ pub(crate) struct About {
 pub(crate) struct Beginning {
     pub(crate) key: CallKey,
     pub(crate) shard: u16,
-    pub(crate) application: Application,
+    pub(crate) plan: Plan,
     pub(crate) dialog: Dialog,
     /// What the caller speaks.
     pub(crate) kind: LegKind,
@@ -107,7 +109,7 @@ impl Run {
         let Beginning {
             key,
             shard,
-            application,
+            plan,
             dialog,
             kind,
             about,
@@ -118,6 +120,10 @@ impl Run {
             until,
             is_strangers,
         } = beginning;
+        let secret = match &plan {
+            Plan::Application(application) => Some(application.secret.clone()),
+            Plan::Ring(_) => None,
+        };
         let session = SessionId::of_shard(shard, key.0);
         let leg = LegId {
             session,
@@ -131,15 +137,9 @@ impl Run {
             session,
             account: record.account,
             is_strangers,
-            script: Script::new(
-                leg,
-                application.clone(),
-                record.id.to_string(),
-                key.0 << 20,
-                token,
-            ),
+            script: Script::new(leg, plan, record.id.to_string(), key.0 << 20, token),
             instance,
-            application,
+            secret,
             caller: dialog,
             kind,
             about,
@@ -190,6 +190,11 @@ impl Run {
             && matches!(self.phase, Phase::Setup { .. });
         let connecting = self.connecting.as_ref();
         connecting.map_or(0, |connecting| connecting.ringing(connection)) + usize::from(rings)
+    }
+
+    /// Whether there is no application: whoever answers has the caller.
+    pub(crate) fn only_rings(&self) -> bool {
+        self.script.only_rings()
     }
 
     /// Whom those who are called for it are told.
@@ -407,6 +412,7 @@ impl Run {
             Phase::Setup { until } if until <= now => {
                 let why = match self.about.is_outgoing {
                     true => "the callee did not answer in time",
+                    false if self.script.only_rings() => "nobody answered in time",
                     false => "the application did not answer in time",
                 };
                 self.finish(End::server(480, why), act);
@@ -493,12 +499,9 @@ impl Run {
             })),
             Step::Media(command) => self.tell_gateway(command, act),
             Step::Answer { headers } => {
-                if let Some(offer) = self.offer.take() {
-                    let rows = headers.into_iter();
-                    self.headers = rows.map(|(name, value)| (name.into(), value)).collect();
-                    let (leg, kind) = (self.leg(CALLER), self.kind.clone());
-                    self.tell_gateway(MediaCommand::Answer { leg, kind, offer }, act);
-                }
+                let rows = headers.into_iter();
+                self.headers = rows.map(|(name, value)| (name.into(), value)).collect();
+                self.answer_caller(act);
             }
             Step::Reject { status } => {
                 let end = self.own_end(status, "rejected by the application");
@@ -511,7 +514,18 @@ impl Run {
         }
     }
 
+    /// The gateway is to answer the caller's offer, if it has not.
+    pub(super) fn answer_caller(&mut self, act: &mut Act<'_>) {
+        if let Some(offer) = self.offer.take() {
+            let (leg, kind) = (self.leg(CALLER), self.kind.clone());
+            self.tell_gateway(MediaCommand::Answer { leg, kind, offer }, act);
+        }
+    }
+
     fn ask(&self, asking: Asking, act: &mut Act<'_>) {
+        let Some(secret) = &self.secret else {
+            return;
+        };
         let told = Told {
             instance: &self.instance,
             record: &self.record,
@@ -525,7 +539,7 @@ impl Run {
             account: self.account,
             page: asking.page,
             instance: told.json(),
-            secret: self.application.secret.clone(),
+            secret: secret.clone(),
         })));
     }
 

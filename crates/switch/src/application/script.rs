@@ -15,6 +15,7 @@ use super::doing::Doing;
 use super::entering::{Entered, Entering};
 use super::hearing::Hearing;
 use super::page;
+use super::plan::Plan;
 use crate::call::printable;
 
 /// Something to be done for a script.
@@ -73,7 +74,7 @@ pub(crate) struct Asking {
 pub(crate) struct Script {
     pub(super) leg: LegId,
     pub(super) call: String,
-    application: Application,
+    plan: Plan,
     /// The first of its questions is the next one after this.
     last_question: u64,
     /// How often a page was asked.
@@ -99,7 +100,7 @@ impl Script {
     /// first page is told.
     pub(crate) fn new(
         leg: LegId,
-        application: Application,
+        plan: Plan,
         call: String,
         questions: u64,
         token: Option<String>,
@@ -107,7 +108,7 @@ impl Script {
         Self {
             leg,
             call,
-            application,
+            plan,
             last_question: questions,
             pages: 0,
             token,
@@ -123,10 +124,30 @@ impl Script {
         }
     }
 
-    /// Asks the first page.
+    /// Asks the first page, or calls whom there is to call.
     pub(crate) fn begin(&mut self) {
-        let first = self.application.first_page.clone();
-        self.ask(first, Vec::new());
+        match self.plan.clone() {
+            Plan::Application(application) => self.ask(application.first_page, Vec::new()),
+            Plan::Ring(connect) => {
+                self.steps.push(Step::Connect(connect.clone()));
+                self.doing = Doing::Connecting {
+                    connect,
+                    hold: None,
+                };
+            }
+        }
+    }
+
+    /// Whether the caller rings until somebody has answered.
+    pub(crate) fn only_rings(&self) -> bool {
+        matches!(self.plan, Plan::Ring(_))
+    }
+
+    fn application(&self) -> Option<&Application> {
+        match &self.plan {
+            Plan::Application(application) => Some(application),
+            Plan::Ring(_) => None,
+        }
     }
 
     /// What is to be done now.
@@ -308,7 +329,9 @@ impl Script {
         let why = printable(why, limits::PAGE_FAULT_CHARS);
         self.waiting.clear();
         self.break_off();
-        let page = self.application.error_page.clone();
+        let page = self
+            .application()
+            .and_then(|known| known.error_page.clone());
         match page.filter(|_| !self.has_failed) {
             Some(page) => {
                 self.has_failed = true;
@@ -353,7 +376,10 @@ impl Script {
 
     pub(super) fn ask_final(&mut self, told: Vec<(&'static str, Value)>) {
         self.doing = Doing::Nothing;
-        if let Some(page) = self.application.final_page.clone() {
+        let page = self
+            .application()
+            .and_then(|known| known.final_page.clone());
+        if let Some(page) = page {
             // The last one is always told.
             self.pages = 0;
             self.ask(page, told);

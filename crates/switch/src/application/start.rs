@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use model::media::{LegKind, MediaEvent};
 use model::{
-    AccountId, Application, CallRecord, Callee, Caller, ClientId, ConnectionId, Now, Page,
-    QuestionId, Service, Trunk,
+    AccountId, CallRecord, Callee, Caller, ClientId, ConnectionId, Now, Page, QuestionId,
+    ServiceName, Trunk,
 };
 use sip::{Message, Request, Response};
 
@@ -15,6 +15,7 @@ use super::action::Destination;
 use super::calling::Outgoing;
 use super::dialog::Dialog;
 use super::instance::run_of;
+use super::plan::Plan;
 use super::run::{About, Beginning, CALLER, Run};
 use crate::call::{Act, CallKey, Leg, mint_party_tag, read_branch, read_party_tag};
 use crate::effect::Counter;
@@ -40,7 +41,7 @@ pub enum ApplicationState {
 }
 
 impl Shard {
-    /// Somebody calls a service that an application answers for.
+    /// Somebody calls a service that an application answers for, or clients whom only the gateway can reach for it.
     #[expect(clippy::too_many_arguments, reason = "what a call is made of")]
     pub(crate) fn call_application(
         &mut self,
@@ -48,8 +49,8 @@ impl Shard {
         connection: ConnectionId,
         request: &Request<'_>,
         caller: Caller,
-        service: &Service,
-        application: &Application,
+        callee: Callee,
+        plan: Plan,
         kind: LegKind,
         now: Now,
     ) -> Result<(), Refusal> {
@@ -63,7 +64,7 @@ impl Shard {
         let offer = std::str::from_utf8(request.body).map_err(|_| refusal::not_sdp())?;
         let key = self.next_key();
         let shard = self.number;
-        let until = now.mono + self.snapshot.settings.no_answer;
+        let until = now.mono + plan.patience(self.snapshot.settings.no_answer);
         let headers = &request.headers;
         let mut act = self.act(now);
         let leg = Leg {
@@ -81,10 +82,7 @@ impl Shard {
             id: act.random.record_id(),
             account,
             caller,
-            callee: Callee::Service {
-                name: service.name.clone(),
-                client: None,
-            },
+            callee,
             call_id: headers.call_id().to_owned(),
             started: now.unix,
             ringing: None,
@@ -95,11 +93,15 @@ impl Shard {
         let beginning = Beginning {
             key,
             shard,
-            application: application.clone(),
+            plan,
             dialog: Dialog::called(key, leg, request, &mut act),
             kind,
             about: About {
-                service: service.name.clone(),
+                service: record
+                    .callee
+                    .service()
+                    .map_or("", ServiceName::as_str)
+                    .into(),
                 is_outgoing: false,
                 from: record.caller.as_str().into(),
                 to: called.into(),
@@ -120,6 +122,8 @@ impl Shard {
             .shift(Due::Call(key), None, Some(run.deadline()));
         self.going.begin(account, is_strangers);
         self.runs.insert(key, run);
+        // Some have to ring at once.
+        self.drive_run(now, key, |_, _| {});
         Ok(())
     }
 
@@ -308,7 +312,12 @@ impl Shard {
     }
 
     fn ring_client(&mut self, now: Now, run: &mut Run, caller: &Caller, client: &ClientId) {
-        match self.may_ring(run.record().account, caller, client) {
+        let account = run.record().account;
+        let found = match run.only_rings() {
+            true => self.may_ring_idle(account, caller, client),
+            false => self.may_ring(account, caller, client),
+        };
+        match found {
             Err(status) => run.miss(status),
             Ok(binding) => run.ring(
                 |party, from, act| Outgoing::to_client(party, from, client, &binding, act),

@@ -11,6 +11,7 @@ use super::action::Destination;
 use super::calling::Outgoing;
 use super::dialog::Dialog;
 use super::instance::{self, Told};
+use super::plan::Plan;
 use super::run::{About, Beginning, CALLER, Run};
 use crate::call::CallKey;
 use crate::effect::{Counter, Effect};
@@ -80,7 +81,7 @@ impl Shard {
                 .unwrap_or(start.service.as_str())
                 .into(),
             to: shown(&to).into(),
-            service: start.service.clone(),
+            service: start.service.as_str().into(),
             is_outgoing: true,
             parameters: start.parameters.clone(),
         };
@@ -151,7 +152,7 @@ impl Shard {
         let beginning = Beginning {
             key,
             shard: self.number,
-            application,
+            plan: Plan::Application(application),
             dialog: Dialog::planned(key, outgoing.leg, &record.call_id),
             kind: outgoing.kind,
             about,

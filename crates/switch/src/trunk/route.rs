@@ -7,11 +7,12 @@ use std::sync::Arc;
 
 use model::media::LegKind;
 use model::{
-    AccountId, Callee, Caller, ConnectionId, Now, Number, Service, ServiceTarget, Trunk,
-    TrunkLogin, limits,
+    AccountId, Callee, Caller, ClientId, ConnectionId, Now, Number, RingOrder, ServiceTarget,
+    Trunk, TrunkLogin, limits,
 };
 use sip::{Name, NameAddr, Request};
 
+use crate::application::{Destination, Plan};
 use crate::refusal::{self, Refusal};
 use crate::shard::Shard;
 
@@ -74,43 +75,56 @@ impl Shard {
             return Err(refusal::no_account());
         }
         let called = called_by(Some(trunk), request);
-        let service = self.service_of(trunk, &called)?;
-        let placed = self.check_line(connection, request, now);
-        let placed = placed.and_then(|()| match &service.target {
-            ServiceTarget::Application(application) => {
-                let kind = LegKind::Rtp {
-                    allowed: trunk.media_networks(),
-                };
-                let (account, caller) = (trunk.account, caller.clone());
-                self.call_application(
-                    account,
-                    connection,
-                    request,
-                    caller,
-                    &service,
-                    application,
-                    kind,
-                    now,
-                )
-            }
-            ServiceTarget::Clients(_) => Err(refusal::no_trunk_to_clients(&service.name)),
+        let (callee, plan) = self.plan_for(trunk, &called)?;
+        let kind = LegKind::Rtp {
+            allowed: trunk.media_networks(),
+        };
+        let placed = self.check_line(connection, request, now).and_then(|()| {
+            let (account, caller, callee) = (trunk.account, caller.clone(), callee.clone());
+            self.call_application(
+                account, connection, request, caller, callee, plan, kind, now,
+            )
         });
         if let Err(refusal) = &placed {
-            let callee = Callee::Service {
-                name: service.name,
-                client: None,
-            };
             self.record_refused(trunk.account, caller, callee, request, refusal, now);
         }
         placed
     }
 
-    fn service_of(&self, trunk: &Trunk, called: &str) -> Result<Service, Refusal> {
-        let number = Number::parse(called).map_err(|_| refusal::no_number(called))?;
-        match trunk.service_for(&number) {
-            Some(name) => self.service(trunk.account, name.as_str()),
-            None => Err(refusal::no_number(called)),
-        }
+    /// Whom a trunk's call is for, and what happens to it: a number is a service's, anything else a client.
+    fn plan_for(&mut self, trunk: &Trunk, called: &str) -> Result<(Callee, Plan), Refusal> {
+        let Ok(number) = Number::parse(called) else {
+            let client = ClientId::parse(called).map_err(|_| refusal::no_number(called))?;
+            let ring = self.snapshot.settings.no_answer;
+            let rows = vec![vec![Destination::Client(client.clone())]];
+            return Ok((Callee::Client(client), Plan::in_rows(rows, ring)));
+        };
+        let name = trunk.service_for(&number);
+        let name = name.ok_or_else(|| refusal::no_number(called))?;
+        let service = self.service(trunk.account, name.as_str())?;
+        let plan = match &service.target {
+            ServiceTarget::Application(application) => Plan::Application(application.clone()),
+            ServiceTarget::Clients(group) => {
+                let clients = self.in_turn(trunk.account, &service, group);
+                if let (RingOrder::RoundRobin, Some(first)) = (group.order(), clients.front()) {
+                    let key = (trunk.account, service.name.clone());
+                    self.rung_first.insert(key, first.clone());
+                }
+                let at_once = match group.order() {
+                    // The caller's leg, and theirs.
+                    RingOrder::All => limits::LEGS_PER_SESSION - 1,
+                    RingOrder::InOrder | RingOrder::RoundRobin => 1,
+                };
+                let clients: Vec<_> = clients.into_iter().map(Destination::Client).collect();
+                let rows = clients.chunks(at_once).map(<[_]>::to_vec);
+                Plan::in_rows(rows.collect(), group.ring())
+            }
+        };
+        let callee = Callee::Service {
+            name: service.name,
+            client: None,
+        };
+        Ok((callee, plan))
     }
 
     fn check_line(
