@@ -83,9 +83,11 @@ impl Run<'_> {
         self.lines.iter().filter_map(Line::poll_timeout).min()
     }
 
-    /// Everything is said, and no line waits for anything.
+    /// Everything is said, and no line waits for an answer.
     fn is_done(&self) -> bool {
-        self.is_stopping && self.next().is_none() && self.worker.lines.inbox.is_empty()
+        self.is_stopping
+            && self.worker.lines.inbox.is_empty()
+            && !self.lines.iter().any(Line::is_waiting)
     }
 
     /// Waits until there may be something to do.

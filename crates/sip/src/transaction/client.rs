@@ -150,6 +150,11 @@ impl Client {
         self.enter(State::Terminated, Moment::MAX);
     }
 
+    /// Whether a final answer is still to come.
+    pub fn is_unanswered(&self) -> bool {
+        matches!(self.state, State::Trying | State::Proceeding)
+    }
+
     /// Whether it may be forgotten.
     pub fn is_over(&self) -> bool {
         self.state == State::Terminated

@@ -115,6 +115,12 @@ impl Asking {
         self.all.len()
     }
 
+    /// Whether a final answer is still to come to any.
+    pub(super) fn is_waiting(&self) -> bool {
+        let mut all = self.all.values();
+        all.any(|kept| kept.asked.client.is_unanswered())
+    }
+
     pub(super) fn insert(&mut self, asked: Asked) -> u64 {
         self.last += 1;
         let id = self.last;

@@ -157,6 +157,11 @@ impl Line {
         self.effects.pop_front()
     }
 
+    /// Whether something of the peer's is waited for: an answer, or an ACK. What only absorbs repetitions does not count.
+    pub fn is_waiting(&self) -> bool {
+        self.asking.is_waiting() || self.serving.is_waiting()
+    }
+
     /// When [`LineInput::Timeout`] is wanted.
     pub fn poll_timeout(&self) -> Option<Instant> {
         if self.told.is_none() {

@@ -71,6 +71,13 @@ impl Serving {
         self.all.len()
     }
 
+    /// Whether an answer is still to be acknowledged.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.all
+            .values()
+            .any(|(served, _)| served.unheard.is_some())
+    }
+
     pub(super) fn insert(&mut self, served: Served) {
         self.last += 1;
         let id = self.last;

@@ -170,7 +170,9 @@ fn at_the_end_it_is_taken_back() {
     let sent = bench.sent_one();
     assert_eq!(row(&sent, "Expires"), "0");
     assert!(row(&sent, "Authorization").contains("nc=00000002"));
+    assert!(bench.line.is_waiting());
     bench.hear(A, &answer(&sent, 200, ""));
+    assert!(!bench.line.is_waiting(), "whatever may still come twice");
     assert_eq!(bench.state().is_registered, Some(false));
     bench.wait(2_000_000);
     assert!(bench.sent().is_empty(), "and not taken up again");
