@@ -60,7 +60,7 @@ test('what docs/applications.md refuses is not valid', () => {
     ['action-get_number', { get_number: { next_page, digit_count: 65 } }],
     ['action-get_input', { get_input: { next_page, speech_input_mode: 'auto' } }],
     ['action-run_menu', { run_menu: { menu_options: [] } }],
-    ['action-connect', { connect: { destinations: ['tel:+441908273800'] } }],
+    ['action-connect', { connect: { destinations: ['sips:bob@example.com'] } }],
     ['action-connect', { connect: { destinations: ['bob'] } }],
     ['action-sleep', { sleep: { seconds: -1 } }],
     ['action-redirect', { redirect: {} }],

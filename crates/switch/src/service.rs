@@ -79,7 +79,7 @@ impl Shard {
                     client: None,
                 };
                 let plan = Plan::Application(application.clone());
-                self.call_application(
+                self.begin_run(
                     account,
                     connection,
                     request,

@@ -43,7 +43,7 @@ pub enum ApplicationState {
 impl Shard {
     /// Somebody calls a service that an application answers for, or clients whom only the gateway can reach for it.
     #[expect(clippy::too_many_arguments, reason = "what a call is made of")]
-    pub(crate) fn call_application(
+    pub(crate) fn begin_run(
         &mut self,
         account: AccountId,
         connection: ConnectionId,

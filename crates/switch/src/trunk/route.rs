@@ -81,7 +81,7 @@ impl Shard {
         };
         let placed = self.check_line(connection, request, now).and_then(|()| {
             let (account, caller, callee) = (trunk.account, caller.clone(), callee.clone());
-            self.call_application(
+            self.begin_run(
                 account, connection, request, caller, callee, plan, kind, now,
             )
         });
