@@ -107,7 +107,7 @@ impl Fault {
 
     pub(super) fn wrong_service_login() -> Self {
         let text = "Log in with HTTP Basic: the user is 'cloudID/username/service', such as 1-2-0/bob@example.com/ivr, and the \
-                    password is the secret that signs the requests to the service's application";
+                    password is the secret that signs the requests to the service's application (offhook service show NAME --secret)";
         Self::http(StatusCode::UNAUTHORIZED, text).with(
             WWW_AUTHENTICATE,
             HeaderValue::from_static("Basic realm=\"offhook\""),

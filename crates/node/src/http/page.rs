@@ -28,7 +28,8 @@ Error codes of the web services
 0002      A parameter, the query, the path or the body is malformed. The text says what would be right.
 0003      A parameter, or member of a JSON body, that may be given only once was given several times.
 HTTP 400  The request itself cannot be served as it is. The text says what would be right.
-HTTP 401  The login is wrong: user cloudID/username, password the account's API access key.
+HTTP 401  The login is wrong: user cloudID/username, password the account's API access key; at /service_start
+          user cloudID/username/service, password the service's secret (offhook service show NAME --secret).
 HTTP 403  Demo mode is for the softphone page on this machine alone. The text says what is in the way.
 HTTP 404  There is nothing at this path, or the account has no service or file of this name.
 HTTP 405  This path does not take this method; the Allow header lists those it takes.

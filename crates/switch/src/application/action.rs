@@ -225,10 +225,20 @@ pub(crate) enum Destination {
         user: Box<str>,
         /// Whose.
         host: Box<str>,
+        /// Of a peer, where several are on one machine.
+        port: Option<u16>,
     },
 }
 
 impl Destination {
+    /// Whether it is reached by a trunk, and by nothing else.
+    pub(crate) fn needs_trunk(&self) -> bool {
+        match self {
+            Self::Client(_) => false,
+            Self::Number(_) | Self::Address { .. } => true,
+        }
+    }
+
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         match text.split_once(':') {
             Some(("webrtc", client)) => ClientId::parse(client)
@@ -263,6 +273,7 @@ impl Destination {
             Some(user) if uri.password.is_none() && uri.headers.is_none() => Ok(Self::Address {
                 user: user.into(),
                 host: uri.host.into(),
+                port: uri.port,
             }),
             Some(_) | None => Err(format!(
                 "{shown:?} is no destination: a 'sip:' address has a user and a host, no password and no headers"

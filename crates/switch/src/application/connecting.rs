@@ -183,11 +183,9 @@ impl Run {
             }
             Said::Accepts(answer) => self.on_won(place, answer, act),
             Said::Declines { status } => {
-                self.drop_callee(
-                    place,
-                    End::callee(status, "the callee did not take the call"),
-                    act,
-                );
+                let kind = self.called(place).map(|called| &called.kind);
+                let why = declined(kind, status);
+                self.drop_callee(place, End::callee(status, why), act);
                 self.end_if_alone(act);
             }
             Said::HungUp => {
@@ -568,6 +566,20 @@ impl Run {
             _ => "nobody who was called takes the call",
         };
         self.finish(End::callee(status, why), act);
+    }
+}
+
+/// Why a call was not taken, in words.
+pub(super) fn declined(kind: Option<&LegKind>, status: u16) -> &'static str {
+    match (kind, status) {
+        (Some(LegKind::Rtp { .. }), 401 | 407) => {
+            "the trunk's peer asks for a user and a password, and takes none of ours"
+        }
+        (Some(LegKind::Rtp { .. }), 408) => "the trunk's peer did not answer",
+        (Some(LegKind::Rtp { .. }), 503) => "no peer of the trunk takes the call",
+        (Some(LegKind::Rtp { .. } | LegKind::WebRtc) | None, _) => {
+            "the callee did not take the call"
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 use model::limits;
 use model::media::{LegEnd, LegKind, MediaCommand, MediaEvent};
 
+use super::connecting::declined;
 use super::dialog::Said;
 use super::run::{CALLER, Run};
 use crate::call::{Act, End, Phase};
@@ -29,7 +30,7 @@ impl Run {
                 self.begin_at_once(act);
             }
             Said::Declines { status } => {
-                let end = self.their_end(status, "the callee did not take the call");
+                let end = self.their_end(status, declined(Some(&self.kind), status));
                 self.finish(end, act);
             }
             Said::Reoffers(offer) => {

@@ -297,13 +297,13 @@ impl Shard {
             for destination in wanted {
                 match destination {
                     Destination::Client(client) => self.ring_client(now, run, &caller, &client),
-                    Destination::Number(number) => {
-                        let trunk = self.first_trunk(account);
+                    Destination::Number(ref number) => {
+                        let trunk = self.trunk_for(account, &destination);
                         self.ring_number(now, run, number.as_str(), trunk);
                     }
-                    Destination::Address { user, host } => {
-                        let trunk = self.trunk_to(account, &host);
-                        self.ring_number(now, run, &user, trunk);
+                    Destination::Address { ref user, .. } => {
+                        let trunk = self.trunk_for(account, &destination);
+                        self.ring_number(now, run, user, trunk);
                     }
                 }
             }

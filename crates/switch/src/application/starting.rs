@@ -49,7 +49,12 @@ impl Shard {
         for (at, start) in starts.iter().enumerate() {
             self.application_of(start)
                 .ok_or((at, StartFault::NoApplication))?;
-            Destination::parse(&start.to).map_err(|why| (at, StartFault::Destination(why)))?;
+            let to = Destination::parse(&start.to);
+            let to = to.map_err(|why| (at, StartFault::Destination(why)))?;
+            if to.needs_trunk() && self.trunk_for(start.account, &to).is_none() {
+                let why = format!("no trunk of the account leads to {}", shown(&to));
+                return Err((at, StartFault::Destination(why)));
+            }
             let more = starts[..=at].iter();
             let more = more.filter(|other| other.account == start.account);
             if more.count() > self.going.room(start.account) {
@@ -112,23 +117,23 @@ impl Shard {
         to: Destination,
     ) -> Result<Outgoing, (u16, Option<Callee>)> {
         let (account, party) = (start.account, (key, CALLER));
-        let trunk = match to {
-            Destination::Client(client) => {
-                let caller = Caller::Service(start.service.clone());
-                return match self.may_ring(account, &caller, &client) {
-                    Ok(binding) => {
-                        let act = &mut self.act(now);
-                        let outgoing =
-                            Outgoing::to_client(party, &about.from, &client, &binding, act);
-                        Ok(outgoing)
-                    }
-                    Err(status) => Err((status, Some(Callee::Client(client)))),
-                };
-            }
-            Destination::Number(_) => self.first_trunk(account),
-            Destination::Address { host, .. } => self.trunk_to(account, &host),
-        };
-        let (line, trunk) = trunk.ok_or((404, None))?;
+        if let Destination::Client(client) = to {
+            let caller = Caller::Service(start.service.clone());
+            return match self.may_ring(account, &caller, &client) {
+                Ok(binding) => {
+                    let act = &mut self.act(now);
+                    Ok(Outgoing::to_client(
+                        party,
+                        &about.from,
+                        &client,
+                        &binding,
+                        act,
+                    ))
+                }
+                Err(status) => Err((status, Some(Callee::Client(client)))),
+            };
+        }
+        let (line, trunk) = self.trunk_for(account, &to).ok_or((404, None))?;
         if !self.has_room_on_line(line) {
             return Err((503, None));
         }
@@ -194,7 +199,11 @@ impl Shard {
             at: now.unix,
             by: EndedBy::Server,
             status,
-            reason: format!("nobody can be called as {}", about.to),
+            reason: match status {
+                404 => format!("{} is not registered", about.to),
+                503 => "the trunk has as many calls as it may have".to_owned(),
+                _ => format!("{} has as many calls ringing as may be", about.to),
+            },
         });
         let instance = instance::name(self.number, key, start.id);
         let mut act = self.act(now);

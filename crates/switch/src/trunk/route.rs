@@ -3,6 +3,7 @@
 //! A line is a connection that is never lost and that no client speaks on; what passes on it is a run's.
 
 use std::borrow::Cow;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use model::media::LegKind;
@@ -24,21 +25,26 @@ impl Shard {
         at.ok().map(|at| &trunks[at].1)
     }
 
-    /// The first trunk of an account.
-    pub(crate) fn first_trunk(&self, account: AccountId) -> Option<(ConnectionId, Arc<Trunk>)> {
-        self.trunk_where(account, |_| true)
-    }
-
-    /// The first trunk of an account that this host belongs to.
-    pub(crate) fn trunk_to(
+    /// The line that leads to a destination: a number goes by the account's first trunk; an address by that of a peer with its port, else by the
+    /// first whose domain, or peer, its host is.
+    pub(crate) fn trunk_for(
         &self,
         account: AccountId,
-        host: &str,
+        to: &Destination,
     ) -> Option<(ConnectionId, Arc<Trunk>)> {
-        let ip = host.trim_matches(['[', ']']).parse().ok();
+        let (host, port) = match to {
+            Destination::Client(_) => return None,
+            Destination::Number(_) => return self.trunk_where(account, |_| true),
+            Destination::Address { host, port, .. } => (host, port),
+        };
+        let ip: Option<IpAddr> = host.trim_matches(['[', ']']).parse().ok();
+        let exact = ip.zip(*port).map(SocketAddr::from);
+        let has_exact = |trunk: &Trunk| exact.is_some_and(|peer| trunk.peers.contains(&peer));
         let is_peer = |trunk: &Trunk| trunk.peers.iter().any(|peer| Some(peer.ip()) == ip);
-        self.trunk_where(account, |trunk| {
-            trunk.domain.eq_ignore_ascii_case(host) || is_peer(trunk)
+        self.trunk_where(account, has_exact).or_else(|| {
+            self.trunk_where(account, |trunk| {
+                trunk.domain.eq_ignore_ascii_case(host) || is_peer(trunk)
+            })
         })
     }
 
@@ -166,5 +172,66 @@ fn caller_of(trunk: &Trunk, request: &Request<'_>) -> String {
     match shown.is_empty() {
         true => "anonymous".to_owned(),
         false => shown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use model::TrunkName;
+
+    use super::*;
+    use crate::input::{Settings, Snapshot};
+
+    const ACCOUNT: AccountId = AccountId(5);
+
+    fn trunk(name: &str, peer: &str, domain: &str) -> Arc<Trunk> {
+        Arc::new(Trunk {
+            account: ACCOUNT,
+            name: TrunkName::parse(name).unwrap(),
+            peers: vec![peer.parse().unwrap()],
+            networks: Vec::new(),
+            domain: domain.to_owned(),
+            login: None,
+            registration: None,
+            check: None,
+            numbers: Vec::new(),
+            caller: None,
+            is_trusted: false,
+        })
+    }
+
+    #[test]
+    fn an_address_leads_to_the_peer_that_it_names() {
+        let trunks = [
+            trunk("one", "192.0.2.1:5060", "192.0.2.1"),
+            trunk("two", "192.0.2.1:5070", "sip.example.com"),
+        ];
+        let lines = (1..).map(ConnectionId).zip(trunks);
+        let settings = Settings {
+            trunks: lines.collect(),
+            ..Settings::default()
+        };
+        let snapshot = Snapshot {
+            settings,
+            ..Snapshot::default()
+        };
+        let shard = Shard::new(0, [0; 32], Arc::new(snapshot));
+        let found = |account, to: &str| {
+            let trunk = shard.trunk_for(account, &Destination::parse(to).unwrap());
+            trunk.map(|(_, trunk)| trunk.name.to_string())
+        };
+        let leads = |to: &str| found(ACCOUNT, to).unwrap_or_default();
+        assert_eq!(leads("tel:112"), "one");
+        assert_eq!(leads("sip:7@192.0.2.1"), "one");
+        assert_eq!(leads("sip:7@192.0.2.1:5070"), "two");
+        assert_eq!(
+            leads("sip:7@192.0.2.1:9"),
+            "one",
+            "a port that nobody has says nothing"
+        );
+        assert_eq!(leads("sip:7@SIP.example.com:9"), "two");
+        assert_eq!(leads("sip:7@example.com"), "");
+        assert_eq!(leads("webrtc:bob"), "");
+        assert_eq!(found(AccountId(6), "tel:112"), None);
     }
 }
