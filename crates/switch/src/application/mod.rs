@@ -18,6 +18,7 @@ mod first_party;
 mod going;
 mod hearing;
 mod instance;
+mod linking;
 mod page;
 mod plan;
 mod reaching;

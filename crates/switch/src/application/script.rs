@@ -4,7 +4,7 @@
 
 use std::collections::VecDeque;
 
-use model::media::{Digit, LegId, MediaCommand, MediaEvent, Play, PlayEnd, Sound, Tone};
+use model::media::{Digit, LegId, MediaCommand, MediaEvent, Play, PlayEnd};
 use model::{Application, Instant, Page, PageAnswer, QuestionId, SoundAnswer, SoundSource, limits};
 use serde_json::{Value, json};
 
@@ -250,28 +250,6 @@ impl Script {
         }
     }
 
-    /// Somebody was connected: what the caller hears meanwhile ends.
-    pub(crate) fn on_connected(&mut self) {
-        if let Doing::Connecting { hold, .. } = &mut self.doing {
-            *hold = None;
-            self.steps
-                .push(Step::Media(MediaCommand::StopPlay { leg: self.leg }));
-        }
-    }
-
-    /// Nobody is connected any more, or nobody was to be.
-    pub(crate) fn on_connect_ended(&mut self, now: Instant, result: Value) {
-        let Doing::Connecting { connect, .. } = &self.doing else {
-            return;
-        };
-        let (next, leg) = (connect.next.clone(), self.leg);
-        self.steps.push(Step::Media(MediaCommand::StopPlay { leg }));
-        match next {
-            Some(next) => self.ask_with_result(next, "connect", result),
-            None => self.next(now),
-        }
-    }
-
     /// The action that is being done.
     pub(crate) fn action(&self) -> Option<&'static str> {
         self.doing.action()
@@ -471,21 +449,7 @@ impl Script {
         hearing
     }
 
-    fn connect(&mut self, now: Instant, connect: Connect) {
-        let hold = connect.hold.as_ref().map(|prompt| self.bring(prompt, None));
-        if hold.is_none() {
-            self.play(Play {
-                sounds: vec![Sound::Tone(Tone::ringing())],
-                times: Some(1),
-                until_digit: false,
-            });
-        }
-        self.steps.push(Step::Connect(connect.clone()));
-        self.doing = Doing::Connecting { connect, hold };
-        self.play_on(now);
-    }
-
-    fn play(&mut self, play: Play) {
+    pub(super) fn play(&mut self, play: Play) {
         self.plays += 1;
         self.steps.push(Step::Media(MediaCommand::Play {
             leg: self.leg,
