@@ -35,6 +35,18 @@ scenario('a number rings the clients of a service one after the other, and both 
   assert.deepEqual([call.caller, call.caller_trunk, call.callee, call.status], [CALLER, 'provider', 'bob', 200]);
 });
 
+scenario('a service whose clients ring in turn: whoever was rung first is not the first again', async (stage) => {
+  await stage.open();
+  const [alice, bob] = [await stage.client('alice'), await stage.client('bob')];
+  await stage.server.putService(stage.account, 'ivr', [{ id: 'nobody' }, alice, bob], { ring: 'round_robin' });
+  for (const client of [alice, bob]) {
+    const sound = await stage.sound();
+    const caller = await stage.caller('trunk_caller', { sound_port: sound.port });
+    await talks(client, sound);
+    await caller.verdict();
+  }
+});
+
 scenario('a client is called by its own name', async (stage) => {
   await stage.open();
   const alice = await stage.client('alice');

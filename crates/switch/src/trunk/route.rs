@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use model::media::LegKind;
 use model::{
-    AccountId, Callee, Caller, ClientId, ConnectionId, Now, Number, RingOrder, ServiceTarget,
-    Trunk, TrunkLogin, limits,
+    AccountId, Callee, Caller, ClientGroup, ClientId, ConnectionId, Now, Number, RingOrder,
+    Service, ServiceTarget, Trunk, TrunkLogin, limits,
 };
 use sip::{Name, NameAddr, Request};
 
@@ -81,7 +81,7 @@ impl Shard {
             return Err(refusal::no_account());
         }
         let called = called_by(Some(trunk), request);
-        let (callee, plan) = self.plan_for(trunk, &called)?;
+        let (callee, plan) = self.plan_for(trunk, &caller, &called)?;
         let kind = LegKind::Rtp {
             allowed: trunk.media_networks(),
         };
@@ -98,7 +98,12 @@ impl Shard {
     }
 
     /// Whom a trunk's call is for, and what happens to it: a number is a service's, anything else a client.
-    fn plan_for(&mut self, trunk: &Trunk, called: &str) -> Result<(Callee, Plan), Refusal> {
+    fn plan_for(
+        &mut self,
+        trunk: &Trunk,
+        caller: &Caller,
+        called: &str,
+    ) -> Result<(Callee, Plan), Refusal> {
         let Ok(number) = Number::parse(called) else {
             let client = ClientId::parse(called).map_err(|_| refusal::no_number(called))?;
             let ring = self.snapshot.settings.no_answer;
@@ -111,19 +116,8 @@ impl Shard {
         let plan = match &service.target {
             ServiceTarget::Application(application) => Plan::Application(application.clone()),
             ServiceTarget::Clients(group) => {
-                let clients = self.in_turn(trunk.account, &service, group);
-                if let (RingOrder::RoundRobin, Some(first)) = (group.order(), clients.front()) {
-                    let key = (trunk.account, service.name.clone());
-                    self.rung_first.insert(key, first.clone());
-                }
-                let at_once = match group.order() {
-                    // The caller's leg, and theirs.
-                    RingOrder::All => limits::LEGS_PER_SESSION - 1,
-                    RingOrder::InOrder | RingOrder::RoundRobin => 1,
-                };
-                let clients: Vec<_> = clients.into_iter().map(Destination::Client).collect();
-                let rows = clients.chunks(at_once).map(<[_]>::to_vec);
-                Plan::in_rows(rows.collect(), group.ring())
+                let rows = self.rows_of(trunk.account, caller, &service, group);
+                Plan::in_rows(rows, group.ring())
             }
         };
         let callee = Callee::Service {
@@ -131,6 +125,36 @@ impl Shard {
             client: None,
         };
         Ok((callee, plan))
+    }
+
+    /// The clients of a group in the order in which they ring: one by one, or as many at a time as a session has legs beside the caller's.
+    fn rows_of(
+        &mut self,
+        account: AccountId,
+        caller: &Caller,
+        service: &Service,
+        group: &ClientGroup,
+    ) -> Vec<Vec<Destination>> {
+        let mut clients = Vec::from(self.in_turn(account, service, group));
+        let is_away = |client: &ClientId| self.may_ring_idle(account, caller, client).is_err();
+        let at_once = match group.order() {
+            RingOrder::All => {
+                // Nobody who is away takes a place of those who are there.
+                clients.sort_by_key(is_away);
+                limits::LEGS_PER_SESSION - 1
+            }
+            RingOrder::InOrder => 1,
+            RingOrder::RoundRobin => {
+                let first = clients.iter().find(|client| !is_away(client)).cloned();
+                if let Some(first) = first {
+                    let key = (account, service.name.clone());
+                    self.rung_first.insert(key, first);
+                }
+                1
+            }
+        };
+        let clients: Vec<_> = clients.into_iter().map(Destination::Client).collect();
+        clients.chunks(at_once).map(<[_]>::to_vec).collect()
     }
 
     fn check_line(
