@@ -144,15 +144,8 @@ impl Dialog {
             max_forwards: 70,
             target: None,
         };
-        let mut writer = self.leg.request("INVITE", self.leg.cseq, &hop);
-        writer
-            .header("Contact", self.leg.contact())
-            .header("Allow", refusal::ALLOW)
-            .header("Content-Type", "application/sdp");
-        for (name, value) in headers {
-            writer.header(name, value);
-        }
-        act.send(self.leg.connection, writer.finish_with(offer.as_bytes()));
+        let writer = self.leg.request("INVITE", self.leg.cseq, &hop);
+        self.send_sdp(writer, headers, offer, act);
         self.state = State::Calling(Calling {
             branch,
             silent: Some(act.now.mono + limits::TRANSACTION_TIME),
@@ -245,15 +238,8 @@ impl Dialog {
         let State::Called { head } = &self.state else {
             return;
         };
-        let mut writer = head.write(200, "OK", Some(&self.leg.local_tag));
-        writer
-            .header("Contact", self.leg.contact())
-            .header("Allow", refusal::ALLOW)
-            .header("Content-Type", "application/sdp");
-        for (name, value) in headers {
-            writer.header(name, value);
-        }
-        act.send(self.leg.connection, writer.finish_with(answer.as_bytes()));
+        let writer = head.write(200, "OK", Some(&self.leg.local_tag));
+        self.send_sdp(writer, headers, answer, act);
         self.state = State::Talking {
             unheard: Some(act.now.mono + limits::TRANSACTION_TIME),
         };
@@ -527,6 +513,24 @@ impl Dialog {
             self.send_cancel(act);
         }
         self.state = State::Over;
+    }
+
+    /// What opens a dialog, from either side: these rows, and SDP.
+    fn send_sdp(
+        &self,
+        mut writer: MessageWriter,
+        headers: &[(Cow<'static, str>, String)],
+        sdp: &str,
+        act: &mut Act<'_>,
+    ) {
+        writer
+            .header("Contact", self.leg.contact())
+            .header("Allow", refusal::ALLOW)
+            .header("Content-Type", "application/sdp");
+        for (name, value) in headers {
+            writer.header(name, value);
+        }
+        act.send(self.leg.connection, writer.finish_with(sdp.as_bytes()));
     }
 
     fn send_ack(&mut self, act: &mut Act<'_>) {

@@ -124,18 +124,23 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn nothing_is_heard_before_all_of_it_is_there() {
+    /// They are asked for as questions 1 and 2.
+    fn two_files() -> Hearing {
         let file = |name| Item::File(FileName::parse(name).unwrap());
         let prompt = Prompt {
             items: [file("a.wav"), file("b.wav")].into(),
             barge_in: true,
         };
         let mut last = 0;
-        let mut hearing = Hearing::new(&prompt, Some(1), |_| {
+        Hearing::new(&prompt, Some(1), |_| {
             last += 1;
             QuestionId(last)
-        });
+        })
+    }
+
+    #[test]
+    fn nothing_is_heard_before_all_of_it_is_there() {
+        let mut hearing = two_files();
         assert_eq!(hearing.play(), None);
         let sound: Arc<[u8]> = Arc::from(&b"b"[..]);
         hearing.on_sound(QuestionId(2), Ok(sound.clone())).unwrap();
@@ -151,16 +156,7 @@ mod tests {
 
     #[test]
     fn files_have_a_bound_together() {
-        let file = |name| Item::File(FileName::parse(name).unwrap());
-        let prompt = Prompt {
-            items: [file("a.wav"), file("b.wav")].into(),
-            barge_in: true,
-        };
-        let mut last = 0;
-        let mut hearing = Hearing::new(&prompt, Some(1), |_| {
-            last += 1;
-            QuestionId(last)
-        });
+        let mut hearing = two_files();
         let large: Arc<[u8]> = vec![0; limits::PROMPT_BYTES].into();
         hearing.on_sound(QuestionId(1), Ok(large)).unwrap();
         let one: Arc<[u8]> = Arc::from(&b"b"[..]);
