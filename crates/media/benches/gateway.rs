@@ -239,6 +239,7 @@ fn workers(criterion: &mut Criterion) {
                 silence: None,
                 beep: false,
                 until_digit: false,
+                both: false,
                 file: model::FileName::parse("recording.wav").expect("a name"),
             },
         });

@@ -113,6 +113,7 @@ mod tests {
             silence: silence_ms.map(Duration::from_millis),
             beep: false,
             until_digit: false,
+            both: false,
             file: model::FileName::parse("recording.wav").unwrap(),
         }
     }

@@ -75,6 +75,7 @@ impl Session {
         let Some(leg) = self.legs.get_mut(&leg.place) else {
             return false;
         };
+        let place = leg.id.place;
         match command {
             MediaCommand::Play { play, .. } => leg.play(play, effects),
             MediaCommand::StopPlay { .. } => leg.stop_play(PlayEnd::Stopped, effects),
@@ -92,7 +93,18 @@ impl Session {
             | MediaCommand::Leave { .. }
             | MediaCommand::Close { .. } => {}
         }
+        self.overhear(place);
         true
+    }
+
+    /// Whoever is joined with this one is decoded for its recording, or no longer.
+    fn overhear(&mut self, place: u8) {
+        let records_both = self.legs.get(&place).is_some_and(Leg::records_both);
+        if let Some(other) = self.joined.get(&place)
+            && let Some(other) = self.legs.get_mut(other)
+        {
+            other.overhear(records_both);
+        }
     }
 
     /// What one leg's peer said goes to the leg that is joined with it; then legs that are over end.
@@ -193,6 +205,7 @@ impl Session {
                 heard.insert(*place, frame);
             }
         }
+        self.keep_both(&heard, effects);
         let legs = self.legs.iter_mut();
         for (place, leg) in legs.filter(|(_, leg)| !leg.is_seated()) {
             let other = self.joined.get(place).and_then(|other| heard.get(other));
@@ -200,6 +213,23 @@ impl Session {
             leg.speak(now, self.frame, others, effects);
         }
         self.frame += 1;
+    }
+
+    /// Recordings of two legs that are joined.
+    fn keep_both(&mut self, heard: &BTreeMap<u8, Vec<i16>>, effects: &mut VecDeque<Effect>) {
+        let records = self.legs.iter().filter(|(_, leg)| leg.records_both());
+        let records: Vec<u8> = records.map(|(place, _)| *place).collect();
+        for place in records {
+            let other = self.joined.get(&place);
+            let other = other.and_then(|other| {
+                let rate = self.legs.get(other).map(Leg::rate)?;
+                Some((heard.get(other)?.as_slice(), rate))
+            });
+            if let Some(leg) = self.legs.get_mut(&place) {
+                leg.keep_both(heard.get(&place).map(Vec::as_slice), other, effects);
+            }
+            self.overhear(place);
+        }
     }
 
     /// Whoever they were joined with hears nothing of them any more.
@@ -222,6 +252,8 @@ impl Session {
             }
             self.joined.insert(place, heard);
         }
+        self.overhear(one);
+        self.overhear(other);
         true
     }
 
@@ -231,6 +263,7 @@ impl Session {
                 self.joined.remove(&place);
                 if let Some(leg) = self.legs.get_mut(&place) {
                     leg.join(None);
+                    leg.overhear(false);
                 }
             }
         }

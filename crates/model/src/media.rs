@@ -243,6 +243,8 @@ pub struct Record {
     pub beep: bool,
     /// Whether a digit ends it.
     pub until_digit: bool,
+    /// Whether what a joined leg says is in it as well.
+    pub both: bool,
     /// The file of the account that it goes to; the gateway leaves that to whoever drives it.
     pub file: FileName,
 }

@@ -173,18 +173,9 @@ impl Leg {
         for digit in keys {
             self.on_key(digit, effects);
         }
-        // A beep is not part of what is recorded.
-        if self.inserted.is_none()
-            && let Some(recording) = &mut self.recording
-        {
-            let end = recording.recorder.take(&frame);
-            if let Some(part) = recording.recorder.poll_part() {
-                let leg = self.id;
-                effects.push_back(Effect::Event(MediaEvent::Recording { leg, part }));
-            }
-            if let Some(end) = end {
-                self.stop_record(end, effects);
-            }
+        // Otherwise when the other side is known.
+        if !self.records_both() {
+            self.keep(&frame, effects);
         }
         Some(frame)
     }

@@ -4,6 +4,7 @@
 //! Never knows of other legs: what they say comes in as frames or payloads, and what it hears goes out as such.
 
 mod hearing;
+mod keeping;
 mod reoffer;
 mod speaking;
 
@@ -11,11 +12,10 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use model::limits::{DIGIT_PAUSE, DIGIT_TIME, LEG_CONNECT_TIME, PLAY_SOUNDS};
-use model::media::{
-    Digit, LegEnd, LegId, LegUsage, MediaEvent, Play, PlayEnd, Record, RecordEnd, Sound, Tone,
-};
+use model::media::{Digit, LegEnd, LegId, LegUsage, MediaEvent, Play, PlayEnd, RecordEnd, Sound};
 use model::{Instant, Now};
 
+use keeping::Recording;
 pub(crate) use reoffer::{Reanswer, Reoffer};
 
 use crate::audio::Rate;
@@ -23,7 +23,6 @@ use crate::codec::{Codec, Encoding, Resampler};
 use crate::dtmf::{Detector, EventReader, EventWriter, Heard, digit_tone};
 use crate::mixer::Ear;
 use crate::player::Player;
-use crate::recorder::Recorder;
 use crate::rtp::{JitterBuffer, RtpLeg};
 use crate::sdp::{Agreed, Own};
 use crate::webrtc::{Came, WebRtcLeg};
@@ -86,6 +85,8 @@ pub(crate) struct Leg {
     frame: Vec<i16>,
     detector: Option<Detector>,
     recording: Option<Recording>,
+    /// Whether what its peer says is in the recording of a joined leg.
+    is_overheard: bool,
     pub(crate) is_joined: bool,
     /// In a room, and whether it may talk there.
     seat: Option<bool>,
@@ -96,12 +97,6 @@ pub(crate) struct Leg {
     resampler: Option<(Rate, Resampler)>,
     resampled: Vec<i16>,
     usage: LegUsage,
-}
-
-#[derive(Debug)]
-struct Recording {
-    recorder: Recorder,
-    until_digit: bool,
 }
 
 /// How timestamps and numbers of a joined leg become ours.
@@ -138,6 +133,7 @@ impl Leg {
             frame: Vec::new(),
             detector: detector(&agreed),
             recording: None,
+            is_overheard: false,
             is_joined: false,
             seat: None,
             next_frame: 0,
@@ -163,33 +159,6 @@ impl Leg {
     pub(crate) fn stop_play(&mut self, end: PlayEnd, effects: &mut VecDeque<Effect>) {
         if let Some((player, _)) = self.playing.take() {
             self.tell_played(end, player.heard(), effects);
-        }
-    }
-
-    pub(crate) fn record(&mut self, record: &Record, effects: &mut VecDeque<Effect>) {
-        self.stop_record(RecordEnd::Stopped, effects);
-        if record.beep {
-            self.insert(vec![Sound::Tone(Tone::beep())]);
-        }
-        self.recording = Some(Recording {
-            recorder: Recorder::new(record, self.codec.rate()),
-            until_digit: record.until_digit,
-        });
-    }
-
-    pub(crate) fn stop_record(&mut self, end: RecordEnd, effects: &mut VecDeque<Effect>) {
-        if let Some(recording) = self.recording.take() {
-            let (rest, head, length) = recording.recorder.finish();
-            let leg = self.id;
-            if !rest.is_empty() {
-                effects.push_back(Effect::Event(MediaEvent::Recording { leg, part: rest }));
-            }
-            effects.push_back(Effect::Event(MediaEvent::Recorded {
-                leg,
-                head,
-                length,
-                end,
-            }));
         }
     }
 
@@ -323,7 +292,16 @@ impl Leg {
     fn is_hearing(&self) -> bool {
         let is_needed =
             self.recording.is_some() || self.detector.is_some() || self.resampler.is_some();
-        is_needed || self.seat == Some(true)
+        is_needed || self.is_overheard || self.seat == Some(true)
+    }
+
+    /// A joined leg records what its peer says, or no longer.
+    pub(crate) fn overhear(&mut self, is_overheard: bool) {
+        // What came before is not heard now.
+        if is_overheard && !self.is_hearing() {
+            self.jitter = JitterBuffer::default();
+        }
+        self.is_overheard = is_overheard;
     }
 
     /// In a room, where it may talk or not; or no longer.

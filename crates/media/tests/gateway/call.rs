@@ -113,6 +113,7 @@ fn is_recorded(world: &mut World, encoding: Encoding) {
             silence: Some(Duration::from_secs(1)),
             beep: true,
             until_digit: false,
+            both: false,
             file: model::FileName::parse("recording.wav").unwrap(),
         },
     });

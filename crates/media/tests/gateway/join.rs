@@ -241,6 +241,55 @@ fn a_telephone_that_waits_for_us_hears_what_is_played_and_nothing_before() {
     assert!(tone_share(&heard, 8_000, 400.0) > 0.98);
 }
 
+/// What is recorded of a leg in three seconds, and at which rate.
+fn recorded_with_the_other(leg: LegId, encoding: Encoding) -> (Vec<i16>, u32) {
+    let preferred = [encoding, Encoding::Pcma];
+    let (mut world, mut phone) = joined(encoding, &preferred);
+    let rate = if encoding == Encoding::Opus {
+        16_000
+    } else {
+        8_000
+    };
+    world.peer().says = sine(rate, 500.0, rate as usize);
+    phone.says = sine(8_000, 700.0, 8_000);
+    phone.run(&mut world, 500);
+    world.command(MediaCommand::Record {
+        leg,
+        record: Record {
+            longest: Duration::from_secs(2),
+            first_silence: None,
+            silence: None,
+            beep: false,
+            until_digit: false,
+            both: true,
+            file: model::FileName::parse("recording.wav").unwrap(),
+        },
+    });
+    phone.run(&mut world, 2_500);
+    let wav = Wav::read(world.recorded().into()).unwrap();
+    let mut samples = Vec::new();
+    wav.samples(0, usize::MAX, &mut samples);
+    (samples, wav.rate_hz())
+}
+
+#[test]
+fn both_of_two_who_are_joined_are_in_a_recording_of_one() {
+    for encoding in [Encoding::Pcma, Encoding::Opus] {
+        for leg in [LEG, PHONE] {
+            let (samples, rate) = recorded_with_the_other(leg, encoding);
+            assert_eq!(samples.len(), 2 * rate as usize);
+            let samples = &samples[samples.len() / 4..];
+            for hz in [500.0, 700.0] {
+                let share = tone_share(samples, rate, hz);
+                assert!(
+                    (0.35..0.65).contains(&share),
+                    "{leg:?} {encoding:?} {hz}: {share}"
+                );
+            }
+        }
+    }
+}
+
 #[test]
 fn what_is_lost_and_late_is_concealed_in_a_recording_of_the_right_length() {
     let mut world = World::new(&[Encoding::Pcma]);
@@ -255,6 +304,7 @@ fn what_is_lost_and_late_is_concealed_in_a_recording_of_the_right_length() {
             silence: None,
             beep: false,
             until_digit: false,
+            both: false,
             file: model::FileName::parse("recording.wav").unwrap(),
         },
     });

@@ -143,6 +143,7 @@ impl Strangers {
                 silence: None,
                 beep: choice & 4 != 0,
                 until_digit: false,
+                both: true,
                 file: model::FileName::parse("recording.wav").unwrap(),
             },
         }));

@@ -238,6 +238,7 @@ fn what_a_telephone_says_becomes_a_file_of_the_account() {
             silence: None,
             beep: false,
             until_digit: false,
+            both: false,
             file: FileName::parse("message.wav").unwrap(),
         },
     });

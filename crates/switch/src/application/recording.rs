@@ -11,10 +11,14 @@ use super::doing::Doing;
 use super::script::{Script, Step};
 
 impl Script {
+    pub(super) fn name_of_recording(&self, number: u32) -> FileName {
+        let name = format!("{}-{number}.wav", self.call);
+        FileName::parse(&name).expect("digits and letters make a name")
+    }
+
     pub(super) fn record(&mut self, recording: Recording) {
         self.recordings += 1;
-        let name = format!("{}-{}.wav", self.call, self.recordings);
-        let file = FileName::parse(&name).expect("digits and letters make a name");
+        let file = self.name_of_recording(self.recordings);
         self.steps.push(Step::Media(MediaCommand::Record {
             leg: self.leg,
             record: Record {
@@ -23,6 +27,7 @@ impl Script {
                 silence: recording.silence,
                 beep: recording.beep,
                 until_digit: false,
+                both: false,
                 file: file.clone(),
             },
         }));
