@@ -45,23 +45,45 @@ impl Application {
 )]
 pub struct InvalidSecret;
 
-/// A call that an application is to begin.
+/// A call that an account is to begin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Start {
     /// Whose it is.
     pub account: AccountId,
-    /// The service that it is an application of.
-    pub service: ServiceName,
     /// The number of its record; fresh.
     pub id: RecordId,
-    /// Whom it calls: a destination as in its pages, such as `webrtc:bob`.
+    /// Who is called: a destination as in pages, such as `webrtc:bob`.
     pub to: String,
-    /// What they are told who calls; the name of the service, if not said.
-    pub from: Option<String>,
-    /// Told to its first page, as if a page before had given it.
-    pub token: Option<String>,
-    /// Told to each of its pages; JSON.
-    pub parameters: Option<Arc<str>>,
+    /// What they are told who calls.
+    pub from: String,
+    /// What becomes of it.
+    pub then: Then,
+}
+
+impl Start {
+    /// What the first page is told.
+    pub fn token(&self) -> Option<&String> {
+        match &self.then {
+            Then::Application { token, .. } => token.as_ref(),
+            Then::Connect(_) => None,
+        }
+    }
+}
+
+/// What becomes of a call that an account has begun, once it is answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Then {
+    /// An application says.
+    Application {
+        /// The service that it is an application of.
+        service: ServiceName,
+        /// Told to its first page, as if a page before had given it.
+        token: Option<String>,
+        /// Told to each of its pages; JSON.
+        parameters: Option<Arc<str>>,
+    },
+    /// Whoever has answered is connected with somebody: what a page says in `connect`, in JSON.
+    Connect(Arc<str>),
 }
 
 /// Where an application is asked what is next.

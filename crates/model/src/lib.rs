@@ -15,7 +15,7 @@ mod trunk;
 
 pub use application::{
     Application, InvalidSecret, Page, PageAnswer, PageMethod, PageRequest, QuestionId, SoundAnswer,
-    SoundRequest, SoundSource, Start,
+    SoundRequest, SoundSource, Start, Then,
 };
 pub use directory::{
     Account, AccountKind, Algorithm, ApiKeyHash, Directory, SecretBytes, SigningKeyRow, TokenLimit,

@@ -412,6 +412,10 @@ pub const SDP_MEDIA: usize = 16;
 
 /// What a back end may have an application told of a call that it begins, in JSON: as much as a page's token.
 pub const OUTBOUND_PARAMETERS_BYTES: usize = PAGE_TOKEN_BYTES;
+/// Calls that are looked at in one go for a list of those of an account: a few hundred microseconds, for which others wait.
+pub const CALLS_LOOKED_AT: usize = 1_000;
+/// Calls that one page of such a list may have.
+pub const CALLS_LISTED: usize = 1_000;
 /// Calls that one request may begin.
 pub const STARTS_PER_REQUEST: usize = 100;
 

@@ -44,6 +44,8 @@ pub enum Caller {
     Client(ClientId),
     /// A service, whose application began the call.
     Service(ServiceName),
+    /// The account itself, which has both sides called, in the name that it gave.
+    Account(Box<str>),
     /// Somebody behind a trunk.
     Number {
         /// As the trunk tells it: a number, mostly.
@@ -59,6 +61,7 @@ impl Caller {
         match self {
             Self::Client(client) => client.as_str(),
             Self::Service(name) => name.as_str(),
+            Self::Account(name) => name,
             Self::Number { number, .. } => number,
         }
     }
@@ -67,14 +70,14 @@ impl Caller {
     pub fn client(&self) -> Option<&ClientId> {
         match self {
             Self::Client(client) => Some(client),
-            Self::Service(_) | Self::Number { .. } => None,
+            Self::Service(_) | Self::Account(_) | Self::Number { .. } => None,
         }
     }
 
     /// The trunk that the call came by.
     pub fn trunk(&self) -> Option<&TrunkName> {
         match self {
-            Self::Client(_) | Self::Service(_) => None,
+            Self::Client(_) | Self::Service(_) | Self::Account(_) => None,
             Self::Number { trunk, .. } => Some(trunk),
         }
     }
@@ -85,6 +88,7 @@ impl fmt::Display for Caller {
         match self {
             Self::Client(client) => client.fmt(f),
             Self::Service(name) => write!(f, "service {name}"),
+            Self::Account(name) => write!(f, "account as {name}"),
             Self::Number { number, trunk } => write!(f, "{number} by {trunk}"),
         }
     }

@@ -7,6 +7,7 @@
 
 mod account_file;
 mod account_place;
+pub mod call_document;
 pub mod certificate;
 mod clock;
 mod config;

@@ -11,12 +11,12 @@ use std::time::Duration;
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use bytes::Bytes;
 use model::media::MediaEvent;
-use model::{AccountId, ConnectionId, Instant, Now, Page, Start};
+use model::{AccountId, ConnectionId, FileName, Instant, Now, Page, Start};
 use switch::edge::shard_of;
 use switch::turn_grant::Relayed;
 use switch::{
-    ApplicationState, Census, Closing, Counter, Input, RegisteredClient, Snapshot, StartFault,
-    shard_of_instance,
+    ApplicationState, Census, Closing, Control, ControlFault, Counter, GoingCall, Input,
+    RegisteredClient, Snapshot, StartFault, key_of_instance, shard_of_instance,
 };
 use tokio::sync::Notify;
 
@@ -222,6 +222,68 @@ impl Signalling {
             self.step(shard, &mut owned, Input::Start(start));
         }
         Ok(instances)
+    }
+
+    /// Whether whom this call is for can be reached now.
+    pub(crate) fn check_reached(&self, start: &Start) -> Result<(), StartFault> {
+        let shard = shard_of(start.account, self.shards.len());
+        lock(&self.shards[shard].owned).machine.check_reached(start)
+    }
+
+    /// Calls of an account that go on, `most` of them, after the one of this name; and whether there may be more.
+    pub(crate) fn going_calls(
+        &self,
+        account: AccountId,
+        after: Option<&str>,
+        most: usize,
+    ) -> (Vec<GoingCall>, bool) {
+        let shard = shard_of(account, self.shards.len());
+        let mut from = after.and_then(key_of_instance).map_or(0, |key| key + 1);
+        let mut calls = Vec::new();
+        loop {
+            // Others have their turn between two parts.
+            let part = lock(&self.shards[shard].owned)
+                .machine
+                .going_calls(account, from);
+            calls.extend(part.calls);
+            if calls.len() > most {
+                calls.truncate(most);
+                return (calls, true);
+            }
+            match part.next {
+                Some(next) => from = next,
+                None => return (calls, false),
+            }
+        }
+    }
+
+    /// One of them.
+    pub(crate) fn going_call(&self, account: AccountId, id: &str) -> Option<GoingCall> {
+        let shard = shard_of(account, self.shards.len());
+        let machine = &lock(&self.shards[shard].owned).machine;
+        machine.going_call(account, id)
+    }
+
+    /// Does something to a call of an account; the file of a recording, or why it cannot be done.
+    pub(crate) fn control(
+        &self,
+        account: AccountId,
+        id: &str,
+        control: &Control,
+    ) -> Result<Option<FileName>, ControlFault> {
+        let shard = shard_of(account, self.shards.len());
+        if shard_of_instance(id) != Some(shard) {
+            return Err(ControlFault::NoSuchCall);
+        }
+        let mut owned = lock(&self.shards[shard].owned);
+        let may = owned.machine.check_control(account, id, control)?;
+        let input = Input::Control {
+            account,
+            id,
+            control,
+        };
+        self.step(shard, &mut owned, input);
+        Ok(may)
     }
 
     /// Tells its shard what the gateway has to say of a session.

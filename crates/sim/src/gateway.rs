@@ -83,6 +83,8 @@ pub struct Gateway {
     number: u64,
     /// Everything that was played, for whoever wants to know.
     pub played: Vec<(LegId, Play)>,
+    /// Every key that was sent, together with those that were wanted at once.
+    pub sent: Vec<(LegId, String)>,
 }
 
 impl Gateway {
@@ -131,7 +133,10 @@ impl Gateway {
             }
             MediaCommand::Enter { leg, room, entry } => self.enter(now, leg, room, entry),
             MediaCommand::Leave { leg } => _ = self.rooms.remove(&leg),
-            MediaCommand::SendDigits { .. } => {}
+            MediaCommand::SendDigits { leg, digits } => {
+                let keys = digits.iter().map(|digit| digit.key());
+                self.sent.push((leg, keys.collect()));
+            }
         }
     }
 

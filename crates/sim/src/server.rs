@@ -10,13 +10,16 @@ use std::sync::Arc;
 
 use model::media::{MediaCommand, MediaEvent};
 use model::{
-    AccountId, CallRecord, ConnectionId, Now, Page, PageAnswer, PageRequest, QuestionId, RecordId,
-    SoundAnswer, SoundRequest, Start, limits,
+    AccountId, CallRecord, ConnectionId, FileName, Now, Page, PageAnswer, PageRequest, QuestionId,
+    RecordId, SoundAnswer, SoundRequest, Start, limits,
 };
 use switch::edge::{Verdict, shard_of};
 use switch::resume::Credentials;
 use switch::turn_grant::{Relayed, TurnChange};
-use switch::{Closing, Counter, Effect, Input, RegisteredClient, Shard, Snapshot, StartFault};
+use switch::{
+    Closing, Control, ControlFault, Counter, Effect, Input, RegisteredClient, Shard, Snapshot,
+    StartFault,
+};
 
 use crate::authority::View;
 use crate::random::Random;
@@ -273,6 +276,41 @@ impl Server {
         let mut instances = may.map_err(|(_, fault)| fault)?;
         self.step(now, shard, Input::Start(start));
         Ok(instances.remove(0))
+    }
+
+    /// Names of an account's calls that go on.
+    pub fn going_calls(&self, account: usize) -> Vec<String> {
+        let machine = self.shards.get(self.shard_of(account));
+        let going = machine.map(|machine| machine.going_calls(account_id(account), 0));
+        let calls = going.into_iter().flat_map(|going| going.calls);
+        calls.map(|call| call.id).collect()
+    }
+
+    /// Why what was done to one of an account's calls came to nothing.
+    pub fn control_fault(&self, account: usize, id: &str) -> Option<String> {
+        let machine = self.shards.get(self.shard_of(account))?;
+        machine.going_call(account_id(account), id)?.run?.fault
+    }
+
+    /// The account does something to one of its calls; the file of a recording, or why it cannot be done.
+    pub fn control(
+        &mut self,
+        now: Now,
+        account: usize,
+        id: &str,
+        control: &Control,
+    ) -> Result<Option<FileName>, ControlFault> {
+        let shard = self.shard_of(account);
+        let machine = self.shards.get(shard).ok_or(ControlFault::NoSuchCall)?;
+        let account = account_id(account);
+        let may = machine.check_control(account, id, control)?;
+        let input = Input::Control {
+            account,
+            id,
+            control,
+        };
+        self.step(now, shard, input);
+        Ok(may)
     }
 
     /// The account interrupts an application.

@@ -359,7 +359,8 @@ impl Life {
 
     /// One thing that somebody does.
     fn happens(&mut self, world: &mut World) {
-        match self.random.below(46) {
+        match self.random.below(48) {
+            46..48 => application::control(world, &mut self.random),
             44..46 => application::begin_call(world, &mut self.random, &self.services),
             40..44 => application::disturb(world, &mut self.random),
             0 => self.operate(world),

@@ -12,6 +12,8 @@ const LIMIT_DEFAULT: u32 = 100;
 pub struct RecordQuery {
     /// Of this account alone.
     pub account: Option<AccountId>,
+    /// This one alone.
+    pub id: Option<RecordId>,
     /// Only calls without an outcome.
     pub going_on: bool,
     /// Only records that come after this one in the list: start and number of the last record of the page before.
@@ -24,6 +26,7 @@ impl Default for RecordQuery {
     fn default() -> Self {
         Self {
             account: None,
+            id: None,
             going_on: false,
             after: None,
             limit: LIMIT_DEFAULT,

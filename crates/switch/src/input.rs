@@ -9,6 +9,7 @@ use model::{
     Start, Trunk, limits,
 };
 
+use crate::application::Control;
 use crate::token::{KeyRing, UnusableKey};
 use crate::turn_grant::TurnOffer;
 
@@ -73,6 +74,15 @@ pub enum Input<'a> {
         instance: &'a str,
         /// Asked next; without it the call ends.
         redirect: Option<Page>,
+    },
+    /// The account does something to one of its calls that [`Shard::check_control`](crate::Shard::check_control) allows.
+    Control {
+        /// Whose call it must be.
+        account: AccountId,
+        /// Its name.
+        id: &'a str,
+        /// What.
+        control: &'a Control,
     },
     /// The directory or the keys have changed.
     Snapshot(Arc<Snapshot>),

@@ -11,6 +11,7 @@ mod admission;
 mod application;
 mod call;
 mod connection;
+mod control;
 mod domain;
 pub mod edge;
 mod effect;
@@ -33,7 +34,11 @@ pub mod token;
 pub mod trunk;
 pub mod turn_grant;
 
-pub use application::{ApplicationState, StartFault, check_page, shard_of_instance};
+pub use application::{
+    ApplicationState, Control, StartFault, check_page, key_of_instance, record_of_instance,
+    shard_of_instance,
+};
+pub use control::{ControlFault, GoingCall, GoingCalls, GoingRun};
 pub use effect::{Closing, Counter, Effect};
 pub use input::{Input, Settings, Snapshot};
 pub use query::{Census, RegisteredClient};

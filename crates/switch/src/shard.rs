@@ -147,6 +147,11 @@ impl Shard {
                 instance,
                 redirect,
             } => self.interrupt(now, account, instance, redirect),
+            Input::Control {
+                account,
+                id,
+                control,
+            } => self.control(now, account, id, control),
             Input::Snapshot(snapshot) => self.on_snapshot(now, snapshot),
             Input::Timeout => self.on_timeout(now),
             Input::Stop => self.on_stop(now),

@@ -1,4 +1,4 @@
-//! The body of a web service request, as it comes: waited for, within its bound and its time.
+//! The body of a web service request, as it comes: waited for, within its bound and its time; as JSON, where it is that.
 //!
 //! Knows nothing of what it says.
 
@@ -7,10 +7,35 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
-use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{Request, StatusCode};
 use model::limits;
+use serde_json::Value;
 
+use super::Services;
 use super::answer::Fault;
+use super::form::media_type;
+use crate::service_document::parsed;
+
+/// RFC 8259.
+pub(super) const JSON: &str = "application/json";
+
+/// The body as JSON, in one of these media types, and as it came.
+pub(super) async fn document(
+    services: &Services,
+    request: Request<Body>,
+    types: &[&str],
+) -> Result<(Value, Bytes), Fault> {
+    let (parts, body) = request.into_parts();
+    let given = parts.headers.get(CONTENT_TYPE).map(media_type);
+    if !given.is_some_and(|given| types.iter().any(|known| known.eq_ignore_ascii_case(given))) {
+        let text = format!("The body must be {}", types.join(" or "));
+        return Err(Fault::http(StatusCode::UNSUPPORTED_MEDIA_TYPE, text));
+    }
+    let body = whole(body, services.bounds.head_time).await?;
+    let document = parsed(&body).map_err(|fault| Fault::parameters(vec![fault]))?;
+    Ok((document, body))
+}
 
 /// The whole body, within its bound and its time.
 pub(super) async fn whole(body: Body, patience: Duration) -> Result<Bytes, Fault> {

@@ -87,6 +87,20 @@ pub(super) async fn one(
     }
 }
 
+/// Whether the account has this file; the fault says that it has not.
+pub(super) async fn check_is_there(
+    services: &Services,
+    account: AccountId,
+    name: &FileName,
+) -> Result<(), Fault> {
+    let path = services.files.files.path(account, name);
+    match tokio::fs::try_exists(path).await {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(no_such_file(name)),
+        Err(error) => Err(disk_fault(&error)),
+    }
+}
+
 fn account(services: &Services, peer: &Peer, headers: &HeaderMap) -> Result<AccountId, Fault> {
     let published = services.signalling.published();
     let directory = &published.snapshot.directory;

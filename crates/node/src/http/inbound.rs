@@ -4,24 +4,21 @@
 //! `service_document`.
 
 use axum::body::Body;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::header::CACHE_CONTROL;
 use axum::http::{HeaderValue, Method, Request, Response, StatusCode};
 use model::{AccountId, SecretBytes, ServiceName, limits};
-use serde_json::Value;
 use store::{Put, ServiceError};
 use switch::Counter;
 
 use super::answer::{Fault, json};
-use super::body::whole;
-use super::form::media_type;
+use super::body::{JSON, document};
 use super::{Peer, Services, login, path};
 use crate::provision;
-use crate::service_document::{parsed, patched, read, shown};
+use crate::service_document::{patched, read, shown};
 
 /// Where the services are listed; each is at its name below.
 pub(super) const PATH: &str = "/service/v1/inbound";
 
-const JSON: &str = "application/json";
 /// RFC 7396 §4.
 const MERGE_PATCH: &str = "application/merge-patch+json";
 
@@ -71,7 +68,7 @@ async fn put(
     name: &ServiceName,
     request: Request<Body>,
 ) -> Result<Response<Body>, Fault> {
-    let document = document(services, request, &[JSON]).await?;
+    let (document, _) = document(services, request, &[JSON]).await?;
     let secret = fresh_secret()?;
     let service = read(name, &document, &secret).map_err(Fault::parameters)?;
     let turn = services.changes.acquire().await;
@@ -98,7 +95,7 @@ async fn patch(
     name: &ServiceName,
     request: Request<Body>,
 ) -> Result<Response<Body>, Fault> {
-    let patch = document(services, request, &[JSON, MERGE_PATCH]).await?;
+    let (patch, _) = document(services, request, &[JSON, MERGE_PATCH]).await?;
     let secret = fresh_secret()?;
     let turn = services.changes.acquire().await;
     let store = &services.watch.store;
@@ -126,22 +123,6 @@ async fn remove(
     let no_store = HeaderValue::from_static("no-store");
     response.headers_mut().insert(CACHE_CONTROL, no_store);
     Ok(response)
-}
-
-/// The body as JSON, in one of these media types.
-async fn document(
-    services: &Services,
-    request: Request<Body>,
-    types: &[&str],
-) -> Result<Value, Fault> {
-    let (parts, body) = request.into_parts();
-    let given = parts.headers.get(CONTENT_TYPE).map(media_type);
-    if !given.is_some_and(|given| types.iter().any(|known| known.eq_ignore_ascii_case(given))) {
-        let text = format!("The body must be {}", types.join(" or "));
-        return Err(Fault::http(StatusCode::UNSUPPORTED_MEDIA_TYPE, text));
-    }
-    let body = whole(body, services.bounds.head_time).await?;
-    parsed(&body).map_err(|fault| Fault::parameters(vec![fault]))
 }
 
 /// For an application that has none yet.

@@ -6,6 +6,7 @@
 mod answer;
 mod asset;
 mod body;
+mod calls;
 mod clients;
 mod console;
 mod cors;

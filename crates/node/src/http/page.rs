@@ -1,9 +1,13 @@
-//! The few lines of plain text for a person who looks around: what is served, and what error codes mean.
+//! The few lines of plain text for a person who looks around: what is served, and what error codes mean; and what is served, for programs.
 
 use axum::body::Body;
 use axum::http::Response;
 
 use super::answer::with_type;
+use super::body::JSON;
+
+/// Where programs find what is served.
+pub(super) const OPEN_API: &str = "/docs/openapi.json";
 
 const SERVICES: &str = "\
 offhook is running.
@@ -14,6 +18,8 @@ offhook is running.
 /rest_interrupt             has applications leave off what they do (HTTP Basic; GET or POST)
 /service_start              has the application of a service call somebody (HTTP Basic with the service's own login; GET or POST)
 /service/v1/inbound         lists the account's services; /service/v1/inbound/NAME is one (HTTP Basic; GET, PUT, PATCH or DELETE)
+/v1/calls                   lists the account's calls and begins them; /v1/calls/ID is one, and below it are transfer, play, record and
+                            dtmf (HTTP Basic; /docs/openapi.json has the shapes)
 /v1/files                   lists the account's files; /v1/files/NAME is one (HTTP Basic; GET, PUT or DELETE)
 /sipproxy                   takes SIP over WebSocket, subprotocol sip (RFC 7118)
 /sdk/offhook.js             the browser library, an ES module (also offhook.classic.js, offhook.d.ts, resume-shim.js)
@@ -31,10 +37,12 @@ HTTP 400  The request itself cannot be served as it is. The text says what would
 HTTP 401  The login is wrong: user cloudID/username, password the account's API access key; at /service_start
           user cloudID/username/service, password the service's secret (offhook service show NAME --secret).
 HTTP 403  Demo mode is for the softphone page on this machine alone. The text says what is in the way.
-HTTP 404  There is nothing at this path, or the account has no service or file of this name.
+HTTP 404  There is nothing at this path, the account has no service, file or call of this name, or who is to be called is not
+          registered.
 HTTP 405  This path does not take this method; the Allow header lists those it takes.
 HTTP 408  The body of the request did not come in time.
-HTTP 409  The account has as many services or files as it may have.
+HTTP 409  The account has as many services or files as it may have; or this cannot be done to the call as it is now. The text
+          says why.
 HTTP 413  The body of the request is too large.
 HTTP 415  This path takes no body of this Content-Type. The text names those it takes.
 HTTP 426  This path is for WebSocket clients.
@@ -44,6 +52,11 @@ HTTP 500  The server has a problem of its own; its log says which.
 HTTP 503  The server is full (the Retry-After header says in how many seconds to try again), or what is asked for is
           switched off.
 ";
+
+/// The calls of an account, as OpenAPI has it.
+pub(super) fn open_api() -> Response<Body> {
+    with_type(JSON, include_str!("openapi.json"))
+}
 
 pub(super) fn services() -> Response<Body> {
     with_type("text/plain; charset=utf-8", SERVICES)

@@ -8,9 +8,11 @@ use axum::http::{HeaderValue, Method, Request, Response, StatusCode};
 
 use super::answer::{Asked, ERROR_PAGE, Fault};
 use super::asset::{self, Asset};
+use super::calls::Verb;
+use super::page::OPEN_API;
 use super::{
-    Peer, Services, clients, console, cors, demo, files, inbound, interrupt, keys, page, sip_proxy,
-    starting, token, turn_credentials,
+    Peer, Services, calls, clients, console, cors, demo, files, inbound, interrupt, keys, page,
+    sip_proxy, starting, token, turn_credentials,
 };
 
 /// Where the listing of what is served is found.
@@ -39,6 +41,14 @@ enum Route {
     /// The softphone page, or one of its files.
     Console(&'static Asset),
     ServiceStart,
+    /// The calls of an account.
+    Calls,
+    /// One of them.
+    Call,
+    /// What is done to one of them.
+    Control(Verb),
+    /// What is served, for programs.
+    OpenApi,
     Settings,
     DemoClient,
     DemoClients,
@@ -61,6 +71,12 @@ impl Route {
         if files::is_of_one(path) {
             return Some(Self::File);
         }
+        if let Some((verb, _)) = Verb::of(path) {
+            return Some(Self::Control(verb));
+        }
+        if calls::is_of_one(path) {
+            return Some(Self::Call);
+        }
         Some(match path {
             "/webrtc_generate_token" => Self::GenerateToken,
             "/webrtc_registered_clients" => Self::RegisteredClients,
@@ -69,6 +85,8 @@ impl Route {
             "/service_start" => Self::ServiceStart,
             inbound::PATH => Self::InboundServices,
             files::PATH => Self::Files,
+            calls::PATH => Self::Calls,
+            OPEN_API => Self::OpenApi,
             "/.well-known/jwks.json" => Self::PublicKeys,
             "/sipproxy" => Self::SipProxy,
             "/console/settings.json" if has_softphone => Self::Settings,
@@ -91,9 +109,15 @@ impl Route {
             | Self::Interrupt => "GET, HEAD, POST, OPTIONS",
             // Who only looks must not call anybody.
             Self::ServiceStart => "GET, POST, OPTIONS",
+            Self::Calls => "GET, HEAD, POST, OPTIONS",
+            Self::Call => "GET, HEAD, DELETE, OPTIONS",
+            Self::Control(Verb::Record) => "POST, DELETE, OPTIONS",
+            Self::Control(Verb::Transfer | Verb::Play | Verb::Dtmf) => "POST, OPTIONS",
             Self::InboundService => "GET, HEAD, PUT, PATCH, DELETE, OPTIONS",
             Self::File => "GET, HEAD, PUT, DELETE, OPTIONS",
-            Self::InboundServices | Self::Files | Self::PublicKeys => "GET, HEAD, OPTIONS",
+            Self::InboundServices | Self::Files | Self::PublicKeys | Self::OpenApi => {
+                "GET, HEAD, OPTIONS"
+            }
             Self::Sdk(_)
             | Self::Console(_)
             | Self::Settings
@@ -115,6 +139,10 @@ impl Route {
             | Self::TurnCredentials
             | Self::Interrupt
             | Self::ServiceStart
+            | Self::Calls
+            | Self::Call
+            | Self::Control(_)
+            | Self::OpenApi
             | Self::InboundServices
             | Self::InboundService
             | Self::Files
@@ -180,6 +208,10 @@ async fn dispatch(
         Route::TurnCredentials => turn_credentials::answer(services, peer, request).await,
         Route::Interrupt => interrupt::answer(services, peer, request).await,
         Route::ServiceStart => starting::answer(services, peer, request).await,
+        Route::Calls => calls::all(services, peer, request).await,
+        Route::Call => calls::one(services, peer, request).await,
+        Route::Control(verb) => calls::control(services, peer, verb, request).await,
+        Route::OpenApi => Ok(page::open_api()),
         Route::InboundServices => inbound::list(services, peer, &request),
         Route::InboundService => inbound::one(services, peer, request).await,
         Route::Files => files::list(services, peer, request.headers()).await,

@@ -4,7 +4,7 @@
 
 use axum::body::Body;
 use axum::http::{Request, Response, StatusCode};
-use model::{AccountId, RecordId, ServiceName, Start, limits};
+use model::{AccountId, RecordId, ServiceName, Start, Then, limits};
 use serde::Deserialize;
 use serde_json::Value;
 use switch::StartFault;
@@ -39,12 +39,30 @@ fn refused(at: usize, fault: &StartFault) -> Fault {
         StartFault::Destination(why) => {
             Fault::malformed(format!("Parameter '{CALLS}', call {}: 'to': {why}", at + 1))
         }
-        // It went between the login and now.
-        StartFault::NoApplication => Fault::http(StatusCode::NOT_FOUND, fault.to_string()),
-        StartFault::TooMany | StartFault::Full | StartFault::Stopping => {
-            Fault::http(StatusCode::SERVICE_UNAVAILABLE, fault.to_string()).retry_after(5)
-        }
+        StartFault::Connect(_)
+        | StartFault::NotRegistered(_)
+        | StartFault::RingsEnough(_)
+        | StartFault::NoApplication
+        | StartFault::TooMany
+        | StartFault::Full
+        | StartFault::Stopping => not_begun(fault),
     }
+}
+
+/// A call that may not be begun, whoever asks for it.
+pub(super) fn not_begun(fault: &StartFault) -> Fault {
+    let status = match fault {
+        StartFault::Destination(_) | StartFault::Connect(_) => {
+            return Fault::malformed(fault.to_string());
+        }
+        StartFault::NotRegistered(_) | StartFault::NoApplication => StatusCode::NOT_FOUND,
+        StartFault::RingsEnough(_) => StatusCode::CONFLICT,
+        StartFault::TooMany | StartFault::Full | StartFault::Stopping => {
+            let text = fault.to_string();
+            return Fault::http(StatusCode::SERVICE_UNAVAILABLE, text).retry_after(5);
+        }
+    };
+    Fault::http(status, fault.to_string())
 }
 
 /// A call as it is asked for. What existing callers send beside is left alone.
@@ -65,45 +83,51 @@ enum OneOrMore<T> {
 
 impl Asked {
     fn start(self, account: AccountId, service: &ServiceName) -> Start {
+        let parameters = self.outbound_parameters;
         Start {
             account,
-            service: service.clone(),
             id: RecordId(u128::from_ne_bytes(random())),
             to: self.to,
-            from: self.from,
-            token: self.token,
-            parameters: self
-                .outbound_parameters
-                .map(|given| given.to_string().into()),
+            from: self.from.unwrap_or_else(|| service.as_str().to_owned()),
+            then: Then::Application {
+                service: service.clone(),
+                token: self.token,
+                parameters: parameters.map(|given| given.to_string().into()),
+            },
         }
     }
 
     /// What is wrong with it.
     fn fault(&self) -> Option<String> {
-        let is_name = |from: &String| {
-            (1..=limits::CALL_FROM_BYTES).contains(&from.len())
-                && !from.chars().any(char::is_control)
-        };
-        if !self.from.as_ref().is_none_or(is_name) {
-            let most = limits::CALL_FROM_BYTES;
-            return Some(format!(
-                "'from' must be 1 to {most} bytes without control characters"
-            ));
-        }
-        let token = self.token.as_ref().map_or(0, String::len);
-        if token > limits::PAGE_TOKEN_BYTES {
-            return Some(format!(
-                "'token' may have {} bytes",
-                limits::PAGE_TOKEN_BYTES
-            ));
-        }
-        let given = self.outbound_parameters.as_ref();
-        let given = given.map_or(0, |given| given.to_string().len());
-        (given > limits::OUTBOUND_PARAMETERS_BYTES).then(|| {
-            let most = limits::OUTBOUND_PARAMETERS_BYTES;
-            format!("'outbound_parameters' may have {most} bytes")
-        })
+        let parameters = self.outbound_parameters.as_ref();
+        fault(self.from.as_deref(), self.token.as_deref(), parameters)
     }
+}
+
+/// What is wrong with what is said of a call beside whom it is for.
+pub(super) fn fault(
+    from: Option<&str>,
+    token: Option<&str>,
+    parameters: Option<&Value>,
+) -> Option<String> {
+    let is_name = |from: &str| {
+        (1..=limits::CALL_FROM_BYTES).contains(&from.len()) && !from.chars().any(char::is_control)
+    };
+    if !from.is_none_or(is_name) {
+        let most = limits::CALL_FROM_BYTES;
+        return Some(format!(
+            "'from' must be 1 to {most} bytes without control characters"
+        ));
+    }
+    if token.map_or(0, str::len) > limits::PAGE_TOKEN_BYTES {
+        let most = limits::PAGE_TOKEN_BYTES;
+        return Some(format!("'token' may have {most} bytes"));
+    }
+    let given = parameters.map_or(0, |given| given.to_string().len());
+    (given > limits::OUTBOUND_PARAMETERS_BYTES).then(|| {
+        let most = limits::OUTBOUND_PARAMETERS_BYTES;
+        format!("'outbound_parameters' may have {most} bytes")
+    })
 }
 
 fn read<'a>(

@@ -1,11 +1,10 @@
 //! `offhook calls …`: the calls that the store has records of, the newest first.
 
 use clap::{Args, Subcommand};
-use node::model::{
-    CallRecord, Caller, Directory, Login, RelayTraffic, RelayUsage, ServiceName, TrunkName,
-};
+use node::call_document::shown;
+use node::model::{CallRecord, Directory, Login};
 use node::store::RecordQuery;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::opened::{Opened, parse_login};
 use super::output::{Table, count, duration, print, print_json, time};
@@ -115,42 +114,10 @@ fn relayed(record: &CallRecord) -> String {
     }
 }
 
-fn usage_json(usage: RelayUsage) -> Value {
-    let traffic =
-        |traffic: RelayTraffic| json!({ "packets": traffic.packets, "bytes": traffic.bytes });
-    json!({ "sent": traffic(usage.sent), "received": traffic(usage.received) })
-}
-
 fn record_json(record: &CallRecord, directory: &Directory) -> Value {
-    let outcome = record.outcome.as_ref();
-    json!({
-        "id": record.id.to_string(),
-        "account": account_name(record, directory),
-        "caller": record.caller.as_str(),
-        "caller_kind": caller_kind(&record.caller),
-        "caller_trunk": record.caller.trunk().map(TrunkName::as_str),
-        "callee": Some(record.callee.as_str()).filter(|callee| !callee.is_empty()),
-        "callee_trunk": record.callee.trunk().map(TrunkName::as_str),
-        "service": record.callee.service().map(ServiceName::as_str),
-        "call_id": record.call_id,
-        "started": record.started.to_string(),
-        "ringing": record.ringing.map(|at| at.to_string()),
-        "answered": record.answered.map(|at| at.to_string()),
-        "ended": outcome.map(|outcome| outcome.at.to_string()),
-        "ended_by": outcome.map(|outcome| outcome.by.as_str()),
-        "status": outcome.map(|outcome| outcome.status),
-        "reason": outcome.map(|outcome| outcome.reason.as_str()),
-        "talk_ms": outcome.map(|_| u64::try_from(record.talk_time().as_millis()).unwrap_or(u64::MAX)),
-        "relay": { "caller": usage_json(record.relay[0]), "callee": usage_json(record.relay[1]) },
-    })
-}
-
-fn caller_kind(caller: &Caller) -> &'static str {
-    match caller {
-        Caller::Client(_) => "client",
-        Caller::Service(_) => "service",
-        Caller::Number { .. } => "number",
-    }
+    let mut document = shown(record);
+    document["account"] = account_name(record, directory).into();
+    document
 }
 
 fn account_name(record: &CallRecord, directory: &Directory) -> String {
@@ -162,7 +129,10 @@ fn account_name(record: &CallRecord, directory: &Directory) -> String {
 
 #[cfg(test)]
 mod tests {
-    use node::model::{AccountId, CallOutcome, ClientId, EndedBy, RecordId, UnixTime};
+    use node::model::{
+        AccountId, CallOutcome, Caller, ClientId, EndedBy, RecordId, RelayTraffic, RelayUsage,
+        UnixTime,
+    };
 
     use super::*;
 

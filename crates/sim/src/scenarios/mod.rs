@@ -9,6 +9,7 @@ mod cancel;
 mod conference;
 mod connecting;
 mod connection;
+mod control;
 mod crowd;
 mod dialog;
 mod hangup;
@@ -65,6 +66,7 @@ pub fn all() -> Vec<Scenario> {
         conference::ALL,
         interrupt::ALL,
         starting::ALL,
+        control::ALL,
         cancel::ALL,
         hangup::ALL,
         identity::ALL,

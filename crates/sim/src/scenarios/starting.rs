@@ -1,6 +1,6 @@
 //! Calls that applications begin: whoever answers is the first party of a run, and what comes of it is told in the end.
 
-use model::{Caller, EndedBy, RecordId, ServiceName, Start};
+use model::{Caller, EndedBy, RecordId, ServiceName, Start, Then};
 use serde_json::{Value, json};
 
 use super::application::{application, leg, page, play, told};
@@ -25,12 +25,14 @@ scenarios! {
 fn start(to: &str) -> Start {
     Start {
         account: account_id(0),
-        service: ServiceName::parse("ivr").expect("it is a name"),
         id: RecordId(77 + to.len() as u128),
         to: to.to_owned(),
-        from: Some("+441908273800".to_owned()),
-        token: Some("t-0".to_owned()),
-        parameters: Some("{\"order\":17}".into()),
+        from: "+441908273800".to_owned(),
+        then: Then::Application {
+            service: ServiceName::parse("ivr").expect("it is a name"),
+            token: Some("t-0".to_owned()),
+            parameters: Some("{\"order\":17}".into()),
+        },
     }
 }
 
@@ -167,7 +169,11 @@ fn started_by_nobody(stage: &mut Stage) {
     application(stage, &[("first", json!([play()]))]);
     let other = ServiceName::parse("other").expect("it is a name");
     let unknown = Start {
-        service: other,
+        then: Then::Application {
+            service: other,
+            token: None,
+            parameters: None,
+        },
         ..start("webrtc:bob")
     };
     let begun = stage.world.begin_call(unknown);

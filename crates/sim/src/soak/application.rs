@@ -1,8 +1,9 @@
 //! Applications of random worlds: pages that want anything, in any order, well or badly, and gateways that fail.
 
 use model::media::LegEnd;
-use model::{RecordId, ServiceName, Start};
+use model::{RecordId, ServiceName, Start, Then};
 use serde_json::{Value, json};
+use switch::Control;
 
 use crate::clock::SECOND;
 use crate::random::Random;
@@ -59,15 +60,45 @@ pub(super) fn begin_call(world: &mut World, random: &mut Random, services: &[Str
     };
     let id = (0..2).fold(0, |id, _| (id << 64) | u128::from(random.below(u64::MAX)));
     // What is refused is refused: the service may be one of clients, or the server may stop.
+    let then = if random.happens(300) {
+        let with = destination(random);
+        Then::Connect(format!("{{\"destinations\":[\"{with}\"]}}").into())
+    } else {
+        Then::Application {
+            service,
+            token: None,
+            parameters: random.happens(300).then(|| "[1,2]".into()),
+        }
+    };
     let _ = world.begin_call(Start {
         account: account_id(0),
-        service,
         id: RecordId(id),
         to: destination(random),
-        from: random.happens(500).then(|| "the desk".to_owned()),
-        token: None,
-        parameters: random.happens(300).then(|| "[1,2]".into()),
+        from: "the desk".to_owned(),
+        then,
     });
+}
+
+/// The account does something to one of its calls.
+pub(super) fn control(world: &mut World, random: &mut Random) {
+    let control = match random.below(6) {
+        0 => Ok(Control::hang_up()),
+        1 => Ok(Control::stop_recording()),
+        2 => Control::record(b"{}"),
+        3 => Control::send_digits(b"{\"digits\":\"12\",\"party\":\"both\"}"),
+        4 => {
+            Control::play(b"{\"play_list\":[{\"file_to_play\":\"hello.wav\"}],\"party\":\"both\"}")
+        }
+        _ => {
+            let with = destination(random);
+            Control::transfer(format!("{{\"destinations\":[\"{with}\"]}}").as_bytes())
+        }
+    };
+    let calls = world.going_calls(0);
+    if let (Ok(control), Some(id)) = (control, random.pick(&calls)) {
+        // What cannot be done is refused.
+        let _ = world.control(0, id, &control);
+    }
 }
 
 fn destination(random: &mut Random) -> String {

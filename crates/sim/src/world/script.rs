@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use model::{CallRecord, Page, Start};
-use switch::StartFault;
+use model::{CallRecord, FileName, Page, Start};
+use switch::{Control, ControlFault, StartFault};
 
 use super::{Client, Event, World};
 use crate::authority::Wish;
@@ -111,6 +111,29 @@ impl World {
         let started = self.servers[0].begin_call(now, start);
         self.settle(0);
         started
+    }
+
+    /// Names of an account's calls that go on.
+    pub fn going_calls(&self, account: usize) -> Vec<String> {
+        self.servers[0].going_calls(account)
+    }
+
+    /// Why what an account did to one of its calls came to nothing.
+    pub fn control_fault(&self, account: usize, id: &str) -> Option<String> {
+        self.servers[0].control_fault(account, id)
+    }
+
+    /// An account does something to one of its calls; the file of a recording, or why it cannot be done.
+    pub fn control(
+        &mut self,
+        account: usize,
+        id: &str,
+        control: &Control,
+    ) -> Result<Option<FileName>, ControlFault> {
+        let now = self.now();
+        let done = self.servers[0].control(now, account, id, control);
+        self.settle(0);
+        done
     }
 
     /// An account interrupts an application.

@@ -25,12 +25,13 @@ macro_rules! step {
 }
 
 /// Names and texts; the version of the first is 1.
-const STEPS: [(&str, &str); 5] = [
+const STEPS: [(&str, &str); 6] = [
     step!("0001", "first"),
     step!("0002", "relay"),
     step!("0003", "services"),
     step!("0004", "applications"),
     step!("0005", "trunks"),
+    step!("0006", "bridges"),
 ];
 
 /// What brings the tables of any version to those of this one.

@@ -50,11 +50,16 @@ impl Sqlite {
              ended_ms, ended_by, status, reason, \
              caller_sent_packets, caller_sent_bytes, caller_received_packets, caller_received_bytes, \
              callee_sent_packets, callee_sent_bytes, callee_received_packets, callee_received_bytes, \
-             caller_trunk, callee_trunk, caller_is_service \
+             caller_trunk, callee_trunk, caller_is_service, caller_is_account \
              FROM records WHERE true",
         );
         if let Some(account) = query.account {
             statement.push(" AND account_id = ").push_bind(account.0);
+        }
+        if let Some(id) = query.id {
+            statement
+                .push(" AND id = ")
+                .push_bind(id.0.to_be_bytes().to_vec());
         }
         if query.going_on {
             statement.push(" AND ended_ms IS NULL");
@@ -194,6 +199,7 @@ impl Sqlite {
         let (failed, damaged) = (self.failed(READ), self.damaged(READ));
         let caller: &str = row.try_get("caller").map_err(&failed)?;
         let is_service: bool = row.try_get("caller_is_service").map_err(&failed)?;
+        let is_account: bool = row.try_get("caller_is_account").map_err(&failed)?;
         let unreadable = |error: model::InvalidName| damaged(error.to_string());
         Ok(match self.trunk(row, "caller_trunk")? {
             Some(trunk) => Caller::Number {
@@ -201,6 +207,7 @@ impl Sqlite {
                 trunk,
             },
             None if is_service => Caller::Service(ServiceName::parse(caller).map_err(unreadable)?),
+            None if is_account => Caller::Account(caller.into()),
             None => Caller::Client(ClientId::parse(caller).map_err(unreadable)?),
         })
     }
@@ -307,7 +314,7 @@ fn upsert(records: &[CallRecord]) -> QueryBuilder<sqlx::Sqlite> {
          ended_ms, ended_by, status, reason, \
          caller_sent_packets, caller_sent_bytes, caller_received_packets, caller_received_bytes, \
          callee_sent_packets, callee_sent_bytes, callee_received_packets, callee_received_bytes, \
-         caller_trunk, callee_trunk, caller_is_service) ",
+         caller_trunk, callee_trunk, caller_is_service, caller_is_account) ",
     );
     statement.push_values(records, |mut row, record| {
         let outcome = record.outcome.as_ref();
@@ -333,7 +340,8 @@ fn upsert(records: &[CallRecord]) -> QueryBuilder<sqlx::Sqlite> {
         let trunk = |trunk: Option<&TrunkName>| trunk.map(|name| name.as_str().to_owned());
         row.push_bind(trunk(record.caller.trunk()))
             .push_bind(trunk(record.callee.trunk()))
-            .push_bind(matches!(record.caller, Caller::Service(_)));
+            .push_bind(matches!(record.caller, Caller::Service(_)))
+            .push_bind(matches!(record.caller, Caller::Account(_)));
     });
     // The four columns of the outcome come together or not at all; what relays did only becomes more.
     statement.push(

@@ -71,10 +71,22 @@ async fn whoever_calls_or_is_called_by_a_trunk_and_a_service_that_calls_are_kept
         caller: Caller::Service(ServiceName::parse("support").unwrap()),
         ..sample::call(id, 0)
     };
-    let both = [through, begun];
-    store.save_records(&both).await.unwrap();
-    let kept = store.records(RecordQuery::default()).await.unwrap();
-    assert_eq!(kept, both);
+    let bridged = CallRecord {
+        caller: Caller::Account("the desk".into()),
+        ..sample::call(id, 2)
+    };
+    let all = [through, begun, bridged];
+    store.save_records(&all).await.unwrap();
+    let mut kept = store.records(RecordQuery::default()).await.unwrap();
+    kept.sort_by_key(|record| record.started);
+    let mut wanted = all.to_vec();
+    wanted.sort_by_key(|record| record.started);
+    assert_eq!(kept, wanted);
+    let one = RecordQuery {
+        id: Some(all[1].id),
+        ..RecordQuery::default()
+    };
+    assert_eq!(store.records(one).await.unwrap(), [all[1].clone()]);
 }
 
 #[tokio::test]

@@ -555,7 +555,7 @@ impl Run {
         if self.connecting.take().is_none() {
             return;
         }
-        if !self.script.only_rings() {
+        if !self.script.only_connects() {
             return self
                 .script
                 .on_connect_ended(act.now.mono, result(lasted, status));
@@ -565,7 +565,7 @@ impl Run {
             486 => "everybody who was called is busy",
             _ => "nobody who was called takes the call",
         };
-        self.finish(End::callee(status, why), act);
+        self.finish(self.own_end(status, why), act);
     }
 }
 

@@ -26,7 +26,7 @@ impl Run {
                 let leg = self.leg(CALLER);
                 self.tell_gateway(MediaCommand::Accept { leg, answer }, act);
                 self.note_answered(act);
-                self.script.begin();
+                self.script.begin(act.now.mono);
                 self.begin_at_once(act);
             }
             Said::Declines { status } => {

@@ -61,6 +61,10 @@ impl Hearing {
         }
     }
 
+    pub(super) fn waits_for(&self, id: QuestionId) -> bool {
+        self.asked.iter().any(|(asked, _)| *asked == id)
+    }
+
     /// One sound has come. The error says why it has not.
     pub(super) fn on_sound(&mut self, id: QuestionId, answer: SoundAnswer) -> Result<(), String> {
         let Some(found) = self.asked.iter().position(|(asked, _)| *asked == id) else {

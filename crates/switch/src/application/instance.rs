@@ -8,8 +8,8 @@ use serde_json::{Map, Value, json};
 use super::run::About;
 use crate::call::CallKey;
 
-/// The name of a run towards its application: it says whose it is, and cannot be guessed.
-pub(super) fn name(shard: u16, run: CallKey, id: RecordId) -> String {
+/// The name of a call towards its application and its account: it says whose it is, and cannot be guessed.
+pub(crate) fn name(shard: u16, run: CallKey, id: RecordId) -> String {
     format!("{shard:x}.{:x}.{id}", run.0)
 }
 
@@ -19,11 +19,24 @@ pub fn shard_of_instance(name: &str) -> Option<usize> {
     usize::from_str_radix(shard, 16).ok()
 }
 
-/// The run that a name is of.
-pub(super) fn run_of(name: &str) -> Option<CallKey> {
+/// The call that a name is of.
+pub(crate) fn run_of(name: &str) -> Option<CallKey> {
     let (_, rest) = name.split_once('.')?;
     let (run, _) = rest.split_once('.')?;
     u64::from_str_radix(run, 16).ok().map(CallKey)
+}
+
+/// The number of the call that a name is of.
+pub fn key_of_instance(name: &str) -> Option<u64> {
+    run_of(name).map(|key| key.0)
+}
+
+/// The record of the call that a name is of.
+pub fn record_of_instance(name: &str) -> Option<RecordId> {
+    let (_, id) = name.rsplit_once('.')?;
+    let is_one = name.matches('.').count() == 2 && id.len() == 32;
+    let id = u128::from_str_radix(id, 16).ok().filter(|_| is_one)?;
+    (RecordId(id).to_string() == name[name.len() - 32..]).then_some(RecordId(id))
 }
 
 /// What is told of a call.

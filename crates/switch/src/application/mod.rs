@@ -5,11 +5,13 @@
 //! docs/applications.md says what applications see.
 
 mod action;
+mod aside;
 mod calling;
 mod choosing;
 mod conference;
 mod conferring;
 mod connecting;
+mod control;
 mod dialog;
 mod doing;
 mod entering;
@@ -28,11 +30,14 @@ mod script;
 mod shape;
 mod start;
 mod starting;
+mod steering;
 
 pub(crate) use action::Destination;
 pub(crate) use conference::Conferences;
+pub use control::Control;
 pub(crate) use going::{Going, TooMany};
-pub use instance::shard_of_instance;
+pub use instance::{key_of_instance, record_of_instance, shard_of_instance};
+pub(crate) use instance::{name as instance_name, run_of};
 pub use page::check_page;
 pub(crate) use plan::Plan;
 pub(crate) use run::Run;

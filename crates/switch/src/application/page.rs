@@ -102,6 +102,15 @@ pub(crate) fn read(body: &[u8], base: &PageUrl) -> Result<Answer, Fault> {
     Ok(Answer { actions, token })
 }
 
+/// What a `connect` says that stands in no page: nothing is asked when it is over.
+pub(super) fn connect_alone(body: &[u8]) -> Result<Connect, Fault> {
+    let shape: ConnectShape = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+    if shape.next_page.is_some() {
+        return Err("'next_page' has its place in pages alone".to_owned());
+    }
+    connect(shape, None)
+}
+
 /// Turns shapes into what they mean.
 struct Reader<'a> {
     base: &'a Url,
@@ -299,39 +308,43 @@ impl Reader<'_> {
         }))
     }
 
-    fn connect(&self, shape: ConnectShape) -> Result<Action, Fault> {
-        if shape.destinations.is_empty() || shape.destinations.len() > limits::CONNECT_DESTINATIONS
-        {
-            return Err(format!(
-                "'destinations' must name 1 to {}",
-                limits::CONNECT_DESTINATIONS
-            ));
-        }
-        let from = shape.call_from;
-        let is_name = |from: &String| {
-            (1..=limits::CALL_FROM_BYTES).contains(&from.len())
-                && !from.chars().any(char::is_control)
-        };
-        if !from.as_ref().is_none_or(is_name) {
-            return Err(format!(
-                "'call_from' must be 1 to {} bytes without control characters",
-                limits::CALL_FROM_BYTES
-            ));
-        }
-        let destinations = shape
-            .destinations
-            .iter()
-            .map(|text| Destination::parse(text));
-        let ring = i64::from(shape.seconds_answer_timeout.unwrap_or(30)) * 1_000;
-        Ok(Action::Connect(Connect {
-            destinations: destinations.collect::<Result<_, _>>()?,
-            later: Vec::new(),
-            from,
-            hold: optional(shape.hold_media)?,
-            ring: wait("seconds_answer_timeout", ring)?,
-            next: shape.next_page.map(|next| self.page(&next)).transpose()?,
-        }))
+    fn connect(&self, mut shape: ConnectShape) -> Result<Action, Fault> {
+        let next = shape.next_page.take();
+        let next = next.map(|next| self.page(&next)).transpose()?;
+        connect(shape, next).map(Action::Connect)
     }
+}
+
+fn connect(shape: ConnectShape, next: Option<Page>) -> Result<Connect, Fault> {
+    if shape.destinations.is_empty() || shape.destinations.len() > limits::CONNECT_DESTINATIONS {
+        return Err(format!(
+            "'destinations' must name 1 to {}",
+            limits::CONNECT_DESTINATIONS
+        ));
+    }
+    let from = shape.call_from;
+    let is_name = |from: &String| {
+        (1..=limits::CALL_FROM_BYTES).contains(&from.len()) && !from.chars().any(char::is_control)
+    };
+    if !from.as_ref().is_none_or(is_name) {
+        return Err(format!(
+            "'call_from' must be 1 to {} bytes without control characters",
+            limits::CALL_FROM_BYTES
+        ));
+    }
+    let destinations = shape
+        .destinations
+        .iter()
+        .map(|text| Destination::parse(text));
+    let ring = i64::from(shape.seconds_answer_timeout.unwrap_or(30)) * 1_000;
+    Ok(Connect {
+        destinations: destinations.collect::<Result<_, _>>()?,
+        later: Vec::new(),
+        from,
+        hold: optional(shape.hold_media)?,
+        ring: wait("seconds_answer_timeout", ring)?,
+        next,
+    })
 }
 
 fn participant(shape: &ParticipantShape) -> Result<Participant, Fault> {
@@ -430,7 +443,7 @@ fn optional(shape: Option<PromptShape>) -> Result<Option<Prompt>, Fault> {
     shape.map(unwrapped).transpose()
 }
 
-fn prompt(shape: PlayShape) -> Result<Prompt, Fault> {
+pub(super) fn prompt(shape: PlayShape) -> Result<Prompt, Fault> {
     if shape.barge_in_on_speech {
         return Err(
             "there is no speech recognition here: leave 'barge_in_on_speech' out".to_owned(),

@@ -15,6 +15,8 @@ pub(crate) enum Plan {
     Application(Application),
     /// Nobody: the caller rings until one of these has answered, and the call ends with that one's.
     Ring(Connect),
+    /// Nobody: whoever has answered our call is connected with one of these, and the call ends with that one's.
+    Connect(Connect),
 }
 
 impl Plan {
@@ -34,7 +36,7 @@ impl Plan {
     /// How long a caller may be without an answer; `usual`: where that is an application's to give.
     pub(crate) fn patience(&self, usual: Duration) -> Duration {
         match self {
-            Self::Application(_) => usual,
+            Self::Application(_) | Self::Connect(_) => usual,
             Self::Ring(connect) => {
                 let rows = u32::try_from(1 + connect.later.len()).unwrap_or(u32::MAX);
                 connect.ring.saturating_mul(rows)

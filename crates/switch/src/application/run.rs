@@ -33,7 +33,7 @@ pub(super) const CALLER: u8 = 0;
 #[derive(Debug)]
 pub(crate) struct Run {
     pub(super) key: CallKey,
-    instance: String,
+    pub(super) instance: String,
     pub(super) session: SessionId,
     pub(super) account: AccountId,
     /// Whether its caller had shown no token.
@@ -122,7 +122,7 @@ impl Run {
         } = beginning;
         let secret = match &plan {
             Plan::Application(application) => Some(application.secret.clone()),
-            Plan::Ring(_) => None,
+            Plan::Ring(_) | Plan::Connect(_) => None,
         };
         let session = SessionId::of_shard(shard, key.0);
         let leg = LegId {
@@ -161,7 +161,7 @@ impl Run {
             let kind = run.kind.clone();
             run.tell_gateway(MediaCommand::Offer { leg, kind }, act);
         } else {
-            run.script.begin();
+            run.script.begin(act.now.mono);
         }
         run.perform(act);
         run
@@ -214,7 +214,7 @@ impl Run {
     }
 
     /// How it ends if its application ends it.
-    fn own_end(&self, status: u16, reason: impl Into<String>) -> End {
+    pub(super) fn own_end(&self, status: u16, reason: impl Into<String>) -> End {
         match self.about.is_outgoing {
             true => End::caller(status, reason),
             false => End::callee(status, reason),

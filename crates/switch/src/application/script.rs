@@ -9,6 +9,7 @@ use model::{Application, Instant, Page, PageAnswer, QuestionId, SoundAnswer, Sou
 use serde_json::{Value, json};
 
 use super::action::{Action, Connect, Prompt};
+use super::aside::Aside;
 use super::choosing::Choosing;
 use super::conference::Wish;
 use super::doing::Doing;
@@ -92,6 +93,7 @@ pub(crate) struct Script {
     /// Plays whose end has not been told.
     plays: u32,
     pub(super) recordings: u32,
+    pub(super) aside: Aside,
     pub(super) steps: Vec<Step>,
 }
 
@@ -120,12 +122,13 @@ impl Script {
             is_ended: false,
             plays: 0,
             recordings: 0,
+            aside: Aside::default(),
             steps: Vec::new(),
         }
     }
 
     /// Asks the first page, or calls whom there is to call.
-    pub(crate) fn begin(&mut self) {
+    pub(crate) fn begin(&mut self, now: Instant) {
         match self.plan.clone() {
             Plan::Application(application) => self.ask(application.first_page, Vec::new()),
             Plan::Ring(connect) => {
@@ -135,6 +138,10 @@ impl Script {
                     hold: None,
                 };
             }
+            Plan::Connect(connect) => {
+                self.waiting.push_back(Action::Connect(connect));
+                self.next(now);
+            }
         }
     }
 
@@ -143,10 +150,15 @@ impl Script {
         matches!(self.plan, Plan::Ring(_))
     }
 
+    /// Whether the call ends with the connection that it was for.
+    pub(super) fn only_connects(&self) -> bool {
+        matches!(self.plan, Plan::Ring(_) | Plan::Connect(_))
+    }
+
     fn application(&self) -> Option<&Application> {
         match &self.plan {
             Plan::Application(application) => Some(application),
-            Plan::Ring(_) => None,
+            Plan::Ring(_) | Plan::Connect(_) => None,
         }
     }
 
@@ -191,6 +203,9 @@ impl Script {
 
     /// A sound has come, or not.
     pub(crate) fn on_sound(&mut self, now: Instant, id: QuestionId, answer: SoundAnswer) {
+        if self.on_sound_aside(id, &answer) {
+            return;
+        }
         let hearing = self.doing.hearing();
         match hearing.map(|hearing| hearing.on_sound(id, answer)) {
             None => {}
@@ -218,7 +233,9 @@ impl Script {
             MediaEvent::Digit { digit, .. } => self.on_digit(now, *digit),
             MediaEvent::Played { end, .. } => self.on_played(now, end),
             MediaEvent::Recorded { length, end, .. } => {
-                self.on_recorded(length.as_secs_f64(), *end)
+                if !self.on_recorded_aside(*end) {
+                    self.on_recorded(length.as_secs_f64(), *end);
+                }
             }
             MediaEvent::Answered { .. }
             | MediaEvent::Offered { .. }
@@ -261,6 +278,20 @@ impl Script {
             return;
         }
         let action = self.doing.action();
+        self.leave_off();
+        match redirect {
+            Some(page) => {
+                let told = json!({ "action": action, "interrupted": true });
+                self.ask(page, vec![("action_result", told)]);
+            }
+            None => self.hang_up(
+                200,
+                "the account has interrupted the application".to_owned(),
+            ),
+        }
+    }
+
+    fn leave_off(&mut self) {
         let leg = self.leg;
         if self.doing.hearing().is_some() {
             self.steps.push(Step::Media(MediaCommand::StopPlay { leg }));
@@ -272,16 +303,17 @@ impl Script {
         self.waiting.clear();
         self.typed.clear();
         self.break_off();
-        match redirect {
-            Some(page) => {
-                let told = json!({ "action": action, "interrupted": true });
-                self.ask(page, vec![("action_result", told)]);
-            }
-            None => self.hang_up(
-                200,
-                "the account has interrupted the application".to_owned(),
-            ),
+    }
+
+    /// Leaves off what is being done, and everything that was to come: its party is connected with somebody else, and the call ends with
+    /// that where no application says what is next.
+    pub(super) fn transfer(&mut self, now: Instant, connect: Connect) {
+        self.leave_off();
+        if !matches!(self.plan, Plan::Application(_)) {
+            self.plan = Plan::Connect(connect.clone());
         }
+        self.waiting.push_back(Action::Connect(connect));
+        self.next(now);
     }
 
     /// The call has ended: the application is told.
@@ -451,6 +483,7 @@ impl Script {
 
     pub(super) fn play(&mut self, play: Play) {
         self.plays += 1;
+        self.aside.is_last = false;
         self.steps.push(Step::Media(MediaCommand::Play {
             leg: self.leg,
             play,
@@ -478,7 +511,9 @@ impl Script {
             // What was played before, and has made room.
             return;
         }
-        if let PlayEnd::Unplayable(why) = end {
+        if let PlayEnd::Unplayable(why) = end
+            && !self.on_unplayable_aside(why)
+        {
             let (action, why) = (self.doing.action(), why.clone());
             return self.fail(action, &why);
         }
@@ -490,6 +525,9 @@ impl Script {
             entering.on_heard(now);
         } else if let Doing::Choosing(choosing) = &mut self.doing {
             choosing.on_heard(now);
+        } else {
+            self.hear_on();
+            self.play_on(now);
         }
     }
 

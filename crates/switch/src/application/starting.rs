@@ -1,16 +1,17 @@
-//! Calls that applications begin: who may be called, and what a run is made of that has nobody yet.
+//! Calls that accounts begin: who may be called, and what a run is made of that has nobody yet.
 //!
-//! The application is asked its first page when somebody has answered; a call that nobody takes is told to its final page.
+//! An application is asked its first page when somebody has answered; a call that nobody takes is told to its final page.
 
 use model::{
-    Application, CallOutcome, CallRecord, Callee, Caller, EndedBy, Now, PageRequest, QuestionId,
-    ServiceTarget, Start, limits,
+    AccountId, CallOutcome, CallRecord, Callee, Caller, EndedBy, Now, PageRequest, QuestionId,
+    ServiceTarget, Start, Then, limits,
 };
 
 use super::action::Destination;
 use super::calling::Outgoing;
 use super::dialog::Dialog;
 use super::instance::{self, Told};
+use super::page;
 use super::plan::Plan;
 use super::run::{About, Beginning, CALLER, Run};
 use crate::call::CallKey;
@@ -18,7 +19,7 @@ use crate::effect::{Counter, Effect};
 use crate::shard::Shard;
 use crate::timer::Due;
 
-/// Why an application cannot begin a call.
+/// Why an account cannot begin a call.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StartFault {
     /// There is none.
@@ -27,6 +28,15 @@ pub enum StartFault {
     /// Nobody can be meant.
     #[error("{0}")]
     Destination(String),
+    /// What it is to be connected with cannot be meant.
+    #[error("{0}")]
+    Connect(String),
+    /// Who is to be called is not here.
+    #[error("{0} is not registered")]
+    NotRegistered(String),
+    /// Who is to be called has enough to do.
+    #[error("{0} has as many calls ringing as may be")]
+    RingsEnough(String),
     /// The account has as many as it may have.
     #[error("no more than {max} calls of an account may have an application at a time", max = limits::APPLICATION_CALLS_PER_ACCOUNT)]
     TooMany,
@@ -39,7 +49,7 @@ pub enum StartFault {
 }
 
 impl Shard {
-    /// Whether applications may begin all of these calls, and the `application_instance_id`s that they will have if they are the next inputs
+    /// Whether all of these calls may be begun, and the names (`application_instance_id`) that they will have if they are the next inputs
     /// ([`Input::Start`](crate::Input::Start)). The error says which of them may not.
     pub fn check_starts(
         &mut self,
@@ -47,14 +57,7 @@ impl Shard {
         starts: &[Start],
     ) -> Result<Vec<String>, (usize, StartFault)> {
         for (at, start) in starts.iter().enumerate() {
-            self.application_of(start)
-                .ok_or((at, StartFault::NoApplication))?;
-            let to = Destination::parse(&start.to);
-            let to = to.map_err(|why| (at, StartFault::Destination(why)))?;
-            if to.needs_trunk() && self.trunk_for(start.account, &to).is_none() {
-                let why = format!("no trunk of the account leads to {}", shown(&to));
-                return Err((at, StartFault::Destination(why)));
-            }
+            self.check_start(start).map_err(|fault| (at, fault))?;
             let more = starts[..=at].iter();
             let more = more.filter(|other| other.account == start.account);
             if more.count() > self.going.room(start.account) {
@@ -73,41 +76,90 @@ impl Shard {
         Ok(names.collect())
     }
 
+    fn check_start(&self, start: &Start) -> Result<(), StartFault> {
+        let to = Destination::parse(&start.to).map_err(StartFault::Destination)?;
+        self.check_leads(start.account, &to)
+            .map_err(StartFault::Destination)?;
+        if let Plan::Connect(connect) = self.plan_of(start)? {
+            let mut with = connect.destinations.iter();
+            with.try_for_each(|to| self.check_leads(start.account, to))
+                .map_err(StartFault::Connect)?;
+        }
+        Ok(())
+    }
+
+    /// Whether whom a call is for can be reached now. Without asking, [`Input::Start`](crate::Input::Start) tells the application's final page.
+    pub fn check_reached(&self, start: &Start) -> Result<(), StartFault> {
+        self.check_start(start)?;
+        let Ok(Destination::Client(client)) = Destination::parse(&start.to) else {
+            return Ok(());
+        };
+        match self.may_ring(start.account, &caller_of(start), &client) {
+            Ok(_) => Ok(()),
+            Err(404) => Err(StartFault::NotRegistered(client.to_string())),
+            Err(_) => Err(StartFault::RingsEnough(client.to_string())),
+        }
+    }
+
+    /// The error says that no trunk leads there.
+    pub(crate) fn check_leads(&self, account: AccountId, to: &Destination) -> Result<(), String> {
+        if to.needs_trunk() && self.trunk_for(account, to).is_none() {
+            return Err(format!("no trunk of the account leads to {}", shown(to)));
+        }
+        Ok(())
+    }
+
     pub(crate) fn start(&mut self, now: Now, start: Start) {
-        let application = self.application_of(&start).cloned();
-        let (Some(application), Ok(to)) = (application, Destination::parse(&start.to)) else {
+        let (Ok(plan), Ok(to)) = (self.plan_of(&start), Destination::parse(&start.to)) else {
             return;
         };
         let key = self.next_key();
+        let (service, parameters) = match &start.then {
+            Then::Application {
+                service,
+                parameters,
+                ..
+            } => (service.as_str(), parameters.clone()),
+            Then::Connect(_) => ("", None),
+        };
         let about = About {
-            from: start
-                .from
-                .as_deref()
-                .unwrap_or(start.service.as_str())
-                .into(),
+            from: start.from.as_str().into(),
             to: shown(&to).into(),
-            service: start.service.as_str().into(),
+            service: service.into(),
             is_outgoing: true,
-            parameters: start.parameters.clone(),
+            parameters,
         };
         match self.outgoing(now, key, &start, &about, to) {
-            Ok(outgoing) => self.call_out(now, key, start, about, application, outgoing),
-            Err((status, callee)) => {
-                self.tell_unreachable(now, key, &start, &about, &application, status, callee);
+            None => {}
+            Some(Ok(outgoing)) => self.call_out(now, key, start, about, plan, outgoing),
+            Some(Err((status, callee))) => {
+                self.tell_unreachable(now, key, &start, &about, &plan, status, callee);
             }
         }
     }
 
-    fn application_of(&self, start: &Start) -> Option<&Application> {
+    /// What becomes of a call when it is answered.
+    fn plan_of(&self, start: &Start) -> Result<Plan, StartFault> {
         let account = self.snapshot.directory.account(start.account);
-        let account = account.filter(|account| !account.disabled)?;
-        match &account.services.get(&start.service)?.target {
-            ServiceTarget::Application(application) => Some(application),
-            ServiceTarget::Clients(_) => None,
+        let account = account.filter(|account| !account.disabled);
+        let account = account.ok_or(StartFault::NoApplication)?;
+        match &start.then {
+            Then::Connect(connect) => page::connect_alone(connect.as_bytes())
+                .map(Plan::Connect)
+                .map_err(StartFault::Connect),
+            Then::Application { service, .. } => match account.services.get(service) {
+                Some(service) => match &service.target {
+                    ServiceTarget::Application(application) => {
+                        Ok(Plan::Application(application.clone()))
+                    }
+                    ServiceTarget::Clients(_) => Err(StartFault::NoApplication),
+                },
+                None => Err(StartFault::NoApplication),
+            },
         }
     }
 
-    /// Whom to call, and how; or the status that says why not, and who was meant.
+    /// Whom to call, and how; or the status that says why not, and who was meant. Nothing where no trunk leads there.
     fn outgoing(
         &mut self,
         now: Now,
@@ -115,11 +167,10 @@ impl Shard {
         start: &Start,
         about: &About,
         to: Destination,
-    ) -> Result<Outgoing, (u16, Option<Callee>)> {
+    ) -> Option<Result<Outgoing, (u16, Callee)>> {
         let (account, party) = (start.account, (key, CALLER));
         if let Destination::Client(client) = to {
-            let caller = Caller::Service(start.service.clone());
-            return match self.may_ring(account, &caller, &client) {
+            return Some(match self.may_ring(account, &caller_of(start), &client) {
                 Ok(binding) => {
                     let act = &mut self.act(now);
                     Ok(Outgoing::to_client(
@@ -130,17 +181,21 @@ impl Shard {
                         act,
                     ))
                 }
-                Err(status) => Err((status, Some(Callee::Client(client)))),
-            };
+                Err(status) => Err((status, Callee::Client(client))),
+            });
         }
-        let (line, trunk) = self.trunk_for(account, &to).ok_or((404, None))?;
+        let (line, trunk) = self.trunk_for(account, &to)?;
         if !self.has_room_on_line(line) {
-            return Err((503, None));
+            let callee = Callee::Number {
+                number: about.to.clone(),
+                trunk: trunk.name.clone(),
+            };
+            return Some(Err((503, callee)));
         }
         self.know_line(line, account);
         let act = &mut self.act(now);
         let outgoing = Outgoing::to_number(party, &about.from, &about.to, line, &trunk, act);
-        Ok(outgoing)
+        Some(Ok(outgoing))
     }
 
     fn call_out(
@@ -149,7 +204,7 @@ impl Shard {
         key: CallKey,
         start: Start,
         about: About,
-        application: Application,
+        plan: Plan,
         outgoing: Outgoing,
     ) {
         let (account, connection) = (start.account, outgoing.leg.connection);
@@ -157,13 +212,13 @@ impl Shard {
         let beginning = Beginning {
             key,
             shard: self.number,
-            plan: Plan::Application(application),
+            plan,
             dialog: Dialog::planned(key, outgoing.leg, &record.call_id),
             kind: outgoing.kind,
             about,
             offer: None,
             headers: outgoing.headers,
-            token: start.token,
+            token: start.token().cloned(),
             record,
             until: now.mono + self.snapshot.settings.no_answer,
             is_strangers: false,
@@ -186,15 +241,11 @@ impl Shard {
         key: CallKey,
         start: &Start,
         about: &About,
-        application: &Application,
+        plan: &Plan,
         status: u16,
-        callee: Option<Callee>,
+        callee: Callee,
     ) {
-        let nobody = Callee::Service {
-            name: start.service.clone(),
-            client: None,
-        };
-        let mut record = record_of(start, callee.unwrap_or(nobody), now);
+        let mut record = record_of(start, callee, now);
         record.outcome = Some(CallOutcome {
             at: now.unix,
             by: EndedBy::Server,
@@ -209,6 +260,9 @@ impl Shard {
         let mut act = self.act(now);
         act.count(Counter::CallRefused);
         act.record(&record);
+        let Plan::Application(application) = plan else {
+            return;
+        };
         let Some(page) = application.final_page.clone() else {
             return;
         };
@@ -217,7 +271,7 @@ impl Shard {
             record: &record,
             about,
             now: now.unix,
-            token: start.token.clone(),
+            token: start.token().cloned(),
             beside: Vec::new(),
         };
         act.effects.push_back(Effect::Ask(Box::new(PageRequest {
@@ -230,11 +284,18 @@ impl Shard {
     }
 }
 
+fn caller_of(start: &Start) -> Caller {
+    match &start.then {
+        Then::Application { service, .. } => Caller::Service(service.clone()),
+        Then::Connect(_) => Caller::Account(start.from.as_str().into()),
+    }
+}
+
 fn record_of(start: &Start, callee: Callee, now: Now) -> CallRecord {
     CallRecord {
         id: start.id,
         account: start.account,
-        caller: Caller::Service(start.service.clone()),
+        caller: caller_of(start),
         callee,
         call_id: start.id.to_string(),
         started: now.unix,
