@@ -7,20 +7,17 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use model::media::{LegKind, MediaCommand, MediaEvent};
-use model::{CallRecord, Callee, ConnectionId, Instant, RelayUsage, limits};
+use model::{CallRecord, ConnectionId, Instant, RelayUsage, limits};
 use serde_json::{Value, json};
 use sip::Message;
 
 use super::action::{Connect, Destination};
 use super::dialog::{Dialog, Said};
 use super::instance::{cause_of, seconds};
-use super::run::{CALLER, Run};
+use super::run::Run;
 use crate::call::{Act, End};
 use crate::effect::Counter;
 use crate::refusal;
-
-/// What others are told when one has answered.
-const ELSEWHERE: &str = "SIP;cause=200;text=\"Call completed elsewhere\"";
 
 /// See the module.
 #[derive(Debug)]
@@ -53,14 +50,6 @@ pub(super) struct Called {
     pub(super) dialog: Dialog,
     /// Its media have ended: its BYE is waited for no longer than this.
     pub(super) bye_due: Option<Instant>,
-}
-
-/// Somebody who is to be told, or is to say, one thing more.
-#[derive(Debug)]
-pub(super) struct Leaving {
-    place: u8,
-    dialog: Dialog,
-    until: Instant,
 }
 
 impl Connecting {
@@ -347,57 +336,7 @@ impl Run {
         }
     }
 
-    /// Those who have gone are told, or say, what is left to be said.
-    pub(super) fn on_leaving_message(
-        &mut self,
-        place: u8,
-        message: &Message<'_>,
-        act: &mut Act<'_>,
-    ) {
-        let mut all = self.leaving.iter_mut();
-        if let Some(leaving) = all.find(|leaving| leaving.place == place) {
-            leaving.dialog.on_message(message, act);
-        }
-        self.forget_those_who_left(act);
-    }
-
-    pub(super) fn forget_those_who_left(&mut self, act: &mut Act<'_>) {
-        let now = act.now.mono;
-        for mut leaving in std::mem::take(&mut self.leaving) {
-            if leaving.until <= now {
-                leaving.dialog.withdraw(act);
-            }
-            if leaving.dialog.is_over() {
-                self.leave(leaving.dialog.connection());
-            } else {
-                self.leaving.push(leaving);
-            }
-        }
-    }
-
-    /// When the first of them is waited for no longer.
-    pub(super) fn leaving_until(&self) -> Option<Instant> {
-        self.leaving.iter().map(|leaving| leaving.until).min()
-    }
-
-    pub(super) fn leaving_dialog(&self, place: u8) -> Option<&Dialog> {
-        let mut all = self.leaving.iter();
-        all.find(|leaving| leaving.place == place)
-            .map(|leaving| &leaving.dialog)
-    }
-
-    pub(super) fn leaving_connections(&self) -> impl Iterator<Item = ConnectionId> {
-        self.leaving
-            .iter()
-            .map(|leaving| leaving.dialog.connection())
-    }
-
-    pub(super) fn lose_leaving(&mut self, connection: ConnectionId) {
-        self.leaving
-            .retain(|leaving| leaving.dialog.connection() != connection);
-    }
-
-    fn called(&mut self, place: u8) -> Option<&mut Called> {
+    pub(super) fn called(&mut self, place: u8) -> Option<&mut Called> {
         self.connecting.as_mut()?.at(place)
     }
 
@@ -417,60 +356,6 @@ impl Run {
         }
     }
 
-    fn on_won(&mut self, place: u8, answer: std::sync::Arc<str>, act: &mut Act<'_>) {
-        let now = act.now.unix;
-        let Some(called) = self.called(place) else {
-            return;
-        };
-        called.record.answered = Some(now);
-        act.record(&called.record);
-        act.count(Counter::CallAnswered);
-        let (leg, caller) = (self.leg(place), self.leg(CALLER));
-        self.tell_gateway(MediaCommand::Accept { leg, answer }, act);
-        let others = self
-            .connecting
-            .as_ref()
-            .map_or_else(Vec::new, |connecting| {
-                let others = connecting.called.iter().map(|called| called.place);
-                others.filter(|other| *other != place).collect()
-            });
-        for other in others {
-            if let Some(called) = self.called(other) {
-                let end = End::server(487, "Call completed elsewhere");
-                called.dialog.end(&end.refusal(), ELSEWHERE, act);
-            }
-            self.drop_callee(other, End::server(487, "answered by another"), act);
-        }
-        self.script.on_connected();
-        if self.script.only_rings() {
-            let client = self
-                .called(place)
-                .and_then(|called| called.record.callee.client().cloned());
-            if let Callee::Service { client: one, .. } = &mut self.record.callee {
-                *one = client;
-            }
-            return self.answer_caller(act);
-        }
-        let other = place;
-        self.tell_gateway(MediaCommand::Join { leg: caller, other }, act);
-    }
-
-    /// The caller has its answer because somebody else has answered: they hear each other.
-    pub(super) fn join_whoever_answered(&mut self, act: &mut Act<'_>) {
-        let connecting = self
-            .connecting
-            .as_ref()
-            .filter(|_| self.script.only_rings());
-        let mut called = connecting
-            .into_iter()
-            .flat_map(|connecting| &connecting.called);
-        let place = called.find(|called| called.record.answered.is_some());
-        if let Some(other) = place.map(|called| called.place) {
-            let leg = self.leg(CALLER);
-            self.tell_gateway(MediaCommand::Join { leg, other }, act);
-        }
-    }
-
     fn on_callee_refused(&mut self, place: u8, sentence: &str, act: &mut Act<'_>) {
         let refusal = refusal::no_media(sentence);
         if let Some(called) = self.called(place)
@@ -483,7 +368,7 @@ impl Run {
     }
 
     /// Ends one of them from our side.
-    fn end_callee(&mut self, place: u8, end: End, act: &mut Act<'_>) {
+    pub(super) fn end_callee(&mut self, place: u8, end: End, act: &mut Act<'_>) {
         if let Some(called) = self.called(place) {
             called.dialog.end(&end.refusal(), &end.reason_header(), act);
         }
@@ -491,7 +376,7 @@ impl Run {
     }
 
     /// One of them has gone.
-    fn drop_callee(&mut self, place: u8, end: End, act: &mut Act<'_>) {
+    pub(super) fn drop_callee(&mut self, place: u8, end: End, act: &mut Act<'_>) {
         let Some(connecting) = &mut self.connecting else {
             return;
         };
@@ -524,18 +409,11 @@ impl Run {
         if self.past.len() > limits::PAST_CALLEES {
             self.past.pop_front();
         }
-        if called.dialog.is_over() {
-            return self.leave(called.connection);
-        }
-        self.leaving.push(Leaving {
-            place: called.place,
-            dialog: called.dialog,
-            until: act.now.mono + limits::TRANSACTION_TIME,
-        });
+        self.see_off(called.place, called.dialog, act);
     }
 
     /// Nobody rings or talks any more: the script goes on.
-    fn end_if_alone(&mut self, act: &mut Act<'_>) {
+    pub(super) fn end_if_alone(&mut self, act: &mut Act<'_>) {
         let Some(connecting) = &mut self.connecting else {
             return;
         };

@@ -18,6 +18,8 @@ mod first_party;
 mod going;
 mod hearing;
 mod instance;
+mod joining;
+mod leaving;
 mod linking;
 mod page;
 mod plan;

@@ -16,9 +16,10 @@ use model::{
 use sip::{Message, Request, Response};
 
 use super::conference::Wish;
-use super::connecting::{Connecting, Leaving};
+use super::connecting::Connecting;
 use super::dialog::Dialog;
 use super::instance::{self, Told};
+use super::leaving::Leaving;
 use super::plan::Plan;
 use super::script::{Asking, Script, Step};
 use crate::call::{Act, CallKey, End, Phase};
