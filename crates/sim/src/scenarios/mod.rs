@@ -27,6 +27,7 @@ mod resume;
 mod resume_expiry;
 mod resume_sweep;
 mod resume_wait;
+mod secondary;
 mod service;
 mod setup;
 mod stage;
@@ -62,6 +63,7 @@ pub fn all() -> Vec<Scenario> {
         application::ALL,
         application_media::ALL,
         connecting::ALL,
+        secondary::ALL,
         conference::ALL,
         interrupt::ALL,
         starting::ALL,

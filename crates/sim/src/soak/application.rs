@@ -172,6 +172,16 @@ fn connect(random: &mut Random, next: &Value) -> Value {
     if random.happens(300) {
         connect["hold_media"] = json!({ "play": play(random) });
     }
+    if random.happens(400) {
+        let page = |random: &mut Random| random.happens(700).then(|| self::next(random));
+        let mut secondary = json!({});
+        for name in ["first_page", "final_page", "error_page"] {
+            if let Some(page) = page(random) {
+                secondary[name] = page;
+            }
+        }
+        connect["secondary_call"] = secondary;
+    }
     if random.happens(300) {
         connect["call_from"] = json!("the desk");
     }

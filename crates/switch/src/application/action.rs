@@ -179,8 +179,21 @@ pub(crate) struct Connect {
     pub(crate) hold: Option<Prompt>,
     /// How long they may ring.
     pub(crate) ring: Duration,
+    /// What whoever answers is asked before both hear each other; nothing, if not said.
+    pub(crate) secondary: Option<SecondaryCall>,
     /// Asked afterwards; without it the next action runs.
     pub(crate) next: Option<Page>,
+}
+
+/// The pages of whoever answers a `connect`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct SecondaryCall {
+    /// Says what happens before both hear each other.
+    pub(crate) first: Option<Page>,
+    /// Told when that call has ended.
+    pub(crate) last: Option<Page>,
+    /// Told what went wrong.
+    pub(crate) error: Option<Page>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

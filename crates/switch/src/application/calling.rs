@@ -135,6 +135,7 @@ impl Run {
             headers,
             dialog: Dialog::planned(self.key, leg, &record.call_id),
             record,
+            joined: None,
             bye_due: None,
         });
         let leg = self.leg(place);

@@ -7,11 +7,11 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use model::media::{LegKind, MediaCommand, MediaEvent};
-use model::{CallRecord, ConnectionId, Instant, RelayUsage, limits};
+use model::{CallRecord, ConnectionId, Instant, RelayUsage, UnixTime, limits};
 use serde_json::{Value, json};
 use sip::Message;
 
-use super::action::{Connect, Destination};
+use super::action::{Connect, Destination, SecondaryCall};
 use super::dialog::{Dialog, Said};
 use super::instance::{cause_of, seconds};
 use super::run::Run;
@@ -33,6 +33,8 @@ pub(crate) struct Connecting {
     /// When nobody rings any longer.
     until: Instant,
     pub(super) called: Vec<Called>,
+    /// What whoever answers is asked first.
+    pub(super) secondary: Option<SecondaryCall>,
     /// Of those who did not answer: the best that is to be said.
     status: u16,
 }
@@ -47,6 +49,8 @@ pub(super) struct Called {
     /// Rows of its INVITE.
     pub(super) headers: Vec<(Cow<'static, str>, String)>,
     pub(super) record: CallRecord,
+    /// Since when it and its caller hear each other.
+    pub(super) joined: Option<UnixTime>,
     pub(super) dialog: Dialog,
     /// Its media have ended: its BYE is waited for no longer than this.
     pub(super) bye_due: Option<Instant>,
@@ -132,6 +136,7 @@ impl Run {
             ring: connect.ring,
             until: act.now.mono + connect.ring,
             called: Vec::new(),
+            secondary: connect.secondary,
             status: 404,
         });
     }
@@ -189,6 +194,7 @@ impl Run {
     }
 
     pub(super) fn on_callee_media(&mut self, place: u8, event: MediaEvent, act: &mut Act<'_>) {
+        self.on_secondary_media(&event, act);
         match event {
             MediaEvent::Offered { offer, .. } => self.invite(place, &offer, act),
             MediaEvent::Answered { answer, .. } => {
@@ -390,8 +396,13 @@ impl Run {
         let called = connecting.called.swap_remove(at);
         let status = end.status();
         match called.record.answered {
-            Some(answered) => {
-                let lasted = seconds(answered, act.now.unix);
+            Some(_) => {
+                let (lasted, status) = match called.joined {
+                    Some(joined) => (seconds(joined, act.now.unix), status),
+                    // Whoever hangs up before that has not taken the call.
+                    None if status == 200 => (0.0, 480),
+                    None => (0.0, status),
+                };
                 self.end_connection(lasted, status, act);
             }
             None => connecting.note(status),
@@ -404,6 +415,7 @@ impl Run {
     fn part_with(&mut self, mut called: Called, end: End, act: &mut Act<'_>) {
         called.record.outcome = Some(end.outcome(act.now.unix));
         act.record(&called.record);
+        self.end_secondary(called.place, &called.record, act.now.mono);
         self.unreach(called.connection, act);
         self.past.push_back((called.connection, called.record));
         if self.past.len() > limits::PAST_CALLEES {

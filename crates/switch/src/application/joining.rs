@@ -22,7 +22,7 @@ impl Run {
         called.record.answered = Some(now);
         act.record(&called.record);
         act.count(Counter::CallAnswered);
-        let (leg, caller) = (self.leg(place), self.leg(CALLER));
+        let leg = self.leg(place);
         self.tell_gateway(MediaCommand::Accept { leg, answer }, act);
         let others = self
             .connecting
@@ -38,18 +38,23 @@ impl Run {
             }
             self.drop_callee(other, End::server(487, "answered by another"), act);
         }
-        self.script.on_connected();
         if self.script.only_rings() {
-            let client = self
-                .called(place)
-                .and_then(|called| called.record.callee.client().cloned());
+            self.script.on_connected();
+            let called = self.called(place);
+            let client = called.and_then(|called| {
+                called.joined = Some(now);
+                called.record.callee.client().cloned()
+            });
             if let Callee::Service { client: one, .. } = &mut self.record.callee {
                 *one = client;
             }
             return self.answer_caller(act);
         }
-        let other = place;
-        self.tell_gateway(MediaCommand::Join { leg: caller, other }, act);
+        let pages = self.connecting.as_mut();
+        match pages.and_then(|connecting| connecting.secondary.take()) {
+            Some(pages) => self.begin_secondary(place, pages, act),
+            None => self.join_callee(place, act),
+        }
     }
 
     /// The caller has its answer because somebody else has answered: they hear each other.

@@ -12,14 +12,14 @@ use url::Url;
 
 use super::action::{
     Action, Confer, Connect, Destination, Entry, EntryKind, Item, Keys, Menu, MenuOption,
-    Participant, Prompt, Recording,
+    Participant, Prompt, Recording, SecondaryCall,
 };
 
 use super::few::Few;
 use super::shape::{
     ActionShape, AnswerShape, ConferShape, ConnectShape, Empty, GetInputShape, GetNumberShape,
     MediaShape, PageShape, ParticipantShape, PlayShape, PromptShape, RecordShape, RejectShape,
-    RunMenuShape, SleepShape, ToneShape, WebPageShape,
+    RunMenuShape, SecondaryShape, SleepShape, ToneShape, WebPageShape,
 };
 use crate::call::printable;
 
@@ -138,16 +138,19 @@ impl Reader<'_> {
     }
 
     fn page(&self, shape: &WebPageShape) -> Result<Page, Fault> {
+        self.page_of("next_page", shape)
+    }
+
+    fn page_of(&self, name: &str, shape: &WebPageShape) -> Result<Page, Fault> {
         let method = match &shape.method {
             None => PageMethod::Post,
-            Some(method) => {
-                PageMethod::parse(method).ok_or("'next_page.method' must be \"GET\" or \"POST\"")?
-            }
+            Some(method) => PageMethod::parse(method)
+                .ok_or_else(|| format!("'{name}.method' must be \"GET\" or \"POST\""))?,
         };
         let mut url = self
             .base
             .join(&shape.url)
-            .map_err(|error| format!("'next_page.url': {error}"))?;
+            .map_err(|error| format!("'{name}.url': {error}"))?;
         url.set_fragment(None);
         let url = PageUrl::parse(url.as_str()).map_err(|error| error.to_string())?;
         Ok(Page { url, method })
@@ -329,8 +332,27 @@ impl Reader<'_> {
             from,
             hold: optional(shape.hold_media)?,
             ring: wait("seconds_answer_timeout", ring)?,
+            secondary: shape
+                .secondary_call
+                .map(|secondary| self.secondary(&secondary))
+                .transpose()?,
             next: shape.next_page.map(|next| self.page(&next)).transpose()?,
         }))
+    }
+
+    fn secondary(&self, shape: &SecondaryShape) -> Result<SecondaryCall, Fault> {
+        let page = |name, shape: &Option<WebPageShape>| {
+            let name = format!("secondary_call.{name}");
+            shape
+                .as_ref()
+                .map(|page| self.page_of(&name, page))
+                .transpose()
+        };
+        Ok(SecondaryCall {
+            first: page("first_page", &shape.first_page)?,
+            last: page("final_page", &shape.final_page)?,
+            error: page("error_page", &shape.error_page)?,
+        })
     }
 }
 

@@ -44,6 +44,14 @@ impl Script {
         self.tell_recorded(&file, seconds);
     }
 
+    /// The recording of a call that has ended is not waited for any longer.
+    pub(super) fn give_up_keeping(&mut self) {
+        if let Doing::Keeping { file, .. } = &self.doing {
+            let file = file.clone();
+            self.tell_recorded(&file, 0.0);
+        }
+    }
+
     pub(super) fn tell_recorded(&mut self, file: &FileName, seconds: f64) {
         let contains_sound = seconds > 0.0;
         let result = json!({

@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 
 use model::media::{Digit, LegId, MediaCommand, MediaEvent, Play, PlayEnd};
-use model::{Application, Instant, Page, PageAnswer, QuestionId, SoundAnswer, SoundSource, limits};
+use model::{Instant, Page, PageAnswer, QuestionId, SoundAnswer, SoundSource, limits};
 use serde_json::{Value, json};
 
 use super::action::{Action, Connect, Prompt};
@@ -16,6 +16,7 @@ use super::entering::{Entered, Entering};
 use super::hearing::Hearing;
 use super::page;
 use super::plan::Plan;
+use super::questions::Questions;
 use crate::call::printable;
 
 /// Something to be done for a script.
@@ -55,6 +56,8 @@ pub(crate) enum Step {
     Disconnect,
     /// A conference is to be entered or left.
     Confer(Wish),
+    /// Whoever was called for another has nothing more to hear or say alone.
+    Join,
 }
 
 /// A page to be asked.
@@ -75,8 +78,7 @@ pub(crate) struct Script {
     pub(super) leg: LegId,
     pub(super) call: String,
     plan: Plan,
-    /// The first of its questions is the next one after this.
-    last_question: u64,
+    pub(super) questions: Questions,
     /// How often a page was asked.
     pages: u32,
     token: Option<String>,
@@ -96,20 +98,19 @@ pub(crate) struct Script {
 }
 
 impl Script {
-    /// One that has asked nothing yet. `call` names its recordings; `questions`: its questions are numbered from there; `token`: what its
-    /// first page is told.
+    /// One that has asked nothing yet. `call` names its recordings; `token`: what its first page is told.
     pub(crate) fn new(
         leg: LegId,
         plan: Plan,
         call: String,
-        questions: u64,
+        questions: Questions,
         token: Option<String>,
     ) -> Self {
         Self {
             leg,
             call,
             plan,
-            last_question: questions,
+            questions,
             pages: 0,
             token,
             waiting: VecDeque::new(),
@@ -126,8 +127,12 @@ impl Script {
 
     /// Asks the first page, or calls whom there is to call.
     pub(crate) fn begin(&mut self) {
+        if let Some(page) = self.plan.first_page().cloned() {
+            return self.ask(page, Vec::new());
+        }
         match self.plan.clone() {
-            Plan::Application(application) => self.ask(application.first_page, Vec::new()),
+            Plan::Application(_) => {}
+            Plan::Secondary(_) => self.steps.push(Step::Join),
             Plan::Ring(connect) => {
                 self.steps.push(Step::Connect(connect.clone()));
                 self.doing = Doing::Connecting {
@@ -141,13 +146,6 @@ impl Script {
     /// Whether the caller rings until somebody has answered.
     pub(crate) fn only_rings(&self) -> bool {
         matches!(self.plan, Plan::Ring(_))
-    }
-
-    fn application(&self) -> Option<&Application> {
-        match &self.plan {
-            Plan::Application(application) => Some(application),
-            Plan::Ring(_) => None,
-        }
     }
 
     /// What is to be done now.
@@ -241,13 +239,17 @@ impl Script {
         } else if let Doing::Choosing(choosing) = &mut self.doing {
             choosing.on_timeout();
             self.go_on_choosing(now);
-        } else if let Doing::Keeping { file, .. } = &self.doing {
-            let file = file.clone();
-            self.tell_recorded(&file, 0.0);
+        } else if matches!(self.doing, Doing::Keeping { .. }) {
+            self.give_up_keeping();
         } else {
             // It has slept.
             self.next(now);
         }
+    }
+
+    /// What the last page gave.
+    pub(super) fn token(&self) -> Option<&String> {
+        self.token.as_ref()
     }
 
     /// The action that is being done.
@@ -307,9 +309,7 @@ impl Script {
         let why = printable(why, limits::PAGE_FAULT_CHARS);
         self.waiting.clear();
         self.break_off();
-        let page = self
-            .application()
-            .and_then(|known| known.error_page.clone());
+        let page = self.plan.error_page().cloned();
         match page.filter(|_| !self.has_failed) {
             Some(page) => {
                 self.has_failed = true;
@@ -333,7 +333,7 @@ impl Script {
             );
         }
         self.pages += 1;
-        let id = self.next_question();
+        let id = self.questions.next();
         self.steps.push(Step::Ask(Asking {
             id,
             page: page.clone(),
@@ -354,25 +354,18 @@ impl Script {
 
     pub(super) fn ask_final(&mut self, told: Vec<(&'static str, Value)>) {
         self.doing = Doing::Nothing;
-        let page = self
-            .application()
-            .and_then(|known| known.final_page.clone());
-        if let Some(page) = page {
+        if let Some(page) = self.plan.final_page().cloned() {
             // The last one is always told.
             self.pages = 0;
             self.ask(page, told);
         }
     }
 
-    fn next_question(&mut self) -> QuestionId {
-        self.last_question += 1;
-        QuestionId(self.last_question)
-    }
-
     /// Goes on with the next action.
     pub(super) fn next(&mut self, now: Instant) {
         self.doing = Doing::Nothing;
         match self.waiting.pop_front() {
+            None if self.plan.is_secondary() => self.steps.push(Step::Join),
             None => self.hang_up(200, "the application has nothing more to do".to_owned()),
             Some(action) if action.needs_answer() && !self.is_talking => {
                 let headers = match &action {
@@ -401,7 +394,7 @@ impl Script {
         }
         match action {
             Action::Answer { .. } => self.next(now),
-            Action::Reject { status } if self.is_talking => {
+            Action::Reject { status } if self.is_talking && !self.plan.is_secondary() => {
                 let why = format!("a call that was answered cannot be rejected with {status}");
                 self.fail(Some("reject"), &why);
             }
@@ -431,6 +424,11 @@ impl Script {
                 self.take_typed(now);
                 self.play_on(now);
             }
+            Action::Connect(_) | Action::Confer(_) if self.plan.is_secondary() => {
+                let why =
+                    "whoever is called for somebody else is connected with nobody but that one";
+                self.fail(Some(action.name()), why);
+            }
             Action::Connect(connect) => self.connect(now, connect),
             Action::Confer(confer) => self.confer(now, confer),
             Action::Sleep(time) => self.doing = Doing::Sleeping { until: now + time },
@@ -441,7 +439,7 @@ impl Script {
     pub(super) fn bring(&mut self, prompt: &Prompt, times: Option<u32>) -> Hearing {
         let mut steps = std::mem::take(&mut self.steps);
         let hearing = Hearing::new(prompt, times, |source| {
-            let id = self.next_question();
+            let id = self.questions.next();
             steps.push(Step::Bring { id, source });
             id
         });

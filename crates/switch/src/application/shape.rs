@@ -196,7 +196,16 @@ pub(super) struct ConnectShape {
     pub(super) call_from: Option<String>,
     pub(super) hold_media: Option<PromptShape>,
     pub(super) seconds_answer_timeout: Option<u32>,
+    pub(super) secondary_call: Option<SecondaryShape>,
     pub(super) next_page: Option<WebPageShape>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SecondaryShape {
+    pub(super) first_page: Option<WebPageShape>,
+    pub(super) final_page: Option<WebPageShape>,
+    pub(super) error_page: Option<WebPageShape>,
 }
 
 #[derive(Deserialize)]

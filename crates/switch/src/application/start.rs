@@ -6,8 +6,7 @@ use std::sync::Arc;
 
 use model::media::{LegKind, MediaEvent};
 use model::{
-    AccountId, CallRecord, Callee, Caller, ClientId, ConnectionId, Now, Page, QuestionId,
-    ServiceName, Trunk,
+    AccountId, CallRecord, Callee, Caller, ClientId, ConnectionId, Now, Page, ServiceName, Trunk,
 };
 use sip::{Message, Request, Response};
 
@@ -130,14 +129,9 @@ impl Shard {
     /// What becomes of an application of this account.
     pub fn application(&self, account: AccountId, instance: &str) -> ApplicationState {
         let run = run_of(instance).and_then(|key| self.runs.get(&key));
-        let run = run.filter(|run| run.owner_of(instance) == Some(account));
-        match run {
-            None => ApplicationState::Unknown,
-            Some(run) if run.is_over() => ApplicationState::Completed,
-            Some(run) => ApplicationState::Runs {
-                action: run.action(),
-            },
-        }
+        run.map_or(ApplicationState::Unknown, |run| {
+            run.application(account, instance)
+        })
     }
 
     /// An application is to leave off what it does, if it is this account's.
@@ -151,7 +145,7 @@ impl Shard {
         if let (ApplicationState::Runs { .. }, Some(key)) =
             (self.application(account, instance), run_of(instance))
         {
-            self.drive_run(now, key, |run, act| run.interrupt(redirect, act));
+            self.drive_run(now, key, |run, act| run.interrupt(instance, redirect, act));
         }
     }
 
@@ -196,11 +190,6 @@ impl Shard {
     pub(crate) fn on_media(&mut self, now: Now, event: MediaEvent) {
         let key = CallKey(event.leg().session.call());
         self.drive_run(now, key, |run, act| run.on_media(event, act));
-    }
-
-    /// The run that a question was asked for: its number is in the question's.
-    pub(crate) fn asker(&self, id: QuestionId) -> CallKey {
-        CallKey(id.0 >> 20)
     }
 
     /// Runs that a connection has anything of.

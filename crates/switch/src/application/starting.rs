@@ -3,8 +3,8 @@
 //! The application is asked its first page when somebody has answered; a call that nobody takes is told to its final page.
 
 use model::{
-    Application, CallOutcome, CallRecord, Callee, Caller, EndedBy, Now, PageRequest, QuestionId,
-    ServiceTarget, Start, limits,
+    Application, CallOutcome, CallRecord, Callee, Caller, EndedBy, Now, PageRequest, ServiceTarget,
+    Start, limits,
 };
 
 use super::action::Destination;
@@ -12,6 +12,7 @@ use super::calling::Outgoing;
 use super::dialog::Dialog;
 use super::instance::{self, Told};
 use super::plan::Plan;
+use super::questions::Questions;
 use super::run::{About, Beginning, CALLER, Run};
 use crate::call::CallKey;
 use crate::effect::{Counter, Effect};
@@ -221,7 +222,7 @@ impl Shard {
             beside: Vec::new(),
         };
         act.effects.push_back(Effect::Ask(Box::new(PageRequest {
-            id: QuestionId((key.0 << 20) + 1),
+            id: Questions::of(key).next(),
             account: start.account,
             page,
             instance: told.json(),
