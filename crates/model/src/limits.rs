@@ -419,6 +419,8 @@ pub const STARTS_PER_REQUEST: usize = 100;
 
 /// Trunks of a node; an operator writes them down by hand.
 pub const TRUNKS: usize = 256;
+/// Trunks by which one call is tried, each for as long as its peers take to say nothing: nobody waits for more.
+pub const TRUNKS_TRIED: usize = 4;
 /// Calls at a time by one trunk: what one core's gateway carries.
 pub const CALLS_PER_TRUNK: usize = 1_000;
 /// How long a registration with a trunk lasts unless the operator says otherwise: usual with providers (RFC 3261 §10.2.1.1 leaves it open).

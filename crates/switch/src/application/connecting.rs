@@ -15,6 +15,7 @@ use super::action::{Connect, Destination, SecondaryCall};
 use super::dialog::{Dialog, Said};
 use super::instance::{cause_of, seconds};
 use super::run::Run;
+use super::wanted::Wanted;
 use crate::call::{Act, End};
 use crate::effect::Counter;
 use crate::refusal;
@@ -23,7 +24,7 @@ use crate::refusal;
 #[derive(Debug)]
 pub(crate) struct Connecting {
     /// Whom the shard is still to find.
-    wanted: Vec<Destination>,
+    wanted: Vec<Wanted>,
     /// What they are told who calls.
     pub(super) from: String,
     /// Who rings next, if nobody of those who ring takes the call.
@@ -43,6 +44,7 @@ pub(crate) struct Connecting {
 #[derive(Debug)]
 pub(super) struct Called {
     pub(super) place: u8,
+    pub(super) wanted: Wanted,
     pub(super) connection: ConnectionId,
     /// What it speaks.
     pub(super) kind: LegKind,
@@ -130,7 +132,7 @@ impl Run {
             .from
             .unwrap_or_else(|| self.shown_caller().to_owned());
         self.connecting = Some(Connecting {
-            wanted: connect.destinations,
+            wanted: wanted(connect.destinations),
             from,
             later: connect.later.into(),
             ring: connect.ring,
@@ -142,7 +144,7 @@ impl Run {
     }
 
     /// Whom the shard is to find.
-    pub(crate) fn take_wanted(&mut self) -> Vec<Destination> {
+    pub(crate) fn take_wanted(&mut self) -> Vec<Wanted> {
         let connecting = self.connecting.as_mut();
         connecting.map_or_else(Vec::new, |connecting| {
             std::mem::take(&mut connecting.wanted)
@@ -177,9 +179,16 @@ impl Run {
             }
             Said::Accepts(answer) => self.on_won(place, answer, act),
             Said::Declines { status } => {
-                let kind = self.called(place).map(|called| &called.kind);
-                let why = declined(kind, status);
+                let called = self.called(place);
+                let why = declined(called.as_ref().map(|called| &called.kind), status);
+                let again = called.map(|called| called.wanted.clone());
                 self.drop_callee(place, End::callee(status, why), act);
+                if let (Some(connecting), Some(again)) = (&mut self.connecting, again)
+                    && again.may_go_on(status)
+                    && !connecting.is_talking()
+                {
+                    connecting.wanted.push(again);
+                }
                 self.end_if_alone(act);
             }
             Said::HungUp => {
@@ -433,7 +442,7 @@ impl Run {
             return;
         }
         if let Some(next) = connecting.later.pop_front() {
-            connecting.wanted = next;
+            connecting.wanted = wanted(next);
             connecting.until = act.now.mono + connecting.ring;
             return;
         }
@@ -457,6 +466,10 @@ impl Run {
         };
         self.finish(End::callee(status, why), act);
     }
+}
+
+fn wanted(all: Vec<Destination>) -> Vec<Wanted> {
+    all.into_iter().map(Wanted::new).collect()
 }
 
 /// Why a call was not taken, in words.

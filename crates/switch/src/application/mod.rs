@@ -32,6 +32,7 @@ mod secondary;
 mod shape;
 mod start;
 mod starting;
+mod wanted;
 
 pub(crate) use action::Destination;
 pub(crate) use conference::Conferences;
@@ -43,3 +44,4 @@ pub(crate) use questions::asker;
 pub(crate) use run::Run;
 pub use start::ApplicationState;
 pub use starting::StartFault;
+pub(crate) use wanted::Wanted;

@@ -134,10 +134,13 @@ impl Shard {
                 Err(status) => Err((status, Some(Callee::Client(client)))),
             };
         }
-        let (line, trunk) = self.trunk_for(account, &to).ok_or((404, None))?;
-        if !self.has_room_on_line(line) {
-            return Err((503, None));
+        let lines = self.trunks_for(account, &to);
+        if lines.is_empty() {
+            return Err((404, None));
         }
+        let mut lines = lines.into_iter();
+        let line = lines.find(|(line, _)| self.has_room_on_line(*line));
+        let (line, trunk) = line.ok_or((503, None))?;
         self.know_line(line, account);
         let act = &mut self.act(now);
         let outgoing = Outgoing::to_number(party, &about.from, &about.to, line, &trunk, act);
