@@ -378,6 +378,8 @@ pub const DIGITS_WAITING: usize = 64;
 pub const PLAY_FILE_BYTES: usize = 128 * 1024 * 1024;
 /// Sounds in one play.
 pub const PLAY_SOUNDS: usize = 64;
+/// Keys of one sound: as many as fit into one play where they are heard as tones with pauses.
+pub const DIGITS_PLAYED: usize = PLAY_SOUNDS / 2;
 /// Frequencies of one tone.
 pub const TONE_FREQUENCIES: usize = 4;
 /// Beats in the rhythm of one tone.

@@ -207,6 +207,8 @@ pub enum Sound {
     Tone(Tone),
     /// Nothing, for so long.
     Silence(Duration),
+    /// Keys that are pressed towards the peer, while nothing else is heard.
+    Digits(Vec<Digit>),
 }
 
 impl fmt::Debug for Sound {
@@ -215,6 +217,7 @@ impl fmt::Debug for Sound {
             Self::File(bytes) => write!(f, "File({} bytes)", bytes.len()),
             Self::Tone(tone) => write!(f, "{tone:?}"),
             Self::Silence(time) => write!(f, "Silence({time:?})"),
+            Self::Digits(digits) => write!(f, "Digits({})", digits.len()),
         }
     }
 }

@@ -362,5 +362,6 @@ fn length(sound: &Sound) -> Option<u64> {
         Sound::File(_) => Some(SECOND),
         Sound::Tone(tone) => tone.lasts.map(micros),
         Sound::Silence(time) => Some(micros(*time)),
+        Sound::Digits(digits) => Some(180 * MILLI * digits.len() as u64),
     }
 }

@@ -30,6 +30,7 @@ mod resume_wait;
 mod secondary;
 mod service;
 mod setup;
+mod sounding;
 mod stage;
 mod starting;
 mod sweep;
@@ -62,6 +63,7 @@ pub fn all() -> Vec<Scenario> {
         service::ALL,
         application::ALL,
         application_media::ALL,
+        sounding::ALL,
         connecting::ALL,
         secondary::ALL,
         conference::ALL,

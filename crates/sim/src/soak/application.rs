@@ -101,7 +101,8 @@ fn next(random: &mut Random) -> Value {
 }
 
 fn play(random: &mut Random) -> Value {
-    let sound = match random.below(3) {
+    let sound = match random.below(4) {
+        3 => json!({ "digits": "12#" }),
         0 => {
             json!({ "tone": { "frequencies_hz": [440], "milliseconds": random.between(1, 3000) } })
         }
@@ -121,7 +122,12 @@ fn action(random: &mut Random) -> Value {
         3 => json!({ "sleep": { "seconds": random.below(5) } }),
         4 => json!({ "redirect": { "next_page": next } }),
         5 => {
-            json!({ "record": { "next_page": next, "seconds_max_duration": random.between(1, 8) } })
+            let mut record =
+                json!({ "next_page": next, "seconds_max_duration": random.between(1, 8) });
+            if random.happens(300) {
+                record["recording_available_page"] = record["next_page"].clone();
+            }
+            json!({ "record": record })
         }
         6 => {
             json!({ "get_number": { "next_page": next, "prompt": prompt, "digit_count": random.below(5) } })

@@ -92,14 +92,21 @@ pub(crate) struct Prompt {
 /// One thing to hear.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Item {
-    Speech { text: String, voice: Option<String> },
+    Speech {
+        text: String,
+        voice: Option<String>,
+    },
     File(FileName),
     Tone(Tone),
+    /// Keys that are pressed towards whoever hears the rest.
+    Digits(Vec<Digit>),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Recording {
     pub(crate) next: Page,
+    /// Told that there is a recording, beside the call.
+    pub(crate) available: Option<Page>,
     /// Each of these keys ends it.
     pub(crate) stop: Keys,
     pub(crate) longest: Duration,

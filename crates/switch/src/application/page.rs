@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use model::media::Tone;
+use model::media::{Digit, Tone};
 use model::{FileName, Page, PageAnswer, PageMethod, PageUrl, limits};
 use url::Url;
 
@@ -191,6 +191,10 @@ impl Reader<'_> {
             first_silence: first,
             silence: later,
             beep: shape.beep_on_start,
+            available: shape
+                .recording_available_page
+                .map(|page| self.page_of("recording_available_page", &page))
+                .transpose()?,
         }))
     }
 
@@ -475,8 +479,13 @@ fn prompt(shape: PlayShape) -> Result<Prompt, Fault> {
 }
 
 fn item(shape: MediaShape) -> Result<Item, Fault> {
-    match (shape.text_to_say, shape.file_to_play, shape.tone) {
-        (Some(text), None, None) => {
+    match (
+        shape.text_to_say,
+        shape.file_to_play,
+        shape.tone,
+        shape.digits,
+    ) {
+        (Some(text), None, None, None) => {
             if text.len() > limits::SPEECH_BYTES {
                 return Err(format!(
                     "'text_to_say' may have {} bytes",
@@ -488,15 +497,33 @@ fn item(shape: MediaShape) -> Result<Item, Fault> {
                 voice: shape.tts_voice,
             })
         }
-        (None, Some(file), None) => {
+        (None, Some(file), None, None) => {
             let name = FileName::parse(file.trim_start_matches('/'));
             Ok(Item::File(name.map_err(|error| error.to_string())?))
         }
-        (None, None, Some(tone)) => tone_of(&tone).map(Item::Tone),
-        (_, _, _) => Err(
-            "a member of 'play_list' is one of 'text_to_say', 'file_to_play' and 'tone'".to_owned(),
+        (None, None, Some(tone), None) => tone_of(&tone).map(Item::Tone),
+        (None, None, None, Some(digits)) => digits_of(&digits).map(Item::Digits),
+        (_, _, _, _) => Err(
+            "a member of 'play_list' is one of 'text_to_say', 'file_to_play', 'tone' and 'digits'"
+                .to_owned(),
         ),
     }
+}
+
+fn digits_of(keys: &str) -> Result<Vec<Digit>, Fault> {
+    let digits: Option<Vec<Digit>> = keys
+        .chars()
+        .take(limits::DIGITS_PLAYED + 1)
+        .map(Digit::from_key)
+        .collect();
+    digits
+        .filter(|digits| (1..=limits::DIGITS_PLAYED).contains(&digits.len()))
+        .ok_or_else(|| {
+            format!(
+                "'digits' must be 1 to {} of 0 to 9, A to D, '*' and '#'",
+                limits::DIGITS_PLAYED
+            )
+        })
 }
 
 fn tone_of(shape: &ToneShape) -> Result<Tone, Fault> {
@@ -546,7 +573,7 @@ fn count(count: u8) -> Result<u8, Fault> {
     })
 }
 
-fn end_digit(count: u8, given: Option<&str>) -> Result<Option<model::media::Digit>, Fault> {
+fn end_digit(count: u8, given: Option<&str>) -> Result<Option<Digit>, Fault> {
     let end = Keys::at_most_one("end_digit", given.unwrap_or("#"))?;
     if end.is_none() && count == 0 {
         return Err("without 'end_digit' a 'digit_count' is needed".to_owned());

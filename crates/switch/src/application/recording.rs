@@ -62,10 +62,21 @@ impl Script {
         let told = json!({ "action": "record", "result": result });
         let told = vec![("action_result", told)];
         let was = std::mem::replace(&mut self.doing, Doing::Nothing);
+        let (mut next, mut available) = (None, None);
         if let Doing::Recording { recording, .. } = was {
-            self.ask(recording.next, told);
-        } else {
-            self.ask_final(told);
+            (next, available) = (Some(recording.next), recording.available);
+        } else if let Doing::Keeping {
+            available: page, ..
+        } = was
+        {
+            available = page;
+        }
+        if let Some(page) = available.filter(|_| contains_sound) {
+            self.notify(page, told.clone());
+        }
+        match next {
+            Some(next) => self.ask(next, told),
+            None => self.ask_final(told),
         }
     }
 }

@@ -71,6 +71,8 @@ pub(crate) struct Asking {
     pub(crate) told: Vec<(&'static str, Value)>,
     /// What the page before gave.
     pub(crate) token: Option<String>,
+    /// Whether its answer says nothing of what is next.
+    pub(crate) is_notification: bool,
 }
 
 #[derive(Debug)]
@@ -293,9 +295,12 @@ impl Script {
         }
         self.waiting.clear();
         self.leave_conference();
-        if let Doing::Recording { file, .. } = &self.doing {
-            let (file, until) = (file.clone(), now + limits::PAGE_TIME);
-            self.doing = Doing::Keeping { file, until };
+        if let Doing::Recording { recording, file } = &self.doing {
+            self.doing = Doing::Keeping {
+                file: file.clone(),
+                available: recording.available.clone(),
+                until: now + limits::PAGE_TIME,
+            };
             return;
         }
         self.ask_final(Vec::new());
@@ -339,12 +344,25 @@ impl Script {
             page: page.clone(),
             told,
             token: self.token.clone(),
+            is_notification: false,
         }));
         self.doing = Doing::Asking {
             id,
             page,
             is_final: self.is_ended,
         };
+    }
+
+    /// Tells a page something while the call goes on; its answer is not looked at.
+    pub(super) fn notify(&mut self, page: Page, told: Vec<(&'static str, Value)>) {
+        self.pages += 1;
+        self.steps.push(Step::Ask(Asking {
+            id: self.questions.next(),
+            page,
+            told,
+            token: self.token.clone(),
+            is_notification: true,
+        }));
     }
 
     pub(super) fn ask_with_result(&mut self, page: Page, action: &'static str, result: Value) {

@@ -185,6 +185,7 @@ impl Run {
             about: &secondary.about,
             now: act.now.unix,
             token: asking.token,
+            is_notification: asking.is_notification,
             beside: asking.told,
         };
         self.push_ask(asking.id, asking.page, told.json(), act);

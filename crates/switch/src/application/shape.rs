@@ -104,6 +104,7 @@ pub(super) struct MediaShape {
     _text_is_private: Option<bool>,
     pub(super) file_to_play: Option<String>,
     pub(super) tone: Option<ToneShape>,
+    pub(super) digits: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -135,6 +136,7 @@ pub(super) struct RecordShape {
     pub(super) format: Option<String>,
     #[serde(default)]
     pub(super) beep_on_start: bool,
+    pub(super) recording_available_page: Option<WebPageShape>,
 }
 
 #[derive(Deserialize)]

@@ -222,6 +222,7 @@ impl Shard {
             about,
             now: now.unix,
             token: start.token.clone(),
+            is_notification: false,
             beside: Vec::new(),
         };
         act.effects.push_back(Effect::Ask(Box::new(PageRequest {
