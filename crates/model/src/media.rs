@@ -334,6 +334,13 @@ pub enum MediaCommand {
         /// The peer's SDP.
         answer: Arc<str>,
     },
+    /// What a telephone says to our offer in the end, which has been heard early: where it is and what it speaks may be otherwise.
+    Confirm {
+        /// Whose.
+        leg: LegId,
+        /// The peer's SDP.
+        answer: Arc<str>,
+    },
     /// The peer of a leg offers anew: [`MediaEvent::Answered`], or [`MediaEvent::Refused`] and the leg goes on as it was.
     Reoffer {
         /// Whose.

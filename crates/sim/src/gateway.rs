@@ -106,7 +106,9 @@ impl Gateway {
                 leg,
                 offer: GATEWAY_SDP.to_owned(),
             }),
-            MediaCommand::Accept { leg, .. } => self.connect(now, leg),
+            MediaCommand::Accept { leg, .. } | MediaCommand::Confirm { leg, .. } => {
+                self.connect(now, leg)
+            }
             MediaCommand::Reoffer { leg, .. } => {
                 if self.legs.contains_key(&leg) {
                     let answer = GATEWAY_SDP.to_owned();

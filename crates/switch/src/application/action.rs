@@ -186,6 +186,8 @@ pub(crate) struct Connect {
     pub(crate) hold: Option<Prompt>,
     /// How long they may ring.
     pub(crate) ring: Duration,
+    /// Whether the caller hears what a number lets it hear before it answers.
+    pub(crate) passes_early: bool,
     /// What whoever answers is asked before both hear each other; nothing, if not said.
     pub(crate) secondary: Option<SecondaryCall>,
     /// Asked afterwards; without it the next action runs.

@@ -34,6 +34,9 @@ pub(crate) struct Connecting {
     /// When nobody rings any longer.
     until: Instant,
     pub(super) called: Vec<Called>,
+    /// Whether the caller may hear one of them before it answers, and whom it hears.
+    pub(super) passes_early: bool,
+    pub(super) early: Option<u8>,
     /// What whoever answers is asked first.
     pub(super) secondary: Option<SecondaryCall>,
     /// Of those who did not answer: the best that is to be said.
@@ -101,7 +104,7 @@ impl Connecting {
             .count()
     }
 
-    fn is_talking(&self) -> bool {
+    pub(super) fn is_talking(&self) -> bool {
         self.called
             .iter()
             .any(|called| called.record.answered.is_some())
@@ -138,6 +141,8 @@ impl Run {
             ring: connect.ring,
             until: act.now.mono + connect.ring,
             called: Vec::new(),
+            passes_early: connect.passes_early,
+            early: None,
             secondary: connect.secondary,
             status: 404,
         });
@@ -167,15 +172,10 @@ impl Run {
     pub(super) fn on_callee_said(&mut self, place: u8, said: Said, act: &mut Act<'_>) {
         match said {
             Said::Nothing | Said::Cancelled | Said::Acknowledges => {}
-            Said::Rings => {
-                let now = act.now.unix;
-                if let Some(called) = self.called(place) {
-                    called.record.ringing.get_or_insert(now);
-                }
-                if self.script.only_rings() {
-                    self.record.ringing.get_or_insert(now);
-                    self.caller.ring(act);
-                }
+            Said::Rings => self.on_callee_rings(place, act),
+            Said::RingsAloud(answer) => {
+                self.on_callee_rings(place, act);
+                self.on_early(place, answer, act);
             }
             Said::Accepts(answer) => self.on_won(place, answer, act),
             Said::Declines { status } => {
@@ -199,6 +199,17 @@ impl Run {
                 let leg = self.leg(place);
                 self.tell_gateway(MediaCommand::Reoffer { leg, offer }, act);
             }
+        }
+    }
+
+    fn on_callee_rings(&mut self, place: u8, act: &mut Act<'_>) {
+        let now = act.now.unix;
+        if let Some(called) = self.called(place) {
+            called.record.ringing.get_or_insert(now);
+        }
+        if self.script.only_rings() {
+            self.record.ringing.get_or_insert(now);
+            self.caller.ring(act);
         }
     }
 
@@ -418,6 +429,7 @@ impl Run {
         }
         let leg = self.leg(place);
         self.tell_gateway(MediaCommand::CloseLeg { leg }, act);
+        self.end_early(place, act);
         self.part_with(called, end, act);
     }
 

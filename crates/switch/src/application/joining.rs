@@ -22,8 +22,7 @@ impl Run {
         called.record.answered = Some(now);
         act.record(&called.record);
         act.count(Counter::CallAnswered);
-        let leg = self.leg(place);
-        self.tell_gateway(MediaCommand::Accept { leg, answer }, act);
+        self.accept_callee(place, answer, act);
         let others = self
             .connecting
             .as_ref()
@@ -52,7 +51,10 @@ impl Run {
         }
         let pages = self.connecting.as_mut();
         match pages.and_then(|connecting| connecting.secondary.take()) {
-            Some(pages) => self.begin_secondary(place, pages, act),
+            Some(pages) => {
+                self.part_early(place, act);
+                self.begin_secondary(place, pages, act);
+            }
             None => self.join_callee(place, act),
         }
     }

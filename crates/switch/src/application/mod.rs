@@ -12,6 +12,7 @@ mod conferring;
 mod connecting;
 mod dialog;
 mod doing;
+mod early;
 mod entering;
 mod few;
 mod first_party;

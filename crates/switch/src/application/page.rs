@@ -336,6 +336,7 @@ impl Reader<'_> {
             from,
             hold: optional(shape.hold_media)?,
             ring: wait("seconds_answer_timeout", ring)?,
+            passes_early: shape.pass_early_media,
             secondary: shape
                 .secondary_call
                 .map(|secondary| self.secondary(&secondary))

@@ -29,6 +29,7 @@ impl Plan {
             from: None,
             hold: None,
             ring,
+            passes_early: false,
             secondary: None,
             next: None,
         })

@@ -199,6 +199,8 @@ pub(super) struct ConnectShape {
     pub(super) hold_media: Option<PromptShape>,
     pub(super) seconds_answer_timeout: Option<u32>,
     pub(super) secondary_call: Option<SecondaryShape>,
+    #[serde(default)]
+    pub(super) pass_early_media: bool,
     pub(super) next_page: Option<WebPageShape>,
 }
 

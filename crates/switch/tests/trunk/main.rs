@@ -4,6 +4,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a step that fails is a test that fails")]
 
+mod early;
 mod stage;
 
 use model::media::{LegKind, MediaCommand};
@@ -86,7 +87,7 @@ fn a_call_that_cannot_be_is_refused_in_words() {
         "not a name by provider",
         "alice",
         "112 by provider",
-        "desks",
+        "service desks",
     ];
     assert_eq!(callees.collect::<Vec<_>>(), expected, "each is in the list");
     stage.says(&stage.request("REGISTER", "+441908273800", "", 1));
