@@ -154,7 +154,8 @@ fn a_telephone_that_was_heard_early_may_be_elsewhere_in_the_end() {
     early.run(&mut world, 500);
     let hears = |world: &mut World, hz| {
         let heard = std::mem::take(&mut world.peer().heard);
-        tone_share(&heard[heard.len() / 2..], 48_000, hz) > 0.5
+        let rate_hz = Encoding::Opus.rate().hz();
+        tone_share(&heard[heard.len() / 2..], rate_hz, hz) > 0.5
     };
     assert!(hears(&mut world, 600.0), "it is heard before it answers");
     let mut answered = Phone::new(PHONE, "198.51.100.8:4100", Encoding::Pcma);

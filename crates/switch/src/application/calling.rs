@@ -98,7 +98,7 @@ impl Outgoing {
 
 impl Run {
     /// Calls one of those whom the caller is to be connected to.
-    pub(crate) fn ring(
+    pub(super) fn ring(
         &mut self,
         wanted: Wanted,
         outgoing: impl FnOnce((CallKey, u8), &str, &mut Act<'_>) -> Outgoing,

@@ -149,7 +149,7 @@ impl Run {
     }
 
     /// Whom the shard is to find.
-    pub(crate) fn take_wanted(&mut self) -> Vec<Wanted> {
+    pub(super) fn take_wanted(&mut self) -> Vec<Wanted> {
         let connecting = self.connecting.as_mut();
         connecting.map_or_else(Vec::new, |connecting| {
             std::mem::take(&mut connecting.wanted)

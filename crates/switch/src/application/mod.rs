@@ -45,4 +45,3 @@ pub(crate) use questions::asker;
 pub(crate) use run::Run;
 pub use start::ApplicationState;
 pub use starting::StartFault;
-pub(crate) use wanted::Wanted;

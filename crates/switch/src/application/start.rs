@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use model::media::{LegKind, MediaEvent};
 use model::{
-    AccountId, CallRecord, Callee, Caller, ClientId, ConnectionId, Now, Page, ServiceName, Trunk,
+    AccountId, CallRecord, Callee, Caller, ClientId, ConnectionId, Now, Page, ServiceName,
 };
 use sip::{Message, Request, Response};
 

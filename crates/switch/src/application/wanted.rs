@@ -8,24 +8,24 @@ use super::action::Destination;
 
 /// See the module.
 #[derive(Clone, Debug)]
-pub(crate) struct Wanted {
-    pub(crate) to: Destination,
+pub(super) struct Wanted {
+    pub(super) to: Destination,
     tried: Vec<ConnectionId>,
 }
 
 impl Wanted {
-    pub(crate) fn new(to: Destination) -> Self {
+    pub(super) fn new(to: Destination) -> Self {
         let tried = Vec::new();
         Self { to, tried }
     }
 
     /// Whether a line was not tried yet.
-    pub(crate) fn is_new(&self, line: ConnectionId) -> bool {
+    pub(super) fn is_new(&self, line: ConnectionId) -> bool {
         !self.tried.contains(&line)
     }
 
     /// It goes out by this line.
-    pub(crate) fn by(mut self, line: ConnectionId) -> Self {
+    pub(super) fn by(mut self, line: ConnectionId) -> Self {
         self.tried.push(line);
         self
     }
