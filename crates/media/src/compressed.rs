@@ -1,11 +1,12 @@
 //! Compressed files, known by how they begin: MP3 (ISO/IEC 11172-3), FLAC (RFC 9639) and Ogg (RFC 3533) with Vorbis or Opus (RFC 7845). They
 //! are decoded before they are heard, piece by piece, into what a WAV file has.
 //!
-//! Decoding takes a while: it is no work for a thread that drives sessions. Tags and pictures are not looked at. Of files that mean harm
-//! none makes more samples than a WAV file of the longest may have, or takes more memory than its own length and some 32 MiB.
+//! Decoding takes a while: it is no work for a thread that drives sessions. Tags and pictures are not looked at. Some files that mean harm
+//! make the decoders panic; that ends here, and they are refused like others that cannot be played. None makes more samples than a WAV file of the longest may have, or takes more memory than its own length and some 32 MiB.
 
 use std::fmt;
 use std::io::Cursor;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use model::limits::{DECODER_HEAD_BYTES, DECODER_TABLE, PLAY_FILE_BYTES};
@@ -78,6 +79,7 @@ pub struct Decoding {
     /// Bytes that it would have as a WAV file so far.
     made: usize,
     kept: usize,
+    is_broken: bool,
 }
 
 impl Decoding {
@@ -92,7 +94,8 @@ impl Decoding {
             return Ok(None);
         };
         let wrong = |why: &dyn fmt::Display| format!("the {kind} file cannot be played: {why}");
-        let reader = reader(kind, bytes).map_err(|error| wrong(&error))?;
+        let reader = guarded(|| reader(kind, bytes)).map_err(|why| wrong(&why))?;
+        let reader = reader.map_err(|error| wrong(&error))?;
         let track = reader.default_track(TrackType::Audio);
         let (id, parameters) = track
             .and_then(|track| match &track.codec_params {
@@ -100,7 +103,8 @@ impl Decoding {
                 Some(_) | None => None,
             })
             .ok_or_else(|| wrong(&"it has no sound that is known here"))?;
-        let decoder = decoder(kind, &parameters).map_err(|why| wrong(&why))?;
+        let decoder = guarded(|| decoder(kind, &parameters)).and_then(|made| made);
+        let decoder = decoder.map_err(|why| wrong(&why))?;
         Ok(Some(Self {
             kind,
             reader,
@@ -110,11 +114,24 @@ impl Decoding {
             samples: Vec::new(),
             made: 0,
             kept: 0,
+            is_broken: false,
         }))
     }
 
     /// Appends what comes next, in 16 bits and one channel, as it stands in a WAV file. False: that was all.
     pub fn more(&mut self, wav: &mut Vec<u8>) -> Result<bool, String> {
+        if self.is_broken {
+            return Err(self.wrong(&BROKEN));
+        }
+        // What has panicked may be in any state, and is asked nothing more.
+        self.is_broken = true;
+        let more = guarded(|| self.next(wav));
+        let more = more.map_err(|why| self.wrong(&why))?;
+        self.is_broken = false;
+        more
+    }
+
+    fn next(&mut self, wav: &mut Vec<u8>) -> Result<bool, String> {
         loop {
             let packet = match self.reader.next_packet() {
                 Ok(Some(packet)) => packet,
@@ -200,6 +217,13 @@ impl fmt::Debug for Decoding {
             .field("kept", &self.kept)
             .finish_non_exhaustive()
     }
+}
+
+const BROKEN: &str = "it breaks the rules of its form";
+
+/// What the decoders make of a file of any bytes, or that they did not know what to make of it.
+fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(|_| BROKEN.to_owned())
 }
 
 /// Of Opus files, whatever their sound was made from (RFC 7845 §5.1).

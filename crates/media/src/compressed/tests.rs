@@ -12,6 +12,8 @@ const BARE_MP3: &[u8] = include_bytes!("../../../../fuzz/corpus/compressed/bare.
 const FLAC: &[u8] = include_bytes!("../../../../fuzz/corpus/compressed/tone.flac");
 const VORBIS: &[u8] = include_bytes!("../../../../fuzz/corpus/compressed/vorbis.ogg");
 const OPUS: &[u8] = include_bytes!("../../../../fuzz/corpus/compressed/opus.ogg");
+/// A code of its tables is longer than any may be, at which the decoder panics.
+const LONG_CODE: &[u8] = include_bytes!("../../../../fuzz/corpus/compressed/vorbis-long-code");
 const ALL: [&[u8]; 5] = [MP3, BARE_MP3, FLAC, VORBIS, OPUS];
 
 fn whole(mut decoding: Decoding) -> Result<Vec<u8>, String> {
@@ -82,6 +84,15 @@ fn what_cannot_be_decoded_is_named() {
         let words = format!("the {form} file cannot be played: ");
         assert!(why.starts_with(&words), "{why}");
     }
+}
+
+#[test]
+fn a_decoder_that_panics_is_heard_of_no_more() {
+    let why = decoded(LONG_CODE).unwrap_err();
+    assert!(why.ends_with("it breaks the rules of its form"), "{why}");
+    let mut decoding = Decoding::begin(VORBIS.into()).unwrap().unwrap();
+    decoding.is_broken = true;
+    assert!(decoding.more(&mut Vec::new()).is_err());
 }
 
 #[test]
