@@ -13,13 +13,14 @@ const ROOT = new URL('../../', import.meta.url);
 const BEEP_HZ = 1_000;
 const scenario = stage({ plain: true, settings: ['--speech-command', SPEECH_COMMAND] });
 
-/** A service that a sample answers for, which checks each signature. */
+/** A service that a sample answers for, which checks each signature. Its environment may be made of the service's name. */
 async function application(scene, name, language, environment, test) {
   const service = scene.id(name.replaceAll('_', '-'));
   // The secret is made with the service, and stays when it is put again.
   const nowhere = { address: (page) => `http://127.0.0.1:9/${page}` };
   const OFFHOOK_SECRET = await scene.server.putApplication(scene.account, service, nowhere);
-  const sample = await Sample.start('applications', name, language, { OFFHOOK_SECRET, ...environment });
+  const own = typeof environment === 'function' ? environment(service) : environment;
+  const sample = await Sample.start('applications', name, language, { OFFHOOK_SECRET, ...own });
   try {
     await scene.server.putApplication(scene.account, service, sample);
     await test(service, sample);
@@ -88,6 +89,36 @@ for (const language of ['node', 'flask']) {
       });
       await sample.says('which message was left', new RegExp(kept.find((name) => name.endsWith('-2.wav'))));
     }));
+
+  scenario(`click to call (${language}): a visitor is called back by whoever wants to`, (scene) => {
+    const { cloud_id, username } = scene.account;
+    const environment = (service) => ({
+      DESK: scene.id('desk'),
+      OFFHOOK_LOGIN: `${cloud_id}/${username}/${service}`,
+      OFFHOOK_SERVER: `http://127.0.0.1:${scene.server.port}`,
+    });
+    return application(scene, 'click_to_call', language, environment, async (service, sample) => {
+      const visit = (form) => fetch(sample.address('call'), { method: 'POST', body: new URLSearchParams(form) });
+      assert.match(await (await fetch(sample.address(''))).text(), /<button>Call me/);
+      assert.equal((await visit({ name: 'nobody at all' })).status, 400);
+      const [alice, desk] = await Promise.all(['alice', 'desk'].map((name) => scene.client(name, { kind: 'shim' })));
+      await Promise.all([alice.register(), desk.register()]);
+      assert.equal((await visit({ name: scene.id('alice') })).status, 200);
+      const first = await desk.incoming();
+      assert.deepEqual([first.from, first.kind], ['click-to-call', 'service']);
+      await first.answer();
+      await first.until('connected');
+      await hearsSaid(first, 'Somebody wants to talk to you. Press one to call back.');
+      await first.press('1');
+      const second = await alice.incoming();
+      await second.answer();
+      await second.until('connected');
+      await Promise.all([first.hearsBeeps(), second.hearsBeeps()]);
+      await second.hangUp();
+      await hearsSaid(first, 'Goodbye.');
+      assert.equal(await first.ended(), 'NORMAL');
+    });
+  });
 
   scenario(`a queue (${language}): music, one's place, and the agent talks with one after the other`, (scene) =>
     application(scene, 'queue_line', language, { AGENT: scene.id('agent') }, async (service) => {

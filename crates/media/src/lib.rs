@@ -7,6 +7,7 @@
 
 pub mod audio;
 pub mod codec;
+pub mod compressed;
 pub mod dtmf;
 mod leg;
 mod mixer;

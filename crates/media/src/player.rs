@@ -1,11 +1,13 @@
-//! What a leg hears: files, tones and silence, one after the other, frame by frame.
+//! What a leg hears: files, tones, silence and keys, one after the other, frame by frame.
+//!
+//! Keys are pressed by the leg, which asks for nothing more until they are.
 //!
 //! Never opens a file: its bytes come in. Never allocates for more than some frames ahead.
 
 use std::time::Duration;
 
-use model::limits::PLAY_SOUNDS;
-use model::media::{Play, Sound, Tone};
+use model::limits::{DIGITS_PLAYED, PLAY_SOUNDS};
+use model::media::{Digit, Play, Sound, Tone};
 
 use crate::audio::Rate;
 use crate::codec::Resampler;
@@ -22,6 +24,8 @@ pub struct Player {
     /// The sound that is next.
     next: usize,
     now: Option<Source>,
+    /// To be pressed now.
+    keys: Vec<Digit>,
     /// Samples of this round, so that a round of nothing is not repeated for ever.
     round_made: usize,
     made: usize,
@@ -33,6 +37,7 @@ enum Ready {
     File(Wav),
     Tone(Tone),
     Silence(usize),
+    Digits(Vec<Digit>),
 }
 
 #[derive(Debug)]
@@ -65,6 +70,7 @@ impl Player {
             rounds: play.times.map(|times| times.saturating_sub(1)),
             next: 0,
             now: None,
+            keys: Vec::new(),
             round_made: 0,
             made: 0,
         })
@@ -94,6 +100,11 @@ impl Player {
         is_any
     }
 
+    /// Keys that are to be pressed before anything more is heard.
+    pub fn take_keys(&mut self) -> Vec<Digit> {
+        std::mem::take(&mut self.keys)
+    }
+
     /// How much of it was made.
     pub fn heard(&self) -> Duration {
         self.rate.time(self.made)
@@ -109,10 +120,11 @@ impl Player {
             self.round_made = 0;
             self.next = 0;
         }
-        let source = self
-            .sounds
-            .get(self.next)
-            .and_then(|sound| sound.begin(self.rate));
+        let sound = self.sounds.get(self.next);
+        if let Some(Ready::Digits(digits)) = sound {
+            self.keys.extend_from_slice(digits);
+        }
+        let source = sound.and_then(|sound| sound.begin(self.rate));
         self.next += 1;
         self.now = source;
         true
@@ -130,6 +142,10 @@ impl Ready {
                 Err(error) => Err(error.to_string()),
             },
             Sound::Silence(time) => Ok(Self::Silence(rate.samples(*time))),
+            Sound::Digits(digits) if digits.len() > DIGITS_PLAYED => {
+                Err(format!("at most {DIGITS_PLAYED} keys are pressed at once"))
+            }
+            Sound::Digits(digits) => Ok(Self::Digits(digits.clone())),
         }
     }
 
@@ -143,6 +159,8 @@ impl Ready {
             }),
             Self::Tone(tone) => ToneMaker::new(tone, rate).ok().map(Source::Tone),
             Self::Silence(samples) => Some(Source::Silence(*samples)),
+            // What follows is in no frame before the keys.
+            Self::Digits(_) => Some(Source::Silence(rate.frame())),
         }
     }
 }
@@ -274,6 +292,28 @@ mod tests {
         for nothing in [vec![], vec![Sound::Silence(Duration::ZERO)]] {
             assert_eq!(hear(&play(nothing, None), Rate::Hz8000, 10), [0; 0]);
         }
+    }
+
+    #[test]
+    fn keys_are_given_out_once_each_round_and_before_what_follows() {
+        let digits: Vec<Digit> = "12#".chars().filter_map(Digit::from_key).collect();
+        let sounds = vec![
+            Sound::Silence(Duration::from_millis(30)),
+            Sound::Digits(digits.clone()),
+            Sound::Tone(Tone::beep()),
+        ];
+        let mut player = Player::new(&play(sounds, Some(2)), Rate::Hz8000).unwrap();
+        let (mut frame, mut pressed) = (Vec::new(), Vec::new());
+        while player.frame(&mut frame) {
+            let keys = player.take_keys();
+            if !keys.is_empty() {
+                assert_eq!(power(&frame), 0, "nothing is heard with them");
+                pressed.extend(keys);
+            }
+        }
+        assert_eq!(pressed, [digits.clone(), digits].concat());
+        let many = vec![Digit::from_event(1).unwrap(); DIGITS_PLAYED + 1];
+        assert!(Player::new(&play(vec![Sound::Digits(many)], None), Rate::Hz8000).is_err());
     }
 
     #[test]

@@ -10,6 +10,7 @@ use model::media::{LegEnd, LegId, MediaCommand, PlayEnd, RecordEnd};
 use model::{Instant, Now};
 
 use crate::audio::FRAME_TIME;
+use crate::codec::Encoding;
 use crate::leg::{Leg, Others, Reanswer, Reoffer, Said};
 use crate::worker::Effect;
 
@@ -87,6 +88,7 @@ impl Session {
             | MediaCommand::Part { .. }
             | MediaCommand::Offer { .. }
             | MediaCommand::Accept { .. }
+            | MediaCommand::Confirm { .. }
             | MediaCommand::Reoffer { .. }
             | MediaCommand::CloseLeg { .. }
             | MediaCommand::Enter { .. }
@@ -143,6 +145,27 @@ impl Session {
             self.join(place, other);
         }
         Some(answered)
+    }
+
+    /// What one leg's peer says after it was heard early; nothing: there is no such leg.
+    pub(crate) fn confirm(
+        &mut self,
+        now: Instant,
+        place: u8,
+        answer: &str,
+        spoken: &[Encoding],
+        random: u64,
+    ) -> Option<Result<(), String>> {
+        self.catch_up(now);
+        let leg = self.legs.get_mut(&place)?;
+        let is_codec_new = match leg.confirm(now, answer, spoken, random) {
+            Ok(is_codec_new) => is_codec_new,
+            Err(sentence) => return Some(Err(sentence)),
+        };
+        if is_codec_new && let Some(other) = self.joined.get(&place).copied() {
+            self.join(place, other);
+        }
+        Some(Ok(()))
     }
 
     /// One of its legs goes into a room, where it may talk or not; or comes out. False: there is no such leg.

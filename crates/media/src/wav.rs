@@ -14,6 +14,8 @@ use crate::codec::{HIGHEST_HZ, LOWEST_HZ};
 
 /// The head of a file that we write.
 pub const HEAD_BYTES: usize = 44;
+/// That of telephones.
+pub(crate) const USUAL_HZ: u32 = 8_000;
 /// More channels than anybody has; they are heard as one.
 const CHANNELS: u16 = 8;
 
@@ -40,7 +42,9 @@ impl fmt::Display for WavError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoWav => {
-                f.write_str("the file is no WAV file: it does not begin with RIFF and WAVE")
+                f.write_str(
+                "the file is no WAV file, for it does not begin with RIFF and WAVE, and no MP3, FLAC or Ogg file either",
+            )
             }
             Self::TooLong => write!(f, "the file is longer than {PLAY_FILE_BYTES} bytes"),
             Self::NoForm => f.write_str("the WAV file does not say what form its samples have"),
@@ -178,6 +182,11 @@ impl fmt::Debug for Wav {
 
 /// The head of a file with so many samples of 16 bits, one channel.
 pub fn head(rate: Rate, samples: usize) -> Vec<u8> {
+    head_of(rate.hz(), samples)
+}
+
+/// The same, at any rate.
+pub(crate) fn head_of(rate_hz: u32, samples: usize) -> Vec<u8> {
     let bytes = u32::try_from(samples * 2).unwrap_or(u32::MAX);
     let mut head = Vec::with_capacity(HEAD_BYTES);
     head.extend_from_slice(b"RIFF");
@@ -187,7 +196,7 @@ pub fn head(rate: Rate, samples: usize) -> Vec<u8> {
     for word in [1_u16, 1] {
         head.extend_from_slice(&word.to_le_bytes());
     }
-    for word in [rate.hz(), rate.hz() * 2] {
+    for word in [rate_hz, rate_hz.saturating_mul(2)] {
         head.extend_from_slice(&word.to_le_bytes());
     }
     for word in [2_u16, 16] {

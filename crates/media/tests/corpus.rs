@@ -28,6 +28,11 @@ fn any_datagrams() {
 }
 
 #[test]
+fn any_compressed_file() {
+    assert!(replay("compressed", Strangers::take_compressed) >= 5);
+}
+
+#[test]
 fn any_offer() {
     assert!(replay("sdp", Strangers::take_sdp) >= 4);
 }

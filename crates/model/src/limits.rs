@@ -376,8 +376,16 @@ pub const DIGIT_LOST_TIME: Duration = Duration::from_millis(200);
 pub const DIGITS_WAITING: usize = 64;
 /// One file that is played: 10 minutes of the quality of a compact disc in stereo.
 pub const PLAY_FILE_BYTES: usize = 128 * 1024 * 1024;
+/// The head of a compressed file that is decoded by tables of its own; those of any encoder have some 8 KiB.
+pub const DECODER_HEAD_BYTES: usize = 256 * 1024;
+/// Values in all of these tables: eight times what the usual encoder makes, and 2 MiB.
+pub const DECODER_TABLE: u64 = 512 * 1024;
+/// Compressed files that are decoded at once, each of another account: each takes a core while it lasts.
+pub const DECODINGS_AT_ONCE: usize = 4;
 /// Sounds in one play.
 pub const PLAY_SOUNDS: usize = 64;
+/// Keys of one sound: as many as fit into one play where they are heard as tones with pauses.
+pub const DIGITS_PLAYED: usize = PLAY_SOUNDS / 2;
 /// Frequencies of one tone.
 pub const TONE_FREQUENCIES: usize = 4;
 /// Beats in the rhythm of one tone.
@@ -423,6 +431,8 @@ pub const STARTS_PER_REQUEST: usize = 100;
 
 /// Trunks of a node; an operator writes them down by hand.
 pub const TRUNKS: usize = 256;
+/// Trunks by which one call is tried, each for as long as its peers take to say nothing: nobody waits for more.
+pub const TRUNKS_TRIED: usize = 4;
 /// Calls at a time by one trunk: what one core's gateway carries.
 pub const CALLS_PER_TRUNK: usize = 1_000;
 /// How long a registration with a trunk lasts unless the operator says otherwise: usual with providers (RFC 3261 §10.2.1.1 leaves it open).

@@ -207,6 +207,8 @@ pub enum Sound {
     Tone(Tone),
     /// Nothing, for so long.
     Silence(Duration),
+    /// Keys that are pressed towards the peer, while nothing else is heard.
+    Digits(Vec<Digit>),
 }
 
 impl fmt::Debug for Sound {
@@ -215,6 +217,7 @@ impl fmt::Debug for Sound {
             Self::File(bytes) => write!(f, "File({} bytes)", bytes.len()),
             Self::Tone(tone) => write!(f, "{tone:?}"),
             Self::Silence(time) => write!(f, "Silence({time:?})"),
+            Self::Digits(digits) => write!(f, "Digits({})", digits.len()),
         }
     }
 }
@@ -328,6 +331,13 @@ pub enum MediaCommand {
     },
     /// What the peer says to our offer.
     Accept {
+        /// Whose.
+        leg: LegId,
+        /// The peer's SDP.
+        answer: Arc<str>,
+    },
+    /// What a telephone says to our offer in the end, which has been heard early: where it is and what it speaks may be otherwise.
+    Confirm {
         /// Whose.
         leg: LegId,
         /// The peer's SDP.

@@ -108,7 +108,9 @@ impl Gateway {
                 leg,
                 offer: GATEWAY_SDP.to_owned(),
             }),
-            MediaCommand::Accept { leg, .. } => self.connect(now, leg),
+            MediaCommand::Accept { leg, .. } | MediaCommand::Confirm { leg, .. } => {
+                self.connect(now, leg)
+            }
             MediaCommand::Reoffer { leg, .. } => {
                 if self.legs.contains_key(&leg) {
                     let answer = GATEWAY_SDP.to_owned();
@@ -367,5 +369,6 @@ fn length(sound: &Sound) -> Option<u64> {
         Sound::File(_) => Some(SECOND),
         Sound::Tone(tone) => tone.lasts.map(micros),
         Sound::Silence(time) => Some(micros(*time)),
+        Sound::Digits(digits) => Some(180 * MILLI * digits.len() as u64),
     }
 }

@@ -145,7 +145,7 @@ impl Shard {
                 .map_err(ControlFault::Destination)?;
         }
         if let Some(run) = self.runs.get(&key) {
-            return match run.owner_of(id) == Some(account) {
+            return match run.record().account == account && run.instance() == id {
                 true => run.check_control(control),
                 false => Err(ControlFault::NoSuchCall),
             };

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use model::{AccountId, ClientId, ConnectionId, Instant, Now, RelayUsage, ServiceName, limits};
 use sip::{Capabilities, Message, Method, Request, Response};
 
-use crate::application::{Conferences, Going, Run};
+use crate::application::{Conferences, Going, Run, asker};
 use crate::call::{Act, Call, CallKey, End, Side, read_branch, read_tag};
 use crate::connection::{Connection, UserAgent};
 use crate::domain::Domain;
@@ -134,12 +134,10 @@ impl Shard {
             }
             Input::Media(event) => self.on_media(now, event),
             Input::Page { id, answer } => {
-                self.drive_run(now, self.asker(id), |run, act| run.on_page(id, answer, act));
+                self.drive_run(now, asker(id), |run, act| run.on_page(id, answer, act));
             }
             Input::Sound { id, answer } => {
-                self.drive_run(now, self.asker(id), |run, act| {
-                    run.on_sound(id, answer, act)
-                });
+                self.drive_run(now, asker(id), |run, act| run.on_sound(id, answer, act));
             }
             Input::Start(start) => self.start(now, start),
             Input::Interrupt {

@@ -14,6 +14,8 @@ use crate::sdp::{Agreed, Direction, Offer};
 use crate::webrtc::Credentials;
 use crate::worker::Effect;
 
+const NO_TELEPHONE: &str = "the leg is one of WebRTC";
+
 /// What the worker knows and the leg does not.
 #[derive(Debug)]
 pub(crate) struct Reoffer<'a> {
@@ -60,28 +62,52 @@ impl Leg {
         })
     }
 
+    /// What a telephone says in the end to the offer that it has answered early. True: it speaks another codec.
+    pub(crate) fn confirm(
+        &mut self,
+        now: Instant,
+        answer: &str,
+        spoken: &[Encoding],
+        random: u64,
+    ) -> Result<bool, String> {
+        if !self.is_rtp() {
+            return Ok(false);
+        }
+        let answer = Offer::read_answer(answer, spoken)?;
+        self.speak_as(now, &answer, random)
+    }
+
     fn reoffer_rtp(&mut self, now: Instant, reoffer: &Reoffer<'_>) -> Result<Reanswer, String> {
         // What is spoken is spoken on, if the peer still can.
         let spoken = self.agreed.encoding;
         let others = reoffer.preferred.iter().filter(|other| **other != spoken);
         let preferred: Vec<Encoding> = std::iter::once(&spoken).chain(others).copied().collect();
         let offer = Offer::read(reoffer.offer, &preferred)?;
-        let is_codec_new = self.agree(offer.agreed)?;
-        let Transport::Rtp(leg, own) = &mut self.transport else {
-            return Err("the leg is one of WebRTC".to_owned());
+        let is_codec_new = self.speak_as(now, &offer, reoffer.random)?;
+        let Transport::Rtp(_, own) = &mut self.transport else {
+            return Err(NO_TELEPHONE.to_owned());
         };
-        leg.change_clock(reoffer.random, offer.agreed.encoding.clock());
-        leg.move_to(now, offer.media, offer.control);
-        leg.mute(match offer.direction {
-            Direction::Both | Direction::Receive => false,
-            Direction::Send | Direction::Neither => true,
-        });
         own.version += 1;
         Ok(Reanswer {
             answer: offer.answer(own),
             is_ice_anew: false,
             is_codec_new,
         })
+    }
+
+    /// To where the peer is now, in what it speaks now. True: that is another codec.
+    fn speak_as(&mut self, now: Instant, peer: &Offer, random: u64) -> Result<bool, String> {
+        let is_codec_new = self.agree(peer.agreed)?;
+        let Transport::Rtp(leg, _) = &mut self.transport else {
+            return Err(NO_TELEPHONE.to_owned());
+        };
+        leg.change_clock(random, peer.agreed.encoding.clock());
+        leg.move_to(now, peer.media, peer.control);
+        leg.mute(match peer.direction {
+            Direction::Both | Direction::Receive => false,
+            Direction::Send | Direction::Neither => true,
+        });
+        Ok(is_codec_new)
     }
 
     /// Speaks what is agreed from now on, at the rate that the leg has for life. True: it is another codec.

@@ -84,8 +84,19 @@ impl Leg {
             }
             self.inserted = None;
         }
+        let is_pressing = self.keys_out.as_ref().is_some_and(|keys| !keys.is_idle());
         if let Some((player, _)) = &mut self.playing {
+            if is_pressing {
+                // Between two keys: what is played goes on after the last.
+                sound.clear();
+                sound.resize(self.codec.rate().frame(), 0);
+                return true;
+            }
             if player.frame(sound) {
+                let keys = player.take_keys();
+                if !keys.is_empty() {
+                    self.send_digits(&keys);
+                }
                 return true;
             }
             self.stop_play(PlayEnd::Finished, effects);

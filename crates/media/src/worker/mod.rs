@@ -233,6 +233,10 @@ impl Worker {
                 self.accept(now, *leg, answer);
                 return self.settle(leg.session);
             }
+            MediaCommand::Confirm { leg, answer } => {
+                self.confirm(now, *leg, answer);
+                return self.settle(leg.session);
+            }
             MediaCommand::Reoffer { leg, offer } => {
                 self.reoffer(now, *leg, offer);
                 return self.settle(leg.session);

@@ -38,6 +38,19 @@ impl Worker {
         }
     }
 
+    /// What a telephone says after all: it was heard early, and may be elsewhere now. What cannot be spoken leaves it as it was.
+    pub(super) fn confirm(&mut self, now: Now, leg: LegId, answer: &str) {
+        let random = self.random();
+        let spoken = &self.config.preferred;
+        let confirmed = self
+            .sessions
+            .get_mut(&leg.session)
+            .and_then(|session| session.confirm(now.mono, leg.place, answer, spoken, random));
+        if let Some(Err(sentence)) = confirmed {
+            self.refuse(leg, sentence);
+        }
+    }
+
     /// Checks name it so from now on; the addresses that have passed one stay.
     fn rename(&mut self, leg: LegId, name: String) {
         if let Some(checked) = self.checked.get_mut(&leg) {

@@ -143,23 +143,59 @@ fn keys_are_pressed_towards_a_browser_on_its_clock() {
     let digits = "19#".chars().filter_map(Digit::from_key).collect();
     world.command(MediaCommand::SendDigits { leg: LEG, digits });
     world.run(1_000);
-    let mut reader = media::dtmf::EventReader::default();
-    let now = world.clock().mono;
-    let keys = std::mem::take(&mut world.peer().heard_keys);
+    let keys = &world.peer().heard_keys;
     let longest = keys
         .iter()
         .map(|(_, payload)| u16::from_be_bytes([payload[2], payload[3]]));
     assert_eq!(longest.max(), Some(4_800));
-    let heard: String = keys
-        .iter()
+    assert_eq!(keys_heard(&mut world), "19#");
+}
+
+#[test]
+fn digits_of_a_play_are_pressed_before_what_follows() {
+    let mut world = connected(Encoding::Pcma);
+    let lasting = |hz| {
+        let Sound::Tone(tone) = tone(hz) else {
+            panic!("it is a tone");
+        };
+        let lasts = Some(Duration::from_millis(300));
+        Sound::Tone(Tone { lasts, ..tone })
+    };
+    let digits = "19#".chars().filter_map(Digit::from_key).collect();
+    world.peer().heard.clear();
+    let sounds = vec![lasting(500), Sound::Digits(digits), lasting(700)];
+    world.command(play(sounds, false));
+    let played = world.until(3, |event| matches!(event, MediaEvent::Played { .. }));
+    assert!(
+        matches!(played, MediaEvent::Played { end: PlayEnd::Finished, heard, .. } if heard == Duration::from_millis(620)),
+        "{played:?}"
+    );
+    world.run(200);
+    assert_eq!(keys_heard(&mut world), "19#");
+    let heard = std::mem::take(&mut world.peer().heard);
+    let is_heard = |part: &[i16], hz: f64| tone_share(part, 8_000, hz) > 0.5;
+    let parts: Vec<bool> = heard
+        .chunks(800)
+        .map(|part| is_heard(part, 500.0))
+        .collect();
+    let first = parts.iter().rposition(|is_first| *is_first);
+    let second = heard.chunks(800).position(|part| is_heard(part, 700.0));
+    assert!(first.is_some() && first < second, "{first:?} {second:?}");
+}
+
+/// The keys that its peer has been sent as events.
+fn keys_heard(world: &mut World) -> String {
+    let mut reader = media::dtmf::EventReader::default();
+    let now = world.clock().mono;
+    let keys = std::mem::take(&mut world.peer().heard_keys);
+    keys.iter()
         .flat_map(|(timestamp, payload)| reader.take(now, *timestamp, payload))
         .flatten()
         .filter_map(|heard| match heard {
             media::dtmf::Heard::Begin(digit) => Some(digit.key()),
             media::dtmf::Heard::End(_) => None,
         })
-        .collect();
-    assert_eq!(heard, "19#");
+        .collect()
 }
 
 #[test]

@@ -143,6 +143,38 @@ fn a_telephone_and_a_browser_that_were_offered_calls_hear_each_other() {
 }
 
 #[test]
+fn a_telephone_that_was_heard_early_may_be_elsewhere_in_the_end() {
+    let mut world = rung(&ALL);
+    world.offer(PHONE, RTP);
+    let mut early = Phone::new(PHONE, "198.51.100.7:4000", Encoding::Pcmu);
+    early.says = sine(8_000, 600.0, 8_000);
+    world.accept(PHONE, &early.sdp());
+    let other = PHONE.place;
+    world.command(MediaCommand::Join { leg: LEG, other });
+    early.run(&mut world, 500);
+    let hears = |world: &mut World, hz| {
+        let heard = std::mem::take(&mut world.peer().heard);
+        let rate_hz = Encoding::Opus.rate().hz();
+        tone_share(&heard[heard.len() / 2..], rate_hz, hz) > 0.5
+    };
+    assert!(hears(&mut world, 600.0), "it is heard before it answers");
+    let mut answered = Phone::new(PHONE, "198.51.100.8:4100", Encoding::Pcma);
+    answered.says = sine(8_000, 900.0, 8_000);
+    let confirm = |answer: &str| MediaCommand::Confirm {
+        leg: PHONE,
+        answer: answer.into(),
+    };
+    world.command(confirm(&answered.sdp()));
+    answered.run(&mut world, 500);
+    assert!(hears(&mut world, 900.0), "and elsewhere, in another codec");
+    assert!(answered.payloads.len() > 10, "it hears as well");
+    world.command(confirm("v=0\r\n"));
+    assert!(!refusal(&mut world).is_empty(), "what is no answer is told");
+    answered.run(&mut world, 500);
+    assert!(hears(&mut world, 900.0), "and changes nothing");
+}
+
+#[test]
 fn of_several_who_answer_the_first_counts() {
     let mut world = World::new(&ALL);
     let offer = world.offer(LEG, LegKind::WebRtc);

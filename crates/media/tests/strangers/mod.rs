@@ -7,9 +7,12 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant as StdInstant};
 
 use media::codec::Encoding;
+use media::compressed::Decoding;
 use media::rtp::RtpPort;
+use media::wav::{HEAD_BYTES, Wav, WavError};
 use media::webrtc::House;
 use media::{Config, Effect, Input, Worker};
+use model::limits::PLAY_FILE_BYTES;
 use model::media::{Entry, LegId, LegKind, MediaCommand, MediaEvent, Record, RoomId, SessionId};
 use model::{Instant, Now, UnixTime};
 
@@ -45,6 +48,26 @@ impl Strangers {
             answers: 0,
             offer: None,
             targets: Vec::new(),
+        }
+    }
+
+    /// Any bytes as a compressed file: it has an end, and what comes of it can be played.
+    pub fn take_compressed(bytes: &[u8]) {
+        let Ok(Some(mut decoding)) = Decoding::begin(bytes.into()) else {
+            return;
+        };
+        let mut wav = vec![0; HEAD_BYTES];
+        loop {
+            match decoding.more(&mut wav) {
+                Ok(true) => assert!(wav.len() <= PLAY_FILE_BYTES),
+                Ok(false) => break,
+                Err(why) => return assert!(!why.is_empty()),
+            }
+        }
+        wav[..HEAD_BYTES].copy_from_slice(&decoding.head());
+        match Wav::read(wav.into()) {
+            Ok(_) | Err(WavError::Rate(_)) => {}
+            Err(why) => panic!("{why}"),
         }
     }
 

@@ -14,6 +14,7 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH};
 use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use bytes::BytesMut;
 use futures_util::stream;
+use media::compressed::Decoding;
 use media::wav::Wav;
 use model::{AccountId, FileName, limits};
 use serde_json::json;
@@ -233,12 +234,20 @@ impl Unfinished {
     /// The inner error says why it is no file for us.
     fn judge_and_place(mut self, target: &Path) -> io::Result<Result<(), String>> {
         let bytes: Arc<[u8]> = std::fs::read(self.path())?.into();
-        if let Err(why) = Wav::read(bytes) {
-            return Ok(Err(why.to_string()));
+        if let Err(why) = judge(bytes) {
+            return Ok(Err(why));
         }
         std::fs::rename(self.path(), target)?;
         self.0 = None;
         Ok(Ok(()))
+    }
+}
+
+/// Whether a file can be played; of a compressed one, whether it begins as one that can.
+fn judge(bytes: Arc<[u8]>) -> Result<(), String> {
+    match Decoding::begin(Arc::clone(&bytes))? {
+        Some(mut decoding) => decoding.more(&mut Vec::new()).map(|_| ()),
+        None => Wav::read(bytes).map(|_| ()).map_err(|why| why.to_string()),
     }
 }
 

@@ -115,6 +115,7 @@ fn leg_of(command: &MediaCommand) -> Option<LegId> {
         | MediaCommand::Leave { leg }
         | MediaCommand::Offer { leg, .. }
         | MediaCommand::Accept { leg, .. }
+        | MediaCommand::Confirm { leg, .. }
         | MediaCommand::Reoffer { leg, .. }
         | MediaCommand::CloseLeg { leg } => Some(*leg),
         MediaCommand::Close { .. } => None,
@@ -135,6 +136,7 @@ pub(super) fn opened_by(command: &MediaCommand) -> Option<LegId> {
         | MediaCommand::Enter { .. }
         | MediaCommand::Leave { .. }
         | MediaCommand::Accept { .. }
+        | MediaCommand::Confirm { .. }
         | MediaCommand::Reoffer { .. }
         | MediaCommand::CloseLeg { .. }
         | MediaCommand::Close { .. } => None,

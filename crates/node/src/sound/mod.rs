@@ -1,8 +1,9 @@
 //! Brings sounds: files of an account, and texts that are spoken.
 //!
-//! Decodes nothing: whether it can be played the gateway says.
+//! Compressed files are decoded here, where nobody's sound waits for it. Whether the rest can be played the gateway says.
 
 mod config;
+mod decoding;
 mod shelf;
 mod speech;
 
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use model::{AccountId, FileName, SoundAnswer, SoundRequest, SoundSource, limits};
 
 pub use self::config::SpeechConfig;
+use self::decoding::Decoders;
 use self::shelf::{Got, Key, NoRoom, Shelf};
 use self::speech::Speech;
 use crate::account_file::AccountFiles;
@@ -25,6 +27,7 @@ pub(crate) struct Sounds {
     files: Arc<AccountFiles>,
     shelf: Shelf,
     speech: Speech,
+    decoders: Decoders,
     places: Arc<Places>,
 }
 
@@ -34,6 +37,7 @@ impl Sounds {
             files,
             shelf: Shelf::default(),
             speech: Speech::new(speech.program(), limits::SPEECH_TIME),
+            decoders: Decoders::default(),
             places: Places::new(limits::SOUNDS_AT_ONCE, limits::SOUNDS_PER_ACCOUNT),
         }
     }
@@ -91,6 +95,7 @@ impl Sounds {
                 "the file {name} has {length} bytes; a file that is played may have {}",
                 limits::PLAY_FILE_BYTES
             ),
+            Unread::Undecodable(why) => format!("the file {name} is not played: {why}"),
             Unread::Fault(error) => {
                 tracing::error!(account = account.0, %error, "a file cannot be read");
                 format!("the file {name} cannot be read; the server's log says why")
@@ -115,7 +120,7 @@ impl Sounds {
             modified: about.modified().ok(),
             length: about.len(),
         };
-        let turn = match self.shelf.get_or_bring(account, key, length) {
+        let mut turn = match self.shelf.get_or_bring(account, key, length) {
             Ok(Got::Sound(known)) => return Ok(known),
             Ok(Got::Turn(turn)) => turn,
             Err(full) => return Err(Unread::NoRoom(full)),
@@ -124,6 +129,10 @@ impl Sounds {
         let mut bytes: Arc<[u8]> = std::iter::repeat_n(0, length).collect();
         let place = Arc::get_mut(&mut bytes).expect("nobody else has it yet");
         file.read_exact(place).map_err(Unread::of)?;
+        if let Some(decoded) = self.decoders.decode(account, &bytes, &mut turn)? {
+            turn.shrink(length);
+            bytes = decoded;
+        }
         turn.done(&bytes);
         Ok(bytes)
     }
@@ -133,6 +142,7 @@ enum Unread {
     Missing,
     TooLong(u64),
     NoRoom(NoRoom),
+    Undecodable(String),
     Fault(io::Error),
 }
 
@@ -184,6 +194,46 @@ mod tests {
         // A folder is no file.
         std::fs::create_dir(data.path().join("files/1/folder")).unwrap();
         assert!(bring(&sounds, 1, "folder").await.is_err());
+    }
+
+    #[tokio::test]
+    async fn compressed_files_are_brought_as_wav_and_count_as_what_they_become() {
+        let data = tempfile::tempdir().unwrap();
+        let files = Arc::new(AccountFiles::new(data.path()));
+        let sounds = Arc::new(Sounds::new(Arc::clone(&files), &SpeechConfig::default()));
+        files.unfinished(AccountId(1)).unwrap();
+        let keep = |name: &str, bytes: &[u8]| {
+            let path = files.path(AccountId(1), &FileName::parse(name).unwrap());
+            std::fs::write(path, bytes).unwrap();
+        };
+        // What it is called says nothing.
+        keep(
+            "tone.wav",
+            include_bytes!("../../../../fuzz/corpus/compressed/tone.mp3"),
+        );
+        keep("cut.mp3", b"ID3\x04\x00\x00\x00\x00\x00\x00rest");
+        let heard = bring(&sounds, 1, "tone.wav").await.unwrap();
+        assert!(
+            heard.starts_with(b"RIFF") && heard.len() > 12_000,
+            "{}",
+            heard.len()
+        );
+        let again = bring(&sounds, 1, "tone.wav").await.unwrap();
+        assert!(Arc::ptr_eq(&heard, &again), "it is decoded once");
+        let why = bring(&sounds, 1, "cut.mp3").await.unwrap_err();
+        assert!(
+            why.starts_with("the file cut.mp3 is not played: the MP3 file"),
+            "{why}"
+        );
+
+        let mut small = Sounds::new(Arc::clone(&files), &SpeechConfig::default());
+        small.shelf = Shelf::new(shelf::Bounds {
+            kept: 10,
+            account: 500_000,
+            node: 500_000,
+        });
+        let why = bring(&Arc::new(small), 1, "tone.wav").await.unwrap_err();
+        assert!(why.contains("500000 bytes of memory"), "{why}");
     }
 
     #[tokio::test]

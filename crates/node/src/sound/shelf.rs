@@ -162,6 +162,20 @@ pub(super) struct Turn<'a> {
 }
 
 impl Turn<'_> {
+    /// It takes so many bytes more than was said.
+    pub(super) fn grow(&mut self, more: usize) -> Result<(), NoRoom> {
+        let mut state = self.shelf.lock();
+        state.reserve(self.name.0, more, self.shelf.bounds)?;
+        self.length += more;
+        Ok(())
+    }
+
+    /// It takes less.
+    pub(super) fn shrink(&mut self, less: usize) {
+        self.length -= less;
+        self.shelf.lock().give_back(self.name.0, less);
+    }
+
     /// It is there, as long as was said.
     pub(super) fn done(mut self, sound: &Arc<[u8]>) {
         debug_assert_eq!(sound.len(), self.length, "as long as there is room for");

@@ -98,6 +98,26 @@ async fn what_cannot_be_played_is_refused_and_leaves_nothing() {
 }
 
 #[tokio::test]
+async fn compressed_files_are_taken_by_what_they_hold() {
+    let site = Site::new().await;
+    let server = site.serve().await;
+    let send = async |ask: Ask<'_>| server.send(site.log_in(ask)).await;
+    let tone = include_bytes!("../../../../fuzz/corpus/compressed/vorbis.ogg");
+    let answer = send(put(HELLO, tone.to_vec())).await;
+    assert_eq!(answer.status, 201, "{answer:?}");
+    for (body, words) in [
+        (&tone[..300], "the Ogg file cannot be played"),
+        (b"fLaC\x80\x00\x00\x22", "the FLAC file cannot be played"),
+        (b"hello", "no MP3, FLAC or Ogg file either"),
+    ] {
+        let answer = send(put(HELLO, body.to_vec())).await;
+        assert_eq!((answer.status, answer.error_code().as_str()), (400, "0002"));
+        assert!(answer.error_text().contains(words), "{answer:?}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn files_are_the_accounts_own() {
     let site = Site::new().await;
     let store = site.open_store().await;

@@ -58,7 +58,7 @@ pub(crate) struct Named {
 pub(crate) struct ShowFlags {
     #[command(flatten)]
     named: Named,
-    /// Print the secret, too, that signs requests to its application: its text as it stands is the key of the HMAC
+    /// Print nothing but the secret that signs requests to its application: its text as it stands is the key of the HMAC
     #[arg(long)]
     secret: bool,
     /// Print JSON
@@ -232,6 +232,9 @@ async fn show(place: &Place, flags: &ShowFlags) -> Result<(), Failure> {
         }
         return Ok(print_json(&shown)?);
     }
+    if let Some(secret) = secret {
+        return Ok(print(secret)?);
+    }
     let mut lines = vec![
         ("service", service.name.to_string()),
         ("account", login.to_string()),
@@ -254,7 +257,6 @@ async fn show(place: &Place, flags: &ShowFlags) -> Result<(), Failure> {
             lines.extend(others);
         }
     }
-    lines.extend(secret.map(|secret| ("signing secret", secret)));
     print(labelled(lines))?;
     Ok(())
 }

@@ -67,7 +67,7 @@ pub(super) fn calls(stage: &mut Stage) -> (usize, CallKey) {
 }
 
 /// A second of a tone.
-fn tone() -> Value {
+pub(super) fn tone() -> Value {
     json!({ "tone": { "frequencies_hz": [440], "milliseconds": 1000 } })
 }
 

@@ -28,8 +28,10 @@ mod resume;
 mod resume_expiry;
 mod resume_sweep;
 mod resume_wait;
+mod secondary;
 mod service;
 mod setup;
+mod sounding;
 mod stage;
 mod starting;
 mod sweep;
@@ -62,7 +64,9 @@ pub fn all() -> Vec<Scenario> {
         service::ALL,
         application::ALL,
         application_media::ALL,
+        sounding::ALL,
         connecting::ALL,
+        secondary::ALL,
         conference::ALL,
         interrupt::ALL,
         starting::ALL,

@@ -132,7 +132,8 @@ fn next(random: &mut Random) -> Value {
 }
 
 fn play(random: &mut Random) -> Value {
-    let sound = match random.below(3) {
+    let sound = match random.below(4) {
+        3 => json!({ "digits": "12#" }),
         0 => {
             json!({ "tone": { "frequencies_hz": [440], "milliseconds": random.between(1, 3000) } })
         }
@@ -152,7 +153,12 @@ fn action(random: &mut Random) -> Value {
         3 => json!({ "sleep": { "seconds": random.below(5) } }),
         4 => json!({ "redirect": { "next_page": next } }),
         5 => {
-            json!({ "record": { "next_page": next, "seconds_max_duration": random.between(1, 8) } })
+            let mut record =
+                json!({ "next_page": next, "seconds_max_duration": random.between(1, 8) });
+            if random.happens(300) {
+                record["recording_available_page"] = record["next_page"].clone();
+            }
+            json!({ "record": record })
         }
         6 => {
             json!({ "get_number": { "next_page": next, "prompt": prompt, "digit_count": random.below(5) } })
@@ -202,6 +208,16 @@ fn connect(random: &mut Random, next: &Value) -> Value {
     }
     if random.happens(300) {
         connect["hold_media"] = json!({ "play": play(random) });
+    }
+    if random.happens(400) {
+        let page = |random: &mut Random| random.happens(700).then(|| self::next(random));
+        let mut secondary = json!({});
+        for name in ["first_page", "final_page", "error_page"] {
+            if let Some(page) = page(random) {
+                secondary[name] = page;
+            }
+        }
+        connect["secondary_call"] = secondary;
     }
     if random.happens(300) {
         connect["call_from"] = json!("the desk");

@@ -92,14 +92,21 @@ pub(crate) struct Prompt {
 /// One thing to hear.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Item {
-    Speech { text: String, voice: Option<String> },
+    Speech {
+        text: String,
+        voice: Option<String>,
+    },
     File(FileName),
     Tone(Tone),
+    /// Keys that are pressed towards whoever hears the rest.
+    Digits(Vec<Digit>),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Recording {
     pub(crate) next: Page,
+    /// Told that there is a recording, beside the call.
+    pub(crate) available: Option<Page>,
     /// Each of these keys ends it.
     pub(crate) stop: Keys,
     pub(crate) longest: Duration,
@@ -179,8 +186,23 @@ pub(crate) struct Connect {
     pub(crate) hold: Option<Prompt>,
     /// How long they may ring.
     pub(crate) ring: Duration,
+    /// Whether the caller hears what a number lets it hear before it answers.
+    pub(crate) passes_early: bool,
+    /// What whoever answers is asked before both hear each other; nothing, if not said.
+    pub(crate) secondary: Option<SecondaryCall>,
     /// Asked afterwards; without it the next action runs.
     pub(crate) next: Option<Page>,
+}
+
+/// The pages of whoever answers a `connect`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct SecondaryCall {
+    /// Says what happens before both hear each other.
+    pub(crate) first: Option<Page>,
+    /// Told when that call has ended.
+    pub(crate) last: Option<Page>,
+    /// Told what went wrong.
+    pub(crate) error: Option<Page>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

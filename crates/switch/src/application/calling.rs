@@ -10,6 +10,7 @@ use model::{CallRecord, Callee, ClientId, ConnectionId, Number, Trunk};
 use super::connecting::Called;
 use super::dialog::Dialog;
 use super::run::Run;
+use super::wanted::Wanted;
 use crate::call::{Act, CallKey, Leg, mint_party_tag};
 use crate::domain::service_host;
 use crate::effect::Counter;
@@ -97,8 +98,9 @@ impl Outgoing {
 
 impl Run {
     /// Calls one of those whom the caller is to be connected to.
-    pub(crate) fn ring(
+    pub(super) fn ring(
         &mut self,
+        wanted: Wanted,
         outgoing: impl FnOnce((CallKey, u8), &str, &mut Act<'_>) -> Outgoing,
         act: &mut Act<'_>,
     ) {
@@ -130,11 +132,13 @@ impl Run {
         act.count(Counter::CallRouted);
         connecting.called.push(Called {
             place,
+            wanted,
             connection: leg.connection,
             kind: kind.clone(),
             headers,
             dialog: Dialog::planned(self.key, leg, &record.call_id),
             record,
+            joined: None,
             bye_due: None,
         });
         let leg = self.leg(place);

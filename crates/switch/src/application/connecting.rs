@@ -7,26 +7,24 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use model::media::{LegKind, MediaCommand, MediaEvent};
-use model::{CallRecord, Callee, ConnectionId, Instant, RelayUsage, limits};
+use model::{CallRecord, ConnectionId, Instant, RelayUsage, UnixTime, limits};
 use serde_json::{Value, json};
 use sip::Message;
 
-use super::action::{Connect, Destination};
+use super::action::{Connect, Destination, SecondaryCall};
 use super::dialog::{Dialog, Said};
 use super::instance::{cause_of, seconds};
-use super::run::{CALLER, Run};
+use super::run::Run;
+use super::wanted::Wanted;
 use crate::call::{Act, End};
 use crate::effect::Counter;
 use crate::refusal;
-
-/// What others are told when one has answered.
-const ELSEWHERE: &str = "SIP;cause=200;text=\"Call completed elsewhere\"";
 
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Connecting {
     /// Whom the shard is still to find.
-    wanted: Vec<Destination>,
+    wanted: Vec<Wanted>,
     /// What they are told who calls.
     pub(super) from: String,
     /// Who rings next, if nobody of those who ring takes the call.
@@ -36,6 +34,11 @@ pub(crate) struct Connecting {
     /// When nobody rings any longer.
     until: Instant,
     pub(super) called: Vec<Called>,
+    /// Whether the caller may hear one of them before it answers, and whom it hears.
+    pub(super) passes_early: bool,
+    pub(super) early: Option<u8>,
+    /// What whoever answers is asked first.
+    pub(super) secondary: Option<SecondaryCall>,
     /// Of those who did not answer: the best that is to be said.
     status: u16,
 }
@@ -44,23 +47,18 @@ pub(crate) struct Connecting {
 #[derive(Debug)]
 pub(super) struct Called {
     pub(super) place: u8,
+    pub(super) wanted: Wanted,
     pub(super) connection: ConnectionId,
     /// What it speaks.
     pub(super) kind: LegKind,
     /// Rows of its INVITE.
     pub(super) headers: Vec<(Cow<'static, str>, String)>,
     pub(super) record: CallRecord,
+    /// Since when it and its caller hear each other.
+    pub(super) joined: Option<UnixTime>,
     pub(super) dialog: Dialog,
     /// Its media have ended: its BYE is waited for no longer than this.
     pub(super) bye_due: Option<Instant>,
-}
-
-/// Somebody who is to be told, or is to say, one thing more.
-#[derive(Debug)]
-pub(super) struct Leaving {
-    place: u8,
-    dialog: Dialog,
-    until: Instant,
 }
 
 impl Connecting {
@@ -106,7 +104,7 @@ impl Connecting {
             .count()
     }
 
-    fn is_talking(&self) -> bool {
+    pub(super) fn is_talking(&self) -> bool {
         self.called
             .iter()
             .any(|called| called.record.answered.is_some())
@@ -137,18 +135,21 @@ impl Run {
             .from
             .unwrap_or_else(|| self.shown_caller().to_owned());
         self.connecting = Some(Connecting {
-            wanted: connect.destinations,
+            wanted: wanted(connect.destinations),
             from,
             later: connect.later.into(),
             ring: connect.ring,
             until: act.now.mono + connect.ring,
             called: Vec::new(),
+            passes_early: connect.passes_early,
+            early: None,
+            secondary: connect.secondary,
             status: 404,
         });
     }
 
     /// Whom the shard is to find.
-    pub(crate) fn take_wanted(&mut self) -> Vec<Destination> {
+    pub(super) fn take_wanted(&mut self) -> Vec<Wanted> {
         let connecting = self.connecting.as_mut();
         connecting.map_or_else(Vec::new, |connecting| {
             std::mem::take(&mut connecting.wanted)
@@ -171,21 +172,23 @@ impl Run {
     pub(super) fn on_callee_said(&mut self, place: u8, said: Said, act: &mut Act<'_>) {
         match said {
             Said::Nothing | Said::Cancelled | Said::Acknowledges => {}
-            Said::Rings => {
-                let now = act.now.unix;
-                if let Some(called) = self.called(place) {
-                    called.record.ringing.get_or_insert(now);
-                }
-                if self.script.only_rings() {
-                    self.record.ringing.get_or_insert(now);
-                    self.caller.ring(act);
-                }
+            Said::Rings => self.on_callee_rings(place, act),
+            Said::RingsAloud(answer) => {
+                self.on_callee_rings(place, act);
+                self.on_early(place, answer, act);
             }
             Said::Accepts(answer) => self.on_won(place, answer, act),
             Said::Declines { status } => {
-                let kind = self.called(place).map(|called| &called.kind);
-                let why = declined(kind, status);
+                let called = self.called(place);
+                let why = declined(called.as_ref().map(|called| &called.kind), status);
+                let again = called.map(|called| called.wanted.clone());
                 self.drop_callee(place, End::callee(status, why), act);
+                if let (Some(connecting), Some(again)) = (&mut self.connecting, again)
+                    && again.may_go_on(status)
+                    && !connecting.is_talking()
+                {
+                    connecting.wanted.push(again);
+                }
                 self.end_if_alone(act);
             }
             Said::HungUp => {
@@ -199,7 +202,19 @@ impl Run {
         }
     }
 
+    fn on_callee_rings(&mut self, place: u8, act: &mut Act<'_>) {
+        let now = act.now.unix;
+        if let Some(called) = self.called(place) {
+            called.record.ringing.get_or_insert(now);
+        }
+        if self.script.only_rings() {
+            self.record.ringing.get_or_insert(now);
+            self.caller.ring(act);
+        }
+    }
+
     pub(super) fn on_callee_media(&mut self, place: u8, event: MediaEvent, act: &mut Act<'_>) {
+        self.on_secondary_media(&event, act);
         match event {
             MediaEvent::Offered { offer, .. } => self.invite(place, &offer, act),
             MediaEvent::Answered { answer, .. } => {
@@ -347,57 +362,7 @@ impl Run {
         }
     }
 
-    /// Those who have gone are told, or say, what is left to be said.
-    pub(super) fn on_leaving_message(
-        &mut self,
-        place: u8,
-        message: &Message<'_>,
-        act: &mut Act<'_>,
-    ) {
-        let mut all = self.leaving.iter_mut();
-        if let Some(leaving) = all.find(|leaving| leaving.place == place) {
-            leaving.dialog.on_message(message, act);
-        }
-        self.forget_those_who_left(act);
-    }
-
-    pub(super) fn forget_those_who_left(&mut self, act: &mut Act<'_>) {
-        let now = act.now.mono;
-        for mut leaving in std::mem::take(&mut self.leaving) {
-            if leaving.until <= now {
-                leaving.dialog.withdraw(act);
-            }
-            if leaving.dialog.is_over() {
-                self.leave(leaving.dialog.connection());
-            } else {
-                self.leaving.push(leaving);
-            }
-        }
-    }
-
-    /// When the first of them is waited for no longer.
-    pub(super) fn leaving_until(&self) -> Option<Instant> {
-        self.leaving.iter().map(|leaving| leaving.until).min()
-    }
-
-    pub(super) fn leaving_dialog(&self, place: u8) -> Option<&Dialog> {
-        let mut all = self.leaving.iter();
-        all.find(|leaving| leaving.place == place)
-            .map(|leaving| &leaving.dialog)
-    }
-
-    pub(super) fn leaving_connections(&self) -> impl Iterator<Item = ConnectionId> {
-        self.leaving
-            .iter()
-            .map(|leaving| leaving.dialog.connection())
-    }
-
-    pub(super) fn lose_leaving(&mut self, connection: ConnectionId) {
-        self.leaving
-            .retain(|leaving| leaving.dialog.connection() != connection);
-    }
-
-    fn called(&mut self, place: u8) -> Option<&mut Called> {
+    pub(super) fn called(&mut self, place: u8) -> Option<&mut Called> {
         self.connecting.as_mut()?.at(place)
     }
 
@@ -417,60 +382,6 @@ impl Run {
         }
     }
 
-    fn on_won(&mut self, place: u8, answer: std::sync::Arc<str>, act: &mut Act<'_>) {
-        let now = act.now.unix;
-        let Some(called) = self.called(place) else {
-            return;
-        };
-        called.record.answered = Some(now);
-        act.record(&called.record);
-        act.count(Counter::CallAnswered);
-        let (leg, caller) = (self.leg(place), self.leg(CALLER));
-        self.tell_gateway(MediaCommand::Accept { leg, answer }, act);
-        let others = self
-            .connecting
-            .as_ref()
-            .map_or_else(Vec::new, |connecting| {
-                let others = connecting.called.iter().map(|called| called.place);
-                others.filter(|other| *other != place).collect()
-            });
-        for other in others {
-            if let Some(called) = self.called(other) {
-                let end = End::server(487, "Call completed elsewhere");
-                called.dialog.end(&end.refusal(), ELSEWHERE, act);
-            }
-            self.drop_callee(other, End::server(487, "answered by another"), act);
-        }
-        self.script.on_connected();
-        if self.script.only_rings() {
-            let client = self
-                .called(place)
-                .and_then(|called| called.record.callee.client().cloned());
-            if let Callee::Service { client: one, .. } = &mut self.record.callee {
-                *one = client;
-            }
-            return self.answer_caller(act);
-        }
-        let other = place;
-        self.tell_gateway(MediaCommand::Join { leg: caller, other }, act);
-    }
-
-    /// The caller has its answer because somebody else has answered: they hear each other.
-    pub(super) fn join_whoever_answered(&mut self, act: &mut Act<'_>) {
-        let connecting = self
-            .connecting
-            .as_ref()
-            .filter(|_| self.script.only_rings());
-        let mut called = connecting
-            .into_iter()
-            .flat_map(|connecting| &connecting.called);
-        let place = called.find(|called| called.record.answered.is_some());
-        if let Some(other) = place.map(|called| called.place) {
-            let leg = self.leg(CALLER);
-            self.tell_gateway(MediaCommand::Join { leg, other }, act);
-        }
-    }
-
     fn on_callee_refused(&mut self, place: u8, sentence: &str, act: &mut Act<'_>) {
         let refusal = refusal::no_media(sentence);
         if let Some(called) = self.called(place)
@@ -483,7 +394,7 @@ impl Run {
     }
 
     /// Ends one of them from our side.
-    fn end_callee(&mut self, place: u8, end: End, act: &mut Act<'_>) {
+    pub(super) fn end_callee(&mut self, place: u8, end: End, act: &mut Act<'_>) {
         if let Some(called) = self.called(place) {
             called.dialog.end(&end.refusal(), &end.reason_header(), act);
         }
@@ -491,7 +402,7 @@ impl Run {
     }
 
     /// One of them has gone.
-    fn drop_callee(&mut self, place: u8, end: End, act: &mut Act<'_>) {
+    pub(super) fn drop_callee(&mut self, place: u8, end: End, act: &mut Act<'_>) {
         let Some(connecting) = &mut self.connecting else {
             return;
         };
@@ -505,37 +416,37 @@ impl Run {
         let called = connecting.called.swap_remove(at);
         let status = end.status();
         match called.record.answered {
-            Some(answered) => {
-                let lasted = seconds(answered, act.now.unix);
+            Some(_) => {
+                let (lasted, status) = match called.joined {
+                    Some(joined) => (seconds(joined, act.now.unix), status),
+                    // Whoever hangs up before that has not taken the call.
+                    None if status == 200 => (0.0, 480),
+                    None => (0.0, status),
+                };
                 self.end_connection(lasted, status, act);
             }
             None => connecting.note(status),
         }
         let leg = self.leg(place);
         self.tell_gateway(MediaCommand::CloseLeg { leg }, act);
+        self.end_early(place, act);
         self.part_with(called, end, act);
     }
 
     fn part_with(&mut self, mut called: Called, end: End, act: &mut Act<'_>) {
         called.record.outcome = Some(end.outcome(act.now.unix));
         act.record(&called.record);
+        self.end_secondary(called.place, &called.record, act.now.mono);
         self.unreach(called.connection, act);
         self.past.push_back((called.connection, called.record));
         if self.past.len() > limits::PAST_CALLEES {
             self.past.pop_front();
         }
-        if called.dialog.is_over() {
-            return self.leave(called.connection);
-        }
-        self.leaving.push(Leaving {
-            place: called.place,
-            dialog: called.dialog,
-            until: act.now.mono + limits::TRANSACTION_TIME,
-        });
+        self.see_off(called.place, called.dialog, act);
     }
 
     /// Nobody rings or talks any more: the script goes on.
-    fn end_if_alone(&mut self, act: &mut Act<'_>) {
+    pub(super) fn end_if_alone(&mut self, act: &mut Act<'_>) {
         let Some(connecting) = &mut self.connecting else {
             return;
         };
@@ -543,7 +454,7 @@ impl Run {
             return;
         }
         if let Some(next) = connecting.later.pop_front() {
-            connecting.wanted = next;
+            connecting.wanted = wanted(next);
             connecting.until = act.now.mono + connecting.ring;
             return;
         }
@@ -567,6 +478,10 @@ impl Run {
         };
         self.finish(self.own_end(status, why), act);
     }
+}
+
+fn wanted(all: Vec<Destination>) -> Vec<Wanted> {
+    all.into_iter().map(Wanted::new).collect()
 }
 
 /// Why a call was not taken, in words.

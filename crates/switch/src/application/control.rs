@@ -145,7 +145,7 @@ impl Control {
         let items = prompt.map_or(&[][..], |prompt| &prompt.items);
         let files = items.iter().filter_map(|item| match item {
             Item::File(name) => Some(name),
-            Item::Speech { .. } | Item::Tone(_) => None,
+            Item::Speech { .. } | Item::Tone(_) | Item::Digits(_) => None,
         });
         files.collect()
     }

@@ -26,6 +26,8 @@ pub(crate) enum Said {
     Reoffers(Arc<str>),
     /// It rings.
     Rings,
+    /// It rings, and can be heard already.
+    RingsAloud(Arc<str>),
     /// It takes our call.
     Accepts(Arc<str>),
     /// It does not take our call.
@@ -436,10 +438,11 @@ impl Dialog {
             ..200 => {
                 calling.silent = None;
                 self.send_cancel(act);
-                if response.status > 100 {
-                    Said::Rings
-                } else {
-                    Said::Nothing
+                let sound = std::str::from_utf8(response.body);
+                match sound {
+                    _ if response.status == 100 => Said::Nothing,
+                    Ok(answer) if !answer.is_empty() => Said::RingsAloud(answer.into()),
+                    Ok(_) | Err(_) => Said::Rings,
                 }
             }
             200..300 => self.on_accepted(response, act),

@@ -41,6 +41,8 @@ pub(super) enum Doing {
     /// The call has ended, and its recording is being kept.
     Keeping {
         file: FileName,
+        /// Told of it then.
+        available: Option<Page>,
         until: Instant,
     },
 }

@@ -19,7 +19,7 @@ impl Run {
             Said::Cancelled => self.finish(End::caller(487, "cancelled by the caller"), act),
             Said::Acknowledges => self.begin_at_once(act),
             Said::HungUp => self.finish(self.their_end(200, "hung up"), act),
-            Said::Rings => {
+            Said::Rings | Said::RingsAloud(_) => {
                 self.record.ringing.get_or_insert(act.now.unix);
             }
             Said::Accepts(answer) => {

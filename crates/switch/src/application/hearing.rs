@@ -42,6 +42,10 @@ impl Hearing {
                     sounds.push(Some(Sound::Tone(tone.clone())));
                     continue;
                 }
+                Item::Digits(digits) => {
+                    sounds.push(Some(Sound::Digits(digits.clone())));
+                    continue;
+                }
                 Item::File(name) => SoundSource::File(name.clone()),
                 Item::Speech { text, voice } => SoundSource::Speech {
                     text: text.clone(),

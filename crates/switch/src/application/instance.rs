@@ -46,6 +46,7 @@ pub(super) struct Told<'a> {
     pub(super) about: &'a About,
     pub(super) now: UnixTime,
     pub(super) token: Option<String>,
+    pub(super) is_notification: bool,
     /// `action_result`, `error_result`.
     pub(super) beside: Vec<(&'static str, Value)>,
 }
@@ -98,7 +99,7 @@ impl Told<'_> {
         told.insert("application_instance_id".to_owned(), self.instance.into());
         told.insert("token".to_owned(), self.token.into());
         told.insert("api_version".to_owned(), "2.0".into());
-        told.insert("is_notification".to_owned(), false.into());
+        told.insert("is_notification".to_owned(), self.is_notification.into());
         told.insert("this_call".to_owned(), call);
         for (name, value) in self.beside {
             told.insert(name.to_owned(), value);

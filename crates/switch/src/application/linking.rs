@@ -8,10 +8,31 @@ use serde_json::Value;
 
 use super::action::Connect;
 use super::doing::Doing;
+use super::hearing::Hearing;
 use super::script::{Script, Step};
 
 impl Script {
     pub(super) fn connect(&mut self, now: Instant, connect: Connect) {
+        let hold = self.hold(&connect);
+        self.steps.push(Step::Connect(connect.clone()));
+        self.doing = Doing::Connecting { connect, hold };
+        self.play_on(now);
+    }
+
+    /// Nobody is heard any more who was heard early: what the caller heard before is heard anew.
+    pub(super) fn hold_again(&mut self, now: Instant) {
+        let Doing::Connecting { connect, .. } = &self.doing else {
+            return;
+        };
+        let connect = connect.clone();
+        let again = self.hold(&connect);
+        if let Doing::Connecting { hold, .. } = &mut self.doing {
+            *hold = again;
+        }
+        self.play_on(now);
+    }
+
+    fn hold(&mut self, connect: &Connect) -> Option<Hearing> {
         let hold = connect.hold.as_ref().map(|prompt| self.bring(prompt, None));
         if hold.is_none() {
             self.play(Play {
@@ -20,9 +41,7 @@ impl Script {
                 until_digit: false,
             });
         }
-        self.steps.push(Step::Connect(connect.clone()));
-        self.doing = Doing::Connecting { connect, hold };
-        self.play_on(now);
+        hold
     }
 
     /// Somebody was connected: what the caller hears meanwhile ends.

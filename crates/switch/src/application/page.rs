@@ -3,25 +3,30 @@
 //! The shapes are those of docs/applications.md. An answer with a fault anywhere runs not at all: the sentence that comes back says what
 //! was wrong and where. Never fetches and never runs anything.
 
+mod prompt;
+
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use model::media::Tone;
-use model::{FileName, Page, PageAnswer, PageMethod, PageUrl, limits};
+use model::media::Digit;
+use model::{Page, PageAnswer, PageMethod, PageUrl, limits};
 use url::Url;
 
 use super::action::{
-    Action, Confer, Connect, Destination, Entry, EntryKind, Item, Keys, Menu, MenuOption,
-    Participant, Prompt, Recording,
+    Action, Confer, Connect, Destination, Entry, EntryKind, Keys, Menu, MenuOption, Participant,
+    Recording, SecondaryCall,
 };
 
 use super::few::Few;
 use super::shape::{
     ActionShape, AnswerShape, ConferShape, ConnectShape, Empty, GetInputShape, GetNumberShape,
-    MediaShape, PageShape, ParticipantShape, PlayShape, PromptShape, RecordShape, RejectShape,
-    RunMenuShape, SleepShape, ToneShape, WebPageShape,
+    PageShape, ParticipantShape, PromptShape, RecordShape, RejectShape, RunMenuShape,
+    SecondaryShape, SleepShape, WebPageShape,
 };
 use crate::call::printable;
+
+pub(super) use prompt::prompt;
+use prompt::{optional, unwrapped};
 
 /// What a page wants done.
 #[derive(Debug)]
@@ -105,10 +110,10 @@ pub(crate) fn read(body: &[u8], base: &PageUrl) -> Result<Answer, Fault> {
 /// What a `connect` says that stands in no page: nothing is asked when it is over.
 pub(super) fn connect_alone(body: &[u8]) -> Result<Connect, Fault> {
     let shape: ConnectShape = serde_json::from_slice(body).map_err(|error| error.to_string())?;
-    if shape.next_page.is_some() {
-        return Err("'next_page' has its place in pages alone".to_owned());
+    if shape.next_page.is_some() || shape.secondary_call.is_some() {
+        return Err("'next_page' and 'secondary_call' have their place in pages alone".to_owned());
     }
-    connect(shape, None)
+    connect(shape)
 }
 
 /// Turns shapes into what they mean.
@@ -147,16 +152,19 @@ impl Reader<'_> {
     }
 
     fn page(&self, shape: &WebPageShape) -> Result<Page, Fault> {
+        self.page_of("next_page", shape)
+    }
+
+    fn page_of(&self, name: &str, shape: &WebPageShape) -> Result<Page, Fault> {
         let method = match &shape.method {
             None => PageMethod::Post,
-            Some(method) => {
-                PageMethod::parse(method).ok_or("'next_page.method' must be \"GET\" or \"POST\"")?
-            }
+            Some(method) => PageMethod::parse(method)
+                .ok_or_else(|| format!("'{name}.method' must be \"GET\" or \"POST\""))?,
         };
         let mut url = self
             .base
             .join(&shape.url)
-            .map_err(|error| format!("'next_page.url': {error}"))?;
+            .map_err(|error| format!("'{name}.url': {error}"))?;
         url.set_fragment(None);
         let url = PageUrl::parse(url.as_str()).map_err(|error| error.to_string())?;
         Ok(Page { url, method })
@@ -197,6 +205,10 @@ impl Reader<'_> {
             first_silence: first,
             silence: later,
             beep: shape.beep_on_start,
+            available: shape
+                .recording_available_page
+                .map(|page| self.page_of("recording_available_page", &page))
+                .transpose()?,
         }))
     }
 
@@ -310,12 +322,33 @@ impl Reader<'_> {
 
     fn connect(&self, mut shape: ConnectShape) -> Result<Action, Fault> {
         let next = shape.next_page.take();
-        let next = next.map(|next| self.page(&next)).transpose()?;
-        connect(shape, next).map(Action::Connect)
+        let secondary = shape.secondary_call.take();
+        let mut connect = connect(shape)?;
+        connect.next = next.map(|next| self.page(&next)).transpose()?;
+        connect.secondary = secondary
+            .map(|secondary| self.secondary(&secondary))
+            .transpose()?;
+        Ok(Action::Connect(connect))
+    }
+
+    fn secondary(&self, shape: &SecondaryShape) -> Result<SecondaryCall, Fault> {
+        let page = |name, shape: &Option<WebPageShape>| {
+            let name = format!("secondary_call.{name}");
+            shape
+                .as_ref()
+                .map(|page| self.page_of(&name, page))
+                .transpose()
+        };
+        Ok(SecondaryCall {
+            first: page("first_page", &shape.first_page)?,
+            last: page("final_page", &shape.final_page)?,
+            error: page("error_page", &shape.error_page)?,
+        })
     }
 }
 
-fn connect(shape: ConnectShape, next: Option<Page>) -> Result<Connect, Fault> {
+/// Without pages.
+fn connect(shape: ConnectShape) -> Result<Connect, Fault> {
     if shape.destinations.is_empty() || shape.destinations.len() > limits::CONNECT_DESTINATIONS {
         return Err(format!(
             "'destinations' must name 1 to {}",
@@ -343,7 +376,9 @@ fn connect(shape: ConnectShape, next: Option<Page>) -> Result<Connect, Fault> {
         from,
         hold: optional(shape.hold_media)?,
         ring: wait("seconds_answer_timeout", ring)?,
-        next,
+        passes_early: shape.pass_early_media,
+        secondary: None,
+        next: None,
     })
 }
 
@@ -425,90 +460,6 @@ fn reject(shape: &RejectShape) -> Result<Action, Fault> {
     Ok(Action::Reject { status })
 }
 
-fn unwrapped(shape: PromptShape) -> Result<Prompt, Fault> {
-    match (shape.play, shape.play_list) {
-        (Some(play), None) => prompt(play),
-        (None, Some(play_list)) => prompt(PlayShape {
-            play_list,
-            barge_in_on_digit: shape.barge_in_on_digit,
-            barge_in_on_speech: shape.barge_in_on_speech,
-        }),
-        (Some(_), Some(_)) | (None, None) => Err(
-            "what is to be heard is said in 'play', as {\"play\":{\"play_list\":[…]}}".to_owned(),
-        ),
-    }
-}
-
-fn optional(shape: Option<PromptShape>) -> Result<Option<Prompt>, Fault> {
-    shape.map(unwrapped).transpose()
-}
-
-pub(super) fn prompt(shape: PlayShape) -> Result<Prompt, Fault> {
-    if shape.barge_in_on_speech {
-        return Err(
-            "there is no speech recognition here: leave 'barge_in_on_speech' out".to_owned(),
-        );
-    }
-    if shape.play_list.is_empty() || shape.play_list.len() > limits::PLAY_SOUNDS {
-        return Err(format!(
-            "'play_list' must have 1 to {} members",
-            limits::PLAY_SOUNDS
-        ));
-    }
-    Ok(Prompt {
-        items: shape
-            .play_list
-            .into_iter()
-            .map(item)
-            .collect::<Result<_, _>>()?,
-        barge_in: shape.barge_in_on_digit.unwrap_or(true),
-    })
-}
-
-fn item(shape: MediaShape) -> Result<Item, Fault> {
-    match (shape.text_to_say, shape.file_to_play, shape.tone) {
-        (Some(text), None, None) => {
-            if text.len() > limits::SPEECH_BYTES {
-                return Err(format!(
-                    "'text_to_say' may have {} bytes",
-                    limits::SPEECH_BYTES
-                ));
-            }
-            Ok(Item::Speech {
-                text,
-                voice: shape.tts_voice,
-            })
-        }
-        (None, Some(file), None) => {
-            let name = FileName::parse(file.trim_start_matches('/'));
-            Ok(Item::File(name.map_err(|error| error.to_string())?))
-        }
-        (None, None, Some(tone)) => tone_of(&tone).map(Item::Tone),
-        (_, _, _) => Err(
-            "a member of 'play_list' is one of 'text_to_say', 'file_to_play' and 'tone'".to_owned(),
-        ),
-    }
-}
-
-fn tone_of(shape: &ToneShape) -> Result<Tone, Fault> {
-    let is_heard = |hz: &u16| (50..=3_500).contains(hz);
-    let count = shape.frequencies_hz.len();
-    if count == 0 || count > limits::TONE_FREQUENCIES || !shape.frequencies_hz.iter().all(is_heard)
-    {
-        return Err(format!(
-            "'tone.frequencies_hz' must be 1 to {} frequencies from 50 to 3500",
-            limits::TONE_FREQUENCIES
-        ));
-    }
-    let lasts = wait("tone.milliseconds", shape.milliseconds.into())?;
-    Ok(Tone {
-        frequencies_hz: shape.frequencies_hz.to_vec(),
-        level_db: 15,
-        rhythm_ms: Vec::new(),
-        lasts: Some(lasts),
-    })
-}
-
 fn wait(name: &str, millis: i64) -> Result<Duration, Fault> {
     let most = limits::APPLICATION_WAIT;
     u64::try_from(millis)
@@ -537,7 +488,7 @@ fn count(count: u8) -> Result<u8, Fault> {
     })
 }
 
-fn end_digit(count: u8, given: Option<&str>) -> Result<Option<model::media::Digit>, Fault> {
+fn end_digit(count: u8, given: Option<&str>) -> Result<Option<Digit>, Fault> {
     let end = Keys::at_most_one("end_digit", given.unwrap_or("#"))?;
     if end.is_none() && count == 0 {
         return Err("without 'end_digit' a 'digit_count' is needed".to_owned());

@@ -4,15 +4,17 @@
 
 use std::time::Duration;
 
-use model::Application;
+use model::{Application, Page};
 
-use super::action::{Connect, Destination};
+use super::action::{Connect, Destination, SecondaryCall};
 
 /// Who says what happens in a call.
 #[derive(Clone, Debug)]
 pub(crate) enum Plan {
     /// The pages of an application.
     Application(Application),
+    /// The pages of whoever an application has called for its caller, until both hear each other.
+    Secondary(SecondaryCall),
     /// Nobody: the caller rings until one of these has answered, and the call ends with that one's.
     Ring(Connect),
     /// Nobody: whoever has answered our call is connected with one of these, and the call ends with that one's.
@@ -29,6 +31,8 @@ impl Plan {
             from: None,
             hold: None,
             ring,
+            passes_early: false,
+            secondary: None,
             next: None,
         })
     }
@@ -36,11 +40,43 @@ impl Plan {
     /// How long a caller may be without an answer; `usual`: where that is an application's to give.
     pub(crate) fn patience(&self, usual: Duration) -> Duration {
         match self {
-            Self::Application(_) | Self::Connect(_) => usual,
+            Self::Application(_) | Self::Secondary(_) | Self::Connect(_) => usual,
             Self::Ring(connect) => {
                 let rows = u32::try_from(1 + connect.later.len()).unwrap_or(u32::MAX);
                 connect.ring.saturating_mul(rows)
             }
         }
+    }
+
+    /// Says what happens, if anything is to.
+    pub(crate) fn first_page(&self) -> Option<&Page> {
+        match self {
+            Self::Application(application) => Some(&application.first_page),
+            Self::Secondary(pages) => pages.first.as_ref(),
+            Self::Ring(_) | Self::Connect(_) => None,
+        }
+    }
+
+    /// Told when the call has ended.
+    pub(crate) fn final_page(&self) -> Option<&Page> {
+        match self {
+            Self::Application(application) => application.final_page.as_ref(),
+            Self::Secondary(pages) => pages.last.as_ref(),
+            Self::Ring(_) | Self::Connect(_) => None,
+        }
+    }
+
+    /// Told what went wrong.
+    pub(crate) fn error_page(&self) -> Option<&Page> {
+        match self {
+            Self::Application(application) => application.error_page.as_ref(),
+            Self::Secondary(pages) => pages.error.as_ref(),
+            Self::Ring(_) | Self::Connect(_) => None,
+        }
+    }
+
+    /// Whether it is somebody's who was called for another.
+    pub(crate) fn is_secondary(&self) -> bool {
+        matches!(self, Self::Secondary(_))
     }
 }

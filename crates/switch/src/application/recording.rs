@@ -49,6 +49,14 @@ impl Script {
         self.tell_recorded(&file, seconds);
     }
 
+    /// The recording of a call that has ended is not waited for any longer.
+    pub(super) fn give_up_keeping(&mut self) {
+        if let Doing::Keeping { file, .. } = &self.doing {
+            let file = file.clone();
+            self.tell_recorded(&file, 0.0);
+        }
+    }
+
     pub(super) fn tell_recorded(&mut self, file: &FileName, seconds: f64) {
         let contains_sound = seconds > 0.0;
         let result = json!({
@@ -59,10 +67,21 @@ impl Script {
         let told = json!({ "action": "record", "result": result });
         let told = vec![("action_result", told)];
         let was = std::mem::replace(&mut self.doing, Doing::Nothing);
+        let (mut next, mut available) = (None, None);
         if let Doing::Recording { recording, .. } = was {
-            self.ask(recording.next, told);
-        } else {
-            self.ask_final(told);
+            (next, available) = (Some(recording.next), recording.available);
+        } else if let Doing::Keeping {
+            available: page, ..
+        } = was
+        {
+            available = page;
+        }
+        if let Some(page) = available.filter(|_| contains_sound) {
+            self.notify(page, told.clone());
+        }
+        match next {
+            Some(next) => self.ask(next, told),
+            None => self.ask_final(told),
         }
     }
 }

@@ -11,16 +11,19 @@ use std::time::Duration;
 use model::media::{LegId, LegKind, MediaCommand, MediaEvent, RoomId, SessionId};
 use model::{
     AccountId, CallRecord, ConnectionId, Instant, Page, PageAnswer, PageRequest, QuestionId,
-    SecretBytes, SoundAnswer, SoundRequest, limits,
+    SecretBytes, SoundAnswer, SoundRequest, SoundSource, limits,
 };
 use sip::{Message, Request, Response};
 
 use super::conference::Wish;
-use super::connecting::{Connecting, Leaving};
+use super::connecting::Connecting;
 use super::dialog::Dialog;
 use super::instance::{self, Told};
+use super::leaving::Leaving;
 use super::plan::Plan;
+use super::questions::Questions;
 use super::script::{Asking, Script, Step};
+use super::secondary::Secondary;
 use crate::call::{Act, CallKey, End, Phase};
 use crate::effect::{Counter, Effect};
 use crate::orphan::{Orphan, Question};
@@ -54,6 +57,8 @@ pub(crate) struct Run {
     /// Whom the caller is connected to, or is to be.
     pub(super) connecting: Option<Connecting>,
     pub(super) leaving: Vec<Leaving>,
+    /// Of them the one who was asked by pages of its own, or still is.
+    pub(super) secondary: Option<Secondary>,
     /// Records of those who were called and have gone: relays may still tell what they did.
     pub(super) past: VecDeque<(ConnectionId, CallRecord)>,
     pub(super) last_place: u8,
@@ -122,7 +127,7 @@ impl Run {
         } = beginning;
         let secret = match &plan {
             Plan::Application(application) => Some(application.secret.clone()),
-            Plan::Ring(_) | Plan::Connect(_) => None,
+            Plan::Secondary(_) | Plan::Ring(_) | Plan::Connect(_) => None,
         };
         let session = SessionId::of_shard(shard, key.0);
         let leg = LegId {
@@ -137,7 +142,7 @@ impl Run {
             session,
             account: record.account,
             is_strangers,
-            script: Script::new(leg, plan, record.id.to_string(), key.0 << 20, token),
+            script: Script::new(leg, plan, record.id.to_string(), Questions::of(key), token),
             instance,
             secret,
             caller: dialog,
@@ -149,6 +154,7 @@ impl Run {
             record,
             connecting: None,
             leaving: Vec::new(),
+            secondary: None,
             past: VecDeque::new(),
             last_place: CALLER,
             wishes: VecDeque::new(),
@@ -252,6 +258,7 @@ impl Run {
         let connecting = self.connecting.as_ref().and_then(Connecting::deadline);
         [
             self.script.deadline(),
+            self.secondary.as_ref().and_then(Secondary::deadline),
             self.caller.deadline(),
             connecting,
             self.leaving_until(),
@@ -311,13 +318,13 @@ impl Run {
 
     /// A page has answered, or not.
     pub(crate) fn on_page(&mut self, id: QuestionId, answer: PageAnswer, act: &mut Act<'_>) {
-        self.script.on_page(act.now.mono, id, answer);
+        self.script_of(id).on_page(act.now.mono, id, answer);
         self.perform(act);
     }
 
     /// A sound has come, or not.
     pub(crate) fn on_sound(&mut self, id: QuestionId, answer: SoundAnswer, act: &mut Act<'_>) {
-        self.script.on_sound(act.now.mono, id, answer);
+        self.script_of(id).on_sound(act.now.mono, id, answer);
         self.perform(act);
     }
 
@@ -359,20 +366,9 @@ impl Run {
         self.perform(act);
     }
 
-    /// Whose this is, if it has this name.
-    pub(crate) fn owner_of(&self, instance: &str) -> Option<AccountId> {
-        (self.instance == instance).then_some(self.account)
-    }
-
-    /// The action that is being done.
-    pub(crate) fn action(&self) -> Option<&'static str> {
-        self.script.action()
-    }
-
-    /// The application is to leave off what it does.
-    pub(crate) fn interrupt(&mut self, redirect: Option<Page>, act: &mut Act<'_>) {
-        self.script.interrupt(redirect);
-        self.perform(act);
+    /// Whether its application has this name.
+    pub(super) fn is_named(&self, instance: &str) -> bool {
+        self.instance == instance
     }
 
     /// What is wanted of conferences.
@@ -440,6 +436,7 @@ impl Run {
         }
         self.on_callees_due(act);
         self.forget_those_who_left(act);
+        self.on_secondary_time(now);
         self.script.on_time(now);
         self.perform(act);
         false
@@ -480,7 +477,7 @@ impl Run {
     pub(super) fn perform(&mut self, act: &mut Act<'_>) {
         loop {
             let steps = self.script.take_steps();
-            if steps.is_empty() {
+            if steps.is_empty() && !self.perform_secondary(act) {
                 return;
             }
             for step in steps {
@@ -492,11 +489,7 @@ impl Run {
     fn step(&mut self, step: Step, act: &mut Act<'_>) {
         match step {
             Step::Ask(asking) => self.ask(asking, act),
-            Step::Bring { id, source } => act.effects.push_back(Effect::Bring(SoundRequest {
-                id,
-                account: self.account,
-                source,
-            })),
+            Step::Bring { id, source } => self.bring(id, source, act),
             Step::Media(command) => self.tell_gateway(command, act),
             Step::Answer { headers } => {
                 let rows = headers.into_iter();
@@ -511,7 +504,17 @@ impl Run {
             Step::Connect(connect) => self.connect(connect, act),
             Step::Disconnect => self.disconnect(act),
             Step::Confer(wish) => self.wishes.push_back(wish),
+            // It was called for nobody.
+            Step::Join => {}
         }
+    }
+
+    pub(super) fn bring(&self, id: QuestionId, source: SoundSource, act: &mut Act<'_>) {
+        act.effects.push_back(Effect::Bring(SoundRequest {
+            id,
+            account: self.account,
+            source,
+        }));
     }
 
     /// The gateway is to answer the caller's offer, if it has not.
@@ -523,23 +526,28 @@ impl Run {
     }
 
     fn ask(&self, asking: Asking, act: &mut Act<'_>) {
-        let Some(secret) = &self.secret else {
-            return;
-        };
         let told = Told {
             instance: &self.instance,
             record: &self.record,
             about: &self.about,
             now: act.now.unix,
             token: asking.token,
+            is_notification: asking.is_notification,
             beside: asking.told,
         };
+        self.push_ask(asking.id, asking.page, told.json(), act);
+    }
+
+    pub(super) fn push_ask(&self, id: QuestionId, page: Page, instance: String, act: &mut Act<'_>) {
+        let Some(secret) = self.secret.clone() else {
+            return;
+        };
         act.effects.push_back(Effect::Ask(Box::new(PageRequest {
-            id: asking.id,
+            id,
             account: self.account,
-            page: asking.page,
-            instance: told.json(),
-            secret: secret.clone(),
+            page,
+            instance,
+            secret,
         })));
     }
 

@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 
 use model::media::{Digit, LegId, MediaCommand, MediaEvent, Play, PlayEnd};
-use model::{Application, Instant, Page, PageAnswer, QuestionId, SoundAnswer, SoundSource, limits};
+use model::{Instant, Page, PageAnswer, QuestionId, SoundAnswer, SoundSource, limits};
 use serde_json::{Value, json};
 
 use super::action::{Action, Connect, Prompt};
@@ -13,10 +13,11 @@ use super::aside::Aside;
 use super::choosing::Choosing;
 use super::conference::Wish;
 use super::doing::Doing;
-use super::entering::{Entered, Entering};
+use super::entering::Entering;
 use super::hearing::Hearing;
 use super::page;
 use super::plan::Plan;
+use super::questions::Questions;
 use crate::call::printable;
 
 /// Something to be done for a script.
@@ -56,6 +57,8 @@ pub(crate) enum Step {
     Disconnect,
     /// A conference is to be entered or left.
     Confer(Wish),
+    /// Whoever was called for another has nothing more to hear or say alone.
+    Join,
 }
 
 /// A page to be asked.
@@ -69,6 +72,8 @@ pub(crate) struct Asking {
     pub(crate) told: Vec<(&'static str, Value)>,
     /// What the page before gave.
     pub(crate) token: Option<String>,
+    /// Whether its answer says nothing of what is next.
+    pub(crate) is_notification: bool,
 }
 
 #[derive(Debug)]
@@ -76,17 +81,16 @@ pub(crate) struct Script {
     pub(super) leg: LegId,
     pub(super) call: String,
     plan: Plan,
-    /// The first of its questions is the next one after this.
-    last_question: u64,
+    pub(super) questions: Questions,
     /// How often a page was asked.
     pages: u32,
     token: Option<String>,
     waiting: VecDeque<Action>,
     pub(super) doing: Doing,
     /// Keys that no action has taken yet.
-    typed: VecDeque<Digit>,
+    pub(super) typed: VecDeque<Digit>,
     /// Whether the caller can hear.
-    is_talking: bool,
+    pub(super) is_talking: bool,
     /// Whether the error page was asked.
     has_failed: bool,
     pub(super) is_ended: bool,
@@ -98,20 +102,19 @@ pub(crate) struct Script {
 }
 
 impl Script {
-    /// One that has asked nothing yet. `call` names its recordings; `questions`: its questions are numbered from there; `token`: what its
-    /// first page is told.
+    /// One that has asked nothing yet. `call` names its recordings; `token`: what its first page is told.
     pub(crate) fn new(
         leg: LegId,
         plan: Plan,
         call: String,
-        questions: u64,
+        questions: Questions,
         token: Option<String>,
     ) -> Self {
         Self {
             leg,
             call,
             plan,
-            last_question: questions,
+            questions,
             pages: 0,
             token,
             waiting: VecDeque::new(),
@@ -129,8 +132,12 @@ impl Script {
 
     /// Asks the first page, or calls whom there is to call.
     pub(crate) fn begin(&mut self, now: Instant) {
+        if let Some(page) = self.plan.first_page().cloned() {
+            return self.ask(page, Vec::new());
+        }
         match self.plan.clone() {
-            Plan::Application(application) => self.ask(application.first_page, Vec::new()),
+            Plan::Application(_) => {}
+            Plan::Secondary(_) => self.steps.push(Step::Join),
             Plan::Ring(connect) => {
                 self.steps.push(Step::Connect(connect.clone()));
                 self.doing = Doing::Connecting {
@@ -153,13 +160,6 @@ impl Script {
     /// Whether the call ends with the connection that it was for.
     pub(super) fn only_connects(&self) -> bool {
         matches!(self.plan, Plan::Ring(_) | Plan::Connect(_))
-    }
-
-    fn application(&self) -> Option<&Application> {
-        match &self.plan {
-            Plan::Application(application) => Some(application),
-            Plan::Ring(_) | Plan::Connect(_) => None,
-        }
     }
 
     /// What is to be done now.
@@ -258,13 +258,17 @@ impl Script {
         } else if let Doing::Choosing(choosing) = &mut self.doing {
             choosing.on_timeout();
             self.go_on_choosing(now);
-        } else if let Doing::Keeping { file, .. } = &self.doing {
-            let file = file.clone();
-            self.tell_recorded(&file, 0.0);
+        } else if matches!(self.doing, Doing::Keeping { .. }) {
+            self.give_up_keeping();
         } else {
             // It has slept.
             self.next(now);
         }
+    }
+
+    /// What the last page gave.
+    pub(super) fn token(&self) -> Option<&String> {
+        self.token.as_ref()
     }
 
     /// The action that is being done.
@@ -309,7 +313,7 @@ impl Script {
     /// that where no application says what is next.
     pub(super) fn transfer(&mut self, now: Instant, connect: Connect) {
         self.leave_off();
-        if !matches!(self.plan, Plan::Application(_)) {
+        if self.plan.first_page().is_none() {
             self.plan = Plan::Connect(connect.clone());
         }
         self.waiting.push_back(Action::Connect(connect));
@@ -323,9 +327,12 @@ impl Script {
         }
         self.waiting.clear();
         self.leave_conference();
-        if let Doing::Recording { file, .. } = &self.doing {
-            let (file, until) = (file.clone(), now + limits::PAGE_TIME);
-            self.doing = Doing::Keeping { file, until };
+        if let Doing::Recording { recording, file } = &self.doing {
+            self.doing = Doing::Keeping {
+                file: file.clone(),
+                available: recording.available.clone(),
+                until: now + limits::PAGE_TIME,
+            };
             return;
         }
         self.ask_final(Vec::new());
@@ -339,9 +346,7 @@ impl Script {
         let why = printable(why, limits::PAGE_FAULT_CHARS);
         self.waiting.clear();
         self.break_off();
-        let page = self
-            .application()
-            .and_then(|known| known.error_page.clone());
+        let page = self.plan.error_page().cloned();
         match page.filter(|_| !self.has_failed) {
             Some(page) => {
                 self.has_failed = true;
@@ -365,18 +370,31 @@ impl Script {
             );
         }
         self.pages += 1;
-        let id = self.next_question();
+        let id = self.questions.next();
         self.steps.push(Step::Ask(Asking {
             id,
             page: page.clone(),
             told,
             token: self.token.clone(),
+            is_notification: false,
         }));
         self.doing = Doing::Asking {
             id,
             page,
             is_final: self.is_ended,
         };
+    }
+
+    /// Tells a page something while the call goes on; its answer is not looked at.
+    pub(super) fn notify(&mut self, page: Page, told: Vec<(&'static str, Value)>) {
+        self.pages += 1;
+        self.steps.push(Step::Ask(Asking {
+            id: self.questions.next(),
+            page,
+            told,
+            token: self.token.clone(),
+            is_notification: true,
+        }));
     }
 
     pub(super) fn ask_with_result(&mut self, page: Page, action: &'static str, result: Value) {
@@ -386,25 +404,18 @@ impl Script {
 
     pub(super) fn ask_final(&mut self, told: Vec<(&'static str, Value)>) {
         self.doing = Doing::Nothing;
-        let page = self
-            .application()
-            .and_then(|known| known.final_page.clone());
-        if let Some(page) = page {
+        if let Some(page) = self.plan.final_page().cloned() {
             // The last one is always told.
             self.pages = 0;
             self.ask(page, told);
         }
     }
 
-    fn next_question(&mut self) -> QuestionId {
-        self.last_question += 1;
-        QuestionId(self.last_question)
-    }
-
     /// Goes on with the next action.
     pub(super) fn next(&mut self, now: Instant) {
         self.doing = Doing::Nothing;
         match self.waiting.pop_front() {
+            None if self.plan.is_secondary() => self.steps.push(Step::Join),
             None => self.hang_up(200, "the application has nothing more to do".to_owned()),
             Some(action) if action.needs_answer() && !self.is_talking => {
                 let headers = match &action {
@@ -433,7 +444,7 @@ impl Script {
         }
         match action {
             Action::Answer { .. } => self.next(now),
-            Action::Reject { status } if self.is_talking => {
+            Action::Reject { status } if self.is_talking && !self.plan.is_secondary() => {
                 let why = format!("a call that was answered cannot be rejected with {status}");
                 self.fail(Some("reject"), &why);
             }
@@ -463,6 +474,11 @@ impl Script {
                 self.take_typed(now);
                 self.play_on(now);
             }
+            Action::Connect(_) | Action::Confer(_) if self.plan.is_secondary() => {
+                let why =
+                    "whoever is called for somebody else is connected with nobody but that one";
+                self.fail(Some(action.name()), why);
+            }
             Action::Connect(connect) => self.connect(now, connect),
             Action::Confer(confer) => self.confer(now, confer),
             Action::Sleep(time) => self.doing = Doing::Sleeping { until: now + time },
@@ -473,7 +489,7 @@ impl Script {
     pub(super) fn bring(&mut self, prompt: &Prompt, times: Option<u32>) -> Hearing {
         let mut steps = std::mem::take(&mut self.steps);
         let hearing = Hearing::new(prompt, times, |source| {
-            let id = self.next_question();
+            let id = self.questions.next();
             steps.push(Step::Bring { id, source });
             id
         });
@@ -529,94 +545,5 @@ impl Script {
             self.hear_on();
             self.play_on(now);
         }
-    }
-
-    fn on_digit(&mut self, now: Instant, digit: Digit) {
-        if self.is_ended {
-            return;
-        }
-        match &self.doing {
-            Doing::Recording { recording, .. } if recording.stop.contains(digit) => {
-                self.steps
-                    .push(Step::Media(MediaCommand::StopRecord { leg: self.leg }));
-            }
-            Doing::Playing(hearing) if !hearing.can_be_ended() => {}
-            Doing::Entering(_)
-            | Doing::Choosing(_)
-            | Doing::Playing(_)
-            | Doing::Nothing
-            | Doing::Asking { .. }
-            | Doing::Answering(_)
-            | Doing::Sleeping { .. } => {
-                if self.typed.len() < usize::from(limits::DIGITS_ENTERED) {
-                    self.typed.push_back(digit);
-                }
-                self.take_typed(now);
-            }
-            Doing::Conferring(_) => self.on_conference_digit(now, digit),
-            Doing::Recording { .. } | Doing::Connecting { .. } | Doing::Keeping { .. } => {}
-        }
-    }
-
-    /// Gives keys to the action that takes them.
-    fn take_typed(&mut self, now: Instant) {
-        while let Some(digit) = self.typed.pop_front() {
-            if !self.doing.takes_digits() {
-                return self.typed.push_front(digit);
-            }
-            let hearing = self.doing.hearing();
-            let stops = hearing.map(|hearing| (hearing.can_be_ended(), hearing.is_playing()));
-            match stops {
-                Some((false, _)) => continue,
-                Some((true, true)) => {
-                    self.steps
-                        .push(Step::Media(MediaCommand::StopPlay { leg: self.leg }));
-                }
-                Some((true, false)) | None => {}
-            }
-            self.take(now, digit);
-        }
-    }
-
-    fn take(&mut self, now: Instant, digit: Digit) {
-        if let Doing::Entering(entering) = &mut self.doing {
-            match entering.take(now, digit) {
-                Some(entered) => self.on_entered(now, entered),
-                None => self.play_on(now),
-            }
-        } else if let Doing::Choosing(choosing) = &mut self.doing {
-            match choosing.take(digit) {
-                Some(option) => {
-                    let result = json!({ "selected_digit": option.digit.to_string() });
-                    self.ask_with_result(option.next, "run_menu", result);
-                }
-                None => self.go_on_choosing(now),
-            }
-        }
-    }
-
-    fn on_entered(&mut self, now: Instant, entered: Entered) {
-        let name = entered.kind.name();
-        match entered.result() {
-            Some(result) => self.ask_with_result(entered.next, name, result),
-            None => self.next(now),
-        }
-    }
-
-    /// The menu wants to say something, or waits, or is over.
-    fn go_on_choosing(&mut self, now: Instant) {
-        let Doing::Choosing(choosing) = &mut self.doing else {
-            return;
-        };
-        if choosing.is_used_up() {
-            return self.next(now);
-        }
-        if let Some(prompt) = choosing.take_message() {
-            let hearing = self.bring(&prompt, Some(1));
-            if let Doing::Choosing(choosing) = &mut self.doing {
-                choosing.hear(hearing);
-            }
-        }
-        self.play_on(now);
     }
 }

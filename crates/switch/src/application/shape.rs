@@ -104,6 +104,7 @@ pub(super) struct MediaShape {
     _text_is_private: Option<bool>,
     pub(super) file_to_play: Option<String>,
     pub(super) tone: Option<ToneShape>,
+    pub(super) digits: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -135,6 +136,7 @@ pub(super) struct RecordShape {
     pub(super) format: Option<String>,
     #[serde(default)]
     pub(super) beep_on_start: bool,
+    pub(super) recording_available_page: Option<WebPageShape>,
 }
 
 #[derive(Deserialize)]
@@ -196,7 +198,18 @@ pub(super) struct ConnectShape {
     pub(super) call_from: Option<String>,
     pub(super) hold_media: Option<PromptShape>,
     pub(super) seconds_answer_timeout: Option<u32>,
+    pub(super) secondary_call: Option<SecondaryShape>,
+    #[serde(default)]
+    pub(super) pass_early_media: bool,
     pub(super) next_page: Option<WebPageShape>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SecondaryShape {
+    pub(super) first_page: Option<WebPageShape>,
+    pub(super) final_page: Option<WebPageShape>,
+    pub(super) error_page: Option<WebPageShape>,
 }
 
 #[derive(Deserialize)]

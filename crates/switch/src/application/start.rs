@@ -6,8 +6,7 @@ use std::sync::Arc;
 
 use model::media::{LegKind, MediaEvent};
 use model::{
-    AccountId, CallRecord, Callee, Caller, ClientId, ConnectionId, Now, Page, QuestionId,
-    ServiceName, Trunk,
+    AccountId, CallRecord, Callee, Caller, ClientId, ConnectionId, Now, Page, ServiceName,
 };
 use sip::{Message, Request, Response};
 
@@ -17,6 +16,7 @@ use super::dialog::Dialog;
 use super::instance::run_of;
 use super::plan::Plan;
 use super::run::{About, Beginning, CALLER, Run};
+use super::wanted::Wanted;
 use crate::call::{Act, CallKey, Leg, mint_party_tag, read_branch, read_party_tag};
 use crate::effect::Counter;
 use crate::location::Binding;
@@ -130,14 +130,9 @@ impl Shard {
     /// What becomes of an application of this account.
     pub fn application(&self, account: AccountId, instance: &str) -> ApplicationState {
         let run = run_of(instance).and_then(|key| self.runs.get(&key));
-        let run = run.filter(|run| run.owner_of(instance) == Some(account));
-        match run {
-            None => ApplicationState::Unknown,
-            Some(run) if run.is_over() => ApplicationState::Completed,
-            Some(run) => ApplicationState::Runs {
-                action: run.action(),
-            },
-        }
+        run.map_or(ApplicationState::Unknown, |run| {
+            run.application(account, instance)
+        })
     }
 
     /// An application is to leave off what it does, if it is this account's.
@@ -151,7 +146,7 @@ impl Shard {
         if let (ApplicationState::Runs { .. }, Some(key)) =
             (self.application(account, instance), run_of(instance))
         {
-            self.drive_run(now, key, |run, act| run.interrupt(redirect, act));
+            self.drive_run(now, key, |run, act| run.interrupt(instance, redirect, act));
         }
     }
 
@@ -196,11 +191,6 @@ impl Shard {
     pub(crate) fn on_media(&mut self, now: Now, event: MediaEvent) {
         let key = CallKey(event.leg().session.call());
         self.drive_run(now, key, |run, act| run.on_media(event, act));
-    }
-
-    /// The run that a question was asked for: its number is in the question's.
-    pub(crate) fn asker(&self, id: QuestionId) -> CallKey {
-        CallKey(id.0 >> 20)
     }
 
     /// Runs that a connection has anything of.
@@ -293,25 +283,30 @@ impl Shard {
             if wanted.is_empty() {
                 return;
             }
-            let (account, caller) = (run.record().account, run.record().caller.clone());
-            for destination in wanted {
-                match destination {
-                    Destination::Client(client) => self.ring_client(now, run, &caller, &client),
-                    Destination::Number(ref number) => {
-                        let trunk = self.trunk_for(account, &destination);
-                        self.ring_number(now, run, number.as_str(), trunk);
+            let caller = run.record().caller.clone();
+            for wanted in wanted {
+                match wanted.to.clone() {
+                    Destination::Client(client) => {
+                        self.ring_client(now, run, &caller, &client, wanted);
                     }
-                    Destination::Address { ref user, .. } => {
-                        let trunk = self.trunk_for(account, &destination);
-                        self.ring_number(now, run, user, trunk);
+                    Destination::Number(number) => {
+                        self.ring_number(now, run, number.as_str(), wanted);
                     }
+                    Destination::Address { user, .. } => self.ring_number(now, run, &user, wanted),
                 }
             }
             run.all_rung(&mut self.act(now));
         }
     }
 
-    fn ring_client(&mut self, now: Now, run: &mut Run, caller: &Caller, client: &ClientId) {
+    fn ring_client(
+        &mut self,
+        now: Now,
+        run: &mut Run,
+        caller: &Caller,
+        client: &ClientId,
+        wanted: Wanted,
+    ) {
         let account = run.record().account;
         let found = match run.only_rings() {
             true => self.may_ring_idle(account, caller, client),
@@ -320,6 +315,7 @@ impl Shard {
         match found {
             Err(status) => run.miss(status),
             Ok(binding) => run.ring(
+                wanted,
                 |party, from, act| Outgoing::to_client(party, from, client, &binding, act),
                 &mut self.act(now),
             ),
@@ -342,26 +338,20 @@ impl Shard {
         }
     }
 
-    fn ring_number(
-        &mut self,
-        now: Now,
-        run: &mut Run,
-        number: &str,
-        trunk: Option<(ConnectionId, Arc<Trunk>)>,
-    ) {
-        match trunk {
-            None => run.miss(404),
-            Some((connection, _)) if !self.has_room_on_line(connection) => run.miss(503),
-            Some((connection, trunk)) => {
-                self.know_line(connection, trunk.account);
-                run.ring(
-                    |party, from, act| {
-                        Outgoing::to_number(party, from, number, connection, &trunk, act)
-                    },
-                    &mut self.act(now),
-                );
-            }
-        }
+    /// Somebody behind a trunk: by the first line with room that was not tried yet.
+    fn ring_number(&mut self, now: Now, run: &mut Run, number: &str, wanted: Wanted) {
+        let mut lines = self.trunks_for(run.record().account, &wanted.to);
+        let is_known = !lines.is_empty();
+        lines.retain(|(line, _)| wanted.is_new(*line) && self.has_room_on_line(*line));
+        let Some((line, trunk)) = lines.into_iter().next() else {
+            return run.miss(if is_known { 503 } else { 404 });
+        };
+        self.know_line(line, trunk.account);
+        run.ring(
+            wanted.by(line),
+            |party, from, act| Outgoing::to_number(party, from, number, line, &trunk, act),
+            &mut self.act(now),
+        );
     }
 
     fn part(&mut self, connection: ConnectionId, key: CallKey) {

@@ -3,8 +3,8 @@
 //! An application is asked its first page when somebody has answered; a call that nobody takes is told to its final page.
 
 use model::{
-    AccountId, CallOutcome, CallRecord, Callee, Caller, EndedBy, Now, PageRequest, QuestionId,
-    ServiceTarget, Start, Then, limits,
+    AccountId, CallOutcome, CallRecord, Callee, Caller, EndedBy, Now, PageRequest, ServiceTarget,
+    Start, Then, limits,
 };
 
 use super::action::Destination;
@@ -13,6 +13,7 @@ use super::dialog::Dialog;
 use super::instance::{self, Told};
 use super::page;
 use super::plan::Plan;
+use super::questions::Questions;
 use super::run::{About, Beginning, CALLER, Run};
 use crate::call::CallKey;
 use crate::effect::{Counter, Effect};
@@ -103,7 +104,7 @@ impl Shard {
 
     /// The error says that no trunk leads there.
     pub(crate) fn check_leads(&self, account: AccountId, to: &Destination) -> Result<(), String> {
-        if to.needs_trunk() && self.trunk_for(account, to).is_none() {
+        if to.needs_trunk() && self.trunks_for(account, to).is_empty() {
             return Err(format!("no trunk of the account leads to {}", shown(to)));
         }
         Ok(())
@@ -184,14 +185,16 @@ impl Shard {
                 Err(status) => Err((status, Callee::Client(client))),
             });
         }
-        let (line, trunk) = self.trunk_for(account, &to)?;
-        if !self.has_room_on_line(line) {
-            let callee = Callee::Number {
-                number: about.to.clone(),
-                trunk: trunk.name.clone(),
-            };
+        let lines = self.trunks_for(account, &to);
+        let (_, first) = lines.first()?;
+        let callee = Callee::Number {
+            number: about.to.clone(),
+            trunk: first.name.clone(),
+        };
+        let mut lines = lines.into_iter();
+        let Some((line, trunk)) = lines.find(|(line, _)| self.has_room_on_line(*line)) else {
             return Some(Err((503, callee)));
-        }
+        };
         self.know_line(line, account);
         let act = &mut self.act(now);
         let outgoing = Outgoing::to_number(party, &about.from, &about.to, line, &trunk, act);
@@ -272,10 +275,11 @@ impl Shard {
             about,
             now: now.unix,
             token: start.token().cloned(),
+            is_notification: false,
             beside: Vec::new(),
         };
         act.effects.push_back(Effect::Ask(Box::new(PageRequest {
-            id: QuestionId((key.0 << 20) + 1),
+            id: Questions::of(key).next(),
             account: start.account,
             page,
             instance: told.json(),

@@ -24,6 +24,11 @@ impl Run {
         &self.instance
     }
 
+    /// The action that is being done for its first party.
+    pub(crate) fn action(&self) -> Option<&'static str> {
+        self.script.action()
+    }
+
     /// Why what was last done to it from outside came to nothing.
     pub(crate) fn control_fault(&self) -> Option<&str> {
         self.script.aside.fault.as_deref()
@@ -86,7 +91,7 @@ impl Run {
     fn places(&self, parties: Parties) -> Option<Vec<u8>> {
         let called = self.connecting.iter();
         let mut called = called.flat_map(|connecting| &connecting.called);
-        let second = called.find(|called| called.record.answered.is_some());
+        let second = called.find(|called| called.joined.is_some());
         let second = second.map(|called| called.place);
         match parties {
             Parties::First => Some(vec![CALLER]),

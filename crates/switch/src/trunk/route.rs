@@ -25,37 +25,39 @@ impl Shard {
         at.ok().map(|at| &trunks[at].1)
     }
 
-    /// The line that leads to a destination: a number goes by the account's first trunk; an address by that of a peer with its port, else by the
-    /// first whose domain, or peer, its host is.
-    pub(crate) fn trunk_for(
+    /// The lines that lead to a destination, the first one first: a number goes by each trunk of the account; an address by those of a peer with
+    /// its port, else by those whose domain, or peer, its host is.
+    pub(crate) fn trunks_for(
         &self,
         account: AccountId,
         to: &Destination,
-    ) -> Option<(ConnectionId, Arc<Trunk>)> {
+    ) -> Vec<(ConnectionId, Arc<Trunk>)> {
         let (host, port) = match to {
-            Destination::Client(_) => return None,
-            Destination::Number(_) => return self.trunk_where(account, |_| true),
+            Destination::Client(_) => return Vec::new(),
+            Destination::Number(_) => return self.trunks_where(account, |_| true),
             Destination::Address { host, port, .. } => (host, port),
         };
         let ip: Option<IpAddr> = host.trim_matches(['[', ']']).parse().ok();
         let exact = ip.zip(*port).map(SocketAddr::from);
         let has_exact = |trunk: &Trunk| exact.is_some_and(|peer| trunk.peers.contains(&peer));
         let is_peer = |trunk: &Trunk| trunk.peers.iter().any(|peer| Some(peer.ip()) == ip);
-        self.trunk_where(account, has_exact).or_else(|| {
-            self.trunk_where(account, |trunk| {
+        let exactly = self.trunks_where(account, has_exact);
+        match exactly.is_empty() {
+            false => exactly,
+            true => self.trunks_where(account, |trunk| {
                 trunk.domain.eq_ignore_ascii_case(host) || is_peer(trunk)
-            })
-        })
+            }),
+        }
     }
 
-    fn trunk_where(
+    fn trunks_where(
         &self,
         account: AccountId,
         is_wanted: impl Fn(&Trunk) -> bool,
-    ) -> Option<(ConnectionId, Arc<Trunk>)> {
-        let mut all = self.snapshot.settings.trunks.iter();
-        let found = all.find(|(_, trunk)| trunk.account == account && is_wanted(trunk));
-        found.cloned()
+    ) -> Vec<(ConnectionId, Arc<Trunk>)> {
+        let all = self.snapshot.settings.trunks.iter();
+        let found = all.filter(|(_, trunk)| trunk.account == account && is_wanted(trunk));
+        found.cloned().collect()
     }
 
     /// Whether one more call may pass.
@@ -81,7 +83,15 @@ impl Shard {
             return Err(refusal::no_account());
         }
         let called = called_by(Some(trunk), request);
-        let (callee, plan) = self.plan_for(trunk, &caller, &called)?;
+        let planned = self.plan_for(trunk, &caller, &called);
+        let (callee, plan) = planned.inspect_err(|refusal| {
+            let callee = Callee::Number {
+                number: shown(&called).into(),
+                trunk: trunk.name.clone(),
+            };
+            let caller = caller.clone();
+            self.record_refused(trunk.account, caller, callee, request, refusal, now);
+        })?;
         let kind = LegKind::Rtp {
             allowed: trunk.media_networks(),
         };
@@ -191,12 +201,16 @@ fn caller_of(trunk: &Trunk, request: &Request<'_>) -> String {
         true => uri.user.unwrap_or_default().into(),
         false => uri.user_decoded(),
     };
-    let shown = user.chars().filter(|character| !character.is_control());
-    let shown: String = shown.take(limits::CALL_FROM_BYTES / 4).collect();
-    match shown.is_empty() {
-        true => "anonymous".to_owned(),
-        false => shown,
+    match shown(&user) {
+        nobody if nobody.is_empty() => "anonymous".to_owned(),
+        shown => shown,
     }
+}
+
+/// What a peer wrote of a user, as it may stand in a list.
+fn shown(user: &str) -> String {
+    let shown = user.chars().filter(|character| !character.is_control());
+    shown.take(limits::CALL_FROM_BYTES / 4).collect()
 }
 
 #[cfg(test)]
@@ -241,8 +255,8 @@ mod tests {
         };
         let shard = Shard::new(0, [0; 32], Arc::new(snapshot));
         let found = |account, to: &str| {
-            let trunk = shard.trunk_for(account, &Destination::parse(to).unwrap());
-            trunk.map(|(_, trunk)| trunk.name.to_string())
+            let trunks = shard.trunks_for(account, &Destination::parse(to).unwrap());
+            trunks.first().map(|(_, trunk)| trunk.name.to_string())
         };
         let leads = |to: &str| found(ACCOUNT, to).unwrap_or_default();
         assert_eq!(leads("tel:112"), "one");

@@ -4,12 +4,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a step that fails is a test that fails")]
 
+mod early;
 mod stage;
 
 use model::media::{LegKind, MediaCommand};
 use model::{Callee, Caller, SecretBytes, TrunkLogin};
 use serde_json::json;
-use stage::{LINE, Stage};
+use stage::{LINE, SECOND, Stage};
 
 #[test]
 fn a_number_reaches_its_application_by_plain_rtp() {
@@ -80,7 +81,15 @@ fn a_call_that_cannot_be_is_refused_in_words() {
         .records
         .iter()
         .filter(|record| record.outcome.is_some());
-    assert_eq!(ended.count(), 2, "of those who are known");
+    let callees = ended.map(|record| record.callee.to_string());
+    let expected = [
+        "+15550 by provider",
+        "not a name by provider",
+        "alice",
+        "112 by provider",
+        "service desks",
+    ];
+    assert_eq!(callees.collect::<Vec<_>>(), expected, "each is in the list");
     stage.says(&stage.request("REGISTER", "+441908273800", "", 1));
     assert_eq!(stage.status(), 403);
     stage.disable();
@@ -181,6 +190,55 @@ fn a_number_that_is_busy_is_told_and_one_without_a_trunk_too() {
     ]));
     let result = stage.asked()["action_result"]["result"].clone();
     assert_eq!(result["call_cause"], "unobtainable");
+}
+
+#[test]
+fn a_line_without_an_answer_is_followed_by_the_next_one_that_leads_there() {
+    for status in [503, 408] {
+        let mut stage = Stage::with_second();
+        stage.talks_to_application(
+            &json!([{ "connect": { "destinations": ["tel:+447700900123"] } }]),
+        );
+        stage.gateway_offers();
+        assert_eq!(stage.invited_on, LINE);
+        stage.responds(status, "");
+        let leg = stage.gateway_offers();
+        assert_eq!(stage.invited_on, SECOND, "{status}");
+        let invite = "INVITE sip:+447700900123@other.example.com SIP/2.0";
+        assert!(stage.heard.starts_with(invite), "{}", stage.heard);
+        stage.responds(200, "v=0\r\nm=audio 4002 RTP/AVP 8\r\n");
+        let joined = |command: &MediaCommand| matches!(command, MediaCommand::Join { other, .. } if *other == leg.place);
+        assert!(stage.commands.iter().any(joined), "{:?}", stage.commands);
+        stage.in_dialog("BYE");
+        let callees = stage.records.iter().map(|record| record.callee.to_string());
+        let callees: Vec<String> = callees.collect();
+        for callee in ["+447700900123 by provider", "+447700900123 by other"] {
+            assert!(callees.iter().any(|known| known == callee), "{callees:?}");
+        }
+    }
+}
+
+#[test]
+fn when_no_line_has_an_answer_it_is_told_and_who_refuses_is_asked_once() {
+    let next = json!({ "url": "https://app.example.com/next", "method": "POST" });
+    let connect = |to: &str| json!([{ "connect": { "destinations": [to], "next_page": next } }]);
+    for (to, statuses, cause) in [
+        ("tel:+447700900123", vec![503, 408], "no_answer"),
+        ("tel:+447700900123", vec![503, 503], "dropped"),
+        ("tel:+447700900123", vec![503, 486], "busy"),
+        ("tel:+447700900123", vec![486], "busy"),
+        ("tel:+447700900123", vec![480], "no_answer"),
+        ("sip:desk@sip.example.com", vec![503], "dropped"),
+    ] {
+        let mut stage = Stage::with_second();
+        stage.talks_to_application(&connect(to));
+        for status in &statuses {
+            stage.gateway_offers();
+            stage.responds(*status, "");
+        }
+        let result = stage.asked()["action_result"]["result"].clone();
+        assert_eq!(result["call_cause"], cause, "{to} {statuses:?}");
+    }
 }
 
 #[test]

@@ -16,6 +16,8 @@ use switch::{Closing, Effect, Input, Settings, Shard, Snapshot};
 
 /// The connection that stands for the trunk's line.
 pub(crate) const LINE: ConnectionId = ConnectionId(7);
+/// That of a second one, where there is one.
+pub(crate) const SECOND: ConnectionId = ConnectionId(8);
 const ACCOUNT: AccountId = AccountId(5);
 
 fn service(name: &str, target: ServiceTarget) -> (ServiceName, Service) {
@@ -90,8 +92,9 @@ pub(crate) struct Stage {
     millis: u64,
     /// The last message that went out on the line.
     pub(crate) heard: String,
-    /// The last INVITE among them.
+    /// The last INVITE among them, and the line that it went out on.
     invited: String,
+    pub(crate) invited_on: ConnectionId,
     /// The last answer to an INVITE of the peer's that had a tag: whose dialog its requests are in.
     answered: String,
     pages: Vec<PageRequest>,
@@ -105,9 +108,28 @@ impl Stage {
     pub(crate) fn new(change: impl FnOnce(&mut Trunk)) -> Self {
         let mut trunk = trunk();
         change(&mut trunk);
-        assert_eq!(trunk.check(), Ok(()));
+        Self::on(vec![(LINE, trunk)])
+    }
+
+    /// With another trunk of the same account behind the first.
+    pub(crate) fn with_second() -> Self {
+        let second = Trunk {
+            name: TrunkName::parse("other").unwrap(),
+            peers: vec!["192.0.2.20:5060".parse().unwrap()],
+            domain: "other.example.com".into(),
+            numbers: Vec::new(),
+            ..trunk()
+        };
+        Self::on(vec![(LINE, trunk()), (SECOND, second)])
+    }
+
+    fn on(trunks: Vec<(ConnectionId, Trunk)>) -> Self {
+        let trunks = trunks.into_iter().map(|(line, trunk)| {
+            assert_eq!(trunk.check(), Ok(()));
+            (line, Arc::new(trunk))
+        });
         let settings = Settings {
-            trunks: Arc::new([(LINE, Arc::new(trunk))]),
+            trunks: trunks.collect(),
             ..Settings::default()
         };
         Self {
@@ -116,6 +138,7 @@ impl Stage {
             millis: 0,
             heard: String::new(),
             invited: String::new(),
+            invited_on: LINE,
             answered: String::new(),
             pages: Vec::new(),
             commands: Vec::new(),
@@ -141,10 +164,11 @@ impl Stage {
                     connection,
                     message,
                 } => {
-                    assert_eq!(connection, LINE);
+                    assert!([LINE, SECOND].contains(&connection));
                     self.heard = String::from_utf8(message).unwrap();
                     if self.heard.starts_with("INVITE ") {
                         self.invited = self.heard.clone();
+                        self.invited_on = connection;
                     } else if self.heard.starts_with("SIP/2.0 200") && self.heard.contains("INVITE")
                     {
                         self.answered = self.heard.clone();
@@ -163,9 +187,13 @@ impl Stage {
     }
 
     pub(crate) fn says(&mut self, text: &str) {
+        self.says_on(LINE, text);
+    }
+
+    fn says_on(&mut self, connection: ConnectionId, text: &str) {
         let message = sip::parse(text.as_bytes()).unwrap();
         self.tell(Input::Message {
-            connection: LINE,
+            connection,
             account: ACCOUNT,
             message: &message,
             ice_servers: None,
@@ -215,7 +243,7 @@ impl Stage {
             rows.concat(),
             body.len()
         );
-        self.says(&text);
+        self.says_on(self.invited_on, &text);
     }
 
     pub(crate) fn status(&self) -> u16 {

@@ -146,6 +146,16 @@ fn a_fault_is_told_where_it_stands() {
         json!([{ "sleep": { "seconds": 1e99 } }]),
         "'seconds' must be from 0",
     );
+    for digits in ["", "1x", "123456789012345678901234567890123"] {
+        let digits = json!({ "digits": digits });
+        fault(
+            json!([{ "play": { "play_list": [digits] } }]),
+            "'digits' must be 1 to 32",
+        );
+    }
+    let page = json!({ "url": "ftp://a/" });
+    let record = json!({ "next_page": next(), "recording_available_page": page });
+    fault(json!([{ "record": record }]), "action 1, record: ");
     let endless = json!({ "next_page": next(), "end_digit": "" });
     fault(
         json!([{ "get_number": endless }]),
