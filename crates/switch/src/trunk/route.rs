@@ -201,7 +201,7 @@ fn caller_of(trunk: &Trunk, request: &Request<'_>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use model::TrunkName;
+    use model::{TrunkName, TrunkTransport};
 
     use super::*;
     use crate::input::{Settings, Snapshot};
@@ -212,6 +212,7 @@ mod tests {
         Arc::new(Trunk {
             account: ACCOUNT,
             name: TrunkName::parse(name).unwrap(),
+            transport: TrunkTransport::Udp,
             peers: vec![peer.parse().unwrap()],
             networks: Vec::new(),
             domain: domain.to_owned(),
