@@ -6,7 +6,7 @@ import { scenario } from './harness/trunk_stage.mjs';
 const CALLED = '+447700900123';
 const HZ = 700;
 
-scenario('a telephone that an application calls is heard, and hears', async (stage) => {
+async function talk(stage) {
   await stage.open();
   const near = await stage.sound();
   const telephone = await stage.telephone(CALLED, HZ);
@@ -20,4 +20,8 @@ scenario('a telephone that an application calls is heard, and hears', async (sta
   const heard = await telephone.heard();
   const loud = heard.filter((sample) => Math.abs(sample) > 1_000).length;
   assert.ok(loud > 2_000, `${loud} of ${heard.length} samples are loud`);
-});
+}
+
+scenario('a telephone that an application calls is heard, and hears', talk);
+scenario('a telephone by TCP is heard, and hears', talk, 'tcp');
+scenario('a telephone by TLS is heard, and hears', talk, 'tls');

@@ -27,4 +27,6 @@ pub use id::{
 pub use record::{CallOutcome, CallRecord, Callee, Caller, EndedBy, RelayTraffic, RelayUsage};
 pub use service::{ClientGroup, InvalidGroup, RingOrder, Service, ServiceCallers, ServiceTarget};
 pub use time::{Instant, Now, UnixTime};
-pub use trunk::{InvalidNumber, InvalidTrunk, Number, NumberPattern, Trunk, TrunkLogin};
+pub use trunk::{
+    InvalidNumber, InvalidTrunk, Number, NumberPattern, Trunk, TrunkLogin, TrunkTransport,
+};

@@ -467,6 +467,31 @@ pub const TRUNK_DIALOG_TIME: Duration = Duration::from_secs(86_400);
 pub const TRUNK_RINGING_TIME: Duration = Duration::from_secs(3_600);
 /// The largest datagram: UDP over IPv4 has no room for more.
 pub const TRUNK_DATAGRAM_BYTES: usize = 65_507;
+/// The largest message by a connection: as much as is read of one.
+pub const TRUNK_STREAM_MESSAGE_BYTES: usize = MESSAGE_BYTES;
+/// The head of such a message; whatever providers add, it is a few KiB.
+pub const TRUNK_STREAM_HEAD_BYTES: usize = 32 * 1024;
+/// Connections that the peers of one trunk have made: an edge of a provider has a few dozen machines, with one or two each.
+pub const TRUNK_STREAMS_IN: usize = 128;
+/// Connections of ours to peers of one trunk: one to each, and to proxies that their Record-Route names.
+pub const TRUNK_STREAMS_OUT: usize = 2 * TRUNK_PEERS;
+/// How long it may take to connect, with TLS: longer, and the next peer is better.
+pub const TRUNK_CONNECT_TIME: Duration = Duration::from_secs(8);
+/// The first pause after a connection could not be made, or was lost within such a time; it doubles each time.
+pub const TRUNK_CONNECT_PAUSE: Duration = Duration::from_secs(1);
+/// The longest such pause: as often as a trunk is asked whether it is there.
+pub const TRUNK_CONNECT_PAUSE_MAX: Duration = TRUNK_CHECK;
+/// How long a message may take to come whole, and a connection to say its first word. Messages are small: a peer that takes longer is
+/// broken, or means ill.
+pub const TRUNK_STREAM_MESSAGE_TIME: Duration = Duration::from_secs(15);
+/// A connection by which nothing was said for so long is closed: peers that want it open ask more often (RFC 5626 §4.4.1).
+pub const TRUNK_STREAM_IDLE_TIME: Duration = Duration::from_secs(1_800);
+/// How long a peer may take nothing of what is sent to it; then its connection is lost (RFC 5482).
+pub const TRUNK_STREAM_STALL_TIME: Duration = Duration::from_secs(20);
+/// Bytes that wait to be sent by one connection: the ends of all calls of a trunk at once. Past it the connection is closed.
+pub const TRUNK_STREAM_OUTBOX_BYTES: usize = 4 * 1024 * 1024;
+/// Messages of all connections that have come and wait for their lines; past it the connections wait.
+pub const TRUNK_STREAM_MESSAGES: usize = 256;
 /// The first pause after a registration was refused, or not answered; it doubles each time.
 pub const REGISTRATION_PAUSE: Duration = Duration::from_secs(30);
 /// The longest such pause.

@@ -17,7 +17,9 @@ pub struct Trunk {
     pub account: AccountId,
     /// What the operator calls it.
     pub name: TrunkName,
-    /// Where it is, by UDP: the first that answers is used.
+    /// How it speaks SIP.
+    pub transport: TrunkTransport,
+    /// Where it is: the first that answers is used.
     pub peers: Vec<SocketAddr>,
     /// Whence it may send besides, SIP and media; anything from elsewhere gets no answer.
     pub networks: Vec<Network>,
@@ -35,6 +37,57 @@ pub struct Trunk {
     pub caller: Option<Number>,
     /// Whether it is told who calls by P-Asserted-Identity (RFC 3325).
     pub is_trusted: bool,
+}
+
+/// By what SIP comes to a peer and from it (RFC 3261 §18).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TrunkTransport {
+    /// A datagram for each message.
+    #[default]
+    Udp,
+    /// Connections.
+    Tcp,
+    /// Connections that nobody can read or change, to a peer that has shown its certificate (RFC 5922).
+    Tls,
+}
+
+impl TrunkTransport {
+    /// Every one.
+    pub const ALL: [Self; 3] = [Self::Udp, Self::Tcp, Self::Tls];
+
+    /// As it is configured, and as it stands in addresses (RFC 3261 §19.1.1).
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Udp => "udp",
+            Self::Tcp => "tcp",
+            Self::Tls => "tls",
+        }
+    }
+
+    /// As it stands in Via (RFC 3261 §20.42).
+    pub const fn in_via(self) -> &'static str {
+        match self {
+            Self::Udp => "UDP",
+            Self::Tcp => "TCP",
+            Self::Tls => "TLS",
+        }
+    }
+
+    /// Where a peer listens that names no port (RFC 3261 §19.1.2).
+    pub const fn port(self) -> u16 {
+        match self {
+            Self::Udp | Self::Tcp => 5060,
+            Self::Tls => 5061,
+        }
+    }
+
+    /// Whether messages come by connections, whole and in order.
+    pub const fn is_stream(self) -> bool {
+        match self {
+            Self::Udp => false,
+            Self::Tcp | Self::Tls => true,
+        }
+    }
 }
 
 /// What we show to a peer that asks who we are.
@@ -275,6 +328,7 @@ mod tests {
         let trunk = Trunk {
             account: AccountId(1),
             name: TrunkName::parse("provider").unwrap(),
+            transport: TrunkTransport::Udp,
             peers: vec!["192.0.2.10:5060".parse().unwrap()],
             networks: vec![Network::new("198.51.100.0".parse().unwrap(), 24).unwrap()],
             domain: "sip.example.com".into(),

@@ -64,14 +64,7 @@ pub enum CertificateFault {
 
 /// Reads certificate and key, and checks that they fit.
 pub fn load(files: &TlsFiles) -> Result<CertifiedKey, CertificateFault> {
-    let chain = read(&files.cert, "certificate", "CERTIFICATE", |pem| {
-        let chain: Vec<_> = CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>()?;
-        if chain.is_empty() {
-            Err(PemError::NoItemsFound)
-        } else {
-            Ok(chain)
-        }
-    })?;
+    let chain = read_chain(&files.cert)?;
     let key = read(
         &files.key,
         "key",
@@ -87,6 +80,18 @@ pub fn load(files: &TlsFiles) -> Result<CertifiedKey, CertificateFault> {
             } else {
                 error.to_string()
             },
+        }
+    })
+}
+
+/// All certificates of a file.
+pub(crate) fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, CertificateFault> {
+    read(path, "certificate", "CERTIFICATE", |pem| {
+        let chain: Vec<_> = CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>()?;
+        if chain.is_empty() {
+            Err(PemError::NoItemsFound)
+        } else {
+            Ok(chain)
         }
     })
 }

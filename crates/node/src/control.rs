@@ -262,15 +262,17 @@ impl Answerer {
         let published = self.signalling.published();
         let directory = &published.snapshot.directory;
         let states = self.lines.as_ref().map(|lines| lines.states());
-        let shown = states.into_iter().flatten().map(|(trunk, state)| {
+        let shown = states.into_iter().flatten().map(|(trunk, state, trouble)| {
             let mut accounts = directory.accounts();
             let account = accounts.find(|account| account.id == trunk.account);
             json!({
                 "account": account.map(|account| account.login().to_string()),
                 "name": trunk.name.as_str(),
+                "transport": trunk.transport.as_str(),
                 "peer": state.peer,
                 "is_registered": state.is_registered,
                 "refused": state.refused,
+                "trouble": trouble,
             })
         });
         shown.collect()
@@ -290,7 +292,8 @@ impl Answerer {
             "version": env!("CARGO_PKG_VERSION"),
             "listen": self.listen.to_string(),
             "turn": self.turn.as_ref().map(|turn| turn.json(self.signalling.now().unix)),
-            "trunk_address": self.lines.as_ref().map(|lines| lines.local().to_string()),
+            "trunk_address": self.lines.as_ref().and_then(|lines| lines.local()),
+            "trunk_tls_address": self.lines.as_ref().and_then(|lines| lines.tls_local()),
             "trunks": self.trunks(),
             "uptime_s": self.signalling.now().mono.as_micros() / 1_000_000,
             "accounts": self.signalling.published().snapshot.directory.accounts().count(),

@@ -131,8 +131,10 @@ pub struct Started {
     pub turn: Vec<Finding>,
     /// What is to be said about the media gateway.
     pub media: Vec<Finding>,
-    /// Where the peers of trunks reach it, if there are any.
+    /// Where the peers of trunks reach it by UDP and TCP, if there are any.
     pub trunk_address: Option<SocketAddr>,
+    /// And by TLS.
+    pub trunk_tls_address: Option<SocketAddr>,
     /// What is to be said about trunks.
     pub trunk: Vec<Finding>,
 }
@@ -196,6 +198,7 @@ impl Addresses {
         let mut turn = RelayDoors::bind(config, address, certificate.clone(), file_limit())?;
         let media = MediaDoors::bind(config, &turn)?;
         turn.let_reach(media.as_ref());
+        let trunks = TrunkDoor::bind(&config.trunk, certificate.clone())?;
         Ok(Self {
             certificate,
             tls,
@@ -203,7 +206,7 @@ impl Addresses {
             address,
             turn,
             media,
-            trunks: TrunkDoor::bind(&config.trunk)?,
+            trunks,
         })
     }
 }
@@ -262,7 +265,8 @@ impl Node {
             address: own.address,
             turn: own.turn.findings(config, file_limit()),
             media: media_worker::findings(own.media.as_ref()),
-            trunk_address: trunks.lines.as_ref().map(|lines| lines.local()),
+            trunk_address: trunks.lines.as_ref().and_then(|lines| lines.local()),
+            trunk_tls_address: trunks.lines.as_ref().and_then(|lines| lines.tls_local()),
             trunk: trunks.findings,
         };
 

@@ -47,6 +47,12 @@ counters! {
     PagesFull => "pages_refused_full",
     /// A datagram came to the socket of trunks from nowhere that a trunk may send from.
     TrunkStranger => "trunk_datagrams_dropped_unknown_source",
+    /// A connection came to the socket of trunks from nowhere that a trunk may come from.
+    TrunkStrangeConnection => "trunk_connections_closed_unknown_source",
+    /// A peer of a trunk had too many connections for another.
+    TrunkConnectionFull => "trunk_connections_closed_full",
+    /// A peer of a trunk sent what is no SIP by a connection.
+    TrunkConnectionMalformed => "trunk_connections_closed_malformed",
     /// The system did not take a datagram for a trunk's peer.
     TrunkUnsent => "trunk_datagrams_unsent",
     /// A shard's message for a trunk was lost: too much waited.

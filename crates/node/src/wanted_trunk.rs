@@ -2,9 +2,13 @@
 //!
 //! Finds the accounts when the server starts. Never reads a file, and never makes an account or a service.
 
+use std::path::Path;
+
 use model::{AccountId, Login, Trunk, UnixTime};
+use rustls::pki_types::CertificateDer;
 use store::Store;
 
+use crate::certificate::{self, CertificateFault};
 use crate::provision::ProvisionError;
 use crate::relay::Finding;
 use crate::wanted_service::WantedFault;
@@ -16,8 +20,26 @@ pub struct WantedTrunk {
     pub login: Login,
     /// What it is; the number of its account is not known yet, and [`WantedTrunk::NOBODY`] stands there.
     pub trunk: Trunk,
+    /// Who vouches for its peers by TLS.
+    pub ca: Authority,
     /// Where that is said, such as a file and its line: every fault begins with it.
     pub place: String,
+}
+
+/// Whose certificates are believed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Authority {
+    /// Those that a root certificate of the system vouches for.
+    System,
+    /// Those that one of these vouches for.
+    Own(Vec<CertificateDer<'static>>),
+}
+
+impl Authority {
+    /// The certificates of a PEM file.
+    pub fn read(path: &Path) -> Result<Self, CertificateFault> {
+        certificate::read_chain(path).map(Self::Own)
+    }
 }
 
 impl WantedTrunk {
@@ -39,6 +61,7 @@ pub(crate) async fn resolve(
     for WantedTrunk {
         login,
         trunk,
+        ca: _,
         place,
     } in wanted
     {

@@ -18,17 +18,26 @@ export class Baresip {
   #ended;
   #printed = '';
 
-  /** Starts one that is the user `user`, takes SIP at this port of loopback, and says a sine of so many hertz. */
-  static async start(user, port, hz) {
+  /**
+   * Starts one that is the user `user`, takes SIP at this port of loopback, and says a sine of so many hertz. `by`: the transport; by
+   * TLS it is the identity `known`.
+   */
+  static async start(user, port, hz, by = 'udp', known) {
     const phone = new Baresip();
     phone.#folder = await mkdtemp(path.join(tmpdir(), 'offhook-baresip-'));
-    const rows = [`sip_listen 127.0.0.1:${port}`, 'net_interface 127.0.0.1', `snd_path ${phone.#folder}`];
+    // It takes TLS at the next port.
+    const rows = [`sip_listen 127.0.0.1:${by === 'tls' ? port - 1 : port}`, 'net_interface 127.0.0.1', `snd_path ${phone.#folder}`];
     if (existsSync(MODULES)) rows.push(`module_path ${MODULES}`);
     // A sine has 48 kHz and two channels, or is refused.
     rows.push(`audio_source ausine,${hz}`, 'ausrc_srate 48000', 'ausrc_channels 2');
     rows.push('module g711.so', 'module ausine.so', 'module sndfile.so', 'module_app account.so', 'module_app menu.so');
+    if (by === 'tls') {
+      const file = path.join(phone.#folder, 'identity.pem');
+      await writeFile(file, Buffer.concat([known.cert, known.key]));
+      rows.push(`sip_certificate ${file}`, 'sip_verify_server no');
+    }
     await writeFile(path.join(phone.#folder, 'config'), `${rows.join('\n')}\n`);
-    await writeFile(path.join(phone.#folder, 'accounts'), `<sip:${user}@127.0.0.1>;regint=0;answermode=auto\n`);
+    await writeFile(path.join(phone.#folder, 'accounts'), `<sip:${user}@127.0.0.1;transport=${by}>;regint=0;answermode=auto\n`);
     await writeFile(path.join(phone.#folder, 'contacts'), '');
     phone.#run();
     return phone;

@@ -1,5 +1,5 @@
-// Ties the scenarios of trunks together: for each one a server with one trunk, whose peer is SIPp by UDP, an application that
-// answers for its number, and what all of them said, told when it fails.
+// Ties the scenarios of trunks together: for each one a server with one trunk, whose peer is SIPp by UDP, TCP or TLS, an application
+// that answers for its number, and what all of them said, told when it fails.
 import dgram from 'node:dgram';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -14,15 +14,16 @@ import { Webhook } from '../../browser/harness/webhook.mjs';
 import { Baresip } from './baresip.mjs';
 import { Rtp } from './rtp.mjs';
 import { Sipp } from './sipp.mjs';
+import { Identity, Tunnel } from './tunnel.mjs';
 
 const LONGEST_MS = 60_000;
 export const NUMBER = '+442079460001';
 export const CALLER = '+441234567890';
 
-/** A test with a stage of its own. */
-export function scenario(title, body) {
+/** A test with a stage of its own; `by`: the transport of its trunk. */
+export function scenario(title, body, by = 'udp') {
   test(title, { timeout: LONGEST_MS }, async () => {
-    const stage = new Stage();
+    const stage = new Stage(by);
     try {
       await body(stage);
     } catch (error) {
@@ -43,11 +44,23 @@ class Stage {
   #site;
   #folder;
   #address;
+  #by;
+  #tunnels = [];
+  #identity;
   server;
   account;
   webhook;
   /** Where the peer of the trunk is: whoever is to be called must be there. */
   peerPort;
+
+  constructor(by) {
+    this.#by = by;
+  }
+
+  /** Where the trunk's peers reach the server. */
+  get address() {
+    return this.#address;
+  }
 
   /** Starts a server whose trunk has these rows besides those that it must have. */
   async open(...rows) {
@@ -55,33 +68,50 @@ class Stage {
     this.#folder = await mkdtemp(path.join(tmpdir(), 'offhook-trunk-'));
     const file = path.join(this.#folder, 'offhook.toml');
     this.webhook = await Webhook.listen();
-    this.server = await Server.prepare(['--config', file, '--trunk-listen', '127.0.0.1:0'], { plain: true });
+    const words = ['--config', file, '--trunk-listen', '127.0.0.1:0', '--trunk-tls-listen', '127.0.0.1:0'];
+    this.server = await Server.prepare(words, { plain: this.#by !== 'tls' });
     this.account = await this.server.createAccount('a@b.c');
     const { cloud_id, username } = this.account;
     const trunk = ['[[trunk]]', `account = "${cloud_id}/${username}"`, 'name = "provider"', `peers = ["127.0.0.1:${this.peerPort}"]`];
-    trunk.push(`numbers = { "${NUMBER}" = "ivr" }`, ...(rows.some((row) => row.startsWith('check_s')) ? [] : ['check_s = 0']), ...rows);
+    if (this.#by !== 'udp') trunk.push(`transport = "${this.#by}"`);
+    const isTold = (key) => rows.some((row) => row.startsWith(key));
+    if (this.#by === 'tls' && !isTold('ca_file')) trunk.push(`ca_file = "${(await this.#known()).path}"`);
+    trunk.push(`numbers = { "${NUMBER}" = "ivr" }`, ...(isTold('check_s') ? [] : ['check_s = 0']), ...rows);
     await writeFile(file, `${trunk.join('\n')}\n`);
     await this.server.start();
     this.webhook.secret = await this.server.putApplication(this.account, 'ivr', this.webhook);
-    this.#address = (await this.server.status()).trunk_address;
+    const status = await this.server.status();
+    this.#address = this.#by === 'tls' ? status.trunk_tls_address : status.trunk_address;
   }
 
   /** A SIPp that calls the number by the trunk; `from`: from another address of loopback. */
   async caller(scenario, keys = {}, { from = '127.0.0.1', words = [] } = {}) {
+    let address = this.#address;
+    if (this.#by === 'tls') {
+      const tunnel = await Tunnel.into(address);
+      this.#tunnels.push(tunnel);
+      address = tunnel.address;
+    }
     // Left alone, SIPp takes the same ports as ever, where what is left of the last call may arrive.
-    return this.#phone(scenario, [this.#address, '-i', from, '-p', await freePort(), ...words], { called: NUMBER, caller: CALLER, ...keys });
+    return this.#phone(scenario, [address, '-i', from, '-p', await freePort(), ...words], { called: NUMBER, caller: CALLER, ...keys });
   }
 
   /** A SIPp that is what the peer of the trunk is; it may come before the server. */
   async peer(scenario, keys = {}) {
     this.peerPort ??= await freePort();
-    return this.#phone(scenario, ['-i', '127.0.0.1', '-p', this.peerPort], keys);
+    let port = this.peerPort;
+    if (this.#by === 'tls') {
+      port = await freePort();
+      this.#tunnels.push(await Tunnel.outOf(this.peerPort, port, await this.#known()));
+    }
+    return this.#phone(scenario, ['-i', '127.0.0.1', '-p', port], keys);
   }
 
   /** The peer of the trunk is a telephone of this number that says a sine. */
   async telephone(user, hz) {
     this.peerPort ??= await freePort();
-    const phone = await Baresip.start(user, this.peerPort, hz);
+    const known = this.#by === 'tls' ? await this.#known() : undefined;
+    const phone = await Baresip.start(user, this.peerPort, hz, this.#by, known);
     this.#phones.push(phone);
     return phone;
   }
@@ -133,12 +163,20 @@ class Stage {
     await this.#site?.close();
     await this.server?.discard();
     await this.webhook?.close();
+    for (const tunnel of this.#tunnels) tunnel.close();
     await Promise.all([...this.#phones.map((phone) => phone.discard()), ...this.#ends.map((rtp) => rtp.close())]);
+    await this.#identity?.discard();
     if (this.#folder) await rm(this.#folder, { recursive: true, force: true });
   }
 
+  /** Who the peer is by TLS. */
+  async #known() {
+    this.#identity ??= await Identity.make();
+    return this.#identity;
+  }
+
   async #phone(scenario, words, keys) {
-    const phone = await Sipp.start(scenario, [...words, '-t', 'u1', '-ci', '127.0.0.1', '-m', '1'], keys);
+    const phone = await Sipp.start(scenario, [...words, '-t', this.#by === 'udp' ? 'u1' : 't1', '-ci', '127.0.0.1', '-m', '1'], keys);
     this.#phones.push(phone);
     return phone;
   }

@@ -2,15 +2,18 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use model::{InvalidTrunk, limits};
+use model::{InvalidTrunk, TrunkTransport, limits};
 
+use super::secure::Secure;
 use crate::wanted_trunk::WantedTrunk;
 
 /// The trunks of a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrunkConfig {
-    /// Where the peers of all trunks reach us, by UDP; bound if there is a trunk.
+    /// Where the peers of trunks reach us by UDP and TCP; bound for what some trunk uses.
     pub listen: SocketAddr,
+    /// The same by TLS.
+    pub tls_listen: SocketAddr,
     /// What peers call this machine; found out for each trunk unless given.
     pub address: Option<IpAddr>,
     /// In the order of the operator's wishes.
@@ -18,14 +21,28 @@ pub struct TrunkConfig {
 }
 
 impl TrunkConfig {
-    /// RFC 3261 §18.1.1: of SIP over UDP.
-    pub const PORT: u16 = 5060;
+    /// Whether any trunk is by it.
+    pub(super) fn uses(&self, transport: TrunkTransport) -> bool {
+        let mut trunks = self.trunks.iter();
+        trunks.any(|wanted| wanted.trunk.transport == transport)
+    }
+
+    /// Where the peers of trunks by this transport reach us.
+    pub(super) fn listens_at(&self, transport: TrunkTransport) -> SocketAddr {
+        match transport {
+            TrunkTransport::Udp | TrunkTransport::Tcp => self.listen,
+            TrunkTransport::Tls => self.tls_listen,
+        }
+    }
 }
 
 impl Default for TrunkConfig {
     fn default() -> Self {
+        let any =
+            |transport: TrunkTransport| SocketAddr::from((Ipv4Addr::UNSPECIFIED, transport.port()));
         Self {
-            listen: SocketAddr::from((Ipv4Addr::UNSPECIFIED, Self::PORT)),
+            listen: any(TrunkTransport::Udp),
+            tls_listen: any(TrunkTransport::Tls),
             address: None,
             trunks: Vec::new(),
         }
@@ -38,6 +55,24 @@ pub enum TrunkConfigFault {
     /// Nobody has such an address.
     #[error("trunks cannot listen on {0}, which is no address of a machine (--trunk-listen)")]
     Listen(SocketAddr),
+    /// The same.
+    #[error("trunks cannot listen on {0}, which is no address of a machine (--trunk-tls-listen)")]
+    TlsListen(SocketAddr),
+    /// Both want the same.
+    #[error(
+        "trunks cannot listen for TCP and TLS at the same address {0}: give another port (--trunk-tls-listen)"
+    )]
+    Same(SocketAddr),
+    /// No certificate can be for it.
+    #[error(
+        "{place}: no certificate can be for {domain:?}: a trunk by TLS needs a domain that is a name or an address"
+    )]
+    Domain {
+        /// Where the trunk stands.
+        place: String,
+        /// What it has.
+        domain: String,
+    },
     /// Nobody has such an address.
     #[error(
         "peers of trunks cannot call this machine {0}: give the address that leads here (--trunk-address)"
@@ -72,8 +107,8 @@ pub enum TrunkConfigFault {
     },
     /// No datagram gets from one to the other.
     #[error(
-        "{place}: no datagram gets from {listen} to the peer {peer}: they are of different kinds, IPv4 and IPv6; \
-         `trunk_listen = \"[::]:5060\"` reaches both"
+        "{place}: nothing gets from {listen} to the peer {peer}: they are of different kinds, IPv4 and IPv6; \
+         `{key} = \"[::]:{port}\"` reaches both"
     )]
     Family {
         /// Where the trunk stands.
@@ -82,14 +117,26 @@ pub enum TrunkConfigFault {
         listen: SocketAddr,
         /// Where it is.
         peer: SocketAddr,
+        /// What says where we are.
+        key: &'static str,
+        /// The usual port.
+        port: u16,
     },
 }
 
 impl TrunkConfig {
     /// Says what stands against it.
     pub(crate) fn check(&self) -> Result<(), TrunkConfigFault> {
-        if self.listen.ip().to_canonical().is_multicast() {
+        let is_of_many = |at: SocketAddr| at.ip().to_canonical().is_multicast();
+        if is_of_many(self.listen) {
             return Err(TrunkConfigFault::Listen(self.listen));
+        }
+        if is_of_many(self.tls_listen) {
+            return Err(TrunkConfigFault::TlsListen(self.tls_listen));
+        }
+        let is_same = self.listen == self.tls_listen && self.listen.port() != 0;
+        if is_same && self.uses(TrunkTransport::Tcp) && self.uses(TrunkTransport::Tls) {
+            return Err(TrunkConfigFault::Same(self.listen));
         }
         let nobodys = |ip: &IpAddr| ip.is_unspecified() || ip.to_canonical().is_multicast();
         if let Some(address) = self.address.filter(nobodys) {
@@ -105,15 +152,16 @@ impl TrunkConfig {
                 let place = place();
                 TrunkConfigFault::Trunk { place, fault }
             })?;
+            let transport = wanted.trunk.transport;
+            if transport == TrunkTransport::Tls && Secure::name(&wanted.trunk.domain).is_none() {
+                let (place, domain) = (place(), wanted.trunk.domain.clone());
+                return Err(TrunkConfigFault::Domain { place, domain });
+            }
             for peer in &wanted.trunk.peers {
-                if !self.reaches(*peer) {
-                    return Err(TrunkConfigFault::Family {
-                        place: place(),
-                        listen: self.listen,
-                        peer: *peer,
-                    });
-                }
-                let has_it = |other: &&WantedTrunk| other.trunk.peers.contains(peer);
+                self.check_way(wanted, *peer)?;
+                let has_it = |other: &&WantedTrunk| {
+                    other.trunk.transport == transport && other.trunk.peers.contains(peer)
+                };
                 if let Some(other) = self.trunks[..at].iter().find(has_it) {
                     return Err(TrunkConfigFault::PeerTwice {
                         place: place(),
@@ -126,10 +174,24 @@ impl TrunkConfig {
         Ok(())
     }
 
-    /// Whether a datagram of our socket gets there. One for all addresses of IPv6 is one for all of IPv4 as well.
-    fn reaches(&self, peer: SocketAddr) -> bool {
-        let own = self.listen.ip();
+    /// Whether our socket and the peer reach each other. One for all addresses of IPv6 is one for all of IPv4 as well.
+    fn check_way(&self, wanted: &WantedTrunk, peer: SocketAddr) -> Result<(), TrunkConfigFault> {
+        let transport = wanted.trunk.transport;
+        let listen = self.listens_at(transport);
+        let own = listen.ip();
         let is_both = own.is_ipv6() && own.is_unspecified();
-        is_both || own.to_canonical().is_ipv4() == peer.ip().to_canonical().is_ipv4()
+        if is_both || own.to_canonical().is_ipv4() == peer.ip().to_canonical().is_ipv4() {
+            return Ok(());
+        }
+        Err(TrunkConfigFault::Family {
+            place: wanted.place.clone(),
+            listen,
+            peer,
+            key: match transport {
+                TrunkTransport::Udp | TrunkTransport::Tcp => "trunk_listen",
+                TrunkTransport::Tls => "trunk_tls_listen",
+            },
+            port: transport.port(),
+        })
     }
 }

@@ -1,37 +1,54 @@
-//! The socket of all trunks: taken before anything is served.
+//! The sockets of all trunks: taken before anything is served.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
-use model::Trunk;
+use model::{Trunk, TrunkTransport};
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::UdpSocket;
+use tokio::net::{TcpListener, UdpSocket};
+use tokio_rustls::TlsAcceptor;
 
 use super::config::TrunkConfig;
+use super::secure::acceptor;
 use super::sources::canonical;
+use super::tcp;
+use crate::certificate::Certificate;
 use crate::config::Config;
 use crate::relay::{Finding, is_public, way_to};
 
 /// What the socket may hold of unread datagrams: a few thousand. Charged only while used; the system may allow less.
 const BUFFER: usize = 4 * 1024 * 1024;
 
+/// Attempts to find a port that is free for UDP and TCP alike, where any will do.
+const ATTEMPTS: usize = 16;
+
 /// Why trunks cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub enum TrunkFault {
     /// Somebody else has the address.
     #[error(
-        "cannot listen for trunks on {0} (UDP): another program does, perhaps another SIP server; stop it, or name \
-         another address with --trunk-listen ADDR:PORT"
+        "cannot listen for trunks on {address} ({transport}): another program does, perhaps another SIP server; stop it, or \
+         name another address with {flag} ADDR:PORT",
+        transport = transport.in_via(), flag = flag(*transport)
     )]
-    InUse(SocketAddr),
+    InUse {
+        /// The address.
+        address: SocketAddr,
+        /// For what.
+        transport: TrunkTransport,
+    },
     /// The address cannot be listened on.
     #[error(
-        "cannot listen for trunks on {address} (UDP): {source}; name an address of this machine with --trunk-listen \
-         ADDR:PORT"
+        "cannot listen for trunks on {address} ({transport}): {source}; name an address of this machine with {flag} \
+         ADDR:PORT",
+        transport = transport.in_via(), flag = flag(*transport)
     )]
     Listen {
         /// The address.
         address: SocketAddr,
+        /// For what.
+        transport: TrunkTransport,
         /// What the system said.
         source: io::Error,
     },
@@ -46,39 +63,89 @@ pub enum TrunkFault {
         /// Its first peer.
         peer: SocketAddr,
     },
+    /// TLS cannot be set up.
+    #[error("cannot set TLS of trunks up: {0}")]
+    Tls(#[from] rustls::Error),
 }
 
-/// An open socket; peers wait in it until they are served.
+/// What says where trunks are listened for.
+fn flag(transport: TrunkTransport) -> &'static str {
+    match transport {
+        TrunkTransport::Udp | TrunkTransport::Tcp => "--trunk-listen",
+        TrunkTransport::Tls => "--trunk-tls-listen",
+    }
+}
+
+/// Open sockets for what some trunk uses; peers wait in them until they are served.
+#[derive(Default)]
 pub(crate) struct Door {
-    pub(super) socket: UdpSocket,
-    /// Where it is.
-    pub(super) local: SocketAddr,
+    pub(super) udp: Option<UdpSocket>,
+    pub(super) tcp: Option<Arc<TcpListener>>,
+    pub(super) tls: Option<Arc<TcpListener>>,
+    /// Who we are by TLS.
+    pub(super) acceptor: Option<TlsAcceptor>,
+    /// Where UDP and TCP are.
+    pub(super) local: Option<SocketAddr>,
+    /// Where TLS is, or would be: without a certificate nobody can connect there.
+    pub(super) tls_local: Option<SocketAddr>,
 }
 
 impl Door {
-    /// Takes the address, or says who has it; nothing where there is no trunk.
-    pub(crate) fn bind(config: &TrunkConfig) -> Result<Option<Self>, TrunkFault> {
+    /// Takes the addresses, or says who has one; nothing where there is no trunk.
+    pub(crate) fn bind(
+        config: &TrunkConfig,
+        certificate: Option<Arc<Certificate>>,
+    ) -> Result<Option<Self>, TrunkFault> {
         if config.trunks.is_empty() {
             return Ok(None);
         }
-        let address = canonical(config.listen);
-        let open = || {
-            let socket = open(address)?;
-            let local = socket.local_addr()?;
-            Ok(Self { socket, local })
-        };
-        open().map(Some).map_err(|source: io::Error| {
-            if source.kind() == io::ErrorKind::AddrInUse {
-                TrunkFault::InUse(address)
-            } else {
-                TrunkFault::Listen { address, source }
+        let mut attempts = 0;
+        let mut door = loop {
+            attempts += 1;
+            match Self::plain(config) {
+                // Somebody has the port for TCP that we were given for UDP.
+                Err(TrunkFault::InUse { .. })
+                    if config.listen.port() == 0 && attempts < ATTEMPTS => {}
+                Err(fault) => return Err(fault),
+                Ok(door) => break door,
             }
-        })
+        };
+        if config.uses(TrunkTransport::Tls) {
+            let address = canonical(config.tls_listen);
+            door.tls_local = Some(address);
+            if let Some(certificate) = certificate {
+                let (listener, local) = listen(TrunkTransport::Tls, address)?;
+                door.acceptor = Some(acceptor(certificate)?);
+                (door.tls, door.tls_local) = (Some(listener), Some(local));
+            }
+        }
+        Ok(Some(door))
     }
 
-    /// Where it is.
-    pub(super) fn local(&self) -> SocketAddr {
-        self.local
+    /// UDP and TCP, on the same port.
+    fn plain(config: &TrunkConfig) -> Result<Self, TrunkFault> {
+        let mut door = Self::default();
+        let mut address = canonical(config.listen);
+        if config.uses(TrunkTransport::Udp) {
+            let transport = TrunkTransport::Udp;
+            let bound = open(address).and_then(|socket| Ok((socket.local_addr()?, socket)));
+            let (local, socket) = bound.map_err(|source| fault(transport, address, source))?;
+            (door.udp, door.local) = (Some(socket), Some(local));
+            address = local;
+        }
+        if config.uses(TrunkTransport::Tcp) {
+            let (listener, local) = listen(TrunkTransport::Tcp, address)?;
+            (door.tcp, door.local) = (Some(listener), Some(local));
+        }
+        Ok(door)
+    }
+
+    /// Where it is for this transport.
+    pub(super) fn local(&self, transport: TrunkTransport) -> Option<SocketAddr> {
+        match transport {
+            TrunkTransport::Udp | TrunkTransport::Tcp => self.local,
+            TrunkTransport::Tls => self.tls_local,
+        }
     }
 
     /// Where the peers of a trunk reach us: as the operator said, or the address that our datagrams to its first peer come from,
@@ -89,12 +156,14 @@ impl Door {
         trunk: &Trunk,
         nat: &[(IpAddr, IpAddr)],
     ) -> Result<SocketAddr, TrunkFault> {
-        let port = self.local.port();
+        let local = self.local(trunk.transport);
+        let local = local.unwrap_or(config.listens_at(trunk.transport));
+        let port = local.port();
         if let Some(told) = config.address {
             return Ok(SocketAddr::new(told, port));
         }
         let peer = trunk.peers.first().copied().map(canonical);
-        let own = self.local.ip().to_canonical();
+        let own = local.ip().to_canonical();
         let own = match peer {
             Some(peer) if own.is_unspecified() => {
                 way_to(peer).ok_or_else(|| TrunkFault::NoWay {
@@ -114,11 +183,27 @@ impl Door {
     pub(super) fn findings(&self, config: &Config, own: &[SocketAddr]) -> Vec<Finding> {
         let mut told: Vec<String> = own.iter().map(ToString::to_string).collect();
         told.dedup();
+        let mut places = Vec::new();
+        for transport in TrunkTransport::ALL
+            .into_iter()
+            .filter(|by| config.trunk.uses(*by))
+        {
+            if let Some(local) = self.local(transport) {
+                places.push(format!("{} {local}", transport.in_via()));
+            }
+        }
         let mut findings = vec![Finding::Fact(format!(
-            "trunks: SIP is at UDP {}, which peers are told is {}; whoever is no peer gets no answer",
-            self.local,
+            "trunks: SIP is at {}, which peers are told is {}; whoever is no peer gets no answer",
+            places.join(", "),
             told.join(", ")
         ))];
+        if self.tls.is_none() && config.trunk.uses(TrunkTransport::Tls) {
+            findings.push(Finding::Doubt(
+                "trunks: this server has no TLS certificate (tls_cert, tls_key), so that peers of trunks by TLS cannot \
+                 connect to it; they have the connections that it makes to them alone"
+                    .to_owned(),
+            ));
+        }
         if !config.media.is_on {
             findings.push(Finding::Doubt(
                 "trunks: the media gateway is off (media = false), and without it no call of a trunk has sound"
@@ -126,6 +211,27 @@ impl Door {
             ));
         }
         findings
+    }
+}
+
+fn listen(
+    transport: TrunkTransport,
+    address: SocketAddr,
+) -> Result<(Arc<TcpListener>, SocketAddr), TrunkFault> {
+    let bound = tcp::listen(address).and_then(|listener| Ok((listener.local_addr()?, listener)));
+    let (local, listener) = bound.map_err(|source| fault(transport, address, source))?;
+    Ok((Arc::new(listener), local))
+}
+
+fn fault(transport: TrunkTransport, address: SocketAddr, source: io::Error) -> TrunkFault {
+    if source.kind() == io::ErrorKind::AddrInUse {
+        TrunkFault::InUse { address, transport }
+    } else {
+        TrunkFault::Listen {
+            address,
+            transport,
+            source,
+        }
     }
 }
 

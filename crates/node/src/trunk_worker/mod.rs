@@ -1,14 +1,21 @@
-//! The socket of all trunks, and the task that drives their lines ([`switch::trunk::Line`]).
+//! The sockets of all trunks, and the task that drives their lines ([`switch::trunk::Line`]).
 //!
-//! Gives each datagram to the line of the trunk that it comes from, and each message between lines and shards to the other. What
+//! Gives each datagram, and each message of a connection, to the line of the trunk that it comes from, and each message between lines
+//! and shards to the other. What
 //! comes from elsewhere gets no answer. Decides nothing: what a message means the line knows, and the shard.
 
 mod config;
 mod door;
 mod inbox;
+mod outbox;
+mod secure;
 mod sources;
+mod stream;
+mod streams;
+mod tcp;
 #[cfg(test)]
 mod tests;
+mod trouble;
 mod worker;
 
 use std::collections::BTreeMap;
@@ -24,7 +31,9 @@ pub use self::config::{TrunkConfig, TrunkConfigFault};
 pub(crate) use self::door::Door;
 pub use self::door::TrunkFault;
 use self::inbox::Inbox;
+use self::secure::Secure;
 use self::sources::Sources;
+use self::trouble::Trouble;
 pub(crate) use self::worker::Worker;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -42,8 +51,11 @@ pub(crate) struct Lines {
     places: BTreeMap<ConnectionId, usize>,
     inbox: Inbox,
     states: Mutex<Vec<LineState>>,
-    /// Where all of them are.
-    local: SocketAddr,
+    /// What stands against the connections of each.
+    troubles: Mutex<Vec<Trouble>>,
+    /// Where UDP and TCP are, and TLS.
+    local: Option<SocketAddr>,
+    tls_local: Option<SocketAddr>,
     /// Whether everything is said that was to be.
     is_done: watch::Sender<bool>,
 }
@@ -63,7 +75,9 @@ impl Lines {
             places: places.zip(0..).collect(),
             inbox: Inbox::default(),
             states: Mutex::new(trunks.iter().map(unknown).collect()),
-            local: door.local(),
+            troubles: Mutex::new(vec![Trouble::default(); trunks.len()]),
+            local: door.local,
+            tls_local: door.tls_local,
             is_done: watch::Sender::new(false),
             trunks,
         }
@@ -74,9 +88,14 @@ impl Lines {
         Arc::clone(&self.trunks)
     }
 
-    /// Where peers send to.
-    pub(crate) fn local(&self) -> SocketAddr {
+    /// Where peers send to by UDP and TCP.
+    pub(crate) fn local(&self) -> Option<SocketAddr> {
         self.local
+    }
+
+    /// And by TLS.
+    pub(crate) fn tls_local(&self) -> Option<SocketAddr> {
+        self.tls_local
     }
 
     /// What a shard says on a line's connection; on any other it is for nobody. Never waits.
@@ -88,11 +107,14 @@ impl Lines {
         }
     }
 
-    /// How it stands with each trunk.
-    pub(crate) fn states(&self) -> Vec<(Arc<Trunk>, LineState)> {
+    /// How it stands with each trunk, and in words what stands against its connections.
+    pub(crate) fn states(&self) -> Vec<(Arc<Trunk>, LineState, Option<String>)> {
         let states = self.lock().clone();
+        let troubles = self.troubles().clone();
         let trunks = self.trunks.iter().map(|(_, trunk)| Arc::clone(trunk));
-        trunks.zip(states).collect()
+        let all = trunks.zip(states).zip(troubles);
+        all.map(|((trunk, state), trouble)| (trunk, state, trouble.sentence()))
+            .collect()
     }
 
     /// Takes back what is registered, after what the shards have said last, and waits until no line waits for anything. That may
@@ -107,6 +129,10 @@ impl Lines {
         if let Some(known) = self.lock().get_mut(line) {
             *known = state;
         }
+    }
+
+    fn troubles(&self) -> MutexGuard<'_, Vec<Trouble>> {
+        self.troubles.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<LineState>> {
@@ -141,13 +167,16 @@ impl Trunks {
             .iter()
             .map(|trunk| door.own(&config.trunk, trunk, nat));
         let own: Vec<SocketAddr> = own.collect::<Result<_, _>>()?;
+        let secure = wanted.iter().map(Secure::new);
+        let secure = secure.collect::<Result<_, _>>().map_err(TrunkFault::Tls)?;
         let mut findings = door.findings(config, &own);
         findings.extend(doubts);
         let lines = Arc::new(Lines::new(trunks, &door));
         Ok(Self {
             worker: Some(Worker {
                 own,
-                sources: Sources::new(&lines.trunks),
+                secure,
+                sources: Arc::new(Sources::new(&lines.trunks)),
                 lines: Arc::clone(&lines),
                 door,
             }),

@@ -1,16 +1,16 @@
-//! Which line a datagram is for, by where it comes from.
+//! Which line a datagram or a connection is for, by where it comes from.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use model::{ConnectionId, Trunk};
+use model::{ConnectionId, Trunk, TrunkTransport};
 
 /// The lines by the addresses of their trunks. Where several fit, the first trunk has it.
 #[derive(Debug, Default)]
 pub(super) struct Sources {
-    peers: BTreeMap<SocketAddr, usize>,
-    hosts: BTreeMap<IpAddr, usize>,
+    peers: BTreeMap<(TrunkTransport, SocketAddr), usize>,
+    hosts: BTreeMap<(TrunkTransport, IpAddr), usize>,
     /// Those with networks of their own.
     others: Vec<(usize, Arc<Trunk>)>,
 }
@@ -20,9 +20,9 @@ impl Sources {
         let mut sources = Self::default();
         for (at, (_, trunk)) in trunks.iter().enumerate() {
             for peer in &trunk.peers {
-                let peer = canonical(*peer);
-                sources.peers.entry(peer).or_insert(at);
-                sources.hosts.entry(peer.ip()).or_insert(at);
+                let (by, peer) = (trunk.transport, canonical(*peer));
+                sources.peers.entry((by, peer)).or_insert(at);
+                sources.hosts.entry((by, peer.ip())).or_insert(at);
             }
             if !trunk.networks.is_empty() {
                 sources.others.push((at, Arc::clone(trunk)));
@@ -32,12 +32,13 @@ impl Sources {
     }
 
     /// Whose it is: the trunk with this peer, or with a peer on the same machine, or with a network that it is in.
-    pub(super) fn line(&self, source: SocketAddr) -> Option<usize> {
-        let peer = self.peers.get(&source);
-        let host = || self.hosts.get(&source.ip());
+    pub(super) fn line(&self, by: TrunkTransport, source: SocketAddr) -> Option<usize> {
+        let peer = self.peers.get(&(by, source));
+        let host = || self.hosts.get(&(by, source.ip()));
         let network = || {
             let mut others = self.others.iter();
-            let (at, _) = others.find(|(_, trunk)| trunk.admits(source.ip()))?;
+            let (at, _) =
+                others.find(|(_, trunk)| trunk.transport == by && trunk.admits(source.ip()))?;
             Some(*at)
         };
         peer.or_else(host).copied().or_else(network)
@@ -62,6 +63,10 @@ mod tests {
             let network =
                 network.map(|(ip, bits)| Network::new(ip.parse().unwrap(), bits).unwrap());
             Arc::new(Trunk {
+                transport: match name {
+                    "tls" => TrunkTransport::Tls,
+                    _ => TrunkTransport::Udp,
+                },
                 networks: network.into_iter().collect(),
                 ..trunk
             })
@@ -70,15 +75,26 @@ mod tests {
             trunk("wide", "198.51.100.1:5060", Some(("192.0.2.0", 24))),
             trunk("first", "192.0.2.7:5060", None),
             trunk("second", "192.0.2.7:5070", None),
+            trunk("tls", "192.0.2.7:5070", Some(("203.0.113.0", 24))),
         ];
         let all = all.map(|trunk| (ConnectionId(1), trunk));
         let sources = Sources::new(&all);
-        let line = |source: &str| sources.line(canonical(source.parse().unwrap()));
+        let by = |by, source: &str| sources.line(by, canonical(source.parse().unwrap()));
+        let line = |source| by(TrunkTransport::Udp, source);
         assert_eq!(line("192.0.2.7:5060"), Some(1));
         assert_eq!(line("192.0.2.7:5070"), Some(2));
         assert_eq!(line("[::ffff:192.0.2.7]:5070"), Some(2));
         assert_eq!(line("192.0.2.7:40000"), Some(1));
         assert_eq!(line("192.0.2.8:5060"), Some(0));
         assert_eq!(line("203.0.113.1:5060"), None);
+        for (source, found) in [
+            ("192.0.2.7:5070", Some(3)),
+            ("192.0.2.7:5060", Some(3)),
+            ("192.0.2.8:5060", None),
+            ("203.0.113.1:40000", Some(3)),
+        ] {
+            assert_eq!(by(TrunkTransport::Tls, source), found, "{source}");
+            assert_eq!(by(TrunkTransport::Tcp, source), None, "{source}");
+        }
     }
 }

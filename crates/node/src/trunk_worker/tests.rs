@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use model::{AccountId, Login, Trunk, TrunkName};
+use model::{AccountId, Login, Trunk, TrunkName, TrunkTransport};
 use switch::Snapshot;
 
 use super::config::{TrunkConfig, TrunkConfigFault};
@@ -16,13 +16,14 @@ use crate::shell_counter::ShellCounter;
 use crate::signalling::{Published, Signalling};
 use crate::sound::{Sounds, SpeechConfig};
 use crate::telemetry::Counters;
-use crate::wanted_trunk::WantedTrunk;
+use crate::wanted_trunk::{Authority, WantedTrunk};
 use crate::webhook::Pages;
 
 pub(super) fn trunk(name: &str, peers: &[&str]) -> Trunk {
     Trunk {
         account: AccountId(1),
         name: TrunkName::parse(name).unwrap(),
+        transport: TrunkTransport::Udp,
         peers: peers.iter().map(|peer| peer.parse().unwrap()).collect(),
         networks: Vec::new(),
         domain: "sip.example.com".to_owned(),
@@ -39,6 +40,7 @@ fn wanted(name: &str, peers: &[&str]) -> WantedTrunk {
     WantedTrunk {
         login: Login::parse("1-2-0/ann").unwrap(),
         trunk: trunk(name, peers),
+        ca: Authority::System,
         place: format!("place of {name}"),
     }
 }
@@ -65,7 +67,7 @@ fn a_fault_is_told_with_the_place_of_the_trunk() {
         ),
         (
             vec![wanted("six", &["[2001:db8::1]:5060"])],
-            "place of six: no datagram gets from 0.0.0.0:5060 to the peer [2001:db8::1]:5060",
+            "place of six: nothing gets from 0.0.0.0:5060 to the peer [2001:db8::1]:5060",
         ),
     ] {
         let sentence = config(trunks).check().unwrap_err().to_string();
@@ -113,7 +115,7 @@ fn door(peer: &str) -> (Door, TrunkConfig) {
         listen: "127.0.0.1:0".parse().unwrap(),
         ..config(vec![wanted("one", &[peer])])
     };
-    (Door::bind(&config).unwrap().unwrap(), config)
+    (Door::bind(&config, None).unwrap().unwrap(), config)
 }
 
 #[tokio::test]
@@ -127,7 +129,10 @@ async fn peers_outside_are_told_what_a_nat_makes_of_our_address() {
         let (door, mut config) = door(peer);
         let trunk = config.trunks[0].trunk.clone();
         let own = door.own(&config, &trunk, &nat).unwrap();
-        assert_eq!((own.ip(), own.port()), (ip(told), door.local().port()));
+        assert_eq!(
+            (own.ip(), own.port()),
+            (ip(told), door.local.unwrap().port())
+        );
         config.address = Some(ip("198.51.100.1"));
         let own = door.own(&config, &trunk, &nat).unwrap();
         assert_eq!(own.ip(), ip("198.51.100.1"));
@@ -136,7 +141,7 @@ async fn peers_outside_are_told_what_a_nat_makes_of_our_address() {
         listen: "[::]:0".parse().unwrap(),
         ..config(vec![wanted("near", &["127.0.0.1:5060"])])
     };
-    let door = Door::bind(&anywhere).unwrap().unwrap();
+    let door = Door::bind(&anywhere, None).unwrap().unwrap();
     let own = door
         .own(&anywhere, &anywhere.trunks[0].trunk, &nat)
         .unwrap();

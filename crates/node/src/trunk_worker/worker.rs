@@ -1,19 +1,25 @@
-//! The task's work: waits for the socket, the shards and the time, and does what the lines want.
+//! The task's work: waits for the sockets, the shards and the time, and does what the lines want.
 //!
 //! Nobody is read for longer than a turn, however much there is: a flood at the socket leaves the timers and the shards what is
 //! theirs.
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use model::{Instant, Now};
-use switch::trunk::{Line, LineEffect, LineInput};
+use model::{Instant, Now, TrunkTransport, limits};
+use switch::trunk::{Line, LineEffect, LineInput, LineState};
+use tokio::sync::mpsc;
 
 use super::Lines;
 use super::door::Door;
+use super::secure::Secure;
 use super::sources::{Sources, canonical};
+use super::streams::{Event, Sent, Streams, Way};
+use super::tcp;
+use super::trouble::{self, Word};
 use crate::shell_counter::ShellCounter;
 use crate::signalling::{Signalling, random};
 
@@ -28,7 +34,9 @@ const READ_ATTEMPTS: usize = 8;
 pub(crate) struct Worker {
     pub(super) door: Door,
     pub(super) lines: Arc<Lines>,
-    pub(super) sources: Sources,
+    pub(super) sources: Arc<Sources>,
+    /// How the connections of each trunk are secured.
+    pub(super) secure: Vec<Option<Arc<Secure>>>,
     /// Where the peers of each trunk reach us.
     pub(super) own: Vec<SocketAddr>,
 }
@@ -36,13 +44,21 @@ pub(crate) struct Worker {
 impl Worker {
     /// Works until the lines have stopped, and then waits for ever.
     pub(crate) async fn run(&self, signalling: &Signalling) {
+        let (tell, events) = mpsc::channel(limits::TRUNK_STREAM_MESSAGES);
+        let acceptor = self.door.acceptor.clone();
         let mut run = Run {
             lines: Vec::new(),
+            told: vec![None; self.own.len()],
+            streams: Streams::new(tell.clone(), acceptor),
+            events,
+            event: None,
+            lost: VecDeque::new(),
             buffer: vec![0; DATAGRAM].into_boxed_slice(),
             is_stopping: false,
             worker: self,
             signalling,
         };
+        run.accept(&tell);
         run.lines = (0..self.own.len()).map(|at| run.line(at)).collect();
         for at in 0..run.lines.len() {
             run.drain(at).await;
@@ -52,6 +68,8 @@ impl Worker {
             run.take_mail().await;
             run.keep_time().await;
             run.read().await;
+            run.take_events().await;
+            run.tell_lost().await;
         }
         self.lines.is_done.send_replace(true);
         std::future::pending().await
@@ -61,6 +79,14 @@ impl Worker {
 /// See the module.
 struct Run<'w> {
     lines: Vec<Line>,
+    /// What was logged of each line last.
+    told: Vec<Option<LineState>>,
+    streams: Streams,
+    events: mpsc::Receiver<Event>,
+    /// One that has been taken and not been looked at.
+    event: Option<Event>,
+    /// Connections that lines have not been told of yet: whose, to whom, and whether they were open.
+    lost: VecDeque<(usize, SocketAddr, bool)>,
     buffer: Box<[u8]>,
     is_stopping: bool,
     worker: &'w Worker,
@@ -91,7 +117,10 @@ impl Run<'_> {
     }
 
     /// Waits until there may be something to do.
-    async fn wait(&self) {
+    async fn wait(&mut self) {
+        if !self.lost.is_empty() {
+            return;
+        }
         let next = self.next().map(|next| self.signalling.clock.deadline(next));
         let time = async {
             match next {
@@ -99,9 +128,16 @@ impl Run<'_> {
                 None => std::future::pending().await,
             }
         };
+        let socket = async {
+            match &self.worker.door.udp {
+                // What is wrong with the socket is met when it is read.
+                Some(socket) => drop(socket.readable().await),
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
-            // What is wrong with the socket is met when it is read.
-            _ = self.worker.door.socket.readable() => {}
+            () = socket => {}
+            event = self.events.recv() => self.event = event,
             () = self.worker.lines.inbox.filled() => {}
             () = time => {}
         }
@@ -132,11 +168,14 @@ impl Run<'_> {
 
     /// Reads for a turn.
     async fn read(&mut self) {
+        let Some(socket) = &self.worker.door.udp else {
+            return;
+        };
         // Borrowed by what the line is told.
         let mut buffer = std::mem::take(&mut self.buffer);
         let (mut reads, mut faults) = (0, 0);
         while reads < DATAGRAMS && faults < READ_ATTEMPTS {
-            match self.worker.door.socket.try_recv_from(&mut buffer) {
+            match socket.try_recv_from(&mut buffer) {
                 Ok((length, from)) => {
                     reads += 1;
                     self.datagram(canonical(from), &buffer[..length]).await;
@@ -149,7 +188,7 @@ impl Run<'_> {
     }
 
     async fn datagram(&mut self, from: SocketAddr, bytes: &[u8]) {
-        match self.worker.sources.line(from) {
+        match self.worker.sources.line(TrunkTransport::Udp, from) {
             Some(at) => self.handle(at, LineInput::Datagram { from, bytes }).await,
             None => self.count(ShellCounter::TrunkStranger),
         }
@@ -170,8 +209,9 @@ impl Run<'_> {
         while let Some(effect) = self.lines[at].poll_effect() {
             match effect {
                 LineEffect::Datagram { to, bytes } => self.send(to, &bytes).await,
+                LineEffect::Stream { by, to, bytes } => self.send_by(at, by, to, bytes),
                 LineEffect::Deliver { message } => self.deliver(at, &message),
-                LineEffect::State(state) => self.worker.lines.set_state(at, state),
+                LineEffect::State(state) => self.set_state(at, state),
                 LineEffect::Count(counter) => self.signalling.counters.add(counter),
             }
         }
@@ -179,15 +219,29 @@ impl Run<'_> {
 
     async fn send(&self, to: SocketAddr, bytes: &[u8]) {
         let door = &self.worker.door;
-        let to = match (door.local.ip(), to.ip().to_canonical()) {
+        let (Some(socket), Some(local)) = (&door.udp, door.local) else {
+            return;
+        };
+        let to = match (local.ip(), to.ip().to_canonical()) {
             (IpAddr::V6(_), IpAddr::V4(ip)) => {
                 SocketAddr::new(ip.to_ipv6_mapped().into(), to.port())
             }
             (IpAddr::V6(_) | IpAddr::V4(_), ip) => SocketAddr::new(ip, to.port()),
         };
-        if door.socket.send_to(bytes, to).await.is_err() {
+        if socket.send_to(bytes, to).await.is_err() {
             self.count(ShellCounter::TrunkUnsent);
         }
+    }
+
+    fn set_state(&mut self, at: usize, state: LineState) {
+        let (_, trunk) = &self.worker.lines.trunks[at];
+        let before = self.told[at].replace(state);
+        if !self.is_stopping {
+            trouble::changes(trunk, before, state)
+                .iter()
+                .for_each(Word::log);
+        }
+        self.worker.lines.set_state(at, state);
     }
 
     /// To the shard of the trunk's account.
@@ -204,5 +258,122 @@ impl Run<'_> {
 
     fn count(&self, counter: ShellCounter) {
         self.signalling.counters.add_shell(counter);
+    }
+}
+
+/// What is done with connections.
+impl Run<'_> {
+    /// From now on peers can connect.
+    fn accept(&mut self, tell: &mpsc::Sender<Event>) {
+        let door = &self.worker.door;
+        for (listener, transport) in [
+            (&door.tcp, TrunkTransport::Tcp),
+            (&door.tls, TrunkTransport::Tls),
+        ] {
+            if let Some(listener) = listener {
+                let sources = Arc::clone(&self.worker.sources);
+                let counters = Arc::clone(&self.signalling.counters);
+                let (listener, tell) = (Arc::clone(listener), tell.clone());
+                self.streams
+                    .spawn(tcp::accept(listener, transport, sources, tell, counters));
+            }
+        }
+    }
+
+    fn send_by(&mut self, at: usize, by: Option<SocketAddr>, to: SocketAddr, bytes: Vec<u8>) {
+        let (_, trunk) = &self.worker.lines.trunks[at];
+        let local = self.worker.door.local(trunk.transport);
+        let way = Way {
+            to,
+            local: local.unwrap_or(self.worker.own[at]),
+            secure: self.worker.secure[at].clone(),
+        };
+        match self.streams.send(at, by, &way, bytes) {
+            Sent::Yes => {}
+            Sent::No => self.lost.push_back((at, to, false)),
+        }
+    }
+
+    /// Looks at connections for a turn.
+    async fn take_events(&mut self) {
+        for _ in 0..DATAGRAMS {
+            let event = self.event.take().or_else(|| self.events.try_recv().ok());
+            match event {
+                Some(event) => self.on_event(event).await,
+                None => return,
+            }
+        }
+    }
+
+    async fn on_event(&mut self, event: Event) {
+        match event {
+            Event::Came {
+                line,
+                from,
+                transport,
+                tcp,
+            } => {
+                if !self.streams.came(line, from, transport, tcp) {
+                    self.count(ShellCounter::TrunkConnectionFull);
+                }
+            }
+            Event::Message { line, from, bytes } => {
+                let bytes = &bytes;
+                self.handle(line, LineInput::Datagram { from, bytes }).await;
+            }
+            Event::Open { line, to } => {
+                let (_, trunk) = &self.worker.lines.trunks[line];
+                let word = self.worker.lines.troubles()[line].ends(trunk, to);
+                word.iter().for_each(Word::log);
+            }
+            Event::Lost {
+                line,
+                to,
+                outbox,
+                open_since,
+                why,
+                is_malformed,
+            } => {
+                self.count_malformed(is_malformed);
+                self.streams.lost(line, to, &outbox, open_since);
+                self.on_lost(line, to, open_since.is_some(), &why);
+            }
+            Event::Left {
+                line,
+                from,
+                outbox,
+                is_malformed,
+            } => {
+                self.count_malformed(is_malformed);
+                self.streams.left(line, from, &outbox);
+            }
+        }
+    }
+
+    fn on_lost(&mut self, line: usize, to: SocketAddr, was_open: bool, why: &str) {
+        let (_, trunk) = &self.worker.lines.trunks[line];
+        self.lost.push_back((line, to, was_open));
+        if was_open {
+            tracing::debug!(%to, why, "a connection to a trunk's peer has ended");
+        } else {
+            let word = self.worker.lines.troubles()[line].fails(trunk, to, why);
+            word.iter().for_each(Word::log);
+        }
+    }
+
+    fn count_malformed(&self, is_malformed: bool) {
+        if is_malformed {
+            self.count(ShellCounter::TrunkConnectionMalformed);
+        }
+    }
+
+    /// Tells lines what was lost for a turn: what they send then may be lost at once.
+    async fn tell_lost(&mut self) {
+        for _ in 0..DATAGRAMS {
+            let Some((at, to, was_open)) = self.lost.pop_front() else {
+                return;
+            };
+            self.handle(at, LineInput::Lost { to, was_open }).await;
+        }
     }
 }

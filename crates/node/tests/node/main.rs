@@ -19,6 +19,7 @@ mod sip_proxy;
 mod stop;
 mod tls;
 mod trunk;
+mod trunk_stream;
 mod turn;
 mod web_services;
 mod words;

@@ -4,9 +4,11 @@ use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use model::{Login, NumberPattern, SecretBytes, ServiceName, Trunk, TrunkLogin, TrunkName};
+use model::{
+    Login, NumberPattern, SecretBytes, ServiceName, Trunk, TrunkLogin, TrunkName, TrunkTransport,
+};
 use node::control::ask;
-use node::wanted_trunk::WantedTrunk;
+use node::wanted_trunk::{Authority, WantedTrunk};
 use node::{Config, Finding, ServeError, TrunkConfig};
 use serde_json::{Value, json};
 use tokio::net::UdpSocket;
@@ -18,12 +20,13 @@ async fn socket() -> UdpSocket {
 }
 
 /// A trunk of the site's account.
-fn wanted(site: &Site, peer: SocketAddr) -> WantedTrunk {
+pub(crate) fn wanted(site: &Site, peer: SocketAddr) -> WantedTrunk {
     WantedTrunk {
         login: site.account.login.clone(),
         trunk: Trunk {
             account: WantedTrunk::NOBODY,
             name: TrunkName::parse("provider").unwrap(),
+            transport: TrunkTransport::Udp,
             peers: vec![peer],
             networks: Vec::new(),
             domain: "127.0.0.1".to_owned(),
@@ -34,14 +37,16 @@ fn wanted(site: &Site, peer: SocketAddr) -> WantedTrunk {
             caller: None,
             is_trusted: false,
         },
+        ca: Authority::System,
         place: "offhook.toml line 3".to_owned(),
     }
 }
 
-fn config(site: &Site, wanted: WantedTrunk) -> Config {
+pub(crate) fn config(site: &Site, wanted: WantedTrunk) -> Config {
     Config {
         trunk: TrunkConfig {
             listen: "127.0.0.1:0".parse().unwrap(),
+            tls_listen: "127.0.0.1:0".parse().unwrap(),
             address: None,
             trunks: vec![wanted],
         },
@@ -49,7 +54,7 @@ fn config(site: &Site, wanted: WantedTrunk) -> Config {
     }
 }
 
-fn options(from: SocketAddr, to: SocketAddr) -> String {
+pub(crate) fn options(from: SocketAddr, to: SocketAddr) -> String {
     format!(
         "OPTIONS sip:{to} SIP/2.0\r\nVia: SIP/2.0/UDP {from};branch=z9hG4bKone;rport\r\nMax-Forwards: 70\r\n\
          From: <sip:provider@127.0.0.1>;tag=one\r\nTo: <sip:{to}>\r\nCall-ID: one@127.0.0.1\r\nCSeq: 1 OPTIONS\r\n\

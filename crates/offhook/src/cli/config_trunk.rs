@@ -4,7 +4,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use node::model::{SecretBytes, limits};
+use node::model::{SecretBytes, TrunkTransport, limits};
 use node::wanted_trunk::WantedTrunk;
 use node::{TrunkConfig, TrunkConfigFault};
 use serde_json::{Value, json};
@@ -12,13 +12,15 @@ use serde_json::{Value, json};
 use super::Failure;
 use super::config::{Layers, Source, Sourced};
 use super::config_key::Key;
-use super::config_trunk_table::{FileTrunk, PasswordFile, TRUNK};
+use super::config_trunk_peer::{NamedFile, read_ca};
+use super::config_trunk_table::{FileTrunk, TRUNK};
 use super::output::Table;
 
 /// Everything that is configured about them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TrunkValues {
     listen: Sourced<SocketAddr>,
+    tls_listen: Sourced<SocketAddr>,
     address: Sourced<Option<IpAddr>>,
     trunks: Vec<FileTrunk>,
 }
@@ -29,6 +31,7 @@ impl TrunkValues {
         let usual = TrunkConfig::default();
         Ok(Self {
             listen: layers.parse(&Key::TRUNK_LISTEN, usual.listen, parse_socket)?,
+            tls_listen: layers.parse(&Key::TRUNK_TLS_LISTEN, usual.tls_listen, parse_socket)?,
             address: layers.parse(&Key::TRUNK_ADDRESS, usual.address, parse_address)?,
             trunks: layers.trunks().to_vec(),
         })
@@ -36,9 +39,10 @@ impl TrunkValues {
 
     /// The node's configuration of them.
     pub(super) fn node_config(&self) -> Result<TrunkConfig, Failure> {
-        let trunks = self.trunks.iter().map(with_password);
+        let trunks = self.trunks.iter().map(with_files);
         Ok(TrunkConfig {
             listen: self.listen.value,
+            tls_listen: self.tls_listen.value,
             address: self.address.value,
             trunks: trunks.collect::<Result<_, _>>().map_err(Failure::usage)?,
         })
@@ -48,9 +52,11 @@ impl TrunkValues {
     pub(super) fn source_of(&self, fault: &TrunkConfigFault) -> &Source {
         match fault {
             TrunkConfigFault::Listen(_) => &self.listen.source,
+            TrunkConfigFault::TlsListen(_) | TrunkConfigFault::Same(_) => &self.tls_listen.source,
             TrunkConfigFault::Address(_) => &self.address.source,
             TrunkConfigFault::TooMany { .. }
             | TrunkConfigFault::Trunk { .. }
+            | TrunkConfigFault::Domain { .. }
             | TrunkConfigFault::PeerTwice { .. }
             | TrunkConfigFault::Family { .. } => &Source::Default,
         }
@@ -65,6 +71,11 @@ impl TrunkValues {
                 &self.listen.source,
             ),
             (
+                Key::TRUNK_TLS_LISTEN,
+                json!(self.tls_listen.value),
+                &self.tls_listen.source,
+            ),
+            (
                 Key::TRUNK_ADDRESS,
                 json!(self.address.value),
                 &self.address.source,
@@ -77,11 +88,17 @@ impl TrunkValues {
         for WantedTrunk {
             login,
             trunk,
+            ca: _,
             place,
         } in self.wanted()
         {
             let peers: Vec<String> = trunk.peers.iter().map(ToString::to_string).collect();
-            let value = format!("{} of {login}: {}", trunk.name, peers.join(", "));
+            let by = match trunk.transport {
+                TrunkTransport::Udp => "",
+                TrunkTransport::Tcp => "TCP ",
+                TrunkTransport::Tls => "TLS ",
+            };
+            let value = format!("{} of {login}: {by}{}", trunk.name, peers.join(", "));
             table.row([TRUNK.to_owned(), value, place.clone()]);
         }
     }
@@ -92,6 +109,7 @@ impl TrunkValues {
             json!({
                 "account": wanted.login.to_string(),
                 "name": wanted.trunk.name.as_str(),
+                "transport": wanted.trunk.transport.as_str(),
                 "peers": wanted.trunk.peers,
                 "source": wanted.place,
             })
@@ -104,10 +122,13 @@ impl TrunkValues {
     }
 }
 
-/// The trunk, with what stands in its file of the password.
-fn with_password(trunk: &FileTrunk) -> Result<WantedTrunk, String> {
+/// The trunk, with what stands in its files.
+fn with_files(trunk: &FileTrunk) -> Result<WantedTrunk, String> {
     let mut wanted = trunk.wanted.clone();
-    if let Some(PasswordFile { path, place }) = &trunk.password_file
+    if let Some(file) = &trunk.ca_file {
+        wanted.ca = read_ca(file)?;
+    }
+    if let Some(NamedFile { path, place }) = &trunk.password_file
         && let Some(login) = &mut wanted.trunk.login
     {
         let shown = path.display();
@@ -163,6 +184,7 @@ mod tests {
             assert!(page.contains(&format!("| `{name} = ")), "{name}");
         }
         assert!(page.contains(&format!("| `{}` |", TrunkConfig::default().listen)));
+        assert!(page.contains(&format!("| `{}` |", TrunkConfig::default().tls_listen)));
         for key in super::super::config_trunk_table::key_names() {
             assert!(page.contains(&format!("| `{key}` |")), "{key}");
         }
@@ -182,7 +204,7 @@ mod tests {
                     password_file = \"kept\"\n";
         let read = || {
             let file = ConfigFile::parse(Path::new(&file), text).unwrap();
-            with_password(&file.trunks()[0])
+            with_files(&file.trunks()[0])
         };
         let sentence = read().unwrap_err();
         assert!(

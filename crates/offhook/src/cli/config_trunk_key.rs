@@ -6,10 +6,12 @@ use super::config_key::{Form, Key};
 use super::config_turn_key::named_keys;
 
 /// Their keys, in the order of listings.
-pub(crate) const TRUNK_KEYS: [Key; 2] = [Key::TRUNK_LISTEN, Key::TRUNK_ADDRESS];
+pub(crate) const TRUNK_KEYS: [Key; 3] =
+    [Key::TRUNK_LISTEN, Key::TRUNK_TLS_LISTEN, Key::TRUNK_ADDRESS];
 
 named_keys! {
     TRUNK_LISTEN: "trunk_listen", "--trunk-listen", "OFFHOOK_TRUNK_LISTEN", Text, "\"0.0.0.0:5060\"";
+    TRUNK_TLS_LISTEN: "trunk_tls_listen", "--trunk-tls-listen", "OFFHOOK_TRUNK_TLS_LISTEN", Text, "\"0.0.0.0:5061\"";
     TRUNK_ADDRESS: "trunk_address", "--trunk-address", "OFFHOOK_TRUNK_ADDRESS", Text, "\"203.0.113.7\"";
 }
 
@@ -17,9 +19,12 @@ named_keys! {
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Trunks (docs/trunks.md; each has a variable OFFHOOK_TRUNK_…)")]
 pub(crate) struct TrunkFlags {
-    /// Where the peers of trunks send SIP to, UDP; bound if the file has a trunk [default: 0.0.0.0:5060]
+    /// Where the peers of trunks send SIP to, UDP and TCP; bound for what a trunk of the file uses [default: 0.0.0.0:5060]
     #[arg(long, value_name = "ADDR:PORT")]
     pub(crate) trunk_listen: Option<String>,
+    /// The same for TLS; needs a certificate (--tls-cert) [default: 0.0.0.0:5061]
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub(crate) trunk_tls_listen: Option<String>,
     /// What the peers of trunks call this machine [default: what packets to them come from, or what --media-public says of it]
     #[arg(long, value_name = "ADDR")]
     pub(crate) trunk_address: Option<String>,
@@ -30,6 +35,7 @@ impl TrunkFlags {
     pub(super) fn or(self, weaker: Self) -> Self {
         Self {
             trunk_listen: self.trunk_listen.or(weaker.trunk_listen),
+            trunk_tls_listen: self.trunk_tls_listen.or(weaker.trunk_tls_listen),
             trunk_address: self.trunk_address.or(weaker.trunk_address),
         }
     }
@@ -38,6 +44,7 @@ impl TrunkFlags {
     pub(super) fn text(&self, key: &Key) -> Option<String> {
         match key.name {
             "trunk_listen" => self.trunk_listen.clone(),
+            "trunk_tls_listen" => self.trunk_tls_listen.clone(),
             "trunk_address" => self.trunk_address.clone(),
             _ => None,
         }

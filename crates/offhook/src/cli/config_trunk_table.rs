@@ -4,24 +4,21 @@
 //! store knows.
 
 use std::cmp::Reverse;
-use std::net::{IpAddr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
-use node::TrunkConfig;
-use node::model::media::Network;
 use node::model::{
     InvalidTrunk, Login, Number, NumberPattern, SecretBytes, ServiceName, Trunk, TrunkLogin,
-    TrunkName, limits,
+    TrunkName, TrunkTransport, limits,
 };
-use node::wanted_trunk::WantedTrunk;
+use node::wanted_trunk::{Authority, WantedTrunk};
 use toml::Spanned;
 use toml::de::DeValue;
 
 use super::config_key::Form;
 use super::config_table::{FileTable, TableKey};
 use super::config_trunk::parse_password;
-use super::config_turn::parse_network;
+use super::config_trunk_peer::{NamedFile, host, parse_own_network, parse_peer, parse_transport};
 
 /// The key at the top of the file.
 pub(crate) const TRUNK: &str = "trunk";
@@ -29,6 +26,8 @@ pub(crate) const TRUNK: &str = "trunk";
 const ACCOUNT: TableKey = TableKey::text("account", "\"1-2-0/bob@example.com\"");
 const NAME: TableKey = TableKey::text("name", "\"provider\"");
 const PEERS: TableKey = TableKey::new("peers", Form::List, "[\"192.0.2.10:5060\"]");
+const TRANSPORT: TableKey = TableKey::text("transport", "\"udp\"");
+const CA_FILE: TableKey = TableKey::new("ca_file", Form::Path, "\"provider.pem\"");
 const NETWORKS: TableKey = TableKey::new("networks", Form::List, "[\"198.51.100.0/24\"]");
 const DOMAIN: TableKey = TableKey::text("domain", "\"sip.example.com\"");
 const USER: TableKey = TableKey::text("user", "\"4420790000\"");
@@ -40,12 +39,14 @@ const CALLER: TableKey = TableKey::text("caller", "\"+442079460000\"");
 const TRUSTED: TableKey = TableKey::new("trusted", Form::Switch, "true");
 const NUMBERS: TableKey = TableKey::new("numbers", Form::Table, "{ \"+4420*\" = \"support\" }");
 
-const KEYS: [&TableKey; 13] = [
+const KEYS: [&TableKey; 15] = [
     &ACCOUNT,
     &NAME,
+    &TRANSPORT,
     &PEERS,
     &NETWORKS,
     &DOMAIN,
+    &CA_FILE,
     &USER,
     &PASSWORD,
     &PASSWORD_FILE,
@@ -67,15 +68,9 @@ pub(super) fn key_names() -> [&'static str; KEYS.len()] {
 pub(crate) struct FileTrunk {
     /// Without a password where there is a file for it.
     pub(super) wanted: WantedTrunk,
-    pub(super) password_file: Option<PasswordFile>,
-}
-
-/// Where the password of a trunk stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct PasswordFile {
-    pub(super) path: PathBuf,
-    /// File and line where that is said.
-    pub(super) place: String,
+    pub(super) password_file: Option<NamedFile>,
+    /// Without who vouches for its peers where there is a file for that.
+    pub(super) ca_file: Option<NamedFile>,
 }
 
 /// What the value of `trunk` says; `line_of` knows the line of a byte of the file.
@@ -114,13 +109,17 @@ impl TrunkTable<'_> {
         let login = table.named(&ACCOUNT, Login::parse)?;
         let login = login.ok_or_else(|| table.lacks(&ACCOUNT))?;
         let name = table.named(&NAME, TrunkName::parse)?;
-        let peers = self.list(&PEERS, parse_peer)?;
+        let transport = table
+            .worded(&TRANSPORT, parse_transport)?
+            .unwrap_or_default();
+        let peers = self.list(&PEERS, |text| parse_peer(text, transport))?;
         let peers = peers.ok_or_else(|| table.lacks(&PEERS))?;
         let (own_login, password_file) = self.login()?;
         let caller = table.text(&CALLER)?.map(|text| Number::parse(&text));
         let trunk = Trunk {
             account: WantedTrunk::NOBODY,
             name: name.ok_or_else(|| table.lacks(&NAME))?,
+            transport,
             networks: self.list(&NETWORKS, parse_own_network)?.unwrap_or_default(),
             domain: table.text(&DOMAIN)?.unwrap_or_else(|| host(&peers)),
             peers,
@@ -143,9 +142,11 @@ impl TrunkTable<'_> {
             wanted: WantedTrunk {
                 login,
                 trunk,
+                ca: Authority::System,
                 place,
             },
             password_file,
+            ca_file: self.ca_file(transport)?,
         })
     }
 
@@ -171,8 +172,23 @@ impl TrunkTable<'_> {
         Ok(Some(items))
     }
 
+    fn ca_file(&self, transport: TrunkTransport) -> Result<Option<NamedFile>, String> {
+        let table = &self.table;
+        let Some(path) = table.text(&CA_FILE)? else {
+            return Ok(None);
+        };
+        let place = table.line(&CA_FILE);
+        if transport != TrunkTransport::Tls {
+            return Err(format!(
+                "{place}: ca_file says who vouches for peers by TLS: give transport = \"tls\" as well, or drop it"
+            ));
+        }
+        let path = path.into();
+        Ok(Some(NamedFile { path, place }))
+    }
+
     /// What we show to peers that ask who we are, and where its password stands if not here.
-    fn login(&self) -> Result<(Option<TrunkLogin>, Option<PasswordFile>), String> {
+    fn login(&self) -> Result<(Option<TrunkLogin>, Option<NamedFile>), String> {
         let table = &self.table;
         let (user, given) = (table.text(&USER)?, table.text(&PASSWORD)?);
         let file = table.text(&PASSWORD_FILE)?;
@@ -193,7 +209,7 @@ impl TrunkTable<'_> {
         match (user, password) {
             (None, None) => Ok((None, None)),
             (Some(user), Some(password)) => {
-                let file = file.map(|path| PasswordFile {
+                let file = file.map(|path| NamedFile {
                     path: path.into(),
                     place: table.line(key),
                 });
@@ -263,36 +279,6 @@ fn key_of(fault: &InvalidTrunk) -> &'static TableKey {
         InvalidTrunk::Domain(_) => &DOMAIN,
         InvalidTrunk::User(_) => &USER,
     }
-}
-
-/// The first peer's address as a host of SIP addresses.
-fn host(peers: &[SocketAddr]) -> String {
-    match peers.first().map(SocketAddr::ip) {
-        Some(IpAddr::V4(ip)) => ip.to_string(),
-        Some(IpAddr::V6(ip)) => format!("[{ip}]"),
-        None => String::new(),
-    }
-}
-
-fn parse_peer(text: &str) -> Result<SocketAddr, String> {
-    let bare = text
-        .strip_prefix('[')
-        .and_then(|text| text.strip_suffix(']'));
-    let alone = bare.unwrap_or(text).parse::<IpAddr>();
-    let alone = alone.map(|ip| SocketAddr::new(ip, TrunkConfig::PORT));
-    let peer: SocketAddr = text.parse().or(alone).map_err(|_| {
-        "it must be an IP address, perhaps with a port, such as 192.0.2.10:5060; names are not resolved yet"
-    })?;
-    let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-    if peer.ip().is_unspecified() || peer.ip().is_multicast() || peer.port() == 0 {
-        return Err("nobody can be there".to_owned());
-    }
-    Ok(peer)
-}
-
-fn parse_own_network(text: &str) -> Result<Network, String> {
-    let network = parse_network(text)?;
-    Network::new(network.address, network.prefix).ok_or_else(|| "it has too many bits".to_owned())
 }
 
 fn parse_register(text: &str) -> Result<Option<Duration>, String> {
@@ -378,10 +364,12 @@ mod tests {
         let FileTrunk {
             wanted,
             password_file,
+            ca_file,
         } = &trunks[0];
         assert_eq!(wanted.place, "/etc/offhook.toml line 1");
         assert_eq!(wanted.login, Login::parse("1-2-0/a@b.c").unwrap());
-        assert_eq!(password_file, &None);
+        assert_eq!((password_file, ca_file), (&None, &None));
+        assert_eq!(wanted.trunk.transport, TrunkTransport::Udp);
         let trunk = &wanted.trunk;
         assert!(trunk.admits("198.51.100.77".parse().unwrap()));
         assert!(trunk.admits("203.0.113.9".parse().unwrap()));
@@ -402,9 +390,30 @@ mod tests {
         assert_eq!(lasts("false"), None);
         assert_eq!(lasts("600"), Some(Duration::from_secs(600)));
         let from_file = read(&table("user = \"u\"\npassword_file = \"kept\"")).unwrap();
-        let PasswordFile { path, place } = from_file[0].password_file.as_ref().unwrap();
+        let NamedFile { path, place } = from_file[0].password_file.as_ref().unwrap();
         assert_eq!(path, Path::new("/etc/kept"));
         assert_eq!(place, "/etc/offhook.toml line 6");
+    }
+
+    #[test]
+    fn a_trunk_by_tls_has_another_port_and_perhaps_a_file_of_who_vouches_for_it() {
+        let text = table("transport = \"tls\"\nca_file = \"ca.pem\"");
+        let FileTrunk {
+            wanted, ca_file, ..
+        } = read(&text).unwrap().remove(0);
+        assert_eq!(wanted.trunk.transport, TrunkTransport::Tls);
+        assert_eq!(wanted.trunk.peers, ["192.0.2.10:5061".parse().unwrap()]);
+        let NamedFile { path, place } = ca_file.unwrap();
+        assert_eq!(path, Path::new("/etc/ca.pem"));
+        assert_eq!(place, "/etc/offhook.toml line 6");
+        refused(&[
+            (
+                &table("ca_file = \"ca.pem\""),
+                5,
+                "transport = \"tls\" as well",
+            ),
+            (&table("transport = \"sctp\""), 5, "udp, tcp or tls"),
+        ]);
     }
 
     #[test]

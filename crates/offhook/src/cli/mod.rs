@@ -16,6 +16,7 @@ mod config_service;
 mod config_table;
 mod config_trunk;
 mod config_trunk_key;
+mod config_trunk_peer;
 mod config_trunk_table;
 mod config_turn;
 mod config_turn_key;

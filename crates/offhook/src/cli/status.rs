@@ -40,9 +40,10 @@ fn status_text(answer: &Value) -> String {
         ("accounts", count(accounts)),
         ("call records lost", count(records_lost)),
         ("TURN", turn_text(&answer["turn"])),
-        ("trunks", trunk_text(&answer["trunk_address"])),
+        ("trunks", trunk_text(answer)),
     ]);
-    let trunks = trunks(&answer["trunks"]).map(|table| format!("{table}\n\n"));
+    let trunks = trunks(&answer["trunks"])
+        .map(|table| format!("{table}\n{}\n", troubles(&answer["trunks"])));
     let trunks = trunks.unwrap_or_default();
     let now = numbers("HELD NOW", &answer["census"]);
     let since_start = numbers("COUNTED SINCE THE START", &answer["counters"]);
@@ -73,9 +74,37 @@ fn trunks(trunks: &Value) -> Option<Table> {
 }
 
 /// Where the peers of trunks send to.
-fn trunk_text(address: &Value) -> String {
-    let address = address.as_str();
-    address.map_or("none".to_owned(), |address| format!("UDP {address}"))
+fn trunk_text(answer: &Value) -> String {
+    let trunks = answer["trunks"].as_array().into_iter().flatten();
+    let used: Vec<&str> = trunks
+        .filter_map(|trunk| trunk["transport"].as_str())
+        .collect();
+    let mut parts = Vec::new();
+    for (transport, name, at) in [
+        ("udp", "UDP", "trunk_address"),
+        ("tcp", "TCP", "trunk_address"),
+        ("tls", "TLS", "trunk_tls_address"),
+    ] {
+        if used.contains(&transport)
+            && let Some(address) = answer[at].as_str()
+        {
+            parts.push(format!("{name} {address}"));
+        }
+    }
+    match parts.is_empty() {
+        true => "none".to_owned(),
+        false => parts.join(", "),
+    }
+}
+
+/// What stands against connections to their peers, a line for each.
+fn troubles(trunks: &Value) -> String {
+    let trunks = trunks.as_array().into_iter().flatten();
+    let lines = trunks.filter_map(|trunk| {
+        let (name, why) = (trunk["name"].as_str()?, trunk["trouble"].as_str()?);
+        Some(format!("trunk {name}: {why}\n"))
+    });
+    lines.collect()
 }
 
 /// Where TURN listens, what it relays from and what it has done this month.
@@ -142,9 +171,16 @@ mod tests {
                 "bytes_this_month": 1_234,
             },
             "trunk_address": "0.0.0.0:5060",
+            "trunk_tls_address": "0.0.0.0:5061",
             "trunks": [
-                { "account": "1-2-0/a@b.c", "name": "one", "peer": "192.0.2.1:5060", "is_registered": true, "refused": null },
-                { "account": "1-2-0/a@b.c", "name": "two", "peer": null, "is_registered": null, "refused": 408 },
+                {
+                    "account": "1-2-0/a@b.c", "name": "one", "transport": "udp", "peer": "192.0.2.1:5060",
+                    "is_registered": true, "refused": null, "trouble": null,
+                },
+                {
+                    "account": "1-2-0/a@b.c", "name": "two", "transport": "tls", "peer": null,
+                    "is_registered": null, "refused": 503, "trouble": "no connection to 192.0.2.2:5061: TLS fails",
+                },
             ],
             "uptime_s": 72,
             "version": "1.2.3",
@@ -160,7 +196,7 @@ mod tests {
         );
         assert_eq!(turn_text(&Value::Null), "off");
         assert!(
-            groups[0].ends_with("trunks:             UDP 0.0.0.0:5060"),
+            groups[0].ends_with("trunks:             UDP 0.0.0.0:5060, TLS 0.0.0.0:5061"),
             "{text}"
         );
         let words = |line: &str| {
@@ -169,8 +205,12 @@ mod tests {
                 .collect::<Vec<_>>()
         };
         let rows: Vec<_> = groups[1].lines().skip(1).map(words).collect();
+        assert_eq!(
+            rows[2].join(" "),
+            "trunk two: no connection to 192.0.2.2:5061: TLS fails"
+        );
         assert_eq!(rows[0].join(" "), "one 1-2-0/a@b.c 192.0.2.1:5060 yes none");
-        assert_eq!(rows[1].join(" "), "two 1-2-0/a@b.c none need not be 408");
+        assert_eq!(rows[1].join(" "), "two 1-2-0/a@b.c none need not be 503");
         assert_eq!(groups[2], "HELD NOW       NUMBER\nregistrations  3");
         assert!(
             groups[3].contains("registrations            12,345"),

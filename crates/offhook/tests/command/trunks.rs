@@ -30,7 +30,7 @@ fn what_cannot_be_is_told_with_its_place() {
     for (line, words) in [
         (
             "config check --trunk-listen [::1]:5060",
-            "offhook.toml line 1: no datagram gets from [::1]:5060 to the peer 127.0.0.2:5060",
+            "offhook.toml line 1: nothing gets from [::1]:5060 to the peer 127.0.0.2:5060",
         ),
         ("config check --trunk-listen 5060", "such as 0.0.0.0:5060"),
         (

@@ -274,7 +274,7 @@ impl Destination {
             }
             Some(("sip", _)) => Self::address(text),
             Some(("sips", _)) => {
-                Err("'sips:' destinations need a trunk by TLS, and there is none yet".to_owned())
+                Err("'sips:' destinations ask for TLS on every hop, which no trunk can promise: give 'sip:'".to_owned())
             }
             Some(_) | None => {
                 let shown: String = text.chars().take(64).collect();

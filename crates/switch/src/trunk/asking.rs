@@ -62,6 +62,8 @@ pub(super) struct Asked {
     pub(super) key: ClientKey,
     pub(super) origin: Origin,
     pub(super) to: SocketAddr,
+    /// The source of a connection that it goes by, as long as that is open.
+    pub(super) by: Option<SocketAddr>,
     pub(super) sent: Vec<u8>,
     /// As the peer counts.
     pub(super) cseq: u32,
@@ -141,6 +143,16 @@ impl Asking {
         };
         self.all.insert(id, kept);
         id
+    }
+
+    /// Those that went to this peer by a connection of ours and that it has said nothing to.
+    pub(super) fn unheard(&self, to: SocketAddr) -> Vec<u64> {
+        let is_unheard = |asked: &Asked| {
+            asked.to == to && asked.by.is_none() && !asked.is_heard && asked.client.is_unanswered()
+        };
+        let all = self.all.iter();
+        let unheard = all.filter(|(_, kept)| is_unheard(&kept.asked));
+        unheard.map(|(id, _)| *id).collect()
     }
 
     pub(super) fn find(&self, key: &ClientKey) -> Option<u64> {

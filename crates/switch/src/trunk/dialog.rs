@@ -36,6 +36,8 @@ pub(super) struct Accepted {
 #[derive(Debug)]
 pub(super) struct Dialog {
     pub(super) peer: SocketAddr,
+    /// Where its connection came from, if the peer made that one.
+    pub(super) source: Option<SocketAddr>,
     /// The way to whoever called us, or has not taken our call yet.
     pub(super) routes: Vec<String>,
     /// What is added to the shard's CSeq.
@@ -73,8 +75,9 @@ impl Dialog {
 
     /// The peer, or the first hop of the way if that may be spoken to.
     pub(super) fn next_hop(&self, to_tag: &str, trunk: &Trunk) -> SocketAddr {
+        let usual = trunk.transport.port();
         let first = self.routes(to_tag).first();
-        let hop = first.and_then(|route| super::rewrite::route_address(route));
+        let hop = first.and_then(|route| super::rewrite::route_address(route, usual));
         hop.filter(|hop| trunk.admits(hop.ip()))
             .unwrap_or(self.peer)
     }
@@ -141,6 +144,7 @@ impl Dialogs {
         self.deadlines.shift(key, None, Some(until));
         let dialog = Dialog {
             peer,
+            source: None,
             routes: Vec::new(),
             offset: 0,
             last_cseq: 0,

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use model::{Now, limits};
-use sip::transaction::{Client, ClientKey, Transport};
+use sip::transaction::{Client, ClientKey};
 use sip::{MessageWriter, Method, Name, Request};
 
 use super::asking::{Asked, Cancel, Origin};
@@ -19,12 +19,12 @@ impl Line {
     /// That of a 2xx. Any other is that of a refusal, which was acknowledged before the shard heard of it.
     pub(super) fn on_shard_ack(&mut self, now: Now, request: &Request<'_>) {
         let key = key_by_from(&request.headers);
-        let (own, trunk) = (self.own(), Arc::clone(self.trunk()));
+        let (own, trunk) = (self.here(), Arc::clone(self.trunk()));
         let to_tag = request.headers.to().tag().unwrap_or_default();
         let Some(dialog) = self.dialogs.get_mut(&key) else {
             return;
         };
-        let to = dialog.next_hop(to_tag, &trunk);
+        let (to, by) = (dialog.next_hop(to_tag, &trunk), dialog.source);
         let routes = dialog.routes(to_tag).to_vec();
         let cseq = request.headers.cseq().number;
         let accepted = dialog.accepted_by_mut(to_tag);
@@ -44,17 +44,17 @@ impl Line {
         );
         accepted.ack = Some((to, bytes.clone()));
         self.dialogs.touch(&key, now.mono);
-        self.datagram(to, bytes);
+        self.send(by, to, bytes);
     }
 
     /// A 2xx has come before: the ACK was lost, or is under way. The shard, which lost nothing, is not asked for another.
     pub(super) fn acknowledge_again(&mut self, key: &DialogKey, to_tag: &str) {
         let ack = self.dialogs.get(key).and_then(|dialog| {
             let accepted = dialog.accepted_by(to_tag)?;
-            accepted.ack.clone()
+            Some((dialog.source, accepted.ack.clone()?))
         });
-        if let Some((to, ack)) = ack {
-            self.datagram(to, ack);
+        if let Some((by, (to, ack))) = ack {
+            self.send(by, to, ack);
         }
     }
 
@@ -62,10 +62,10 @@ impl Line {
     pub(super) fn send_ack(&mut self, id: u64) {
         let ack = self.asking.get_mut(id).and_then(|asked| {
             let ack = asked.ack.clone()?;
-            Some((asked.to, ack))
+            Some((asked.by, asked.to, ack))
         });
-        if let Some((to, ack)) = ack {
-            self.datagram(to, ack);
+        if let Some((by, to, ack)) = ack {
+            self.send(by, to, ack);
         }
     }
 
@@ -89,6 +89,7 @@ impl Line {
 
     /// A CANCEL must not come before its INVITE (§9.1), and is none once that is answered.
     pub(super) fn send_cancel(&mut self, now: Now, id: u64) {
+        let reliability = self.reliability();
         let Some(asked) = self.asking.get_mut(id).filter(|asked| asked.is_heard) else {
             return;
         };
@@ -105,10 +106,11 @@ impl Line {
         };
         let branch = invite.headers.via().branch().unwrap_or_default();
         let cancel = Asked {
-            client: Client::new(false, Transport::Unreliable, moment(now.mono)),
+            client: Client::new(false, reliability, moment(now.mono)),
             key: ClientKey::new(branch, Method::Cancel),
             origin: Origin::Nobody,
             to: asked.to,
+            by: asked.by,
             sent: rewrite::follower(&invite, "CANCEL", None, &reasons),
             cseq: asked.cseq,
             authorization: None,

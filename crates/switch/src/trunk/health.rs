@@ -6,13 +6,12 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use model::{Instant, Now};
-use sip::transaction::{Client, ClientKey, Transport};
+use sip::transaction::{Client, ClientKey};
 use sip::{MessageWriter, Method};
 
 use super::asking::{Asked, Origin};
 use super::deadlines::moment;
 use super::line::Line;
-use super::rewrite;
 
 #[derive(Debug)]
 struct Peer {
@@ -136,19 +135,20 @@ impl Line {
         let mut writer = MessageWriter::request("OPTIONS", &format!("sip:{domain}"));
         let address = self.own_address();
         writer
-            .header("Via", rewrite::our_via(self.own(), &branch))
+            .header("Via", self.here().via(&branch))
             .header("Max-Forwards", 70)
             .header("From", format_args!("<{address}>;tag={}", self.health.tag))
             .header("To", format_args!("<sip:{domain}>"))
             .header("Call-ID", &self.health.call_id)
             .header("CSeq", format_args!("{} OPTIONS", self.health.cseq))
-            .header("Contact", format_args!("<sip:{}>", self.own()))
+            .header("Contact", self.here().contact(None))
             .header("Accept", "application/sdp");
         self.send_first(Asked {
-            client: Client::new(false, Transport::Unreliable, moment(now.mono)),
+            client: Client::new(false, self.reliability(), moment(now.mono)),
             key: ClientKey::new(&branch, Method::Options),
             origin: Origin::Check,
             to,
+            by: None,
             sent: writer.finish(),
             cseq: self.health.cseq,
             authorization: None,

@@ -6,7 +6,7 @@
 use std::net::SocketAddr;
 
 use model::{Now, limits};
-use sip::transaction::{Repetition, Server, ServerDue, ServerKey, T2, Transport};
+use sip::transaction::{Repetition, Server, ServerDue, ServerKey, T2};
 use sip::{Headers, Message, MessageWriter, Method, Request, Response, status};
 
 use super::deadlines::moment;
@@ -29,7 +29,7 @@ impl Line {
         if bytes.is_empty() || sip::is_keep_alive(bytes) {
             // A double line end asks for a single one, as on a connection (RFC 5626 §3.5.1); that is no question in turn.
             if bytes == b"\r\n\r\n" {
-                self.datagram(from, b"\r\n".to_vec());
+                self.reply(from, b"\r\n".to_vec());
             }
             return;
         }
@@ -59,7 +59,7 @@ impl Line {
         if let Some(refusal) = edge::refuse_form(request) {
             self.count(Counter::Malformed);
             if !is_ack {
-                self.datagram(from, answered(refusal, from));
+                self.reply(from, answered(refusal, from));
             }
             return;
         }
@@ -82,7 +82,7 @@ impl Line {
             let reason = status::reason(503);
             let mut writer = MessageWriter::reply(request, 503, reason, Some(self.tag()));
             writer.header("Warning", format_args!("399 offhook {why}"));
-            return self.datagram(from, answered(writer.finish(), from));
+            return self.reply(from, answered(writer.finish(), from));
         }
         self.serve(now, from, request, key);
     }
@@ -94,7 +94,7 @@ impl Line {
             false => limits::TRANSACTION_TIME,
         };
         self.serving.insert(Served {
-            server: Server::new(is_invite, Transport::Unreliable),
+            server: Server::new(is_invite, self.reliability()),
             key,
             is_invite,
             is_initial: request.headers.to().tag().is_none(),
@@ -123,7 +123,7 @@ impl Line {
             Some((served.from, answer))
         });
         if let Some((to, answer)) = again {
-            self.datagram(to, answer);
+            self.reply(to, answer);
         }
     }
 
@@ -162,17 +162,19 @@ impl Line {
         writer
             .header("Allow", refusal::ALLOW)
             .header("Accept", "application/sdp")
-            .header("Contact", format_args!("<sip:{}>", self.own()));
-        self.datagram(from, answered(writer.finish(), from));
+            .header("Contact", self.here().contact(None));
+        self.reply(from, answered(writer.finish(), from));
     }
 
     /// The shard answers a peer's request.
     pub(super) fn on_shard_answer(&mut self, now: Now, response: &Response<'_>) {
-        let own = self.own();
+        let own = self.here();
+        let is_stream = own.transport.is_stream();
         let key = ServerKey::answered_by(response);
         let Some(id) = key.and_then(|key| self.serving.find(&key)) else {
             return self.count(Counter::ResponseStray);
         };
+        let room = self.room();
         let Some(served) = self.serving.get_mut(id) else {
             return;
         };
@@ -183,7 +185,7 @@ impl Line {
             false => Vec::new(),
         };
         let message = rewrite::answer_to_peer(response, own, &routes);
-        if message.len() > limits::TRUNK_DATAGRAM_BYTES {
+        if message.len() > room {
             return self.count(Counter::TooLarge);
         }
         if !served.server.answer(code, &message, moment(now.mono)) {
@@ -204,9 +206,10 @@ impl Line {
         }
         let dialog = key_by_to(&response.headers);
         if opens && !dialog.1.is_empty() {
-            self.dialogs.open(&dialog, to, now.mono);
+            self.dialogs.open(&dialog, self.standing(to), now.mono);
             if let Some(dialog) = self.dialogs.get_mut(&dialog) {
                 dialog.routes = routes;
+                dialog.source = is_stream.then_some(to);
             }
         }
         if is_accepted && let Some(dialog) = self.dialogs.get_mut(&dialog) {
@@ -216,7 +219,7 @@ impl Line {
             self.dialogs.end(&dialog, now.mono);
         }
         self.serving.requeue(id);
-        self.datagram(to, message);
+        self.reply(to, message);
     }
 
     /// The time of a transaction has come.
@@ -245,7 +248,7 @@ impl Line {
             }
             let is_over = served.is_over || is_done;
             for message in again {
-                self.datagram(to, message);
+                self.reply(to, message);
             }
             if is_over {
                 break;

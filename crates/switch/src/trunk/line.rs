@@ -9,6 +9,7 @@ use model::{ConnectionId, Instant, Now, Trunk, limits};
 use super::asking::Asking;
 use super::dialog::Dialogs;
 use super::health::Health;
+use super::here::Here;
 use super::registration::Registration;
 use super::rewrite;
 use super::serving::Serving;
@@ -18,12 +19,19 @@ use crate::random::Random;
 /// What a line is told.
 #[derive(Clone, Debug)]
 pub enum LineInput<'a> {
-    /// A datagram of a source that the trunk admits ([`Trunk::admits`]).
+    /// A datagram of a source that the trunk admits ([`Trunk::admits`]), or a whole message of a connection.
     Datagram {
-        /// Whence.
+        /// Whence; of a connection, where its other end is.
         from: SocketAddr,
         /// All of it.
         bytes: &'a [u8],
+    },
+    /// A connection of ours is lost, or there was none to be had.
+    Lost {
+        /// To whom.
+        to: SocketAddr,
+        /// Whether it was open: what was sent by it may have arrived.
+        was_open: bool,
     },
     /// A message that a shard sends on the line's connection.
     Send {
@@ -42,6 +50,15 @@ pub enum LineEffect {
     /// Send a datagram.
     Datagram {
         /// To whom.
+        to: SocketAddr,
+        /// All of it.
+        bytes: Vec<u8>,
+    },
+    /// Send a message by a connection.
+    Stream {
+        /// By the one that came from here, if it is open.
+        by: Option<SocketAddr>,
+        /// Else by our own to here, which is to be opened if there is none.
         to: SocketAddr,
         /// All of it.
         bytes: Vec<u8>,
@@ -87,7 +104,7 @@ pub struct Line {
     /// What was told last; nothing before the start.
     told: Option<LineState>,
     started: Instant,
-    is_stopping: bool,
+    pub(super) is_stopping: bool,
 }
 
 impl Line {
@@ -140,11 +157,19 @@ impl Line {
         self.own
     }
 
+    pub(super) fn here(&self) -> Here {
+        Here {
+            at: self.own,
+            transport: self.trunk.transport,
+        }
+    }
+
     /// One thing happened; every effect is to be taken before the next.
     pub fn handle(&mut self, now: Now, input: LineInput<'_>) {
         match input {
             LineInput::Datagram { from, bytes } => self.on_datagram(now, from, bytes),
             LineInput::Send { message } => self.on_sent(now, message),
+            LineInput::Lost { to, was_open } => self.on_lost(now, to, was_open),
             LineInput::Timeout => {}
             LineInput::Stop => self.on_stop(now),
         }
@@ -237,10 +262,6 @@ impl Line {
         self.effects.push_back(effect);
     }
 
-    pub(super) fn datagram(&mut self, to: SocketAddr, bytes: Vec<u8>) {
-        self.effect(LineEffect::Datagram { to, bytes });
-    }
-
     pub(super) fn count(&mut self, counter: Counter) {
         self.effect(LineEffect::Count(counter));
     }
@@ -270,11 +291,10 @@ impl Line {
         }
     }
 
-    /// Where that user is reached.
+    /// Where that user is reached, as a Contact.
     pub(super) fn own_contact(&self) -> String {
-        match &self.trunk.login {
-            Some(login) => format!("sip:{}@{}", rewrite::escaped(&login.user), self.own),
-            None => format!("sip:{}", self.own),
-        }
+        let login = self.trunk.login.as_ref();
+        let user = login.map(|login| rewrite::escaped(&login.user));
+        self.here().contact(user.as_deref()).to_string()
     }
 }

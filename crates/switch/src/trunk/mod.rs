@@ -1,5 +1,5 @@
 //! The line to a trunk: what is between a shard, which speaks as if to a connection that loses nothing, and a SIP peer behind
-//! UDP (RFC 3261 §17 and §18, RFC 3581).
+//! UDP, TCP or TLS (RFC 3261 §17 and §18, RFC 3581).
 //!
 //! Sends again what may be lost and absorbs what comes twice, acknowledges what a shard need not, answers challenges (RFC 8760),
 //! registers, asks whether the peer is there (OPTIONS), and goes to the next peer when one is not. Turns our own Via and Contact,
@@ -11,6 +11,7 @@ mod deadlines;
 mod dialog;
 mod following;
 mod health;
+mod here;
 mod incoming;
 mod line;
 mod outgoing;
@@ -18,6 +19,7 @@ mod registration;
 mod rewrite;
 mod route;
 mod serving;
+mod stream;
 #[cfg(test)]
 mod tests;
 

@@ -6,7 +6,7 @@
 use std::net::SocketAddr;
 
 use model::{Now, limits};
-use sip::transaction::{Client, ClientKey, ClientVerdict, Transport};
+use sip::transaction::{Client, ClientKey, ClientVerdict};
 use sip::{Headers, Message, MessageWriter, Method, Name, Request, Response, status};
 
 use super::asking::{Asked, Cancel, FromShard, Origin};
@@ -137,7 +137,7 @@ impl Line {
         let bytes = rewrite::to_peer(
             &request,
             &Outgoing {
-                own: self.own(),
+                own: self.here(),
                 domain: &self.trunk().domain,
                 branch: &attempt.branch,
                 cseq: attempt.cseq,
@@ -145,23 +145,20 @@ impl Line {
                 authorization: attempt.authorization.as_ref(),
             },
         );
-        if bytes.len() > limits::TRUNK_DATAGRAM_BYTES {
+        if bytes.len() > self.room() {
             if from.is_initial {
                 self.dialogs.end(&from.dialog, now.mono);
             }
-            return self.refuse(
-                &request,
-                513,
-                "the message is larger than a datagram may be",
-            );
+            return self.refuse(&request, 513, "the message is larger than one may be");
         }
         let key = ClientKey::new(&attempt.branch, request.method);
         let is_invite = from.is_invite;
         let asked = Asked {
-            client: Client::new(is_invite, Transport::Unreliable, moment(now.mono)),
+            client: Client::new(is_invite, self.reliability(), moment(now.mono)),
             key,
             origin: Origin::Shard(from),
             to: attempt.to,
+            by: known.and_then(|known| known.source),
             sent: bytes,
             cseq: attempt.cseq,
             authorization: attempt.authorization,
@@ -174,7 +171,7 @@ impl Line {
 
     /// Sends a request for the first time.
     pub(super) fn send_first(&mut self, asked: Asked) -> u64 {
-        self.datagram(asked.to, asked.sent.clone());
+        self.send(asked.by, asked.to, asked.sent.clone());
         self.asking.insert(asked)
     }
 
@@ -358,11 +355,11 @@ impl Line {
             };
             match asked.client.on_due(moment(now.mono)) {
                 ClientDue::Send => {
-                    let (to, bytes) = (asked.to, asked.sent.clone());
-                    self.datagram(to, bytes);
+                    let (by, to, bytes) = (asked.by, asked.to, asked.sent.clone());
+                    self.send(by, to, bytes);
                 }
                 ClientDue::TimedOut => {
-                    self.on_timed_out(now, id);
+                    self.on_unanswered(now, id, 408);
                     break;
                 }
                 ClientDue::Ended | ClientDue::Nothing => break,
@@ -388,7 +385,8 @@ impl Line {
         }
     }
 
-    fn on_timed_out(&mut self, now: Now, id: u64) {
+    /// Nothing has come in time (408), or the request could not be brought there (503: RFC 3261 §8.1.3.1).
+    pub(super) fn on_unanswered(&mut self, now: Now, id: u64, status: u16) {
         let Some(asked) = self.asking.get_mut(id) else {
             return;
         };
@@ -396,16 +394,16 @@ impl Line {
         match self.asking.take_origin(id) {
             Origin::Shard(from) if from.cancel != Cancel::No => self.conclude(now, &from, 487),
             Origin::Shard(mut from) if from.is_initial && !is_heard => {
-                self.health.doubt(to, 408, now.mono);
+                self.health.doubt(to, status, now.mono);
                 from.tried.push(to);
                 let Some(next) = self.health.next(&from.tried) else {
-                    return self.conclude(now, &from, 408);
+                    return self.conclude(now, &from, status);
                 };
                 self.try_next(now, from, next, cseq);
             }
-            Origin::Shard(from) => self.conclude(now, &from, 408),
-            Origin::Registration => self.on_registration_failed(now, 408),
-            Origin::Check => self.on_check_answer(now, id, None),
+            Origin::Shard(from) => self.conclude(now, &from, status),
+            Origin::Registration => self.on_registration_failed(now, status),
+            Origin::Check => self.on_check_answer(now, id, (status == 503).then_some(status)),
             Origin::Nobody => {}
         }
     }
@@ -416,7 +414,11 @@ impl Line {
             self.dialogs.end(&from.dialog, now.mono);
         }
         if let Some(request) = rewrite::request_of(&from.message) {
-            self.refuse(&request, status, "the peer did not answer in time");
+            let why = match status {
+                503 => "the peer cannot be reached",
+                _ => "the peer did not answer in time",
+            };
+            self.refuse(&request, status, why);
         }
     }
 

@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use model::{Instant, Now, limits};
 use sip::digest::Challenge;
-use sip::transaction::{Client, ClientKey, Transport};
+use sip::transaction::{Client, ClientKey};
 use sip::{Contact, MessageWriter, Method, Name, NameAddr, Response};
 
 use super::asking::{Asked, Origin};
+use super::challenge;
 use super::deadlines::moment;
+use super::here::Here;
 use super::line::Line;
-use super::{challenge, rewrite};
 
 /// See the module.
 #[derive(Debug)]
@@ -121,10 +122,11 @@ impl Line {
             return;
         };
         let id = self.send_first(Asked {
-            client: Client::new(false, Transport::Unreliable, moment(now.mono)),
+            client: Client::new(false, self.reliability(), moment(now.mono)),
             key: ClientKey::new(&branch, Method::Register),
             origin: Origin::Registration,
             to,
+            by: None,
             sent,
             cseq: 0,
             authorization,
@@ -151,13 +153,13 @@ impl Line {
         let address = self.own_address();
         let mut writer = MessageWriter::request("REGISTER", uri);
         writer
-            .header("Via", rewrite::our_via(self.own(), branch))
+            .header("Via", self.here().via(branch))
             .header("Max-Forwards", 70)
             .header("From", format_args!("<{address}>;tag={}", registration.tag))
             .header("To", format_args!("<{address}>"))
             .header("Call-ID", &registration.call_id)
             .header("CSeq", format_args!("{} REGISTER", registration.cseq))
-            .header("Contact", format_args!("<{}>", self.own_contact()))
+            .header("Contact", self.own_contact())
             .header("Expires", lasts);
         if let Some((name, value)) = authorization {
             writer.header(name, value);
@@ -167,7 +169,7 @@ impl Line {
 
     /// The registrar answers.
     pub(super) fn on_registration_answer(&mut self, now: Now, response: &Response<'_>) {
-        let (own, trunk) = (self.own(), std::sync::Arc::clone(self.trunk()));
+        let (own, trunk) = (self.here(), std::sync::Arc::clone(self.trunk()));
         let Some(registration) = &mut self.registration else {
             return;
         };
@@ -240,7 +242,7 @@ impl Line {
 
 /// How long our binding lasts: its own `expires`, or that of all (RFC 3261 §10.2.4). A registrar may have written down where our
 /// datagrams seem to come from; then it is known by its user.
-fn granted(response: &Response<'_>, own: SocketAddr, user: &str) -> Option<Duration> {
+fn granted(response: &Response<'_>, own: Here, user: &str) -> Option<Duration> {
     let contacts = response.headers.contacts().unwrap_or_default();
     let addresses = || {
         contacts.iter().filter_map(|contact| match contact {
@@ -248,14 +250,14 @@ fn granted(response: &Response<'_>, own: SocketAddr, user: &str) -> Option<Durat
             Contact::Star => None,
         })
     };
-    let own_host = match own.ip() {
+    let own_host = match own.at.ip() {
         IpAddr::V4(ip) => ip.to_string(),
         IpAddr::V6(ip) => format!("[{ip}]"),
     };
     let expires = |address: &NameAddr<'_>| address.param("expires")?.parse::<u32>().ok();
     let of_ours = addresses()
         .filter(|address| address.uri.host == own_host)
-        .filter(|address| address.uri.port.unwrap_or(5060) == own.port())
+        .filter(|address| address.uri.port.unwrap_or(own.transport.port()) == own.at.port())
         .find_map(expires);
     let of_user = || {
         let same = addresses().filter(|address| address.uri.user_decoded() == user);

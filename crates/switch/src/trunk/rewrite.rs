@@ -2,15 +2,16 @@
 //!
 //! Never decides where a message goes, and keeps nothing.
 
-use std::fmt;
 use std::net::SocketAddr;
 
 use sip::{Contact, Headers, Message, MessageWriter, Name, Request, Response, Uri, Via};
 
+use super::here::Here;
+
 /// What is another in a request that a shard sends.
 pub(super) struct Outgoing<'a> {
     /// Where peers reach us: host of Via and Contact.
-    pub(super) own: SocketAddr,
+    pub(super) own: Here,
     /// In place of a host that names no address.
     pub(super) domain: &'a str,
     pub(super) branch: &'a str,
@@ -34,7 +35,7 @@ pub(super) fn to_peer(request: &Request<'_>, changes: &Outgoing<'_>) -> Vec<u8> 
     let method = request.method.as_str();
     let uri = placed(request, changes.domain);
     let mut writer = MessageWriter::request(method, &uri);
-    writer.header("Via", our_via(changes.own, changes.branch));
+    writer.header("Via", changes.own.via(changes.branch));
     for route in changes.routes {
         writer.header("Route", route);
     }
@@ -60,7 +61,7 @@ pub(super) fn to_peer(request: &Request<'_>, changes: &Outgoing<'_>) -> Vec<u8> 
 /// A shard's answer, as the peer gets it. `record_routes` are the rows of its request (RFC 3261 §12.1.1).
 pub(super) fn answer_to_peer(
     response: &Response<'_>,
-    own: SocketAddr,
+    own: Here,
     record_routes: &[String],
 ) -> Vec<u8> {
     let mut writer = MessageWriter::response(response.status, response.reason);
@@ -130,11 +131,6 @@ pub(super) fn follower(
     writer.finish()
 }
 
-/// A Via of ours.
-pub(super) fn our_via(own: SocketAddr, branch: &str) -> impl fmt::Display {
-    fmt::from_fn(move |f| write!(f, "SIP/2.0/UDP {own};branch={branch};rport"))
-}
-
 /// The user part of an address, with what may not stand there as escapes (RFC 3261 §19.1.2).
 pub(super) fn escaped(user: &str) -> String {
     let mut text = String::new();
@@ -148,13 +144,13 @@ pub(super) fn escaped(user: &str) -> String {
     text
 }
 
-/// Whom a Route row names, if it is an address with digits.
-pub(super) fn route_address(route: &str) -> Option<SocketAddr> {
+/// Whom a Route row names, if it is an address with digits; `usual` is the port where it names none.
+pub(super) fn route_address(route: &str, usual: u16) -> Option<SocketAddr> {
     let uri = sip::NameAddr::parse(route).ok()?.uri;
     let host = uri.host.trim_start_matches('[').trim_end_matches(']');
     Some(SocketAddr::new(
         host.parse().ok()?,
-        uri.port.unwrap_or(5060),
+        uri.port.unwrap_or(usual),
     ))
 }
 
@@ -182,12 +178,9 @@ fn push_others(writer: &mut MessageWriter, headers: &Headers<'_>, cseq: Option<u
 }
 
 /// A Contact that leads to us, if there was one.
-fn push_contact(writer: &mut MessageWriter, headers: &Headers<'_>, own: SocketAddr) {
+fn push_contact(writer: &mut MessageWriter, headers: &Headers<'_>, own: Here) {
     if let Some(Contact::Address(address)) = headers.contact() {
-        match address.uri.user {
-            Some(user) => writer.header("Contact", format_args!("<sip:{user}@{own}>")),
-            None => writer.header("Contact", format_args!("<sip:{own}>")),
-        };
+        writer.header("Contact", own.contact(address.uri.user));
     }
 }
 

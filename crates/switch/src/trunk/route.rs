@@ -215,7 +215,7 @@ fn shown(user: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use model::TrunkName;
+    use model::{TrunkName, TrunkTransport};
 
     use super::*;
     use crate::input::{Settings, Snapshot};
@@ -226,6 +226,7 @@ mod tests {
         Arc::new(Trunk {
             account: ACCOUNT,
             name: TrunkName::parse(name).unwrap(),
+            transport: TrunkTransport::Udp,
             peers: vec![peer.parse().unwrap()],
             networks: Vec::new(),
             domain: domain.to_owned(),

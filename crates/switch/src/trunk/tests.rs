@@ -6,13 +6,15 @@ mod incoming;
 mod loss;
 mod outgoing;
 mod registration;
+mod stream;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use model::{
-    AccountId, ConnectionId, Instant, Now, SecretBytes, Trunk, TrunkLogin, TrunkName, UnixTime,
+    AccountId, ConnectionId, Instant, Now, SecretBytes, Trunk, TrunkLogin, TrunkName,
+    TrunkTransport, UnixTime,
 };
 
 use super::{Line, LineEffect, LineInput, LineState};
@@ -30,6 +32,7 @@ fn trunk(peers: &[&str]) -> Trunk {
     Trunk {
         account: AccountId(1),
         name: TrunkName::parse("provider").unwrap(),
+        transport: TrunkTransport::Udp,
         peers: peers.iter().map(|peer| address(peer)).collect(),
         networks: Vec::new(),
         domain: "sip.example.com".into(),
@@ -50,6 +53,8 @@ struct Bench {
     line: Line,
     at: u64,
     datagrams: Vec<(u64, SocketAddr, String)>,
+    /// Of each of these that goes by a connection, whose it is to be.
+    ways: Vec<Option<SocketAddr>>,
     delivered: Vec<String>,
     states: Vec<LineState>,
     counts: Vec<Counter>,
@@ -64,6 +69,7 @@ impl Bench {
             line,
             at: 0,
             datagrams: Vec::new(),
+            ways: Vec::new(),
             delivered: Vec::new(),
             states: Vec::new(),
             counts: Vec::new(),
@@ -79,6 +85,11 @@ impl Bench {
                 LineEffect::Datagram { to, bytes } => {
                     let text = String::from_utf8(bytes).unwrap();
                     self.datagrams.push((self.at, to, text));
+                }
+                LineEffect::Stream { by, to, bytes } => {
+                    let text = String::from_utf8(bytes).unwrap();
+                    self.datagrams.push((self.at, to, text));
+                    self.ways.push(by);
                 }
                 LineEffect::Deliver { message } => {
                     sip::parse(&message).expect("a shard gets what parses");

@@ -98,7 +98,7 @@ fn whom_nobody_can_be_connected_to_is_told() {
     );
     fault(
         json!([{ "connect": { "destinations": ["sips:a@example.com"] } }]),
-        "a trunk by TLS",
+        "which no trunk can promise",
     );
     for wrong in [
         "sip:example.com",

@@ -56,7 +56,7 @@ impl World {
                     }
                     self.heard[which].push(message);
                 }
-                LineEffect::State(_) | LineEffect::Count(_) => {}
+                LineEffect::State(_) | LineEffect::Count(_) | LineEffect::Stream { .. } => {}
             }
         }
     }

@@ -1,0 +1,110 @@
+//! Where the peers of a trunk are and by what they speak, as texts of the configuration file.
+//!
+//! Resolves no name. Reads the certificates that vouch for peers, when a server is to start and not before.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+use node::model::TrunkTransport;
+use node::model::media::Network;
+use node::wanted_trunk::Authority;
+
+use super::config_turn::parse_network;
+
+/// A file that the value of a key names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct NamedFile {
+    pub(super) path: PathBuf,
+    /// File and line where that is said.
+    pub(super) place: String,
+}
+
+/// The certificates of a PEM file.
+pub(super) fn read_ca(file: &NamedFile) -> Result<Authority, String> {
+    let NamedFile { path, place } = file;
+    Authority::read(path).map_err(|fault| format!("{place}: {fault}"))
+}
+
+pub(super) fn parse_transport(text: &str) -> Result<TrunkTransport, String> {
+    let mut all = TrunkTransport::ALL.into_iter();
+    let known = all.find(|transport| transport.as_str() == text);
+    known.ok_or_else(|| "it must be udp, tcp or tls".to_owned())
+}
+
+/// The first peer's address as a host of SIP addresses.
+pub(super) fn host(peers: &[SocketAddr]) -> String {
+    match peers.first().map(SocketAddr::ip) {
+        Some(IpAddr::V4(ip)) => ip.to_string(),
+        Some(IpAddr::V6(ip)) => format!("[{ip}]"),
+        None => String::new(),
+    }
+}
+
+pub(super) fn parse_peer(text: &str, transport: TrunkTransport) -> Result<SocketAddr, String> {
+    let bare = text
+        .strip_prefix('[')
+        .and_then(|text| text.strip_suffix(']'));
+    let alone = bare.unwrap_or(text).parse::<IpAddr>();
+    let alone = alone.map(|ip| SocketAddr::new(ip, transport.port()));
+    let peer: SocketAddr = text.parse().or(alone).map_err(|_| {
+        "it must be an IP address, perhaps with a port, such as 192.0.2.10:5060; names are not resolved yet"
+    })?;
+    let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+    if peer.ip().is_unspecified() || peer.ip().is_multicast() || peer.port() == 0 {
+        return Err("nobody can be there".to_owned());
+    }
+    Ok(peer)
+}
+
+pub(super) fn parse_own_network(text: &str) -> Result<Network, String> {
+    let network = parse_network(text)?;
+    Network::new(network.address, network.prefix).ok_or_else(|| "it has too many bits".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peer_without_a_port_has_that_of_its_transport() {
+        for (transport, peer) in [
+            ("udp", "192.0.2.10:5060"),
+            ("tcp", "192.0.2.10:5060"),
+            ("tls", "192.0.2.10:5061"),
+        ] {
+            let transport = parse_transport(transport).unwrap();
+            assert_eq!(
+                parse_peer("192.0.2.10", transport),
+                Ok(peer.parse().unwrap())
+            );
+            let at = "[2001:db8::1]:7".parse().unwrap();
+            assert_eq!(parse_peer("[2001:db8::1]:7", transport), Ok(at));
+        }
+        assert!(
+            parse_transport("sctp")
+                .unwrap_err()
+                .contains("udp, tcp or tls")
+        );
+    }
+
+    #[test]
+    fn what_is_no_certificate_is_told_with_file_and_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let read = |name: &str| {
+            let place = "offhook.toml line 4".to_owned();
+            let path = folder.path().join(name);
+            read_ca(&NamedFile { path, place }).unwrap_err()
+        };
+        std::fs::write(folder.path().join("empty.pem"), "nothing").unwrap();
+        let fault = read("empty.pem");
+        assert!(
+            fault.starts_with("offhook.toml line 4: ") && fault.contains("BEGIN CERTIFICATE"),
+            "{fault}"
+        );
+        let fault = read("none.pem");
+        assert!(
+            fault.contains("none.pem") && fault.contains("cannot"),
+            "{fault}"
+        );
+    }
+}
