@@ -9,10 +9,14 @@ use std::time::Duration;
 
 use model::media::{
     Digit, Entry, LegEnd, LegId, LegUsage, MediaCommand, MediaEvent, Play, PlayEnd, Record,
-    RecordEnd, RoomId, SessionId, Sound,
+    RecordEnd, RoomId, SessionId, Sound, Stream, StreamEnd, StreamStop,
 };
 
 use crate::clock::{MILLI, SECOND};
+
+mod bot;
+
+pub use bot::Bot;
 
 /// Where it is, as [`GATEWAY_SDP`] says. Nobody is there but strangers whom a scenario puts there.
 pub const GATEWAY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(198, 51, 100, 9)), 3_479);
@@ -33,6 +37,8 @@ pub struct Conduct {
     pub is_full: bool,
     /// For how long whoever is recorded speaks, in microseconds.
     pub speech: u64,
+    /// How bots behave.
+    pub bot: Bot,
 }
 
 impl Default for Conduct {
@@ -43,6 +49,7 @@ impl Default for Conduct {
             connects_after: 80 * MILLI,
             is_full: false,
             speech: 2 * SECOND,
+            bot: Bot::Talks,
         }
     }
 }
@@ -51,6 +58,8 @@ impl Default for Conduct {
 struct Leg {
     plays: Option<Playing>,
     records: Option<Recording>,
+    /// The number of its stream.
+    streams: Option<u64>,
     is_accepted: bool,
 }
 
@@ -83,6 +92,10 @@ pub struct Gateway {
     number: u64,
     /// Everything that was played, for whoever wants to know.
     pub played: Vec<(LegId, Play)>,
+    /// Every stream that was to be opened.
+    pub streamed: Vec<Stream>,
+    /// Why streams were stopped.
+    pub stopped: Vec<StreamStop>,
 }
 
 impl Gateway {
@@ -131,6 +144,10 @@ impl Gateway {
             }
             MediaCommand::Enter { leg, room, entry } => self.enter(now, leg, room, entry),
             MediaCommand::Leave { leg } => _ = self.rooms.remove(&leg),
+            MediaCommand::Stream { leg, stream } => self.stream(now, leg, *stream),
+            MediaCommand::StopStream { leg, why } => {
+                self.end_stream(now, leg, StreamEnd::Stopped(why));
+            }
             MediaCommand::SendDigits { .. } => {}
         }
     }
@@ -338,6 +355,7 @@ impl Gateway {
     fn close(&mut self, now: u64, leg: LegId) {
         self.end_play(now, leg, PlayEnd::Stopped);
         self.end_record(now, leg, RecordEnd::Lost);
+        self.end_stream(now, leg, StreamEnd::Stopped(StreamStop::CallEnded));
         if self.legs.remove(&leg).is_some() {
             self.joined.retain(|(joined, _)| *joined != leg);
             self.rooms.remove(&leg);

@@ -31,6 +31,7 @@ mod service;
 mod setup;
 mod stage;
 mod starting;
+mod streaming;
 mod sweep;
 mod thief;
 mod token;
@@ -65,6 +66,7 @@ pub fn all() -> Vec<Scenario> {
         conference::ALL,
         interrupt::ALL,
         starting::ALL,
+        streaming::ALL,
         cancel::ALL,
         hangup::ALL,
         identity::ALL,

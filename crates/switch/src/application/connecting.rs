@@ -219,7 +219,8 @@ impl Run {
             | MediaEvent::Digit { .. }
             | MediaEvent::Played { .. }
             | MediaEvent::Recording { .. }
-            | MediaEvent::Recorded { .. } => {}
+            | MediaEvent::Recorded { .. }
+            | MediaEvent::StreamEnded { .. } => {}
         }
     }
 

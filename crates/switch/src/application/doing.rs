@@ -38,11 +38,22 @@ pub(super) enum Doing {
         hold: Option<Hearing>,
     },
     Conferring(Conferring),
+    /// The caller and a bot hear each other.
+    Streaming(Streamed),
     /// The call has ended, and its recording is being kept.
     Keeping {
         file: FileName,
         until: Instant,
     },
+}
+
+/// A stream that is there, or on its way.
+#[derive(Debug)]
+pub(super) struct Streamed {
+    pub(super) number: u64,
+    pub(super) next: Page,
+    pub(super) since: Instant,
+    pub(super) until: Instant,
 }
 
 /// In a conference, or waiting for it to start.
@@ -69,6 +80,7 @@ impl Doing {
             Self::Sleeping { .. } => Some("sleep"),
             Self::Connecting { .. } => Some("connect"),
             Self::Conferring(_) => Some("connect_to_conference"),
+            Self::Streaming(_) => Some("stream"),
         }
     }
 
@@ -84,7 +96,9 @@ impl Doing {
             | Self::Conferring(_) => None,
             Self::Entering(entering) => entering.deadline(),
             Self::Choosing(choosing) => choosing.deadline(),
-            Self::Sleeping { until } | Self::Keeping { until, .. } => Some(*until),
+            Self::Sleeping { until }
+            | Self::Streaming(Streamed { until, .. })
+            | Self::Keeping { until, .. } => Some(*until),
         }
     }
 
@@ -101,6 +115,7 @@ impl Doing {
             | Self::Answering(_)
             | Self::Recording { .. }
             | Self::Sleeping { .. }
+            | Self::Streaming(_)
             | Self::Keeping { .. } => None,
         }
     }
@@ -122,6 +137,7 @@ impl Doing {
             | Self::Choosing(_)
             | Self::Sleeping { .. }
             | Self::Connecting { .. }
+            | Self::Streaming(_)
             | Self::Conferring(_) => None,
         }
     }

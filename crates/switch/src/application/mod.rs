@@ -28,6 +28,7 @@ mod script;
 mod shape;
 mod start;
 mod starting;
+mod streaming;
 
 pub(crate) use action::Destination;
 pub(crate) use conference::Conferences;

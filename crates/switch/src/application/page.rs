@@ -21,6 +21,7 @@ use super::shape::{
     MediaShape, PageShape, ParticipantShape, PlayShape, PromptShape, RecordShape, RejectShape,
     RunMenuShape, SleepShape, ToneShape, WebPageShape,
 };
+use super::streaming::streaming;
 use crate::call::printable;
 
 /// What a page wants done.
@@ -128,6 +129,10 @@ impl Reader<'_> {
             }
             ActionShape::Redirect(shape) => Ok(Action::Redirect(self.page(&shape.next_page)?)),
             ActionShape::ConnectToConference(shape) => self.confer(shape),
+            ActionShape::Stream(shape) => {
+                let next = self.page(&shape.next_page)?;
+                streaming(&shape, self.base, next).map(Action::Stream)
+            }
             ActionShape::RunSpeechMenu(_) | ActionShape::StartTranscription(_) => {
                 Err("there is no speech recognition here".to_owned())
             }

@@ -33,13 +33,13 @@ pub(super) const CALLER: u8 = 0;
 #[derive(Debug)]
 pub(crate) struct Run {
     pub(super) key: CallKey,
-    instance: String,
+    pub(super) instance: String,
     pub(super) session: SessionId,
     pub(super) account: AccountId,
     /// Whether its caller had shown no token.
     pub(super) is_strangers: bool,
     /// Signs what its application is asked.
-    secret: Option<SecretBytes>,
+    pub(super) secret: Option<SecretBytes>,
     pub(super) caller: Dialog,
     /// What the caller speaks.
     pub(super) kind: LegKind,
@@ -511,6 +511,7 @@ impl Run {
             Step::Connect(connect) => self.connect(connect, act),
             Step::Disconnect => self.disconnect(act),
             Step::Confer(wish) => self.wishes.push_back(wish),
+            Step::Stream(opening) => self.stream(opening, act),
         }
     }
 

@@ -16,6 +16,7 @@ use super::entering::{Entered, Entering};
 use super::hearing::Hearing;
 use super::page;
 use super::plan::Plan;
+use super::streaming::Opening;
 use crate::call::printable;
 
 /// Something to be done for a script.
@@ -55,6 +56,8 @@ pub(crate) enum Step {
     Disconnect,
     /// A conference is to be entered or left.
     Confer(Wish),
+    /// A stream is to be opened.
+    Stream(Opening),
 }
 
 /// A page to be asked.
@@ -79,7 +82,7 @@ pub(crate) struct Script {
     last_question: u64,
     /// How often a page was asked.
     pages: u32,
-    token: Option<String>,
+    pub(super) token: Option<String>,
     waiting: VecDeque<Action>,
     pub(super) doing: Doing,
     /// Keys that no action has taken yet.
@@ -220,6 +223,7 @@ impl Script {
             MediaEvent::Recorded { length, end, .. } => {
                 self.on_recorded(length.as_secs_f64(), *end)
             }
+            MediaEvent::StreamEnded { number, end, .. } => self.on_streamed(now, *number, end),
             MediaEvent::Answered { .. }
             | MediaEvent::Offered { .. }
             | MediaEvent::Refused { .. }
@@ -244,6 +248,8 @@ impl Script {
         } else if let Doing::Keeping { file, .. } = &self.doing {
             let file = file.clone();
             self.tell_recorded(&file, 0.0);
+        } else if let Doing::Streaming(_) = &self.doing {
+            self.on_stream_time(now);
         } else {
             // It has slept.
             self.next(now);
@@ -364,7 +370,7 @@ impl Script {
         }
     }
 
-    fn next_question(&mut self) -> QuestionId {
+    pub(super) fn next_question(&mut self) -> QuestionId {
         self.last_question += 1;
         QuestionId(self.last_question)
     }
@@ -385,6 +391,7 @@ impl Script {
                     | Action::Menu(_)
                     | Action::Connect(_)
                     | Action::Confer(_)
+                    | Action::Stream(_)
                     | Action::Sleep(_)
                     | Action::Redirect(_) => Vec::new(),
                 };
@@ -433,6 +440,7 @@ impl Script {
             }
             Action::Connect(connect) => self.connect(now, connect),
             Action::Confer(confer) => self.confer(now, confer),
+            Action::Stream(streaming) => self.stream(now, streaming),
             Action::Sleep(time) => self.doing = Doing::Sleeping { until: now + time },
             Action::Redirect(page) => self.ask(page, Vec::new()),
         }
@@ -516,6 +524,8 @@ impl Script {
                 self.take_typed(now);
             }
             Doing::Conferring(_) => self.on_conference_digit(now, digit),
+            // A bot is told of keys by the gateway.
+            Doing::Streaming(_) => {}
             Doing::Recording { .. } | Doing::Connecting { .. } | Doing::Keeping { .. } => {}
         }
     }
