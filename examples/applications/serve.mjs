@@ -26,6 +26,7 @@ export function serve(pages, visits = {}) {
     response.end(JSON.stringify({ api_version: '2.0', actions }));
   });
   server.listen(Number(port), '127.0.0.1', () => console.log(`answers at http://127.0.0.1:${server.address().port}/first`));
+  return server;
 }
 
 export const say = (text) => ({ text_to_say: text });

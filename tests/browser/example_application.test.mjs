@@ -143,6 +143,17 @@ for (const language of ['node', 'flask']) {
     }));
 }
 
+scenario('a parrot (node): a caller hears what it says, and ends it by a key', (scene) =>
+  application(scene, 'parrot', 'node', {}, async (service, sample) => {
+    const alice = await scene.client('alice', { kind: 'shim' });
+    const call = await answered(alice, service);
+    await call.hearsBeeps();
+    await call.press('#');
+    await call.hears(880);
+    assert.equal(await call.ended(), 'NORMAL');
+    await sample.says('how often it has spoken', /has spoken [1-9][0-9]* times/);
+  }));
+
 scenario('the ten lines of the README: a piano for ten keys', async (scene) => {
   const [readme, piano] = await Promise.all(['README.md', 'examples/piano/piano.py'].map((file) => readFile(new URL(file, ROOT), 'utf8')));
   assert.ok(readme.includes(`\`\`\`python\n${piano}\`\`\``), 'the README shows examples/piano/piano.py as it is');

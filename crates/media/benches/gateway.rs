@@ -24,10 +24,12 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use media::audio::Rate;
 use media::codec::{Encoding, Resampler};
 use media::rtp::{Outgoing, RtpPort};
+use media::stream::FromBot;
 use media::webrtc::House;
 use media::{Config, Effect, Input, Worker};
 use model::media::{
-    Entry, LegId, LegKind, MediaCommand, Play, Record, RoomId, SessionId, Sound, Tone,
+    Entry, LegId, LegKind, MediaCommand, Play, Record, RoomId, SessionId, Sound, Stream,
+    StreamRate, Tone,
 };
 use model::{Instant, Now, UnixTime};
 
@@ -63,6 +65,7 @@ struct Full {
     streams: Vec<(LegId, Outgoing)>,
     frame: u32,
     sent: usize,
+    told: usize,
 }
 
 impl Full {
@@ -79,6 +82,7 @@ impl Full {
             streams: Vec::new(),
             frame: 0,
             sent: 0,
+            told: 0,
         };
         for session in 0..sessions {
             for place in 0..legs {
@@ -129,8 +133,14 @@ impl Full {
         };
         self.worker.handle(now, input);
         while let Some(effect) = self.worker.poll_effect() {
-            if let Effect::SendRtp { bytes, .. } = black_box(effect) {
-                self.sent += usize::from(bytes.len() > 20);
+            match black_box(effect) {
+                Effect::SendRtp { bytes, .. } => self.sent += usize::from(bytes.len() > 20),
+                Effect::ToBot { .. } => self.told += 1,
+                Effect::Event(_)
+                | Effect::Send { .. }
+                | Effect::OpenRtp { .. }
+                | Effect::CloseRtp { .. }
+                | Effect::Count(_) => {}
             }
         }
     }
@@ -255,6 +265,47 @@ fn workers(criterion: &mut Criterion) {
         },
     );
     group.finish();
+}
+
+/// Each of 100 sessions has a stream of 8 kHz, whose bot speaks all the time.
+fn streams(criterion: &mut Criterion) {
+    for encoding in [Encoding::Pcma, Encoding::Opus] {
+        stream(criterion, encoding);
+    }
+}
+
+fn stream(criterion: &mut Criterion, encoding: Encoding) {
+    const SESSIONS: u64 = 100;
+    let mut full = Full::new(encoding, SESSIONS, 1, true);
+    for session in 0..SESSIONS {
+        let stream = Stream {
+            number: 1,
+            url: model::PageUrl::parse("https://bot.example/audio").expect("an address"),
+            rate: StreamRate::Hz8000,
+            greeting: String::new(),
+            instance: String::new(),
+            secret: model::SecretBytes::new(Vec::new()),
+        };
+        full.command(MediaCommand::Stream {
+            leg: leg(session, 0),
+            stream: Box::new(stream),
+        });
+    }
+    let name = format!("100 frames to bots and 100 back, {encoding}");
+    criterion.bench_function(&name, |bench| {
+        bench.iter(|| {
+            let before = full.told;
+            full.now = full.now + FRAME;
+            full.speak(encoding);
+            full.give(Input::Timeout);
+            assert!(full.told - before >= 100);
+            for session in 0..SESSIONS {
+                let word = FromBot::Sound(vec![1_000; 160]);
+                let leg = leg(session, 0);
+                full.give(Input::FromBot { leg, word });
+            }
+        });
+    });
 }
 
 /// One room, in which so many say something and the others nothing, or all of them.
@@ -396,5 +447,5 @@ fn codecs(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, workers, rooms, browser, codecs);
+criterion_group!(benches, workers, streams, rooms, browser, codecs);
 criterion_main!(benches);

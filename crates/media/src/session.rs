@@ -82,6 +82,8 @@ impl Session {
             MediaCommand::StopPlay { .. } => leg.stop_play(PlayEnd::Stopped, effects),
             MediaCommand::Record { record, .. } => leg.record(record, effects),
             MediaCommand::StopRecord { .. } => leg.stop_record(RecordEnd::Stopped, effects),
+            MediaCommand::Stream { stream, .. } => leg.stream(stream, effects),
+            MediaCommand::StopStream { why, .. } => leg.stop_stream(*why, effects),
             MediaCommand::SendDigits { digits, .. } => leg.send_digits(digits),
             MediaCommand::Answer { .. }
             | MediaCommand::Join { .. }

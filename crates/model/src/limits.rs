@@ -398,6 +398,39 @@ pub const RECORD_SILENCE: Duration = Duration::from_secs(60);
 pub const RECORD_PART: Duration = Duration::from_secs(1);
 /// Bytes of recordings that wait for the disk: what a thousand of them make in two seconds. Beyond it a recording is lost.
 pub const RECORDING_BYTES_WAITING: usize = 64 * 1024 * 1024;
+/// Streams to applications at once: each is an open file, and half a minute of sound at most waits in it.
+pub const STREAMS: usize = 1_000;
+/// Those of them that are one account's: a fifth, as with pages.
+pub const STREAMS_PER_ACCOUNT: usize = STREAMS / 5;
+/// The longest stream, and how long one may be where the page does not say.
+pub const STREAM_TIME: Duration = Duration::from_secs(3_600);
+/// Sound of an application that waits to be heard: a long answer that is sent as fast as it is made. Beyond it sound is dropped, and the
+/// application told.
+pub const STREAM_SOUND: Duration = Duration::from_secs(30);
+/// How long sound of an application waits for more of it before it is heard: packets of live sound come unevenly.
+pub const STREAM_LEAD: Duration = Duration::from_millis(40);
+/// One message of an application: two seconds of sound at 16 kHz.
+pub const STREAM_MESSAGE_BYTES: usize = 64 * 1024;
+/// One that is control, in JSON: a result, and what stands around it.
+pub const STREAM_CONTROL_BYTES: usize = 16 * 1024;
+/// What an application gives as the result of a stream, in JSON: as much as a page's token.
+pub const STREAM_RESULT_BYTES: usize = PAGE_TOKEN_BYTES;
+/// The name of a mark.
+pub const STREAM_MARK_BYTES: usize = 128;
+/// Marks of one stream that wait for the sound before them: two a second.
+pub const STREAM_MARKS: usize = 64;
+/// Messages that wait to be sent to one application: five seconds of sound. One that takes them no faster is given up.
+pub const STREAM_WORDS_WAITING: usize = 256;
+/// Messages of one application that wait for the gateway: what comes meanwhile waits in its socket.
+pub const STREAM_WORDS_COMING: usize = 16;
+/// Messages of one application that are read in a second: twenty times those of live sound. The others wait in its socket.
+pub const STREAM_MESSAGES_PER_SECOND: u32 = 1_000;
+/// Bytes of them: thirty times live sound at 16 kHz.
+pub const STREAM_BYTES_PER_SECOND: usize = 1024 * 1024;
+/// How long a message to an application may wait for its socket: what comes meanwhile is as much as may wait.
+pub const STREAM_WRITE_TIME: Duration = Duration::from_secs(5);
+/// A stream whose application says nothing for so long is asked for a sign of life; [`PINGS_UNANSWERED`] without an answer and it is lost.
+pub const STREAM_PING_INTERVAL: Duration = Duration::from_secs(10);
 /// Commands that wait for the gateway: some milliseconds of its work. Beyond it the leg that one is for is given up.
 pub const MEDIA_COMMANDS_WAITING: usize = 2_048;
 /// Those of them that are one account's: half, so that a burst of its calls costs legs of its own.

@@ -9,6 +9,10 @@ use std::time::Duration;
 
 use crate::id::FileName;
 
+mod stream;
+
+pub use stream::{Stream, StreamEnd, StreamRate, StreamStop};
+
 /// All the legs of one call at the gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId(pub u64);
@@ -288,6 +292,20 @@ pub enum MediaCommand {
         /// Who speaks.
         leg: LegId,
     },
+    /// Lets an application hear what it says, and it what that says: [`MediaEvent::StreamEnded`] is told once, whatever comes of it.
+    Stream {
+        /// Who hears and speaks.
+        leg: LegId,
+        /// Where to, and how.
+        stream: Box<Stream>,
+    },
+    /// Ends the stream at once.
+    StopStream {
+        /// Who hears and speaks.
+        leg: LegId,
+        /// Why.
+        why: StreamStop,
+    },
     /// Presses keys towards the peer.
     SendDigits {
         /// To whom.
@@ -490,6 +508,15 @@ pub enum MediaEvent {
         /// Why.
         end: RecordEnd,
     },
+    /// A stream has ended.
+    StreamEnded {
+        /// Who heard and spoke.
+        leg: LegId,
+        /// Which, by the number of [`Stream::number`].
+        number: u64,
+        /// Why.
+        end: StreamEnd,
+    },
     /// The leg is no more.
     Ended {
         /// Which.
@@ -513,6 +540,7 @@ impl MediaEvent {
         | Self::Played { leg, .. }
         | Self::Recording { leg, .. }
         | Self::Recorded { leg, .. }
+        | Self::StreamEnded { leg, .. }
         | Self::Ended { leg, .. }) = self;
         *leg
     }

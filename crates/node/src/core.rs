@@ -7,6 +7,7 @@ use model::SecretBytes;
 use store::Store;
 use switch::Snapshot;
 use switch::turn_grant::{Ledger, TurnOffer};
+use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
@@ -17,17 +18,19 @@ use crate::directory_watch::{self, DirectoryWatch};
 use crate::effect::Outlets;
 use crate::errand::Errands;
 use crate::http::{FileDesk, LoginFailures, Services};
-use crate::media_worker::{Doors as MediaDoors, Gateway, Media};
+use crate::media_worker::{Dial, Doors as MediaDoors, Gateway, Media};
 use crate::quota_keeper::QuotaKeeper;
 use crate::record_writer::RecordWriter;
 use crate::relay::{MonthKeeper, Relay, RelayDoors, RelayFault, UsageQueue};
 use crate::serve::ServeError;
+use crate::shell_counter::ShellCounter;
 use crate::signalling::Signalling;
 use crate::sound::Sounds;
 use crate::transport::Capacity;
 use crate::trunk_worker::{Lines, Worker};
 use crate::turn_worker::Doors;
 use crate::webhook::Pages;
+use crate::webhook::bot::Bots;
 
 /// A bug that comes back at once must not fill the log.
 const REVIVE_AFTER: Duration = Duration::from_secs(1);
@@ -42,6 +45,7 @@ pub(crate) struct Core {
     /// What the workers of the relay have told.
     pub(crate) usage: Arc<UsageQueue>,
     pub(crate) errands: Arc<Errands>,
+    pub(crate) bots: Arc<Bots>,
     pub(crate) watch: Arc<DirectoryWatch>,
 }
 
@@ -112,7 +116,9 @@ impl Core {
         let records = Arc::new(RecordWriter::default());
         let quota = Arc::new(QuotaKeeper::load(store, now).await?);
         let sounds = Sounds::new(files, &config.speech);
-        let errands = Arc::new(Errands::new(Pages::new(config)?, sounds));
+        let pages = Pages::new(config)?;
+        let bots = Arc::new(Bots::new(&pages));
+        let errands = Arc::new(Errands::new(pages, sounds));
         let outlets = Outlets {
             records: Arc::clone(&records),
             counters: Arc::default(),
@@ -131,6 +137,7 @@ impl Core {
             relay,
             usage: Arc::default(),
             errands,
+            bots,
             watch: Arc::new(watch),
         })
     }
@@ -184,9 +191,25 @@ impl Core {
             self.signalling.clock,
             files,
             Arc::new(move |event| signalling.media(event)),
+            self.dial(),
             Arc::clone(&self.signalling.counters),
         )?;
         Ok(Some(media))
+    }
+
+    /// Has each stream of the gateway carried by a task.
+    fn dial(&self) -> Dial {
+        let (bots, runtime) = (Arc::clone(&self.bots), Handle::current());
+        let counters = Arc::clone(&self.signalling.counters);
+        Arc::new(move |account, stream, line| {
+            counters.add_shell(ShellCounter::StreamAsked);
+            let (bots, counters) = (Arc::clone(&bots), Arc::clone(&counters));
+            runtime.spawn(async move {
+                if !bots.carry(account, &stream, line).await {
+                    counters.add_shell(ShellCounter::StreamFailed);
+                }
+            });
+        })
     }
 
     /// The tasks that wake the shards, drive the lines of trunks and look for changes of accounts.

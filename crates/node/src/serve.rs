@@ -32,6 +32,7 @@ use crate::signalling::Signalling;
 use crate::transport::tls::TlsAcceptor;
 use crate::transport::{Capacity, Crew, Listener, accept};
 use crate::trunk_worker::{Door as TrunkDoor, Lines, TrunkFault, Trunks, nat};
+use crate::webhook::bot::Bots;
 
 const LOCK_FILE: &str = "server.lock";
 /// How long connections may take to read their last messages.
@@ -219,6 +220,7 @@ struct Node {
     media: Option<Media>,
     lines: Option<Arc<Lines>>,
     errands: Arc<Errands>,
+    bots: Arc<Bots>,
     store: Store,
     /// Says that the node stops; closed when the last connection is gone.
     stopping: watch::Sender<bool>,
@@ -296,6 +298,7 @@ impl Node {
             media,
             lines: trunks.lines,
             errands: core.errands,
+            bots: core.bots,
             store,
             stopping,
             doors: opened(listener, control, answerer),
@@ -314,16 +317,17 @@ impl Node {
         self.stop_media().await;
         self.stop_relay().await;
         self.stopping.send_replace(true);
-        let (connections, applications, lines) = tokio::join!(
+        let (connections, applications, streams, lines) = tokio::join!(
             tokio::time::timeout(DRAIN_TIME, self.stopping.closed()),
             // They are told of the ends of their calls.
             tokio::time::timeout(DRAIN_TIME, self.errands.settle()),
+            tokio::time::timeout(DRAIN_TIME, self.bots.settle()),
             tokio::time::timeout(DRAIN_TIME, stop_lines(self.lines)),
         );
         if connections.is_err() {
             tracing::info!("some connections did not end in time and are cut");
         }
-        if applications.is_err() {
+        if applications.is_err() || streams.is_err() {
             tracing::info!("some applications did not answer in time and are asked no longer");
         }
         if lines.is_err() {

@@ -43,6 +43,10 @@ counters! {
     PageAsked => "pages_asked",
     /// A page gave no answer.
     PageFailed => "pages_failed",
+    /// A stream was to be opened.
+    StreamAsked => "streams_asked",
+    /// A stream was not to be had, was lost, or its application broke its rules.
+    StreamFailed => "streams_failed",
     /// A page was not asked: too many were at once.
     PagesFull => "pages_refused_full",
     /// A datagram came to the socket of trunks from nowhere that a trunk may send from.

@@ -9,10 +9,14 @@ use std::time::Duration;
 
 use model::media::{
     Digit, Entry, LegEnd, LegId, LegUsage, MediaCommand, MediaEvent, Play, PlayEnd, Record,
-    RecordEnd, RoomId, SessionId, Sound,
+    RecordEnd, RoomId, SessionId, Sound, Stream, StreamEnd, StreamStop,
 };
 
 use crate::clock::{MILLI, SECOND};
+
+mod bot;
+
+pub use bot::Bot;
 
 /// Where it is, as [`GATEWAY_SDP`] says. Nobody is there but strangers whom a scenario puts there.
 pub const GATEWAY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(198, 51, 100, 9)), 3_479);
@@ -33,6 +37,8 @@ pub struct Conduct {
     pub is_full: bool,
     /// For how long whoever is recorded speaks, in microseconds.
     pub speech: u64,
+    /// How bots behave.
+    pub bot: Bot,
 }
 
 impl Default for Conduct {
@@ -43,6 +49,7 @@ impl Default for Conduct {
             connects_after: 80 * MILLI,
             is_full: false,
             speech: 2 * SECOND,
+            bot: Bot::Talks,
         }
     }
 }
@@ -51,6 +58,8 @@ impl Default for Conduct {
 struct Leg {
     plays: Option<Playing>,
     records: Option<Recording>,
+    /// The number of its stream.
+    streams: Option<u64>,
     is_accepted: bool,
 }
 
@@ -85,6 +94,10 @@ pub struct Gateway {
     pub played: Vec<(LegId, Play)>,
     /// Every key that was sent, together with those that were wanted at once.
     pub sent: Vec<(LegId, String)>,
+    /// Every stream that was to be opened.
+    pub streamed: Vec<Stream>,
+    /// Why streams were stopped.
+    pub stopped: Vec<StreamStop>,
 }
 
 impl Gateway {
@@ -138,6 +151,10 @@ impl Gateway {
             MediaCommand::SendDigits { leg, digits } => {
                 let keys = digits.iter().map(|digit| digit.key());
                 self.sent.push((leg, keys.collect()));
+            }
+            MediaCommand::Stream { leg, stream } => self.stream(now, leg, *stream),
+            MediaCommand::StopStream { leg, why } => {
+                self.end_stream(now, leg, StreamEnd::Stopped(why));
             }
         }
     }
@@ -345,6 +362,7 @@ impl Gateway {
     fn close(&mut self, now: u64, leg: LegId) {
         self.end_play(now, leg, PlayEnd::Stopped);
         self.end_record(now, leg, RecordEnd::Lost);
+        self.end_stream(now, leg, StreamEnd::Stopped(StreamStop::CallEnded));
         if self.legs.remove(&leg).is_some() {
             self.joined.retain(|(joined, _)| *joined != leg);
             self.rooms.remove(&leg);

@@ -9,6 +9,7 @@
 
 mod admission;
 mod application;
+pub mod bot;
 mod call;
 mod connection;
 mod control;

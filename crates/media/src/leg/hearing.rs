@@ -13,6 +13,7 @@ use crate::audio::{SILENCE_POWER, power};
 use crate::dtmf::Heard;
 use crate::rtp::{Next, RtpPort};
 use crate::sdp::{Agreed, Events};
+use crate::stream::ToBot;
 use crate::webrtc::Came;
 use crate::worker::Effect;
 
@@ -134,6 +135,10 @@ impl Leg {
     fn on_key(&mut self, digit: Digit, effects: &mut VecDeque<Effect>) {
         let leg = self.id;
         effects.push_back(Effect::Event(MediaEvent::Digit { leg, digit }));
+        if self.streaming.is_some() {
+            let word = ToBot::Digit(digit);
+            effects.push_back(Effect::ToBot { leg, word });
+        }
         if self
             .playing
             .as_ref()
@@ -152,12 +157,19 @@ impl Leg {
 
     /// The frame that is next of what the peer says, if it is decoded.
     pub(crate) fn hear(&mut self, effects: &mut VecDeque<Effect>) -> Option<Vec<i16>> {
+        if !self.is_connected && self.streaming.is_some() {
+            // A bot hears something all the time.
+            let silence = vec![0; self.codec.rate().frame()];
+            self.tell_bot(&silence, effects);
+        }
         if !self.is_hearing() || !self.is_connected {
             return None;
         }
         // Most in a room say nothing, and cost nothing.
-        let is_for_room =
-            self.seat == Some(true) && self.recording.is_none() && self.detector.is_none();
+        let is_for_room = self.seat == Some(true)
+            && self.recording.is_none()
+            && self.streaming.is_none()
+            && self.detector.is_none();
         if is_for_room && self.decoded.is_empty() && self.jitter.is_idle() {
             return None;
         }
@@ -173,6 +185,7 @@ impl Leg {
         for digit in keys {
             self.on_key(digit, effects);
         }
+        self.tell_bot(&frame, effects);
         // Otherwise when the other side is known.
         if !self.records_both() {
             self.keep(&frame, effects);

@@ -7,12 +7,15 @@ mod hearing;
 mod keeping;
 mod reoffer;
 mod speaking;
+mod streaming;
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use model::limits::{DIGIT_PAUSE, DIGIT_TIME, LEG_CONNECT_TIME, PLAY_SOUNDS};
-use model::media::{Digit, LegEnd, LegId, LegUsage, MediaEvent, Play, PlayEnd, RecordEnd, Sound};
+use model::media::{
+    Digit, LegEnd, LegId, LegUsage, MediaEvent, Play, PlayEnd, RecordEnd, Sound, StreamStop,
+};
 use model::{Instant, Now};
 
 use keeping::Recording;
@@ -25,6 +28,7 @@ use crate::mixer::Ear;
 use crate::player::Player;
 use crate::rtp::{JitterBuffer, RtpLeg};
 use crate::sdp::{Agreed, Own};
+use crate::stream::Streaming;
 use crate::webrtc::{Came, WebRtcLeg};
 use crate::worker::Effect;
 
@@ -87,6 +91,7 @@ pub(crate) struct Leg {
     recording: Option<Recording>,
     /// Whether what its peer says is in the recording of a joined leg.
     is_overheard: bool,
+    streaming: Option<Box<Streaming>>,
     pub(crate) is_joined: bool,
     /// In a room, and whether it may talk there.
     seat: Option<bool>,
@@ -134,6 +139,7 @@ impl Leg {
             detector: detector(&agreed),
             recording: None,
             is_overheard: false,
+            streaming: None,
             is_joined: false,
             seat: None,
             next_frame: 0,
@@ -185,6 +191,7 @@ impl Leg {
     pub(crate) fn close(&mut self, now: Instant, end: LegEnd, effects: &mut VecDeque<Effect>) {
         self.stop_play(PlayEnd::Stopped, effects);
         self.stop_record(RecordEnd::Lost, effects);
+        self.stop_stream(StreamStop::CallEnded, effects);
         match &mut self.transport {
             Transport::WebRtc(leg) => {
                 let mut came = Vec::new();
@@ -273,8 +280,11 @@ impl Leg {
             return false;
         }
         let is_pressing = self.keys_out.as_ref().is_some_and(|keys| !keys.is_idle());
-        let is_saying =
-            self.playing.is_some() || self.inserted.is_some() || is_pressing || self.is_joined;
+        let is_saying = self.playing.is_some()
+            || self.inserted.is_some()
+            || self.streaming.is_some()
+            || is_pressing
+            || self.is_joined;
         let is_filled = self.is_connected && (self.is_hearing() || self.is_rtp());
         self.is_open() && is_saying || is_filled
     }
@@ -290,8 +300,10 @@ impl Leg {
 
     /// Whether its sound is decoded.
     fn is_hearing(&self) -> bool {
-        let is_needed =
-            self.recording.is_some() || self.detector.is_some() || self.resampler.is_some();
+        let is_needed = self.recording.is_some()
+            || self.streaming.is_some()
+            || self.detector.is_some()
+            || self.resampler.is_some();
         is_needed || self.is_overheard || self.seat == Some(true)
     }
 
@@ -327,7 +339,10 @@ impl Leg {
         Ear {
             encoding: self.agreed.encoding,
             rate: self.codec.rate(),
-            is_busy: self.playing.is_some() || self.inserted.is_some() || is_pressing,
+            is_busy: self.playing.is_some()
+                || self.inserted.is_some()
+                || self.streaming.is_some()
+                || is_pressing,
             takes_silence: self.is_rtp() && self.is_connected,
         }
     }

@@ -1,4 +1,4 @@
-//! What a leg's peer hears: keys, what is inserted, what is played, or what a joined leg or a room says.
+//! What a leg's peer hears: keys, what is inserted, what is played, or what a bot, a joined leg or a room says.
 //!
 //! Never encodes what a joined leg of the same codec says: its payloads leave as they came.
 
@@ -100,6 +100,9 @@ impl Leg {
                 return true;
             }
             self.stop_play(PlayEnd::Finished, effects);
+        }
+        if self.hear_bot(sound, effects) {
+            return true;
         }
         if let Others::Room(heard) = others {
             sound.clear();

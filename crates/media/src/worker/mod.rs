@@ -25,6 +25,7 @@ use crate::mixer::Room;
 use crate::rtp::RtpPort;
 use crate::sdp::Agreed;
 use crate::session::Session;
+use crate::stream::{FromBot, ToBot};
 use crate::webrtc::{Came, Credentials, House};
 
 /// How a worker is set up.
@@ -70,6 +71,13 @@ pub enum Input<'a> {
         /// The address of the first, as peers see it.
         address: Option<SocketAddr>,
     },
+    /// The bot that a leg has a stream with says something.
+    FromBot {
+        /// Whose.
+        leg: LegId,
+        /// What.
+        word: FromBot,
+    },
     /// It is time.
     Timeout,
 }
@@ -108,6 +116,13 @@ pub enum Effect {
     CloseRtp {
         /// Which.
         leg: LegId,
+    },
+    /// The bot that a leg has a stream with is to be told something.
+    ToBot {
+        /// Whose.
+        leg: LegId,
+        /// What.
+        word: ToBot,
     },
     /// Something is to be counted.
     Count(Counter),
@@ -191,6 +206,9 @@ impl Worker {
                 found.on_rtp(now.mono, port, from, bytes, said, effects);
             }),
             Input::RtpOpened { leg, address } => self.on_opened(now, leg, address),
+            Input::FromBot { leg, word } => {
+                self.with_leg(now, leg, |found, _, effects| found.on_bot(word, effects));
+            }
             Input::Timeout => self.on_timeout(now),
         }
     }
@@ -272,6 +290,8 @@ impl Worker {
             | MediaCommand::StopPlay { leg }
             | MediaCommand::Record { leg, .. }
             | MediaCommand::StopRecord { leg }
+            | MediaCommand::Stream { leg, .. }
+            | MediaCommand::StopStream { leg, .. }
             | MediaCommand::SendDigits { leg, .. }
             | MediaCommand::Part { leg }
             | MediaCommand::CloseLeg { leg } => *leg,

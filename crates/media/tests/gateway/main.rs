@@ -19,4 +19,5 @@ mod offer;
 mod phone;
 mod reoffer;
 mod room;
+mod stream;
 mod world;

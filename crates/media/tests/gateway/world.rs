@@ -9,6 +9,7 @@ use std::time::{Duration, Instant as StdInstant};
 
 use media::codec::{Codec, Encoding};
 use media::dtmf::EventWriter;
+use media::stream::ToBot;
 use media::webrtc::House;
 use media::{Config, Counter, Effect, Input, Worker};
 use model::media::{Digit, LegId, LegKind, MediaCommand, MediaEvent, SessionId};
@@ -49,6 +50,8 @@ pub(crate) struct World {
     pub(crate) peer: Option<Peer>,
     pub(crate) events: Vec<MediaEvent>,
     pub(crate) counts: Vec<Counter>,
+    /// What bots are told.
+    pub(crate) told: Vec<(LegId, ToBot)>,
     /// Datagrams of plain RTP legs, which the test itself answers.
     pub(crate) rtp: Vec<(LegId, SocketAddr, Vec<u8>)>,
     pub(crate) opening: Vec<LegId>,
@@ -72,6 +75,7 @@ impl World {
             peer: None,
             events: Vec::new(),
             counts: Vec::new(),
+            told: Vec::new(),
             rtp: Vec::new(),
             opening: Vec::new(),
             closed: Vec::new(),
@@ -163,6 +167,7 @@ impl World {
                 Effect::SendRtp { leg, to, bytes, .. } => self.rtp.push((leg, to, bytes)),
                 Effect::OpenRtp { leg } => self.opening.push(leg),
                 Effect::CloseRtp { leg } => self.closed.push(leg),
+                Effect::ToBot { leg, word } => self.told.push((leg, word)),
                 Effect::Count(counter) => self.counts.push(counter),
             }
         }

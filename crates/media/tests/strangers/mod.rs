@@ -224,7 +224,10 @@ impl Strangers {
                 Effect::Event(MediaEvent::Offered { offer, .. }) => self.offer = Some(offer),
                 Effect::Send { to, .. } | Effect::SendRtp { to, .. } => self.targets.push(to),
                 Effect::OpenRtp { .. } => is_opening = true,
-                Effect::Event(_) | Effect::CloseRtp { .. } | Effect::Count(_) => {}
+                Effect::Event(_)
+                | Effect::CloseRtp { .. }
+                | Effect::ToBot { .. }
+                | Effect::Count(_) => {}
             }
         }
         if is_opening {

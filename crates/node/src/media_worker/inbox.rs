@@ -17,6 +17,8 @@ pub(super) struct Mail {
     of_accounts: BTreeMap<AccountId, usize>,
     /// Legs whose commands had no room: they are given up. No more than there are legs.
     pub(super) given_up: BTreeSet<LegId>,
+    /// Legs whose bots have said something. No more than there are streams.
+    pub(super) spoken: BTreeSet<LegId>,
     pub(super) must_stop: bool,
     /// The worker is to end by a bug.
     #[cfg(test)]
@@ -25,7 +27,10 @@ pub(super) struct Mail {
 
 impl Mail {
     fn is_empty(&self) -> bool {
-        self.commands.is_empty() && self.given_up.is_empty() && !self.must_stop
+        self.commands.is_empty()
+            && self.given_up.is_empty()
+            && self.spoken.is_empty()
+            && !self.must_stop
     }
 }
 
@@ -73,6 +78,17 @@ impl Inbox {
         has_room
     }
 
+    /// The bot that a leg has a stream with has said something.
+    pub(super) fn spoke(&self, leg: LegId) {
+        let mut mail = self.lock();
+        let was_empty = mail.is_empty();
+        mail.spoken.insert(leg);
+        drop(mail);
+        if was_empty {
+            self.wake();
+        }
+    }
+
     pub(super) fn stop(&self) {
         self.lock().must_stop = true;
         self.wake();
@@ -108,6 +124,8 @@ fn leg_of(command: &MediaCommand) -> Option<LegId> {
         | MediaCommand::StopPlay { leg }
         | MediaCommand::Record { leg, .. }
         | MediaCommand::StopRecord { leg }
+        | MediaCommand::Stream { leg, .. }
+        | MediaCommand::StopStream { leg, .. }
         | MediaCommand::SendDigits { leg, .. }
         | MediaCommand::Join { leg, .. }
         | MediaCommand::Part { leg }
@@ -130,6 +148,8 @@ pub(super) fn opened_by(command: &MediaCommand) -> Option<LegId> {
         | MediaCommand::StopPlay { .. }
         | MediaCommand::Record { .. }
         | MediaCommand::StopRecord { .. }
+        | MediaCommand::Stream { .. }
+        | MediaCommand::StopStream { .. }
         | MediaCommand::SendDigits { .. }
         | MediaCommand::Join { .. }
         | MediaCommand::Part { .. }

@@ -9,6 +9,7 @@ mod inbox;
 mod plan;
 mod ports;
 mod recordings;
+mod streams;
 #[cfg(test)]
 mod tests;
 mod token;
@@ -37,6 +38,8 @@ pub use self::doors::MediaFault;
 use self::inbox::{Inbox, opened_by};
 use self::plan::Plan;
 use self::recordings::Recordings;
+use self::streams::Streams;
+pub(crate) use self::streams::{Dial, Line, Told};
 use self::worker::Post;
 use crate::config::{Config, ConfigFault};
 
@@ -122,6 +125,7 @@ impl Doors {
         clock: Clock,
         files: Arc<AccountFiles>,
         deliver: Deliver,
+        dial: Dial,
         counters: Arc<Counters>,
     ) -> Result<Media, MediaFault> {
         let deliver: Deliver = Arc::new(move |event| {
@@ -131,6 +135,7 @@ impl Doors {
         let house = self.house(clock.epoch())?;
         let recordings = Recordings::start(files, Arc::clone(&deliver), Arc::clone(&counters))?;
         let inbox = Arc::clone(&self.inbox);
+        let streams = Streams::new(dial, Arc::clone(&inbox));
         let post = Post {
             poll: self.poll,
             doors: self.sockets,
@@ -141,6 +146,7 @@ impl Doors {
             counters,
             deliver,
             recordings,
+            streams,
             commands: Default::default(),
             given_up: Default::default(),
             legs: Default::default(),
@@ -183,6 +189,7 @@ fn lose_all(post: &mut Post) {
             usage: LegUsage::default(),
         });
     }
+    post.streams.lose_all();
     post.count.store(0, Ordering::Relaxed);
 }
 

@@ -148,6 +148,7 @@ impl Recordings {
             | MediaEvent::NotEntered { .. }
             | MediaEvent::Connected { .. }
             | MediaEvent::Digit { .. }
+            | MediaEvent::StreamEnded { .. }
             | MediaEvent::Played { .. } => Some(event),
         }
     }

@@ -5,9 +5,12 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
+use media::stream::{FromBot, ToBot};
 use media::wav::Wav;
-use model::FileName;
-use model::media::{LegId, LegKind, Record, RecordEnd, SessionId};
+use model::media::{
+    LegId, LegKind, Record, RecordEnd, SessionId, Stream, StreamEnd, StreamRate, StreamStop,
+};
+use model::{FileName, PageUrl, SecretBytes};
 use stun_types::attribute::{AttributeType, RawAttribute, Username, XorMappedAddress};
 use stun_types::message::{
     BINDING, IntegrityAlgorithm, Message, MessageClass, MessageWrite, MessageWriteExt,
@@ -36,6 +39,8 @@ struct Stage {
     events: Receiver<MediaEvent>,
     counters: Arc<Counters>,
     data: tempfile::TempDir,
+    /// Streams that were to be carried.
+    lines: Receiver<(Box<Stream>, Line)>,
 }
 
 impl Stage {
@@ -48,12 +53,17 @@ impl Stage {
         let doors = Doors::open(Plan::of(vec![place], 20_000..=29_999)).unwrap();
         let data = tempfile::tempdir().unwrap();
         let (told, events) = channel();
+        let (dialled, lines) = channel();
         let gateway = doors.gateway();
         let counters = Arc::<Counters>::default();
         let media = doors.start(
             Clock::start(),
             Arc::new(AccountFiles::new(data.path())),
             Arc::new(move |event| told.send(event).unwrap()),
+            Arc::new(move |account, stream, line| {
+                assert_eq!(account, ACCOUNT);
+                dialled.send((stream, line)).unwrap();
+            }),
             Arc::clone(&counters),
         );
         Self {
@@ -62,6 +72,7 @@ impl Stage {
             events,
             counters,
             data,
+            lines,
         }
     }
 
@@ -261,6 +272,105 @@ fn what_a_telephone_says_becomes_a_file_of_the_account() {
     let wav = Wav::read(std::fs::read(file).unwrap().into()).unwrap();
     assert_eq!((wav.rate_hz(), wav.length()), (8_000, 3_200));
     assert_eq!(stage.counted(ShellCounter::RecordingKept), 1);
+    stage.media.stop();
+}
+
+fn stream(number: u64) -> MediaCommand {
+    MediaCommand::Stream {
+        leg: LEG,
+        stream: Box::new(Stream {
+            number,
+            url: PageUrl::parse("https://bot.example/audio").unwrap(),
+            rate: StreamRate::Hz8000,
+            greeting: "{}".to_owned(),
+            instance: "0.1.2".to_owned(),
+            secret: SecretBytes::new(Vec::new()),
+        }),
+    }
+}
+
+fn ended(stage: &Stage, number: u64) -> StreamEnd {
+    let event = stage.events.recv_timeout(PATIENCE).unwrap();
+    let MediaEvent::StreamEnded {
+        leg: LEG,
+        number: of,
+        end,
+    } = event
+    else {
+        panic!("{event:?}");
+    };
+    assert_eq!(of, number);
+    end
+}
+
+#[test]
+fn a_telephone_and_a_bot_hear_each_other_past_the_shards() {
+    let stage = Stage::new();
+    let telephone_socket = socket();
+    stage.answer(rtp_kind(), &telephone(&telephone_socket));
+    stage.command(stream(1));
+    let (_, mut line) = stage.lines.recv_timeout(PATIENCE).unwrap();
+    let Some(Told::Word(ToBot::Sound(frame))) = line.told.blocking_recv() else {
+        panic!("a frame of silence");
+    };
+    assert_eq!(frame, [0; 320]);
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    let runtime = runtime.unwrap();
+    let said = FromBot::Sound(vec![8_000; 1_600]);
+    assert!(runtime.block_on(line.say(said)));
+    let mut bytes = [0; 1_500];
+    loop {
+        let (length, _) = telephone_socket.recv_from(&mut bytes).unwrap();
+        // A packet of sound that is no silence; RTCP is shorter.
+        if length == 172 && bytes[100] != 0xd5 {
+            break;
+        }
+    }
+    let end = StreamEnd::Result("[]".into());
+    assert!(runtime.block_on(line.say(FromBot::End(end.clone()))));
+    assert_eq!(ended(&stage, 1), end);
+    assert!(
+        !runtime.block_on(line.say(FromBot::Clear)),
+        "nobody listens"
+    );
+    stage.media.stop();
+}
+
+#[test]
+fn a_stream_is_ended_on_both_sides_whatever_ends_it() {
+    let stage = Stage::new();
+    let telephone_socket = socket();
+    stage.answer(rtp_kind(), &telephone(&telephone_socket));
+    let last = |mut line: Line| {
+        let mut last = None;
+        while let Some(told) = line.told.blocking_recv() {
+            last = Some(told);
+        }
+        last
+    };
+    let stopped = |why| Told::End(StreamEnd::Stopped(why));
+    stage.command(stream(1));
+    stage.command(stream(2));
+    let (_, first) = stage.lines.recv_timeout(PATIENCE).unwrap();
+    let (_, second) = stage.lines.recv_timeout(PATIENCE).unwrap();
+    ended(&stage, 1);
+    assert_eq!(last(first), Some(stopped(StreamStop::Interrupted)));
+    // A task that ends without a word.
+    drop(second);
+    let end = ended(&stage, 2);
+    assert!(matches!(end, StreamEnd::Failed(why) if why.contains("a bug")));
+    // A bot that takes nothing for five seconds.
+    stage.command(stream(3));
+    let (_, slow) = stage.lines.recv_timeout(PATIENCE).unwrap();
+    let end = ended(&stage, 3);
+    assert!(matches!(end, StreamEnd::Failed(why) if why.contains("does not take")));
+    last(slow);
+    stage.command(stream(4));
+    let (_, fourth) = stage.lines.recv_timeout(PATIENCE).unwrap();
+    let session = LEG.session;
+    stage.command(MediaCommand::Close { session });
+    ended(&stage, 4);
+    assert_eq!(last(fourth), Some(stopped(StreamStop::CallEnded)));
     stage.media.stop();
 }
 

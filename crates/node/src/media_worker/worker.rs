@@ -23,6 +23,7 @@ use super::inbox::{Inbox, closed_by, opened_by};
 use super::plan::Place;
 use super::ports::Ports;
 use super::recordings::Recordings;
+use super::streams::Streams;
 use super::token::{Token, port_bit};
 use super::{Deliver, too_much};
 use crate::clock::Clock;
@@ -56,6 +57,7 @@ pub(super) struct Post {
     pub(super) counters: Arc<Counters>,
     pub(super) deliver: Deliver,
     pub(super) recordings: Recordings,
+    pub(super) streams: Streams,
     /// Those that were taken from the inbox.
     pub(super) commands: VecDeque<(AccountId, MediaCommand)>,
     /// Legs that are given up when these are done.
@@ -89,6 +91,9 @@ impl Post {
             }
             MediaEvent::Ended { leg, .. } => {
                 self.legs.remove(leg);
+            }
+            MediaEvent::StreamEnded { leg, number, end } => {
+                self.streams.end(*leg, *number, end);
             }
             MediaEvent::NotEntered { .. }
             | MediaEvent::Connected { .. }
@@ -145,6 +150,7 @@ pub(super) fn work(post: &mut Post, worker: Worker) -> io::Result<()> {
             run.note(event.token().into());
         }
         run.take_mail();
+        run.hear_bots();
         run.keep_time();
         run.read_doors();
         run.read_rtp();
@@ -175,6 +181,7 @@ impl Run<'_> {
         let is_anything_left = self.door_ready.contains(&true)
             || !self.rtp_ready.is_empty()
             || !self.post.commands.is_empty()
+            || self.post.streams.is_ready()
             || self.mail_ready;
         if is_anything_left {
             return Some(Duration::ZERO);
@@ -212,6 +219,7 @@ impl Run<'_> {
             self.must_stop |= mail.must_stop;
             self.post.commands = mail.commands;
             self.post.given_up.extend(mail.given_up);
+            self.post.streams.note(mail.spoken);
         }
         let is_anything = !self.post.commands.is_empty() || !self.post.given_up.is_empty();
         for _ in 0..COMMANDS {
@@ -248,7 +256,17 @@ impl Run<'_> {
             self.post.recordings.expect(*leg, account, file);
         }
         let closed = closed_by(&command);
+        let mut streamed = None;
+        if let MediaCommand::Stream { leg, stream } = &command
+            && self.post.legs.get(leg) == Some(&LegState::There)
+        {
+            streamed = Some((*leg, stream.clone()));
+        }
         self.handle(Input::Command(command));
+        // After the one before has ended.
+        if let Some((leg, stream)) = streamed {
+            self.post.streams.open(account, leg, stream);
+        }
         if let Some(closed) = closed {
             self.forget(closed);
         }
@@ -262,6 +280,13 @@ impl Run<'_> {
         }
         let count = self.post.legs.len();
         self.post.count.store(count, Ordering::Relaxed);
+    }
+
+    /// Gives the gateway what bots have said.
+    fn hear_bots(&mut self) {
+        for (leg, word) in self.post.streams.take() {
+            self.handle(Input::FromBot { leg, word });
+        }
     }
 
     fn keep_time(&mut self) {
@@ -356,6 +381,7 @@ impl Run<'_> {
                     opened.push((leg, address));
                 }
                 Effect::CloseRtp { leg } => self.ports.close(leg),
+                Effect::ToBot { leg, word } => self.post.streams.tell(leg, word),
                 Effect::Count(counter) => self.post.counters.add_shell(counted(counter)),
             }
         }

@@ -85,7 +85,7 @@ struct Inner {
     tls: TlsConnector,
     has_roots: bool,
     connections: Arc<Places>,
-    lookups: Turns,
+    lookups: Arc<Turns>,
 }
 
 impl Connector {
@@ -101,7 +101,21 @@ impl Connector {
             tls: Arc::new(tls).into(),
             has_roots,
             connections,
-            lookups: Turns::new(limits::PAGE_LOOKUPS, limits::PAGE_LOOKUPS_PER_ACCOUNT),
+            lookups: Arc::new(Turns::new(
+                limits::PAGE_LOOKUPS,
+                limits::PAGE_LOOKUPS_PER_ACCOUNT,
+            )),
+        }))
+    }
+
+    /// The same with other places, for connections of another kind.
+    pub(super) fn with(&self, connections: Arc<Places>) -> Self {
+        Self(Arc::new(Inner {
+            policy: self.0.policy.clone(),
+            tls: self.0.tls.clone(),
+            has_roots: self.0.has_roots,
+            connections,
+            lookups: Arc::clone(&self.0.lookups),
         }))
     }
 

@@ -1,11 +1,14 @@
-//! Asks applications for their pages: HTTP/1.1, plain or TLS, over connections that are used again.
+//! Asks applications for their pages: HTTP/1.1, plain or TLS, over connections that are used again. [`bot`] has their streams.
 //!
 //! Follows no redirect, reads no more than a page may have, and waits no longer than it may take. What is in a page is the shard's
 //! to read; no body and no secret is logged.
 
+pub(crate) mod bot;
 mod config;
 mod connector;
+mod handshake;
 mod request;
+mod talk;
 
 use std::error::Error;
 use std::sync::Arc;
@@ -35,6 +38,7 @@ const BUFFER_BYTES: usize = 64 * 1024;
 /// Whoever asks; one for the node.
 pub(crate) struct Pages {
     client: Client<Connector, Full<Bytes>>,
+    connector: Connector,
     timeout: Duration,
     places: Arc<Places>,
 }
@@ -69,9 +73,10 @@ impl Pages {
             .pool_max_idle_per_host(limits::PAGE_IDLE_CONNECTIONS)
             .http1_max_buf_size(BUFFER_BYTES)
             .set_host(false)
-            .build(connector);
+            .build(connector.clone());
         Ok(Self {
             client,
+            connector,
             timeout: webhook.timeout(),
             places: Places::new(limits::PAGES_AT_ONCE, limits::PAGES_PER_ACCOUNT),
         })

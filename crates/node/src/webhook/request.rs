@@ -5,11 +5,11 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{CONTENT_TYPE, HOST, USER_AGENT};
 use hyper::{Method, Request, Uri};
-use model::{PageMethod, PageRequest, UnixTime};
+use model::{PageMethod, PageRequest, SecretBytes, UnixTime};
 
-const TIMESTAMP: &str = "X-Offhook-Timestamp";
-const SIGNATURE: &str = "X-Offhook-Signature";
-const AGENT: &str = concat!("offhook/", env!("CARGO_PKG_VERSION"));
+pub(super) const TIMESTAMP: &str = "X-Offhook-Timestamp";
+pub(super) const SIGNATURE: &str = "X-Offhook-Signature";
+pub(super) const AGENT: &str = concat!("offhook/", env!("CARGO_PKG_VERSION"));
 /// Where GET has the instance.
 const ARGUMENT: &str = "instance_info=";
 
@@ -43,7 +43,10 @@ pub(super) fn request(asked: &PageRequest, now: UnixTime) -> Result<Request<Full
         .uri(uri)
         .header(HOST, host)
         .header(USER_AGENT, AGENT)
-        .header(SIGNATURE, signature(asked, &timestamp))
+        .header(
+            SIGNATURE,
+            signature(&asked.secret, &timestamp, &asked.instance),
+        )
         .header(TIMESTAMP, timestamp);
     if method == Method::POST {
         request = request.header(CONTENT_TYPE, "application/json");
@@ -58,20 +61,20 @@ pub(super) fn place(url: &str) -> &str {
     url.split('?').next().unwrap_or_default()
 }
 
-/// `v1=` and HMAC-SHA-256, in hexadecimal digits, of the timestamp, a dot, and the instance.
-fn signature(asked: &PageRequest, timestamp: &str) -> String {
-    let key = hmac::Key::new(hmac::HMAC_SHA256, asked.secret.expose());
+/// `v1=` and HMAC-SHA-256, in hexadecimal digits, of the timestamp, a dot, and a text.
+pub(super) fn signature(secret: &SecretBytes, timestamp: &str, text: &str) -> String {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, secret.expose());
     let mut signing = hmac::Context::with_key(&key);
     signing.update(timestamp.as_bytes());
     signing.update(b".");
-    signing.update(asked.instance.as_bytes());
+    signing.update(text.as_bytes());
     let tag = signing.sign();
     let digits = tag.as_ref().iter().map(|byte| format!("{byte:02x}"));
     format!("v1={}", digits.collect::<String>())
 }
 
 /// The URL with the path that is meant where none is (RFC 9110 §4.2.3).
-fn with_path(url: &str) -> String {
+pub(super) fn with_path(url: &str) -> String {
     let (scheme, rest) = url.split_once("://").unwrap_or_default();
     let (host, rest) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
     let slash = if rest.starts_with('/') { "" } else { "/" };
@@ -99,7 +102,7 @@ fn with_instance(url: &str, instance: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use model::{AccountId, Page, PageUrl, QuestionId, SecretBytes};
+    use model::{AccountId, Page, PageUrl, QuestionId};
 
     use super::*;
 

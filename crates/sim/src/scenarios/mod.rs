@@ -34,6 +34,7 @@ mod setup;
 mod sounding;
 mod stage;
 mod starting;
+mod streaming;
 mod sweep;
 mod thief;
 mod token;
@@ -71,6 +72,7 @@ pub fn all() -> Vec<Scenario> {
         interrupt::ALL,
         starting::ALL,
         control::ALL,
+        streaming::ALL,
         cancel::ALL,
         hangup::ALL,
         identity::ALL,

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use switch::Control;
 
 use crate::clock::SECOND;
+use crate::gateway::Bot;
 use crate::random::Random;
 use crate::server::account_id;
 use crate::webhook::Manner;
@@ -28,6 +29,7 @@ pub(super) fn set_up(world: &mut World, random: &mut Random, name: &str) {
     conduct.is_full = random.happens(100);
     conduct.connects_after = random.below(SECOND);
     conduct.speech = random.below(10 * SECOND);
+    conduct.bot = bot(random);
     world.webhooks.is_mute = random.happens(200);
 }
 
@@ -101,6 +103,17 @@ pub(super) fn control(world: &mut World, random: &mut Random) {
     }
 }
 
+fn bot(random: &mut Random) -> Bot {
+    let after = random.below(10 * SECOND);
+    match random.below(6) {
+        0 => Bot::Talks,
+        1 => Bot::Closes(after),
+        2 => Bot::Lost(after),
+        3 => Bot::Gone,
+        _ => Bot::Ends(after),
+    }
+}
+
 fn destination(random: &mut Random) -> String {
     let names = ["ann", "bob", "bobby", "cy", "team-a", "team-b", "nobody"];
     match random.below(20) {
@@ -146,7 +159,7 @@ fn play(random: &mut Random) -> Value {
 fn action(random: &mut Random) -> Value {
     let next = next(random);
     let prompt = json!({ "play": play(random) });
-    match random.below(18) {
+    match random.below(20) {
         0 => json!({ "answer": { "extra_sip_headers": [{ "name": "X-Way", "value": "in" }] } }),
         1 => json!({ "reject": { "cause": "busy" } }),
         2 => json!({ "hang_up": {} }),
@@ -171,6 +184,11 @@ fn action(random: &mut Random) -> Value {
         } }),
         9..13 => connect(random, &next),
         13..16 => confer(random, &next),
+        16..18 => json!({ "stream": {
+            "url": "wss://bot.example/audio",
+            "seconds_max_duration": random.between(1, 20),
+            "next_page": next,
+        } }),
         _ => json!({ "play": play(random) }),
     }
 }

@@ -5,8 +5,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::media::{Digit, Tone};
-use model::{ClientId, FileName, Number, Page, limits};
+use model::media::{Digit, StreamRate, Tone};
+use model::{ClientId, FileName, Number, Page, PageUrl, limits};
 use sip::Uri;
 
 /// One thing to be done in a call.
@@ -36,6 +36,8 @@ pub(crate) enum Action {
     Connect(Connect),
     /// Brings the caller into a conference.
     Confer(Confer),
+    /// Lets the caller and a bot hear each other.
+    Stream(Streaming),
     /// Does nothing for a while.
     Sleep(Duration),
     /// Asks another page.
@@ -55,6 +57,7 @@ impl Action {
             Self::Menu(_) => "run_menu",
             Self::Connect(_) => "connect",
             Self::Confer(_) => "connect_to_conference",
+            Self::Stream(_) => "stream",
             Self::Sleep(_) => "sleep",
             Self::Redirect(_) => "redirect",
         }
@@ -69,7 +72,8 @@ impl Action {
             | Self::Enter(_)
             | Self::Menu(_)
             | Self::Connect(_)
-            | Self::Confer(_) => true,
+            | Self::Confer(_)
+            | Self::Stream(_) => true,
             Self::Reject { .. } | Self::HangUp | Self::Sleep(_) | Self::Redirect(_) => false,
         }
     }
@@ -214,6 +218,15 @@ pub(crate) struct Confer {
     pub(crate) participant: Participant,
     /// Asked afterwards; without it the next action runs.
     pub(crate) next: Option<Page>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Streaming {
+    /// Where the bot is; `http:` and `https:` stand for `ws:` and `wss:`.
+    pub(crate) url: PageUrl,
+    pub(crate) rate: StreamRate,
+    pub(crate) longest: Duration,
+    pub(crate) next: Page,
 }
 
 /// How somebody is in a conference.

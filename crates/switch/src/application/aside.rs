@@ -102,6 +102,7 @@ impl Script {
             | Doing::Entering(_)
             | Doing::Choosing(_)
             | Doing::Sleeping { .. }
+            | Doing::Streaming(_)
             | Doing::Keeping { .. } => None,
         };
         if let Some(hearing) = hearing.filter(|hearing| hearing.is_playing()) {

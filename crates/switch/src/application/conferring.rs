@@ -1,7 +1,7 @@
 //! A script whose caller is in a conference: it waits for the start, is heard or not, and leaves by a key, by its end or by the call's.
 
 use model::Instant;
-use model::media::{Digit, Entry, MediaCommand, RoomId};
+use model::media::{Digit, Entry, MediaCommand, RoomId, StreamStop};
 use serde_json::json;
 
 use super::action::Confer;
@@ -88,6 +88,7 @@ impl Script {
     /// Whatever the caller is connected to goes on without it.
     pub(super) fn break_off(&mut self) {
         self.leave_conference();
+        self.stop_stream(StreamStop::Interrupted);
         if let Doing::Connecting { .. } = std::mem::replace(&mut self.doing, Doing::Nothing) {
             let leg = self.leg;
             self.steps.push(Step::Media(MediaCommand::StopPlay { leg }));

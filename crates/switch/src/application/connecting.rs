@@ -234,7 +234,8 @@ impl Run {
             | MediaEvent::Digit { .. }
             | MediaEvent::Played { .. }
             | MediaEvent::Recording { .. }
-            | MediaEvent::Recorded { .. } => {}
+            | MediaEvent::Recorded { .. }
+            | MediaEvent::StreamEnded { .. } => {}
         }
     }
 

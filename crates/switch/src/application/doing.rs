@@ -38,6 +38,8 @@ pub(super) enum Doing {
         hold: Option<Hearing>,
     },
     Conferring(Conferring),
+    /// The caller and a bot hear each other.
+    Streaming(Streamed),
     /// The call has ended, and its recording is being kept.
     Keeping {
         file: FileName,
@@ -45,6 +47,15 @@ pub(super) enum Doing {
         available: Option<Page>,
         until: Instant,
     },
+}
+
+/// A stream that is there, or on its way.
+#[derive(Debug)]
+pub(super) struct Streamed {
+    pub(super) number: u64,
+    pub(super) next: Page,
+    pub(super) since: Instant,
+    pub(super) until: Instant,
 }
 
 /// In a conference, or waiting for it to start.
@@ -71,6 +82,7 @@ impl Doing {
             Self::Sleeping { .. } => Some("sleep"),
             Self::Connecting { .. } => Some("connect"),
             Self::Conferring(_) => Some("connect_to_conference"),
+            Self::Streaming(_) => Some("stream"),
         }
     }
 
@@ -86,7 +98,9 @@ impl Doing {
             | Self::Conferring(_) => None,
             Self::Entering(entering) => entering.deadline(),
             Self::Choosing(choosing) => choosing.deadline(),
-            Self::Sleeping { until } | Self::Keeping { until, .. } => Some(*until),
+            Self::Sleeping { until }
+            | Self::Streaming(Streamed { until, .. })
+            | Self::Keeping { until, .. } => Some(*until),
         }
     }
 
@@ -103,6 +117,7 @@ impl Doing {
             | Self::Answering(_)
             | Self::Recording { .. }
             | Self::Sleeping { .. }
+            | Self::Streaming(_)
             | Self::Keeping { .. } => None,
         }
     }
@@ -124,6 +139,7 @@ impl Doing {
             | Self::Choosing(_)
             | Self::Sleeping { .. }
             | Self::Connecting { .. }
+            | Self::Streaming(_)
             | Self::Conferring(_) => None,
         }
     }

@@ -66,6 +66,7 @@ impl Run {
             MediaEvent::Digit { .. }
             | MediaEvent::Played { .. }
             | MediaEvent::Recorded { .. }
+            | MediaEvent::StreamEnded { .. }
             | MediaEvent::Recording { .. } => self.script.on_media(act.now.mono, &event),
         }
     }

@@ -2,6 +2,7 @@
 //!
 //! Words alone; docs/applications.md has the shapes.
 
+use model::media::StreamRate;
 use model::{CallRecord, EndedBy, RecordId, UnixTime};
 use serde_json::{Map, Value, json};
 
@@ -63,6 +64,32 @@ impl About {
 impl Told<'_> {
     /// As JSON.
     pub(super) fn json(self) -> String {
+        let mut told = Map::new();
+        told.insert("application_instance_id".to_owned(), self.instance.into());
+        told.insert("api_version".to_owned(), "2.0".into());
+        told.insert("is_notification".to_owned(), self.is_notification.into());
+        told.insert("this_call".to_owned(), self.call());
+        told.insert("token".to_owned(), self.token.into());
+        for (name, value) in self.beside {
+            told.insert(name.to_owned(), value);
+        }
+        Value::Object(told).to_string()
+    }
+
+    /// The first message of a stream, as JSON.
+    pub(super) fn greeting(&self, rate: StreamRate) -> String {
+        json!({
+            "event": "start",
+            "application_instance_id": self.instance,
+            "token": self.token,
+            "this_call": self.call(),
+            "sample_rate": rate.hz(),
+            "frame_ms": 20,
+        })
+        .to_string()
+    }
+
+    fn call(&self) -> Value {
         let (record, about) = (self.record, self.about);
         let state = match (&record.outcome, record.answered) {
             (Some(_), _) => "idle",
@@ -95,16 +122,7 @@ impl Told<'_> {
             call["call_cause"] = cause(outcome.by == theirs, outcome.status).into();
             call["call_raw_cause"] = outcome.status.to_string().into();
         }
-        let mut told = Map::new();
-        told.insert("application_instance_id".to_owned(), self.instance.into());
-        told.insert("token".to_owned(), self.token.into());
-        told.insert("api_version".to_owned(), "2.0".into());
-        told.insert("is_notification".to_owned(), self.is_notification.into());
-        told.insert("this_call".to_owned(), call);
-        for (name, value) in self.beside {
-            told.insert(name.to_owned(), value);
-        }
-        Value::Object(told).to_string()
+        call
     }
 }
 

@@ -34,6 +34,8 @@ impl Script {
                 self.take_typed(now);
             }
             Doing::Conferring(_) => self.on_conference_digit(now, digit),
+            // A bot is told of keys by the gateway.
+            Doing::Streaming(_) => {}
             Doing::Recording { .. } | Doing::Connecting { .. } | Doing::Keeping { .. } => {}
         }
     }

@@ -37,6 +37,7 @@ mod shape;
 mod start;
 mod starting;
 mod steering;
+mod streaming;
 mod wanted;
 
 pub(crate) use action::Destination;

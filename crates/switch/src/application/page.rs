@@ -23,6 +23,7 @@ use super::shape::{
     PageShape, ParticipantShape, PromptShape, RecordShape, RejectShape, RunMenuShape,
     SecondaryShape, SleepShape, WebPageShape,
 };
+use super::streaming::streaming;
 use crate::call::printable;
 
 pub(super) use prompt::prompt;
@@ -142,6 +143,10 @@ impl Reader<'_> {
             }
             ActionShape::Redirect(shape) => Ok(Action::Redirect(self.page(&shape.next_page)?)),
             ActionShape::ConnectToConference(shape) => self.confer(shape),
+            ActionShape::Stream(shape) => {
+                let next = self.page(&shape.next_page)?;
+                streaming(&shape, self.base, next).map(Action::Stream)
+            }
             ActionShape::RunSpeechMenu(_) | ActionShape::StartTranscription(_) => {
                 Err("there is no speech recognition here".to_owned())
             }

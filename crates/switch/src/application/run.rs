@@ -42,7 +42,7 @@ pub(crate) struct Run {
     /// Whether its caller had shown no token.
     pub(super) is_strangers: bool,
     /// Signs what its application is asked.
-    secret: Option<SecretBytes>,
+    pub(super) secret: Option<SecretBytes>,
     pub(super) caller: Dialog,
     /// What the caller speaks.
     pub(super) kind: LegKind,
@@ -506,6 +506,7 @@ impl Run {
             Step::Confer(wish) => self.wishes.push_back(wish),
             // It was called for nobody.
             Step::Join => {}
+            Step::Stream(opening) => self.stream(opening, act),
         }
     }
 

@@ -18,6 +18,7 @@ use super::hearing::Hearing;
 use super::page;
 use super::plan::Plan;
 use super::questions::Questions;
+use super::streaming::Opening;
 use crate::call::printable;
 
 /// Something to be done for a script.
@@ -59,6 +60,8 @@ pub(crate) enum Step {
     Confer(Wish),
     /// Whoever was called for another has nothing more to hear or say alone.
     Join,
+    /// A stream is to be opened.
+    Stream(Opening),
 }
 
 /// A page to be asked.
@@ -84,7 +87,7 @@ pub(crate) struct Script {
     pub(super) questions: Questions,
     /// How often a page was asked.
     pages: u32,
-    token: Option<String>,
+    pub(super) token: Option<String>,
     waiting: VecDeque<Action>,
     pub(super) doing: Doing,
     /// Keys that no action has taken yet.
@@ -237,6 +240,7 @@ impl Script {
                     self.on_recorded(length.as_secs_f64(), *end);
                 }
             }
+            MediaEvent::StreamEnded { number, end, .. } => self.on_streamed(now, *number, end),
             MediaEvent::Answered { .. }
             | MediaEvent::Offered { .. }
             | MediaEvent::Refused { .. }
@@ -260,6 +264,8 @@ impl Script {
             self.go_on_choosing(now);
         } else if matches!(self.doing, Doing::Keeping { .. }) {
             self.give_up_keeping();
+        } else if let Doing::Streaming(_) = &self.doing {
+            self.on_stream_time(now);
         } else {
             // It has slept.
             self.next(now);
@@ -428,6 +434,7 @@ impl Script {
                     | Action::Menu(_)
                     | Action::Connect(_)
                     | Action::Confer(_)
+                    | Action::Stream(_)
                     | Action::Sleep(_)
                     | Action::Redirect(_) => Vec::new(),
                 };
@@ -481,6 +488,7 @@ impl Script {
             }
             Action::Connect(connect) => self.connect(now, connect),
             Action::Confer(confer) => self.confer(now, confer),
+            Action::Stream(streaming) => self.stream(now, streaming),
             Action::Sleep(time) => self.doing = Doing::Sleeping { until: now + time },
             Action::Redirect(page) => self.ask(page, Vec::new()),
         }

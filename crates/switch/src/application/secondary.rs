@@ -12,6 +12,7 @@ use super::questions::{Questions, is_secondary};
 use super::run::{About, CALLER, Run};
 use super::script::{Asking, Script, Step};
 use super::start::ApplicationState;
+use super::streaming::Opening;
 use crate::call::{Act, End};
 
 /// See the module.
@@ -107,7 +108,8 @@ impl Run {
             MediaEvent::Digit { .. }
             | MediaEvent::Played { .. }
             | MediaEvent::Recording { .. }
-            | MediaEvent::Recorded { .. } => secondary.script.on_media(act.now.mono, event),
+            | MediaEvent::Recorded { .. }
+            | MediaEvent::StreamEnded { .. } => secondary.script.on_media(act.now.mono, event),
             MediaEvent::Answered { .. }
             | MediaEvent::Offered { .. }
             | MediaEvent::Refused { .. }
@@ -158,6 +160,7 @@ impl Run {
                 self.end_called(place, End::server(status, reason), act);
             }
             Step::Join => self.join_secondary(place, act),
+            Step::Stream(opening) => self.stream_secondary(opening, act),
             // It was answered, and calls nobody.
             Step::Answer { .. } | Step::Connect(_) | Step::Disconnect | Step::Confer(_) => {}
         }
@@ -173,6 +176,23 @@ impl Run {
             secondary.is_joined = true;
         }
         self.join_callee(place, act);
+    }
+
+    fn stream_secondary(&self, opening: Opening, act: &mut Act<'_>) {
+        let (Some(secondary), Some(secret)) = (&self.secondary, &self.secret) else {
+            return;
+        };
+        let told = Told {
+            instance: &secondary.instance,
+            record: &secondary.record,
+            about: &secondary.about,
+            now: act.now.unix,
+            token: None,
+            is_notification: false,
+            beside: Vec::new(),
+        };
+        let command = opening.command(self.leg(secondary.place), told, secret);
+        self.tell_gateway(command, act);
     }
 
     fn ask_secondary(&self, asking: Asking, act: &mut Act<'_>) {

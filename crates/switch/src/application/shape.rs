@@ -31,6 +31,7 @@ pub(super) enum ActionShape {
     Sleep(SleepShape),
     Redirect(RedirectShape),
     ConnectToConference(ConferShape),
+    Stream(StreamShape),
     RunSpeechMenu(IgnoredAny),
     SendFax(IgnoredAny),
     ReceiveFax(IgnoredAny),
@@ -53,6 +54,7 @@ impl ActionShape {
             Self::Sleep(_) => "sleep",
             Self::Redirect(_) => "redirect",
             Self::ConnectToConference(_) => "connect_to_conference",
+            Self::Stream(_) => "stream",
             Self::RunSpeechMenu(_) => "run_speech_menu",
             Self::SendFax(_) => "send_fax",
             Self::ReceiveFax(_) => "receive_fax",
@@ -233,6 +235,15 @@ pub(super) struct ParticipantShape {
     pub(super) mute_digit: Option<String>,
     pub(super) unmute_digit: Option<String>,
     pub(super) while_stopped_media: Option<PromptShape>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct StreamShape {
+    pub(super) url: String,
+    pub(super) sample_rate: Option<u32>,
+    pub(super) seconds_max_duration: Option<u32>,
+    pub(super) next_page: WebPageShape,
 }
 
 #[derive(Deserialize)]
