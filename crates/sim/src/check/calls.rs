@@ -240,7 +240,13 @@ impl Calls {
     ) -> Result<(), String> {
         let call_id = message.headers().call_id();
         let is_its = |at: &usize| self.calls[*at].call_id == call_id;
-        let Some(at) = self.live.iter().copied().find(is_its) else {
+        // Whoever means harm calls a service by the Call-ID of another call.
+        let rings = |at: &usize| {
+            let call = &self.calls[*at];
+            call.phase == Phase::Ringing && call.service.is_some()
+        };
+        let its = || self.live.iter().copied().filter(is_its);
+        let Some(at) = its().find(rings).or_else(|| its().next()) else {
             return Err(format!("{call_id} rings and is no call under way"));
         };
         if self.calls[at].phase != Phase::Ringing {
