@@ -206,8 +206,12 @@ impl Talk {
             reason: reason[..cut].into(),
         };
         let goodbye = async {
-            // A socket that is broken takes no goodbye.
-            if self.socket.close(Some(frame)).await.is_ok() {
+            // One that has said goodbye is answered, and one that is broken takes none.
+            let is_said = match self.socket.close(Some(frame)).await {
+                Ok(()) => true,
+                Err(_) => self.socket.flush().await.is_ok(),
+            };
+            if is_said {
                 while let Some(Ok(_)) = self.socket.next().await {}
                 // What is not read would have the system take the goodbye back.
                 let _ = tokio::io::copy(self.socket.get_mut(), &mut tokio::io::sink()).await;

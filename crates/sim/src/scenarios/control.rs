@@ -178,6 +178,7 @@ fn controlled_transfer_of_a_bridge(stage: &mut Stage) {
     does(stage, &id, Control::transfer(to));
     stage.claim(stage.cause(bob) == Some("NORMAL"), "bob is told");
     stage.seconds(3);
+    stage.claim(stage.cause(alice).is_none(), "alice talks on");
     let session = leg(stage).session;
     stage.claim(
         stage.world.gateways[0].is_joined(session),
@@ -244,7 +245,9 @@ fn controlled_record(stage: &mut Stage) {
     stage.seconds(2);
     let again = record().map(|control| stage.world.control(0, &id, &control));
     stage.claim(again == Ok(Err(ControlFault::IsRecorded)), "one at a time");
-    does(stage, &id, Ok(Control::stop_recording()));
+    let stop = Control::stop_recording();
+    let stopped = stage.world.control(0, &id, &stop);
+    stage.claim(stopped.is_ok(), "it can be stopped");
     let stop = Control::stop_recording();
     let twice = stage.world.control(0, &id, &stop);
     stage.claim(twice == Err(ControlFault::NotRecorded), "it has ended");

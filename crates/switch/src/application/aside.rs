@@ -2,6 +2,7 @@
 //!
 //! A script that is playing something goes on when that has been heard, as if its own had been. Never asks a page.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use model::media::{LegId, MediaCommand, Play, Record, RecordEnd};
@@ -22,8 +23,10 @@ pub(super) struct Aside {
     pub(super) fault: Option<String>,
     /// Whether what was played last to the first party was this.
     pub(super) is_last: bool,
-    /// What is being recorded.
+    /// What is being recorded, until it is to stop.
     recording: Option<FileName>,
+    /// Of recordings whose end has not been told, in the order in which they began and end: which were this.
+    recordings: VecDeque<bool>,
 }
 
 impl Script {
@@ -122,6 +125,7 @@ impl Script {
         };
         self.recordings += 1;
         self.aside.recording = Some(file.clone());
+        self.aside.recordings.push_back(true);
         self.steps.push(Step::Media(MediaCommand::Record {
             leg: self.leg,
             record: Record {
@@ -142,19 +146,28 @@ impl Script {
     }
 
     pub(super) fn stop_recording_aside(&mut self) {
-        if self.is_recorded_aside() {
+        if self.aside.recording.take().is_some() {
             let leg = self.leg;
             self.steps
                 .push(Step::Media(MediaCommand::StopRecord { leg }));
         }
     }
 
-    /// A recording has ended; says whether it was this one. One that the script has begun meanwhile ends after it.
+    /// The script records something itself: what was recorded beside ends.
+    pub(super) fn note_own_recording(&mut self) {
+        self.aside.recording = None;
+        self.aside.recordings.push_back(false);
+    }
+
+    /// A recording has ended; says whether it was this.
     pub(super) fn on_recorded_aside(&mut self, end: RecordEnd) -> bool {
-        let was = self.aside.recording.take();
-        if was.is_some() && end == RecordEnd::Unkept {
+        let is_aside = self.aside.recordings.pop_front().unwrap_or(false);
+        if is_aside && !self.aside.recordings.contains(&true) {
+            self.aside.recording = None;
+        }
+        if is_aside && end == RecordEnd::Unkept {
             self.aside.fault = Some("the recording could not be kept".to_owned());
         }
-        was.is_some()
+        is_aside
     }
 }

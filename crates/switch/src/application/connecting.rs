@@ -304,22 +304,19 @@ impl Run {
 
     /// The application has failed or was interrupted: nobody is connected any more.
     pub(super) fn disconnect(&mut self, act: &mut Act<'_>) {
-        let called = self
-            .connecting
-            .as_ref()
-            .map_or(&[][..], |connecting| &connecting.called);
-        let places = called
-            .iter()
-            .map(|called| (called.place, called.record.answered.is_some()));
-        let places: Vec<(u8, bool)> = places.collect();
-        for (place, was_answered) in places {
-            let end = match was_answered {
-                true => End::server(200, "the application left off"),
-                false => End::server(487, "the application left off"),
+        let Some(mut connecting) = self.connecting.take() else {
+            return;
+        };
+        for mut called in connecting.called.drain(..) {
+            let end = match called.record.answered {
+                Some(_) => End::server(200, "the caller was taken elsewhere"),
+                None => End::server(487, "the caller was taken elsewhere"),
             };
-            self.end_callee(place, end, act);
+            called.dialog.end(&end.refusal(), &end.reason_header(), act);
+            let leg = self.leg(called.place);
+            self.tell_gateway(MediaCommand::CloseLeg { leg }, act);
+            self.part_with(called, end, act);
         }
-        self.connecting = None;
     }
 
     /// The caller has gone: so has everybody who was called for it.

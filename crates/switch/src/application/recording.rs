@@ -19,6 +19,7 @@ impl Script {
     pub(super) fn record(&mut self, recording: Recording) {
         self.recordings += 1;
         let file = self.name_of_recording(self.recordings);
+        self.note_own_recording();
         self.steps.push(Step::Media(MediaCommand::Record {
             leg: self.leg,
             record: Record {

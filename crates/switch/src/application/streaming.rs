@@ -185,10 +185,10 @@ mod tests {
         let page = json!({ "actions": [{ "stream": shape }] });
         let base = PageUrl::parse("https://app.example/ivr/first").unwrap();
         let mut answer = page::read(page.to_string().as_bytes(), &base)?;
-        match answer.actions.pop_front() {
-            Some(Action::Stream(streaming)) => Ok(streaming),
-            other => panic!("{other:?}"),
-        }
+        let Some(Action::Stream(streaming)) = answer.actions.pop_front() else {
+            panic!("it is a stream");
+        };
+        Ok(streaming)
     }
 
     #[test]

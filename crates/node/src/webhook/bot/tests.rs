@@ -196,6 +196,7 @@ async fn a_bot_that_says_goodbye_has_ended_it_and_one_that_is_gone_is_lost() {
     scene.bot.close(None).await.unwrap();
     let end = FromBot::End(StreamEnd::Closed);
     assert_eq!(scene.said.recv().await, Some(end));
+    assert!(scene.hears().await.is_close(), "it is answered");
     drop(scene.bot);
     assert!(scene.carrying.await.unwrap());
     let mut scene = Scene::new().await;
