@@ -425,6 +425,8 @@ pub const CALLS_PER_TRUNK: usize = 1_000;
 pub const TRUNK_REGISTRATION: Duration = Duration::from_secs(300);
 /// How often a trunk is asked whether it is there unless the operator says otherwise.
 pub const TRUNK_CHECK: Duration = Duration::from_secs(30);
+/// The longest that a peer is passed over because it says so itself (Retry-After, RFC 3261 §20.33): a mistaken one shall not bar a trunk.
+pub const TRUNK_RETRY_AFTER: Duration = Duration::from_secs(300);
 /// Peers of one trunk: two sites of a provider with a few hosts each.
 pub const TRUNK_PEERS: usize = 8;
 /// Networks whence a trunk may send besides: those of a large provider's media.

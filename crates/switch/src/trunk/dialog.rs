@@ -24,6 +24,10 @@ pub(super) struct Accepted {
     pub(super) cseq: u32,
     /// Who took it.
     pub(super) to_tag: String,
+    /// Whom it was sent to.
+    pub(super) peer: SocketAddr,
+    /// Whether the shard still wanted it: a call is with one of those.
+    pub(super) is_wanted: bool,
     /// The way to it, the next hop first.
     pub(super) routes: Vec<String>,
     /// What let it in; an ACK has the same (§22.1).
@@ -42,7 +46,7 @@ pub(super) struct Dialog {
     offset: u32,
     /// The highest CSeq that the peer has seen.
     last_cseq: u32,
-    /// The first is the one that the call is with.
+    /// The first that is wanted is the one that the call is with.
     accepted: Vec<Accepted>,
     /// The transaction whose 2xx waits for its ACK, and the CSeq of both.
     pub(super) unacknowledged: Option<(u64, u32)>,
@@ -75,8 +79,9 @@ impl Dialog {
     pub(super) fn next_hop(&self, to_tag: &str, trunk: &Trunk) -> SocketAddr {
         let first = self.routes(to_tag).first();
         let hop = first.and_then(|route| super::rewrite::route_address(route));
+        let peer = self.accepted_by(to_tag).map(|accepted| accepted.peer);
         hop.filter(|hop| trunk.admits(hop.ip()))
-            .unwrap_or(self.peer)
+            .unwrap_or(peer.unwrap_or(self.peer))
     }
 
     pub(super) fn accepted_by(&self, to_tag: &str) -> Option<&Accepted> {
@@ -90,13 +95,15 @@ impl Dialog {
     }
 
     pub(super) fn is_accepted(&self) -> bool {
-        !self.accepted.is_empty()
+        self.accepted.iter().any(|accepted| accepted.is_wanted)
     }
 
     /// Whether a request for this one is for whom the call is with, and not for another that took it as well.
     fn is_with(&self, to_tag: &str) -> bool {
-        let first = self.accepted.first();
-        first.is_none_or(|accepted| accepted.to_tag == to_tag)
+        let mut wanted = self.accepted.iter().filter(|accepted| accepted.is_wanted);
+        wanted
+            .next()
+            .is_none_or(|accepted| accepted.to_tag == to_tag)
     }
 
     /// Somebody takes our INVITE. Says whether that is news and there is room for it.
@@ -150,6 +157,14 @@ impl Dialogs {
             until,
         };
         self.all.insert(key.clone(), dialog);
+    }
+
+    /// Something may still come of it, though nothing is said in it any more.
+    pub(super) fn linger(&mut self, key: &DialogKey, now: Instant) {
+        let least = now + limits::TRANSACTION_TIME + limits::TRANSACTION_TIME;
+        if self.all.get(key).is_some_and(|dialog| dialog.until < least) {
+            self.keep_until(key, least);
+        }
     }
 
     pub(super) fn get(&self, key: &DialogKey) -> Option<&Dialog> {
@@ -207,7 +222,6 @@ impl Dialogs {
         }
     }
 
-    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.all.len()
     }

@@ -12,6 +12,7 @@ mod dialog;
 mod following;
 mod health;
 mod incoming;
+mod late;
 mod line;
 mod outgoing;
 mod registration;
@@ -20,6 +21,7 @@ mod route;
 mod serving;
 #[cfg(test)]
 mod tests;
+mod way;
 
 pub(crate) use route::called_by;
 

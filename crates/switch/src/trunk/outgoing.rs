@@ -14,14 +14,15 @@ use super::deadlines::moment;
 use super::dialog::{Accepted, DialogKey, record_routes};
 use super::line::{Line, LineEffect};
 use super::rewrite::{self, Outgoing};
+use super::way::Way;
 use crate::effect::Counter;
 
 /// How a request is sent this time.
-struct Attempt {
-    to: SocketAddr,
-    branch: String,
-    cseq: u32,
-    authorization: Option<(&'static str, String)>,
+pub(super) struct Attempt {
+    pub(super) to: SocketAddr,
+    pub(super) branch: String,
+    pub(super) cseq: u32,
+    pub(super) authorization: Option<(&'static str, String)>,
 }
 
 /// The key of a dialog by a message whose From is ours.
@@ -93,6 +94,7 @@ impl Line {
             cancel: Cancel::No,
             is_accepted: false,
             answered: 0,
+            is_own: false,
         };
         if is_invite {
             // From here on it is ours to bring it there (§16.2): the shard need not doubt that it was heard.
@@ -128,7 +130,7 @@ impl Line {
         self.launch(now, from, attempt);
     }
 
-    fn launch(&mut self, now: Now, from: Box<FromShard>, attempt: Attempt) {
+    pub(super) fn launch(&mut self, now: Now, from: Box<FromShard>, attempt: Attempt) {
         let Some(request) = rewrite::request_of(&from.message) else {
             return;
         };
@@ -239,12 +241,21 @@ impl Line {
 
     fn on_final(&mut self, now: Now, id: u64, response: &Response<'_>) {
         let is_accepted = response.headers.cseq().method == Method::Invite && response.status < 300;
+        let Some(to) = self.asking.get_mut(id).map(|asked| asked.to) else {
+            return;
+        };
         match self.asking.take_origin(id) {
             Origin::Shard(from) if is_accepted => self.on_accepted(now, id, from, response),
             Origin::Shard(from) => self.on_refused(now, id, from, response),
             Origin::Registration => self.on_registration_answer(now, response),
-            Origin::Check => self.on_check_answer(now, id, Some(response.status)),
-            Origin::Nobody => {}
+            Origin::Check => {
+                if response.status == 503 {
+                    self.health.rests(to, response, now.mono);
+                }
+                self.on_check_answer(now, id, Some(response.status));
+            }
+            Origin::Forsaken(from) if is_accepted => self.on_late(now, id, from, response),
+            Origin::Forsaken(_) | Origin::Nobody => {}
         }
     }
 
@@ -256,6 +267,11 @@ impl Line {
         mut from: Box<FromShard>,
         response: &Response<'_>,
     ) {
+        if from.cancel != Cancel::No && from.is_initial {
+            // It has crossed the CANCEL: for the shard that has won.
+            self.conclude(now, &from, 487);
+            return self.on_late(now, id, from, response);
+        }
         let Some(asked) = self.asking.get_mut(id) else {
             return;
         };
@@ -264,6 +280,8 @@ impl Line {
             shard_cseq: from.cseq,
             cseq: asked.cseq,
             to_tag: to_tag.into(),
+            peer: asked.to,
+            is_wanted: true,
             routes: Vec::new(),
             authorization: asked.authorization.clone(),
             ack: None,
@@ -313,6 +331,7 @@ impl Line {
         }
         if response.status == 503 && from.is_initial {
             from.tried.push(to);
+            self.health.rests(to, response, now.mono);
             self.health.doubt(to, 503, now.mono);
             let next = self.health.next(&from.tried).filter(|_| is_wanted);
             if let Some(next) = next {
@@ -322,8 +341,9 @@ impl Line {
         if response.status >= 300 && from.is_initial {
             self.dialogs.end(&from.dialog, now.mono);
         }
-        let message = rewrite::answer_to_shard(response, &from.via, from.cseq);
-        self.deliver(message);
+        if !from.is_own {
+            self.deliver(rewrite::answer_to_shard(response, &from.via, from.cseq));
+        }
     }
 
     /// The answer to a challenge, if there is one and this request has not had it.
@@ -336,7 +356,10 @@ impl Line {
         let may = from.answered == 0
             || (challenge.is_stale && from.answered < limits::CHALLENGES_ANSWERED);
         let request = rewrite::request_of(&from.message).filter(|_| may)?;
-        let uri = rewrite::placed(&request, &self.trunk().domain);
+        let known = self.dialogs.get(&from.dialog).filter(|_| !from.is_initial);
+        let to_tag = request.headers.to().tag().unwrap_or_default();
+        let routes = known.map_or(&[][..], |known| known.routes(to_tag));
+        let Way { uri, .. } = Way::to(rewrite::placed(&request, &self.trunk().domain), routes);
         from.answered += 1;
         let value = self.answer_challenge(&challenge, request.method.as_str(), &uri, 1)?;
         Some((name, value))
@@ -382,9 +405,9 @@ impl Line {
             from.cancel = Cancel::Waits(Vec::new());
             return self.send_cancel(now, id);
         }
-        asked.client.on_transport_lost();
         if let Origin::Shard(from) = self.asking.take_origin(id) {
             self.conclude(now, &from, 487);
+            self.forsake(now, id, from);
         }
     }
 
@@ -394,19 +417,26 @@ impl Line {
         };
         let (to, cseq, is_heard) = (asked.to, asked.cseq, asked.is_heard);
         match self.asking.take_origin(id) {
-            Origin::Shard(from) if from.cancel != Cancel::No => self.conclude(now, &from, 487),
+            Origin::Shard(from) if from.cancel != Cancel::No => {
+                self.conclude(now, &from, 487);
+                self.forsake(now, id, from);
+            }
             Origin::Shard(mut from) if from.is_initial && !is_heard => {
                 self.health.doubt(to, 408, now.mono);
                 from.tried.push(to);
-                let Some(next) = self.health.next(&from.tried) else {
-                    return self.conclude(now, &from, 408);
-                };
-                self.try_next(now, from, next, cseq);
+                self.forsake(now, id, from.clone());
+                match self.health.next(&from.tried) {
+                    Some(next) => self.try_next(now, from, next, cseq),
+                    None => self.conclude(now, &from, 408),
+                }
             }
-            Origin::Shard(from) => self.conclude(now, &from, 408),
+            Origin::Shard(from) => {
+                self.conclude(now, &from, 408);
+                self.forsake(now, id, from);
+            }
             Origin::Registration => self.on_registration_failed(now, 408),
             Origin::Check => self.on_check_answer(now, id, None),
-            Origin::Nobody => {}
+            Origin::Forsaken(_) | Origin::Nobody => {}
         }
     }
 
@@ -415,7 +445,9 @@ impl Line {
         if from.is_initial {
             self.dialogs.end(&from.dialog, now.mono);
         }
-        if let Some(request) = rewrite::request_of(&from.message) {
+        if let Some(request) = rewrite::request_of(&from.message)
+            && !from.is_own
+        {
             self.refuse(&request, status, "the peer did not answer in time");
         }
     }
@@ -435,7 +467,7 @@ impl Line {
 }
 
 /// The route set of whoever called (RFC 3261 §12.1.2).
-fn reversed_routes(response: &Response<'_>) -> Vec<String> {
+pub(super) fn reversed_routes(response: &Response<'_>) -> Vec<String> {
     let mut routes = record_routes(&response.headers);
     routes.reverse();
     routes

@@ -7,6 +7,8 @@ use std::net::SocketAddr;
 
 use sip::{Contact, Headers, Message, MessageWriter, Name, Request, Response, Uri, Via};
 
+use super::way::Way;
+
 /// What is another in a request that a shard sends.
 pub(super) struct Outgoing<'a> {
     /// Where peers reach us: host of Via and Contact.
@@ -15,7 +17,7 @@ pub(super) struct Outgoing<'a> {
     pub(super) domain: &'a str,
     pub(super) branch: &'a str,
     pub(super) cseq: u32,
-    /// The route set, as Route rows.
+    /// The route set, the next hop first.
     pub(super) routes: &'a [String],
     /// Name and value of the row that answers a challenge.
     pub(super) authorization: Option<&'a (&'static str, String)>,
@@ -32,10 +34,10 @@ pub(super) fn request_of(bytes: &[u8]) -> Option<Request<'_>> {
 /// A shard's request, as the peer gets it.
 pub(super) fn to_peer(request: &Request<'_>, changes: &Outgoing<'_>) -> Vec<u8> {
     let method = request.method.as_str();
-    let uri = placed(request, changes.domain);
-    let mut writer = MessageWriter::request(method, &uri);
+    let way = Way::to(placed(request, changes.domain), changes.routes);
+    let mut writer = MessageWriter::request(method, &way.uri);
     writer.header("Via", our_via(changes.own, changes.branch));
-    for route in changes.routes {
+    for route in &way.routes {
         writer.header("Route", route);
     }
     #[expect(clippy::wildcard_enum_match_arm, reason = "every other row passes")]

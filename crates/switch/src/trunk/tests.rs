@@ -3,6 +3,7 @@
 mod health;
 mod hostile;
 mod incoming;
+mod late;
 mod loss;
 mod outgoing;
 mod registration;
