@@ -52,6 +52,11 @@ scenario('whoever is called is behind proxies, and plays something before it ans
   await talk(stage, await connected(stage, 'trunk_proxied_callee'));
 });
 
+scenario('whoever is called wants its early answer to arrive: PRACK', async (stage) => {
+  await stage.open();
+  await talk(stage, await connected(stage, 'trunk_reliable_callee'));
+});
+
 scenario('a call is challenged by whoever is called: 401', async (stage) => {
   await stage.open(...LOGIN);
   await talk(stage, await connected(stage, 'trunk_challenging_callee'));

@@ -31,6 +31,7 @@ pub(super) fn trunk(name: &str, peers: &[&str]) -> Trunk {
         check: None,
         numbers: Vec::new(),
         caller: None,
+        session: None,
         is_trusted: false,
     }
 }

@@ -32,6 +32,7 @@ fn wanted(site: &Site, peer: SocketAddr) -> WantedTrunk {
             check: None,
             numbers: Vec::new(),
             caller: None,
+            session: None,
             is_trusted: false,
         },
         place: "offhook.toml line 3".to_owned(),

@@ -36,11 +36,12 @@ const PASSWORD: TableKey = TableKey::text("password", "\"…\", as the provider 
 const PASSWORD_FILE: TableKey = TableKey::new("password_file", Form::Path, "\"provider.secret\"");
 const REGISTER: TableKey = TableKey::new("register", Form::SwitchOrNumber, "true");
 const CHECK_S: TableKey = TableKey::new("check_s", Form::Number, "30");
+const SESSION_S: TableKey = TableKey::new("session_s", Form::Number, "1800");
 const CALLER: TableKey = TableKey::text("caller", "\"+442079460000\"");
 const TRUSTED: TableKey = TableKey::new("trusted", Form::Switch, "true");
 const NUMBERS: TableKey = TableKey::new("numbers", Form::Table, "{ \"+4420*\" = \"support\" }");
 
-const KEYS: [&TableKey; 13] = [
+const KEYS: [&TableKey; 14] = [
     &ACCOUNT,
     &NAME,
     &PEERS,
@@ -51,6 +52,7 @@ const KEYS: [&TableKey; 13] = [
     &PASSWORD_FILE,
     &REGISTER,
     &CHECK_S,
+    &SESSION_S,
     &CALLER,
     &TRUSTED,
     &NUMBERS,
@@ -127,8 +129,11 @@ impl TrunkTable<'_> {
             login: own_login,
             registration: table.worded(&REGISTER, parse_register)?.flatten(),
             check: table
-                .worded(&CHECK_S, parse_check)?
+                .worded(&CHECK_S, parse_pause)?
                 .unwrap_or(Some(limits::TRUNK_CHECK)),
+            session: table
+                .worded(&SESSION_S, parse_pause)?
+                .unwrap_or(Some(limits::SESSION_TIME)),
             numbers: self.numbers()?,
             caller: caller
                 .transpose()
@@ -260,6 +265,7 @@ fn key_of(fault: &InvalidTrunk) -> &'static TableKey {
         InvalidTrunk::TooManyNumbers(_) => &NUMBERS,
         InvalidTrunk::NoLogin | InvalidTrunk::Registration(_) => &REGISTER,
         InvalidTrunk::Check(_) => &CHECK_S,
+        InvalidTrunk::Session(_) => &SESSION_S,
         InvalidTrunk::Domain(_) => &DOMAIN,
         InvalidTrunk::User(_) => &USER,
     }
@@ -306,7 +312,8 @@ fn parse_register(text: &str) -> Result<Option<Duration>, String> {
     }
 }
 
-fn parse_check(text: &str) -> Result<Option<Duration>, String> {
+/// Of `check_s` and `session_s`.
+fn parse_pause(text: &str) -> Result<Option<Duration>, String> {
     match text.parse() {
         Ok(0) => Ok(None),
         Ok(seconds) => Ok(Some(Duration::from_secs(seconds))),
@@ -405,6 +412,16 @@ mod tests {
         let PasswordFile { path, place } = from_file[0].password_file.as_ref().unwrap();
         assert_eq!(path, Path::new("/etc/kept"));
         assert_eq!(place, "/etc/offhook.toml line 6");
+    }
+
+    #[test]
+    fn sessions_are_refreshed_as_often_as_is_said() {
+        let lasts = |row: &str| one(row).session;
+        assert_eq!(lasts(""), Some(Duration::from_secs(1_800)));
+        assert_eq!(lasts("session_s = 90"), Some(Duration::from_secs(90)));
+        assert_eq!(lasts("session_s = 0"), None);
+        let brief = table("session_s = 89");
+        refused(&[(&brief, 5, "every 90 to 86400 seconds, not 89")]);
     }
 
     #[test]

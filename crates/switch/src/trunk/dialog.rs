@@ -10,6 +10,7 @@ use model::{Instant, Trunk, limits};
 use sip::{Headers, Name};
 
 use super::deadlines::Deadlines;
+use super::reliable::Heard;
 
 /// The Call-ID, and the tag of our side.
 pub(super) type DialogKey = (String, String);
@@ -50,6 +51,10 @@ pub(super) struct Dialog {
     accepted: Vec<Accepted>,
     /// The transaction whose 2xx waits for its ACK, and the CSeq of both.
     pub(super) unacknowledged: Option<(u64, u32)>,
+    /// What was heard reliably of our INVITE.
+    pub(super) heard: Vec<Heard>,
+    /// The peer's INVITE whose provisional answers must arrive.
+    pub(super) reliable: Option<u64>,
     is_over: bool,
     until: Instant,
 }
@@ -92,6 +97,13 @@ impl Dialog {
     pub(super) fn accepted_by_mut(&mut self, to_tag: &str) -> Option<&mut Accepted> {
         let mut all = self.accepted.iter_mut();
         all.find(|accepted| accepted.to_tag == to_tag)
+    }
+
+    /// The SDP of the reliable answer before a 2xx that has none (RFC 3262 §5).
+    pub(super) fn early_sdp(&self, to_tag: &str, cseq: u32) -> Option<&[u8]> {
+        let mut heard = self.heard.iter();
+        let of_it = heard.find(|heard| heard.to_tag == to_tag && heard.cseq == cseq);
+        of_it?.sdp.as_deref()
     }
 
     pub(super) fn is_accepted(&self) -> bool {
@@ -153,6 +165,8 @@ impl Dialogs {
             last_cseq: 0,
             accepted: Vec::new(),
             unacknowledged: None,
+            heard: Vec::new(),
+            reliable: None,
             is_over: false,
             until,
         };
@@ -164,6 +178,17 @@ impl Dialogs {
         let least = now + limits::TRANSACTION_TIME + limits::TRANSACTION_TIME;
         if self.all.get(key).is_some_and(|dialog| dialog.until < least) {
             self.keep_until(key, least);
+        }
+    }
+
+    /// A shard calls: what was refused is perhaps asked otherwise (RFC 3261 §8.1.3.5), and goes on counting.
+    pub(super) fn call(&mut self, key: &DialogKey, peer: SocketAddr, now: Instant) {
+        self.open(key, peer, now);
+        if let Some(known) = self.all.get_mut(key) {
+            known.peer = peer;
+            if std::mem::replace(&mut known.is_over, false) {
+                self.touch(key, now);
+            }
         }
     }
 

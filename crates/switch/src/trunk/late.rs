@@ -3,8 +3,6 @@
 //! The shard has been told how it ended. A peer that takes the call after that believes to be in one: it gets its ACK and a BYE from
 //! here. Never tells the shard of it.
 
-use std::sync::Arc;
-
 use model::Now;
 use sip::{Contact, MessageWriter, Response};
 
@@ -12,7 +10,7 @@ use super::asking::{Cancel, FromShard, Origin};
 use super::deadlines::moment;
 use super::dialog::Accepted;
 use super::line::Line;
-use super::outgoing::{Attempt, reversed_routes};
+use super::outgoing::reversed_routes;
 use super::rewrite;
 
 /// In a BYE to whom has taken a call too late (RFC 3326).
@@ -72,7 +70,7 @@ impl Line {
         if !is_news {
             self.acknowledge_again(&key, to_tag);
         } else {
-            let ack = self.follow_late(&from, response, "ACK", from.cseq);
+            let ack = self.follow_early(&from, response, "ACK", from.cseq, &[]);
             if let Some(ack) = rewrite::request_of(&ack) {
                 self.on_shard_ack(now, &ack);
             }
@@ -87,47 +85,21 @@ impl Line {
 
     /// A BYE of our own, as a shard would send it.
     fn end_late(&mut self, now: Now, from: &FromShard, response: &Response<'_>, cseq: u32) {
-        let to_tag = response.headers.to().tag().unwrap_or_default();
-        let trunk = Arc::clone(self.trunk());
-        let Some(dialog) = self.dialogs.get(&from.dialog) else {
-            return;
-        };
-        let to = dialog.next_hop(to_tag, &trunk);
-        let message = self.follow_late(from, response, "BYE", from.cseq.saturating_add(1));
-        let Some(bye) = rewrite::request_of(&message) else {
-            return;
-        };
-        let branch = bye.headers.via().branch().unwrap_or_default().to_owned();
-        let own = FromShard {
-            via: String::new(),
-            branch: branch.clone(),
-            cseq: bye.headers.cseq().number,
-            is_invite: false,
-            is_initial: false,
-            dialog: from.dialog.clone(),
-            tried: Vec::new(),
-            cancel: Cancel::No,
-            is_accepted: false,
-            answered: 0,
-            is_own: true,
-            message: message.clone(),
-        };
-        let attempt = Attempt {
-            to,
-            branch,
-            cseq,
-            authorization: None,
-        };
-        self.launch(now, Box::new(own), attempt);
+        let reasons = from.cancel.reasons().iter();
+        let rows: Vec<(&str, &str)> = reasons.map(|reason| ("Reason", reason.as_str())).collect();
+        let number = from.cseq.saturating_add(1);
+        let message = self.follow_early(from, response, "BYE", number, &rows);
+        self.ask_own(now, from, message, cseq);
     }
 
-    /// A request in the dialog that such a 2xx has opened (§12.1.2).
-    fn follow_late(
+    /// A request in the dialog that an answer to an INVITE has opened (§12.1.2).
+    pub(super) fn follow_early(
         &mut self,
         from: &FromShard,
         response: &Response<'_>,
         method: &str,
         cseq: u32,
+        rows: &[(&str, &str)],
     ) -> Vec<u8> {
         let branch = self.mint_branch();
         let Some(invite) = rewrite::request_of(&from.message) else {
@@ -147,13 +119,8 @@ impl Line {
             .header("To", to)
             .header("Call-ID", get(sip::Name::CallId))
             .header("CSeq", format_args!("{cseq} {method}"));
-        let reasons = if method == "BYE" {
-            from.cancel.reasons()
-        } else {
-            &[]
-        };
-        for reason in reasons {
-            writer.header("Reason", reason);
+        for (name, value) in rows {
+            writer.header(name, value);
         }
         writer.finish()
     }

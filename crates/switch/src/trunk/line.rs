@@ -256,6 +256,10 @@ impl Line {
         &self.tag
     }
 
+    pub(super) fn random_bits(&mut self) -> u64 {
+        self.random.bits()
+    }
+
     /// Text that nobody can guess.
     pub(super) fn mint(&mut self) -> String {
         format!("{:016x}", self.random.bits())

@@ -16,6 +16,7 @@ mod late;
 mod line;
 mod outgoing;
 mod registration;
+mod reliable;
 mod rewrite;
 mod route;
 mod serving;

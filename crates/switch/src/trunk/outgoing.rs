@@ -73,7 +73,7 @@ impl Line {
             return self.count(Counter::Malformed);
         };
         if is_initial && is_invite {
-            self.dialogs.open(&dialog, to, now.mono);
+            self.dialogs.call(&dialog, to, now.mono);
         }
         match request.method == Method::Bye {
             true => self.dialogs.hang_up(&dialog, to_tag, now.mono),
@@ -229,6 +229,7 @@ impl Line {
             return;
         }
         let message = rewrite::answer_to_shard(response, &from.via, from.cseq);
+        let is_invite = from.is_invite;
         if from.is_invite
             && let Some(dialog) = self.dialogs.get_mut(&from.dialog)
             && !dialog.is_accepted()
@@ -236,7 +237,9 @@ impl Line {
         {
             dialog.routes = reversed_routes(response);
         }
-        self.deliver(message);
+        if !is_invite || self.acknowledge_early(now, id, response) {
+            self.deliver(message);
+        }
     }
 
     fn on_final(&mut self, now: Now, id: u64, response: &Response<'_>) {
@@ -286,8 +289,8 @@ impl Line {
             authorization: asked.authorization.clone(),
             ack: None,
         };
-        let message = rewrite::answer_to_shard(response, &from.via, from.cseq);
         let (peer, is_first) = (asked.to, !from.is_accepted);
+        let (via, shard_cseq, sent_cseq) = (from.via.clone(), from.cseq, asked.cseq);
         from.is_accepted = true;
         asked.gives_up = None;
         let key = from.dialog.clone();
@@ -307,6 +310,9 @@ impl Line {
         if is_first && is_initial {
             dialog.peer = peer;
         }
+        let early = dialog.early_sdp(to_tag, sent_cseq);
+        let sdp = early.filter(|_| response.body.is_empty());
+        let message = rewrite::answer_with(response, &via, shard_cseq, sdp);
         self.dialogs.touch(&key, now.mono);
         self.deliver(message);
     }

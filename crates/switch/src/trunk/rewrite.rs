@@ -5,7 +5,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 
-use sip::{Contact, Headers, Message, MessageWriter, Name, Request, Response, Uri, Via};
+use sip::{Contact, Headers, Message, MessageWriter, Method, Name, Request, Response, Uri, Via};
 
 use super::way::Way;
 
@@ -52,6 +52,9 @@ pub(super) fn to_peer(request: &Request<'_>, changes: &Outgoing<'_>) -> Vec<u8> 
             }
         }
     }
+    if request.method == Method::Invite {
+        writer.header("Supported", super::reliable::EXTENSION);
+    }
     push_contact(&mut writer, &request.headers, changes.own);
     if let Some((name, value)) = changes.authorization {
         writer.header(name, value);
@@ -92,10 +95,23 @@ pub(super) fn to_shard(request: &Request<'_>, from: SocketAddr) -> Vec<u8> {
 
 /// A peer's answer, as the shard gets it: with its own Via and its own CSeq.
 pub(super) fn answer_to_shard(response: &Response<'_>, via: &str, cseq: u32) -> Vec<u8> {
+    answer_with(response, via, cseq, None)
+}
+
+/// The same; `sdp`: in place of the body.
+pub(super) fn answer_with(
+    response: &Response<'_>,
+    via: &str,
+    cseq: u32,
+    sdp: Option<&[u8]>,
+) -> Vec<u8> {
     let mut writer = MessageWriter::response(response.status, response.reason);
     writer.header("Via", via);
     push_others(&mut writer, &response.headers, Some(cseq));
-    writer.finish_with(response.body)
+    if sdp.is_some() {
+        writer.header("Content-Type", "application/sdp");
+    }
+    writer.finish_with(sdp.unwrap_or(response.body))
 }
 
 /// An answer of our own: its first Via says whence the request came.

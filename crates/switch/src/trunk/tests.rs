@@ -7,6 +7,7 @@ mod late;
 mod loss;
 mod outgoing;
 mod registration;
+mod reliable;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -42,6 +43,7 @@ fn trunk(peers: &[&str]) -> Trunk {
         check: None,
         numbers: Vec::new(),
         caller: None,
+        session: None,
         is_trusted: false,
     }
 }

@@ -6,7 +6,7 @@ fn invite() -> String {
     peer_request("INVITE", "z9hG4bKp1", "", 7)
 }
 
-fn peer_request(method: &str, branch: &str, to_tag: &str, cseq: u32) -> String {
+pub(super) fn peer_request(method: &str, branch: &str, to_tag: &str, cseq: u32) -> String {
     let to = if to_tag.is_empty() {
         String::new()
     } else {
