@@ -198,6 +198,10 @@ impl Line {
         if status.is_some_and(|status| status != 503) {
             return self.health.answers(to);
         }
+        if self.health.pause.is_none() {
+            // Nobody is asked any more, and so nobody is found silent.
+            return;
+        }
         let was = self.health.next(&[]);
         self.health.fails(to, status.unwrap_or(408));
         // The next one is asked without delay whether it is any better.

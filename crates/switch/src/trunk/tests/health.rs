@@ -195,3 +195,17 @@ fn a_peer_that_says_for_how_long_it_cannot_is_passed_over_for_so_long() {
     let next = first(&mut bench, 2);
     assert_eq!(next[0].1, address(B));
 }
+
+#[test]
+fn nobody_is_asked_again_once_the_server_stops() {
+    let mut bench = checked(&[A]);
+    bench.sent_one();
+    bench.handle(LineInput::Stop);
+    bench.wait(200_000);
+    bench.sent();
+    bench.ends_empty();
+    assert!(
+        bench.sent().is_empty(),
+        "an OPTIONS that is not answered is not the first of many"
+    );
+}
