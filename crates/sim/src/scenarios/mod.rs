@@ -34,6 +34,8 @@ mod starting;
 mod sweep;
 mod thief;
 mod token;
+mod trunk;
+mod trunk_session;
 
 pub use stage::Stage;
 
@@ -81,6 +83,8 @@ pub fn all() -> Vec<Scenario> {
         nat::ALL,
         relay::ALL,
         thief::ALL,
+        trunk::ALL,
+        trunk_session::ALL,
     ]
     .concat()
 }

@@ -73,8 +73,8 @@ pub(super) fn begin_call(world: &mut World, random: &mut Random, services: &[Str
 fn destination(random: &mut Random) -> String {
     let names = ["ann", "bob", "bobby", "cy", "team-a", "team-b", "nobody"];
     match random.below(20) {
-        0 => "tel:+441908273800".to_owned(),
-        1 => "sip:desk@elsewhere.example".to_owned(),
+        0..3 => "tel:+441908273800".to_owned(),
+        3 => "sip:desk@elsewhere.example".to_owned(),
         _ => format!("webrtc:{}", random.pick(&names).copied().unwrap_or("bob")),
     }
 }
