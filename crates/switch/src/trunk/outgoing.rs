@@ -224,8 +224,8 @@ impl Line {
         else {
             return;
         };
-        // 100 is between neighbours (§16.7): the shard has ours.
-        if response.status == 100 && from.is_invite {
+        // 100 is between neighbours (§16.7): the shard has ours. What it has not asked it does not hear of.
+        if from.is_own || (response.status == 100 && from.is_invite) {
             return;
         }
         let message = rewrite::answer_to_shard(response, &from.via, from.cseq);
@@ -297,6 +297,10 @@ impl Line {
         let is_initial = from.is_initial;
         asked.origin = Origin::Shard(from);
         let Some(dialog) = self.dialogs.get_mut(&key) else {
+            if is_first {
+                // One that was forgotten: the shard is not left without an answer.
+                self.deliver(rewrite::answer_to_shard(response, &via, shard_cseq));
+            }
             return;
         };
         accepted.routes = match is_initial {
@@ -305,6 +309,9 @@ impl Line {
             false => dialog.routes(to_tag).to_vec(),
         };
         if !dialog.accept(accepted) {
+            if is_first {
+                self.deliver(rewrite::answer_to_shard(response, &via, shard_cseq));
+            }
             return self.acknowledge_again(&key, to_tag);
         }
         if is_first && is_initial {
