@@ -63,6 +63,11 @@ scenario('whoever is called is heard and hears before it answers, where that is 
   assert.equal(out.status, 487, 'it has never answered');
 });
 
+scenario('whoever is called wants its early answer to arrive: PRACK', async (stage) => {
+  await stage.open();
+  await talk(stage, await connected(stage, 'trunk_reliable_callee'));
+});
+
 scenario('a call is challenged by whoever is called: 401', async (stage) => {
   await stage.open(...LOGIN);
   await talk(stage, await connected(stage, 'trunk_challenging_callee'));

@@ -472,6 +472,8 @@ pub const CALLS_PER_TRUNK: usize = 1_000;
 pub const TRUNK_REGISTRATION: Duration = Duration::from_secs(300);
 /// How often a trunk is asked whether it is there unless the operator says otherwise.
 pub const TRUNK_CHECK: Duration = Duration::from_secs(30);
+/// The longest that a peer is passed over because it says so itself (Retry-After, RFC 3261 §20.33): a mistaken one shall not bar a trunk.
+pub const TRUNK_RETRY_AFTER: Duration = Duration::from_secs(300);
 /// Peers of one trunk: two sites of a provider with a few hosts each.
 pub const TRUNK_PEERS: usize = 8;
 /// Networks whence a trunk may send besides: those of a large provider's media.
@@ -498,6 +500,14 @@ pub const TRUNK_FORKS: usize = 8;
 pub const TRUNK_DIALOG_TIME: Duration = Duration::from_secs(86_400);
 /// A call that a peer has not answered after so long is taken back: shards and peers have long given up by then (timer C).
 pub const TRUNK_RINGING_TIME: Duration = Duration::from_secs(3_600);
+/// How often the sessions of a trunk's calls are refreshed unless the operator says otherwise: what RFC 4028 §4 recommends.
+pub const SESSION_TIME: Duration = Duration::from_secs(1_800);
+/// The shortest session (RFC 4028 §5).
+pub const SESSION_TIME_MIN: Duration = Duration::from_secs(90);
+/// The longest session that is asked for or kept, whatever a peer wants: a day.
+pub const SESSION_TIME_MAX: Duration = Duration::from_secs(86_400);
+/// After so long a refresh that was not taken is tried again: the offer that was in its way is answered then.
+pub const SESSION_RETRY: Duration = Duration::from_secs(5);
 /// The largest datagram: UDP over IPv4 has no room for more.
 pub const TRUNK_DATAGRAM_BYTES: usize = 65_507;
 /// The largest message by a connection: as much as is read of one.

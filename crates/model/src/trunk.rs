@@ -31,6 +31,8 @@ pub struct Trunk {
     pub registration: Option<Duration>,
     /// How often it is asked by OPTIONS whether it is there; nothing: it always counts as there.
     pub check: Option<Duration>,
+    /// How often the session of a call is refreshed (RFC 4028); nothing: never.
+    pub session: Option<Duration>,
     /// Which service its callers reach, by the number that they call; the first that fits.
     pub numbers: Vec<(NumberPattern, ServiceName)>,
     /// Who calls, if an application says nobody that is a number.
@@ -134,6 +136,9 @@ pub enum InvalidTrunk {
     /// Too often, or too seldom to be of use.
     #[error("a trunk is asked whether it is there every 5 to 3600 seconds, not {0}")]
     Check(u64),
+    /// Shorter than RFC 4028 lets it be, or too long to be of use.
+    #[error("the session of a call is refreshed every 90 to 86400 seconds, not {0}")]
+    Session(u64),
     /// It would break out of a SIP address.
     #[error("{0:?} is no host name or address of at most 253 characters")]
     Domain(String),
@@ -186,6 +191,11 @@ impl Trunk {
             if !(60..=86_400).contains(&lasts.as_secs()) {
                 return Err(InvalidTrunk::Registration(lasts.as_secs()));
             }
+        }
+        if let Some(lasts) = self.session
+            && !(limits::SESSION_TIME_MIN..=limits::SESSION_TIME_MAX).contains(&lasts)
+        {
+            return Err(InvalidTrunk::Session(lasts.as_secs()));
         }
         match self.check {
             Some(pause) if !(5..=3_600).contains(&pause.as_secs()) => {
@@ -337,6 +347,7 @@ mod tests {
             check: Some(Duration::from_secs(30)),
             numbers: Vec::new(),
             caller: None,
+            session: None,
             is_trusted: false,
         };
         assert_eq!(trunk.check(), Ok(()));

@@ -16,6 +16,8 @@ pub enum Column {
     Client(usize),
     /// A server, counted from 0.
     Server(usize),
+    /// A telephone behind a trunk, counted from 0.
+    Phone(usize),
 }
 
 #[derive(Clone, Debug)]
@@ -107,13 +109,15 @@ impl Trace {
     }
 
     /// Draws it; `names` are those of the clients.
-    pub fn draw(&self, names: &[String], servers: usize) -> String {
-        let columns = names.len() + servers;
+    pub fn draw(&self, names: &[String], servers: usize, phones: usize) -> String {
+        let columns = names.len() + servers + phones;
         let place = |column: Column| match column {
             // Servers stand in the middle, as on paper.
             Column::Client(at) if at < names.len().div_ceil(2) => at,
             Column::Client(at) => at + servers,
             Column::Server(at) => names.len().div_ceil(2) + at,
+            // The networks of telephones are elsewhere.
+            Column::Phone(at) => names.len() + servers + at,
         };
         let mut heads = vec![String::new(); columns];
         for (at, name) in names.iter().enumerate() {
@@ -124,6 +128,9 @@ impl Trace {
                 1 => "server".to_owned(),
                 _ => format!("server {at}"),
             };
+        }
+        for at in 0..phones {
+            heads[place(Column::Phone(at))] = format!("telephone {at}");
         }
         let mut drawing = format!("{:>12}", "s");
         for head in &heads {
@@ -254,7 +261,7 @@ mod tests {
             invite,
             true,
         );
-        let drawing = trace.draw(&["alice".to_owned(), "bob".to_owned()], 1);
+        let drawing = trace.draw(&["alice".to_owned(), "bob".to_owned()], 1, 0);
         let lines: Vec<&str> = drawing.lines().collect();
         assert!(lines[1].starts_with("    1.500000"), "{drawing}");
         assert!(

@@ -153,14 +153,15 @@ fn soak(options: &Options) -> Result<ExitCode, String> {
     })?;
     let sum = |what: fn(&Tally) -> u64| tallies.iter().map(what).sum::<u64>();
     println!(
-        "{} seeds from {}, {} steps, {} calls, {} sessions resumed and {} expired, {} packets relayed",
+        "{} seeds from {}, {} steps, {} calls, {} sessions resumed and {} expired, {} packets relayed, {} calls by telephone",
         sum(|t| t.seeds),
         options.seed,
         sum(|t| t.steps),
         sum(|t| t.calls as u64),
         sum(|t| t.resumed),
         sum(|t| t.expired),
-        sum(|t| t.relayed)
+        sum(|t| t.relayed),
+        sum(|t| t.telephoned)
     );
     let failed = tallies
         .iter()
@@ -194,6 +195,7 @@ fn soak_lane(lane: &Lane, options: &Options, end: Instant) -> Tally {
         tally.resumed += outcome.resumed;
         tally.expired += outcome.expired;
         tally.relayed += outcome.relayed;
+        tally.telephoned += outcome.telephoned;
         tally.fault = outcome.fault.map(|fault| (seed, fault.to_string()));
         seed += LANES;
     }
@@ -239,6 +241,7 @@ struct Tally {
     resumed: u64,
     expired: u64,
     relayed: u64,
+    telephoned: u64,
     fault: Option<(u64, String)>,
 }
 

@@ -36,6 +36,13 @@ pub enum Out {
         /// The whole message.
         message: Vec<u8>,
     },
+    /// Gives a message to the line of a trunk.
+    Line {
+        /// This one.
+        connection: ConnectionId,
+        /// The whole message.
+        message: Vec<u8>,
+    },
     /// Sends a text frame.
     Frame {
         /// On this connection.
@@ -220,6 +227,41 @@ impl Server {
             }
         }
         self.acknowledge(id);
+    }
+
+    /// The line of a trunk delivers a message.
+    pub fn deliver(
+        &mut self,
+        now: Now,
+        connection: ConnectionId,
+        account: AccountId,
+        message: &[u8],
+    ) {
+        if let Ok(message) = sip::parse(message)
+            && !self.shards.is_empty()
+        {
+            let shard = shard_of(account, self.shards.len());
+            let input = Input::Message {
+                connection,
+                account,
+                message: &message,
+                ice_servers: None,
+            };
+            self.step(now, shard, input);
+        }
+    }
+
+    /// The connection of a trunk's line is taken from its shard.
+    pub fn forget_line(&mut self, now: Now, connection: ConnectionId, account: AccountId) {
+        if !self.shards.is_empty() {
+            let shard = shard_of(account, self.shards.len());
+            self.step(now, shard, Input::Lost { connection });
+        }
+    }
+
+    fn is_line(&self, connection: ConnectionId) -> bool {
+        let mut trunks = self.snapshot.settings.trunks.iter();
+        trunks.any(|(line, _)| *line == connection)
     }
 
     /// The store has changed.
@@ -413,6 +455,13 @@ impl Server {
     /// Every effect that there is: a new one does not compile until the world can break it.
     fn perform(&mut self, shard: usize, effect: Effect) {
         match effect {
+            Effect::Send {
+                connection,
+                message,
+            } if self.is_line(connection) => self.out.push_back(Out::Line {
+                connection,
+                message,
+            }),
             Effect::Send {
                 connection,
                 message,

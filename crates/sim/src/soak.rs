@@ -3,6 +3,7 @@
 //! Nothing is asserted here beside what the world checks after every step, and that nothing is left at the end.
 
 mod application;
+mod trunk;
 
 use std::time::Duration;
 
@@ -42,6 +43,8 @@ pub struct Outcome {
     pub expired: u64,
     /// Packets of clients that relays carried.
     pub relayed: u64,
+    /// Calls of telephones that have come about and ended.
+    pub telephoned: u64,
     /// The same for two runs of one seed.
     pub digest: u64,
     /// What went wrong, if anything.
@@ -80,12 +83,19 @@ fn live(seed: u64, mut random: Random, steps: [u64; 2], keeps_trace: bool) -> Ou
         random,
     };
     life.populate(&mut world);
+    let mut trunk_life = trunk_life(seed);
+    let own = trunk::populate(&mut world, &mut trunk_life);
+    life.services.extend(own);
     for _ in 0..life.random.below(4) {
         life.set_up_service(&mut world);
     }
     world.publish();
     let mut ground = plan.turn.is_some().then(|| ground(seed));
-    let steps = steps[usize::from(ground.is_some())];
+    let mut steps = steps[usize::from(ground.is_some())];
+    if plan.trunk.is_some() {
+        // Datagrams are many small steps as well.
+        steps = steps * 3 / 2;
+    }
     if let Some(ground) = &mut ground {
         place(&mut world, &life.pages, ground);
     }
@@ -96,6 +106,9 @@ fn live(seed: u64, mut random: Random, steps: [u64; 2], keeps_trace: bool) -> Ou
             Stepped::No => break,
             Stepped::Cue(number) => {
                 life.happens(&mut world);
+                if plan.trunk.is_some() && trunk_life.happens(700) {
+                    trunk::disturb(&mut world, &mut trunk_life, &life.services);
+                }
                 if let Some(ground) = &mut ground {
                     disturb_relays(&mut world, ground);
                 }
@@ -117,6 +130,7 @@ fn live(seed: u64, mut random: Random, steps: [u64; 2], keeps_trace: bool) -> Ou
         resumed: counted(&world, Counter::SessionResumed),
         expired: counted(&world, Counter::SessionExpired),
         relayed: world.relayed(),
+        telephoned: trunk::talked(&world) as u64,
         digest: world.trace.digest(),
         fault: world.fault().cloned(),
         ladder: keeps_trace.then(|| world.ladder()),
@@ -172,6 +186,7 @@ fn plan(seed: u64, random: &mut Random, keeps_trace: bool) -> Plan {
     if random.happens(100) {
         plan.waiting_room = usize::try_from(random.between(0, 3)).unwrap_or(0);
     }
+    plan.trunk = trunk::plan(&mut trunk_life(!seed));
     if plan.servers == 1 {
         plan.turn = turn(&mut ground(seed));
     }
@@ -184,6 +199,11 @@ fn plan(seed: u64, random: &mut Random, keeps_trace: bool) -> Plan {
 /// The chance of everything below the WebSockets: a world without TURN goes on as if there were none.
 fn ground(seed: u64) -> Random {
     Random::new(seed ^ 0x7021_0a75_0000_0004)
+}
+
+/// The chance of trunks and telephones: a world without them goes on as if there were none.
+fn trunk_life(seed: u64) -> Random {
+    Random::new(seed ^ 0x7e1e_0f01_0000_0006)
 }
 
 /// One world in eight has TURN, NATs and media.
@@ -552,7 +572,7 @@ mod tests {
 
     #[test]
     fn a_few_hundred_worlds_hold() {
-        let (mut resumed, mut expired, mut relayed) = (0, 0, 0);
+        let (mut resumed, mut expired, mut relayed, mut telephoned) = (0, 0, 0, 0);
         for seed in 0..300 {
             let outcome = run(seed, USUAL_STEPS, false);
             if let Some(fault) = outcome.fault {
@@ -561,7 +581,9 @@ mod tests {
             resumed += outcome.resumed;
             expired += outcome.expired;
             relayed += outcome.relayed;
+            telephoned += outcome.telephoned;
         }
+        assert!(telephoned > 30, "telephones have had {telephoned} calls");
         assert!(
             resumed > 100 && expired > 50,
             "{resumed} sessions were resumed, {expired} expired: the worlds must exercise both"

@@ -8,7 +8,7 @@ use std::fmt;
 use md5::Md5;
 use sha2::{Digest as _, Sha256};
 
-use crate::header::BadValue;
+use crate::header::{BadValue, Items};
 
 /// How a challenge is hashed, the best last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -91,7 +91,7 @@ impl Challenge {
     /// Reads the value of one challenge.
     pub fn parse(value: &str) -> Result<Self, BadValue> {
         let rest = match value.trim_start().split_once([' ', '\t']) {
-            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("Digest") => rest,
+            Some((scheme, rest)) if scheme.trim_end().eq_ignore_ascii_case("Digest") => rest,
             Some(_) | None => return Err(BadValue("it must be a Digest challenge")),
         };
         let parameters = parameters(rest)?;
@@ -125,6 +125,23 @@ impl Challenge {
             is_counted,
             is_stale: text("stale").is_some_and(|stale| stale.eq_ignore_ascii_case("true")),
         })
+    }
+
+    /// Those of a row that can be answered: one row may hold several, with commas between them and inside them (RFC 3261 §20.44 allows
+    /// a row for each alone; servers of HTTP's kind do otherwise, RFC 9110 §11.6.1).
+    pub fn parse_all(value: &str) -> Vec<Self> {
+        let mut written: Vec<String> = Vec::new();
+        for item in Items(Some(value)) {
+            match written.last_mut() {
+                Some(last) if !begins_challenge(item) => {
+                    last.push(',');
+                    last.push_str(item);
+                }
+                Some(_) | None => written.push(item.to_owned()),
+            }
+        }
+        let written = written.iter();
+        written.filter_map(|text| Self::parse(text).ok()).collect()
     }
 
     /// The strongest of several challenges for one realm (RFC 8760 §2.4: the server's order is not to be followed against strength).
@@ -162,6 +179,14 @@ impl Challenge {
             value += &format!(", opaque={}", quoted(opaque));
         }
         value
+    }
+}
+
+/// Whether an item of a comma list is the name of a scheme, with its first parameter or without one.
+fn begins_challenge(item: &str) -> bool {
+    match item.split_once([' ', '\t']) {
+        Some((word, rest)) => !word.contains('=') && !rest.trim_start().starts_with('='),
+        None => !item.contains('='),
     }
 }
 
@@ -337,6 +362,31 @@ mod tests {
         let best = Challenge::strongest(both).unwrap();
         assert_eq!(best.algorithm, Algorithm::Sha256);
         assert_eq!(Challenge::strongest([]), None);
+    }
+
+    #[test]
+    fn several_challenges_may_stand_in_one_row() {
+        let realms = |row: &str| {
+            let all = Challenge::parse_all(row).into_iter();
+            all.map(|known| (known.realm, known.algorithm))
+                .collect::<Vec<_>>()
+        };
+        let (md5, sha) = (Algorithm::Md5, Algorithm::Sha256);
+        let both = r#"Digest realm="a, Digest b", nonce="1,2", qop="auth,auth-int", algorithm=MD5,
+ Digest realm = "c", nonce="3", algorithm=SHA-256"#;
+        let both = both.replace('\n', "\r\n");
+        assert_eq!(
+            realms(&both),
+            [("a, Digest b".into(), md5), ("c".into(), sha)]
+        );
+        let known =
+            r#"Negotiate, Basic realm="x", Digest realm="r",nonce="n", NTLM, Digest realm="half"#;
+        assert_eq!(realms(known), [("r".into(), md5)]);
+        assert_eq!(
+            realms(r#",, Digest realm="r", nonce="n",,"#),
+            [("r".into(), md5)]
+        );
+        assert!(realms("").is_empty() && realms("\"").is_empty());
     }
 
     #[test]

@@ -180,6 +180,17 @@ pub(crate) fn invite_pending() -> Refusal {
     Refusal::new(500, "the INVITE before is not answered yet").with("Retry-After", "1")
 }
 
+pub(crate) fn both_offer() -> Refusal {
+    Refusal::new(491, "an offer of ours is not answered yet")
+}
+
+/// RFC 4028 §6.
+pub(crate) fn session_too_brief() -> Refusal {
+    let least = limits::SESSION_TIME_MIN.as_secs();
+    let text = format!("a session must be refreshed every {least} seconds or less often");
+    Refusal::new(422, text).with("Min-SE", least.to_string())
+}
+
 pub(crate) fn too_many_exchanges() -> Refusal {
     Refusal::new(503, "too many requests of this call wait for an answer").with("Retry-After", "1")
 }

@@ -8,10 +8,13 @@
 
 mod crowd;
 mod forger;
+mod line;
 mod pages;
 mod resuming;
 
 use std::path::Path;
+
+use proptest::prelude::*;
 
 fn replay(target: &str, take: impl Fn(&[u8])) -> usize {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus");
@@ -29,6 +32,18 @@ fn any_token() {
 #[test]
 fn any_sequence() {
     assert!(replay("sequence", crowd::walk) >= 16);
+}
+
+#[test]
+fn any_line() {
+    assert!(replay("line", line::walk) >= 16);
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_to_a_line(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
+        line::walk(&bytes);
+    }
 }
 
 #[test]

@@ -32,6 +32,7 @@ pub(super) fn trunk(name: &str, peers: &[&str]) -> Trunk {
         check: None,
         numbers: Vec::new(),
         caller: None,
+        session: None,
         is_trusted: false,
     }
 }

@@ -35,6 +35,7 @@ pub(crate) fn wanted(site: &Site, peer: SocketAddr) -> WantedTrunk {
             check: None,
             numbers: Vec::new(),
             caller: None,
+            session: None,
             is_trusted: false,
         },
         ca: Authority::System,

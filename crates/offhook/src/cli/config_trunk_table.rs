@@ -35,11 +35,12 @@ const PASSWORD: TableKey = TableKey::text("password", "\"…\", as the provider 
 const PASSWORD_FILE: TableKey = TableKey::new("password_file", Form::Path, "\"provider.secret\"");
 const REGISTER: TableKey = TableKey::new("register", Form::SwitchOrNumber, "true");
 const CHECK_S: TableKey = TableKey::new("check_s", Form::Number, "30");
+const SESSION_S: TableKey = TableKey::new("session_s", Form::Number, "1800");
 const CALLER: TableKey = TableKey::text("caller", "\"+442079460000\"");
 const TRUSTED: TableKey = TableKey::new("trusted", Form::Switch, "true");
 const NUMBERS: TableKey = TableKey::new("numbers", Form::Table, "{ \"+4420*\" = \"support\" }");
 
-const KEYS: [&TableKey; 15] = [
+const KEYS: [&TableKey; 16] = [
     &ACCOUNT,
     &NAME,
     &TRANSPORT,
@@ -52,6 +53,7 @@ const KEYS: [&TableKey; 15] = [
     &PASSWORD_FILE,
     &REGISTER,
     &CHECK_S,
+    &SESSION_S,
     &CALLER,
     &TRUSTED,
     &NUMBERS,
@@ -126,8 +128,11 @@ impl TrunkTable<'_> {
             login: own_login,
             registration: table.worded(&REGISTER, parse_register)?.flatten(),
             check: table
-                .worded(&CHECK_S, parse_check)?
+                .worded(&CHECK_S, parse_pause)?
                 .unwrap_or(Some(limits::TRUNK_CHECK)),
+            session: table
+                .worded(&SESSION_S, parse_pause)?
+                .unwrap_or(Some(limits::SESSION_TIME)),
             numbers: self.numbers()?,
             caller: caller
                 .transpose()
@@ -276,6 +281,7 @@ fn key_of(fault: &InvalidTrunk) -> &'static TableKey {
         InvalidTrunk::TooManyNumbers(_) => &NUMBERS,
         InvalidTrunk::NoLogin | InvalidTrunk::Registration(_) => &REGISTER,
         InvalidTrunk::Check(_) => &CHECK_S,
+        InvalidTrunk::Session(_) => &SESSION_S,
         InvalidTrunk::Domain(_) => &DOMAIN,
         InvalidTrunk::User(_) => &USER,
     }
@@ -292,7 +298,8 @@ fn parse_register(text: &str) -> Result<Option<Duration>, String> {
     }
 }
 
-fn parse_check(text: &str) -> Result<Option<Duration>, String> {
+/// Of `check_s` and `session_s`.
+fn parse_pause(text: &str) -> Result<Option<Duration>, String> {
     match text.parse() {
         Ok(0) => Ok(None),
         Ok(seconds) => Ok(Some(Duration::from_secs(seconds))),
@@ -414,6 +421,16 @@ mod tests {
             ),
             (&table("transport = \"sctp\""), 5, "udp, tcp or tls"),
         ]);
+    }
+
+    #[test]
+    fn sessions_are_refreshed_as_often_as_is_said() {
+        let lasts = |row: &str| one(row).session;
+        assert_eq!(lasts(""), Some(Duration::from_secs(1_800)));
+        assert_eq!(lasts("session_s = 90"), Some(Duration::from_secs(90)));
+        assert_eq!(lasts("session_s = 0"), None);
+        let brief = table("session_s = 89");
+        refused(&[(&brief, 5, "every 90 to 86400 seconds, not 89")]);
     }
 
     #[test]

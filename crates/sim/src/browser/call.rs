@@ -2,7 +2,7 @@
 
 use sip::{ReplyHead, Request};
 
-use super::{Browser, Heard};
+use super::{Browser, Heard, Waiting};
 
 /// A call of one page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -137,6 +137,19 @@ impl Browser {
 
     pub(super) fn has_heard(&self, key: CallKey) -> bool {
         self.find(key).is_some_and(|at| self.calls[at].heard)
+    }
+
+    /// Calls that are over, once nothing more is to be heard of what was asked in them.
+    pub(super) fn forget_gone(&mut self) {
+        let waiting = &self.waiting;
+        let is_waited_for = |key: CallKey| {
+            let mut all = waiting.values();
+            all.any(|waiting| {
+                matches!(waiting, Waiting::Invite(of) | Waiting::Reinvite(of) if *of == key)
+            })
+        };
+        self.calls
+            .retain(|call| !call.is_gone() || is_waited_for(call.key));
     }
 
     pub(super) fn hang_up(&mut self, key: CallKey) {

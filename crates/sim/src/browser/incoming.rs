@@ -183,7 +183,7 @@ impl Browser {
             reinvite: None,
             reinvited: None,
         };
-        self.calls.retain(|call| !call.is_gone());
+        self.forget_gone();
         self.calls.push(call);
         self.media_hears(key, request.body);
         key

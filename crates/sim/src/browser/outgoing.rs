@@ -55,7 +55,7 @@ impl Browser {
             reinvite: None,
             reinvited: None,
         };
-        self.calls.retain(|call| !call.is_gone());
+        self.forget_gone();
         self.calls.push(call);
         let at = self.calls.len() - 1;
         self.go_on(at);

@@ -38,6 +38,8 @@ mod streaming;
 mod sweep;
 mod thief;
 mod token;
+mod trunk;
+mod trunk_session;
 
 pub use stage::Stage;
 
@@ -89,6 +91,8 @@ pub fn all() -> Vec<Scenario> {
         nat::ALL,
         relay::ALL,
         thief::ALL,
+        trunk::ALL,
+        trunk_session::ALL,
     ]
     .concat()
 }

@@ -117,8 +117,8 @@ fn bot(random: &mut Random) -> Bot {
 fn destination(random: &mut Random) -> String {
     let names = ["ann", "bob", "bobby", "cy", "team-a", "team-b", "nobody"];
     match random.below(20) {
-        0 => "tel:+441908273800".to_owned(),
-        1 => "sip:desk@elsewhere.example".to_owned(),
+        0..3 => "tel:+441908273800".to_owned(),
+        3 => "sip:desk@elsewhere.example".to_owned(),
         _ => format!("webrtc:{}", random.pick(&names).copied().unwrap_or("bob")),
     }
 }

@@ -7,6 +7,7 @@ mod packet;
 mod script;
 mod socket;
 pub(crate) mod step;
+mod trunk;
 
 use std::collections::BTreeMap;
 
@@ -29,6 +30,7 @@ use crate::raw::Raw;
 use crate::relay::TurnPlan;
 use crate::resuming::Resuming;
 use crate::server::{Server, Word};
+use crate::trunks::{TrunkPlan, Trunks};
 use crate::webhook::Webhooks;
 use packet::{Packets, Parcel};
 pub use packet::{RelayFaults, server_address};
@@ -56,6 +58,8 @@ pub struct Plan {
     pub waiting_room: usize,
     /// The TURN of its server, if it has one; such a world has one server.
     pub turn: Option<TurnPlan>,
+    /// Trunks of all accounts, if there are any.
+    pub trunk: Option<TrunkPlan>,
     /// Whether the run can be drawn afterwards.
     pub keeps_trace: bool,
 }
@@ -73,6 +77,7 @@ impl Default for Plan {
             resumes: false,
             waiting_room: limits::CONNECTIONS,
             turn: None,
+            trunk: None,
             keeps_trace: true,
         }
     }
@@ -142,6 +147,9 @@ enum Sleeper {
     Stranger(usize),
     /// The gateway of a server.
     Gateway(usize),
+    /// The line of a trunk.
+    Line(usize),
+    Phone(usize),
 }
 
 /// What can happen next.
@@ -162,6 +170,8 @@ enum Event {
     Told(usize, u32, usize, Box<Word>),
     /// Something of the datagram network.
     Parcel(Parcel),
+    /// Something of a trunk's.
+    Post(trunk::Post),
     /// Whoever drives the world has something to do.
     Cue(u64),
 }
@@ -234,6 +244,9 @@ pub struct World {
     packets: Packets,
     /// The gateway of each server.
     pub gateways: Vec<Gateway>,
+    /// The trunks of all accounts.
+    pub trunks: Trunks,
+    ends: trunk::Ends,
     /// Applications, wherever they are.
     pub webhooks: Webhooks,
     rumours: Vec<Vec<u8>>,
@@ -252,9 +265,13 @@ impl World {
             server
         };
         let servers = (0..plan.servers).map(|_| server()).collect();
+        let mut settings = plan.settings.clone();
+        if let Some(trunk) = &plan.trunk {
+            settings.trunks = trunk.trunks(plan.accounts);
+        }
         let window = plan.settings.resume_window.as_micros();
         let mut world = Self {
-            authority: Authority::new(plan.accounts, plan.settings.clone()),
+            authority: Authority::new(plan.accounts, settings),
             faults: plan.faults.clone(),
             trace: Trace::new(plan.keeps_trace),
             random,
@@ -286,6 +303,8 @@ impl World {
                 plan.servers,
                 Random::new(plan.seed ^ 0x7012),
             ),
+            trunks: Trunks::new(plan.trunk.as_ref(), plan.accounts, plan.servers, plan.seed),
+            ends: trunk::Ends::default(),
             gateways: (0..plan.servers).map(|_| Gateway::default()).collect(),
             webhooks: Webhooks::default(),
             rumours: Vec::new(),
@@ -324,7 +343,8 @@ impl World {
 
     /// The ladder of the run.
     pub fn ladder(&self) -> String {
-        self.trace.draw(&self.names, self.servers.len())
+        let phones = self.trunks.phones.len();
+        self.trace.draw(&self.names, self.servers.len(), phones)
     }
 
     /// What went wrong, if anything.
@@ -369,6 +389,7 @@ impl World {
         let (snapshot, view) = self.authority.publish();
         self.servers[node].start(&seeds, snapshot, view);
         self.stopping[node] = false;
+        self.start_lines(node);
         self.trace
             .note(self.clock.micros(), Column::Server(node), "starts");
     }

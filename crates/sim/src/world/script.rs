@@ -226,6 +226,7 @@ impl World {
         self.checkers[node].ends_calls(|_| true);
         self.servers[node].stop(now);
         self.settle(node);
+        self.stop_lines(node);
         let boot = self.servers[node].boot;
         self.agenda
             .at(micros + SECOND, Rank::Usual, Event::Vanish(node, boot));
@@ -273,6 +274,7 @@ impl World {
         self.faults.loss_per_mille = 0;
         self.faults.heal();
         self.everybody_leaves();
+        self.trunks_leave();
         self.run_for(Duration::from_secs(900));
         for node in 0..self.servers.len() {
             if self.fault.is_some() {
@@ -282,6 +284,7 @@ impl World {
                 self.fail(sentence);
             }
             self.conclude_relays(node);
+            self.conclude_lines();
             if !self.resuming.is_empty() {
                 self.fail("nobody is there and a resuming socket is left");
             }

@@ -96,6 +96,7 @@ impl World {
                 }
             }
             Event::Parcel(parcel) => self.deliver(parcel),
+            Event::Post(post) => self.on_post(post),
             Event::Cue(_) => {}
         }
     }
@@ -121,6 +122,8 @@ impl World {
             Sleeper::Relay(node, worker) => self.wake_relay(node, worker),
             Sleeper::Stranger(number) => self.wake_stranger(number),
             Sleeper::Gateway(node) => self.wake_gateway(node),
+            Sleeper::Line(line) => self.wake_line(line),
+            Sleeper::Phone(phone) => self.wake_phone(phone),
         }
     }
 
@@ -260,6 +263,10 @@ impl World {
                     self.reach.sends(session, &parsed);
                 }
             }
+            Out::Line {
+                connection,
+                message,
+            } => self.line_is_given(connection, &message),
             Out::Frame { link, frame } => {
                 if self.net.link(link).is_some_and(|link| link.server_up) {
                     self.send_down(node, link, frame);
@@ -304,16 +311,20 @@ impl World {
                 let (after, answer) = self.webhooks.bring(&request);
                 self.tell_shard(node, shard, after, Word::Sound(request.id, answer));
             }
-            Out::Record(record) => {
-                self.checkers[node].records(&record);
-                let after = self.faults.record_delay(&mut self.fate);
-                let at = (micros + after).max(self.written_at[node]);
-                self.written_at[node] = at;
-                let boot = self.servers[node].boot;
-                self.agenda
-                    .at(at, Rank::Wake, Event::Written(node, boot, record));
-            }
+            Out::Record(record) => self.keep(node, record),
         }
+    }
+
+    fn keep(&mut self, node: usize, record: Box<model::CallRecord>) {
+        let micros = self.micros();
+        self.checkers[node].records(&record);
+        self.record_of_trunks(&record);
+        let after = self.faults.record_delay(&mut self.fate);
+        let at = (micros + after).max(self.written_at[node]);
+        self.written_at[node] = at;
+        let boot = self.servers[node].boot;
+        self.agenda
+            .at(at, Rank::Wake, Event::Written(node, boot, record));
     }
 
     fn tell_shard(&mut self, node: usize, shard: usize, after: u64, word: Word) {
@@ -463,6 +474,7 @@ impl World {
         self.checkers[node].vanishes();
         self.transcripts.vanishes(node);
         self.vanish_relays(node);
+        self.vanish_lines(node);
         self.gateways[node].vanish();
         for connection in self.net.at_server(node) {
             if let Some(link) = self.net.link_mut(connection) {

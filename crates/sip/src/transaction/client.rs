@@ -26,6 +26,8 @@ enum State {
     Completed,
     /// A 2xx to an INVITE has come, and others may (RFC 6026 §7.2).
     Accepted,
+    /// An INVITE that nobody waits for any longer, and that may be answered all the same.
+    Forsaken,
     Terminated,
 }
 
@@ -94,7 +96,16 @@ impl Client {
                 self.enter(State::Completed, now + self.transport.if_unreliable(T4));
                 ClientVerdict::News
             }
-            (State::Accepted, 200..300) => ClientVerdict::News,
+            (State::Forsaken, ..200) | (State::Accepted, 200..300) => ClientVerdict::News,
+            (State::Forsaken, 200..300) => {
+                self.enter(State::Accepted, now + TIME);
+                ClientVerdict::News
+            }
+            (State::Forsaken, _) => {
+                let absorbs = self.transport.if_unreliable(TIMER_D);
+                self.enter(State::Completed, now + absorbs);
+                ClientVerdict::Refusal
+            }
             (State::Completed, 300..) if self.is_invite => ClientVerdict::Again,
             (State::Accepted | State::Completed | State::Terminated, _) => ClientVerdict::Old,
         }
@@ -133,7 +144,7 @@ impl Client {
             self.enter(State::Terminated, Moment::MAX);
             return match was {
                 State::Trying | State::Proceeding => ClientDue::TimedOut,
-                State::Completed | State::Accepted => ClientDue::Ended,
+                State::Completed | State::Accepted | State::Forsaken => ClientDue::Ended,
                 State::Terminated => ClientDue::Nothing,
             };
         }
@@ -148,6 +159,12 @@ impl Client {
     /// The transport has failed for good: nothing more is expected (§17.1.4).
     pub fn on_transport_lost(&mut self) {
         self.enter(State::Terminated, Moment::MAX);
+    }
+
+    /// Nobody waits for the answer to an INVITE any longer. Whoever takes it late believes to be in a call (§13.2.2.4), and a late
+    /// refusal wants its ACK: both are told apart for as long as a transaction lasts.
+    pub fn forsake(&mut self, now: Moment) {
+        self.enter(State::Forsaken, now + TIME);
     }
 
     /// Whether a final answer is still to come.
@@ -271,6 +288,32 @@ mod tests {
             story(&mut client, 100_000),
             [(5_100, ClientDue::Ended)],
             "timer K"
+        );
+    }
+
+    #[test]
+    fn an_invite_that_was_given_up_may_be_answered_late() {
+        let mut client = Client::new(true, Transport::Unreliable, ms(0));
+        assert_eq!(
+            story(&mut client, 40_000).pop(),
+            Some((32_000, ClientDue::TimedOut))
+        );
+        client.forsake(ms(32_000));
+        assert!(!client.is_over() && !client.is_unanswered());
+        assert_eq!(client.on_response(180, ms(40_000)), ClientVerdict::News);
+        assert_eq!(client.on_response(200, ms(50_000)), ClientVerdict::News);
+        assert_eq!(client.on_response(200, ms(51_000)), ClientVerdict::News);
+        assert_eq!(story(&mut client, 100_000), [(82_000, ClientDue::Ended)]);
+        let mut client = Client::new(true, Transport::Unreliable, ms(0));
+        client.forsake(ms(1_000));
+        assert_eq!(client.on_response(487, ms(2_000)), ClientVerdict::Refusal);
+        assert_eq!(client.on_response(487, ms(3_000)), ClientVerdict::Again);
+        let mut client = Client::new(true, Transport::Unreliable, ms(0));
+        client.forsake(ms(1_000));
+        assert_eq!(
+            story(&mut client, 100_000),
+            [(33_000, ClientDue::Ended)],
+            "nothing is sent again"
         );
     }
 

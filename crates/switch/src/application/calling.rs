@@ -3,6 +3,7 @@
 //! Writes what the dialog begins with, and asks the gateway for an offer; what comes of it is `connecting`'s, or the first party's.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use model::media::{LegKind, MediaCommand};
 use model::{CallRecord, Callee, ClientId, ConnectionId, Number, Trunk};
@@ -21,6 +22,8 @@ pub(crate) struct Outgoing {
     pub(crate) leg: Leg,
     pub(crate) callee: Callee,
     pub(crate) kind: LegKind,
+    /// How often its session is refreshed.
+    pub(crate) session: Option<Duration>,
     /// Rows of the INVITE.
     pub(crate) headers: Vec<(Cow<'static, str>, String)>,
 }
@@ -50,6 +53,7 @@ impl Outgoing {
             leg,
             callee: Callee::Client(client.clone()),
             kind: LegKind::WebRtc,
+            session: None,
             headers: Vec::new(),
         }
     }
@@ -91,6 +95,7 @@ impl Outgoing {
             leg,
             callee,
             kind,
+            session: trunk.session,
             headers,
         }
     }
@@ -113,6 +118,7 @@ impl Run {
             leg,
             callee,
             kind,
+            session,
             headers,
         } = outgoing((self.key, place), &connecting.from, act);
         let id = act.random.record_id();
@@ -136,7 +142,7 @@ impl Run {
             connection: leg.connection,
             kind: kind.clone(),
             headers,
-            dialog: Dialog::planned(self.key, leg, &record.call_id),
+            dialog: Dialog::planned(self.key, leg, &record.call_id).timed(session, None),
             record,
             joined: None,
             bye_due: None,

@@ -195,6 +195,11 @@ impl Run {
                 self.drop_callee(place, End::callee(200, "hung up"), act);
                 self.end_if_alone(act);
             }
+            Said::Lapses => {
+                let why = "the session was not refreshed in time";
+                self.end_callee(place, End::server(408, why), act);
+                self.end_if_alone(act);
+            }
             Said::Reoffers(offer) => {
                 let leg = self.leg(place);
                 self.tell_gateway(MediaCommand::Reoffer { leg, offer }, act);
@@ -270,7 +275,7 @@ impl Run {
         };
         let is_late = !connecting.is_talking() && connecting.until <= now;
         let due = connecting.called.iter().filter(|called| {
-            let dialog = called.dialog.deadline();
+            let dialog = called.dialog.overdue();
             is_late || dialog.is_some_and(|at| at <= now)
         });
         let due: Vec<u8> = due.map(|called| called.place).collect();
@@ -281,6 +286,7 @@ impl Run {
                 act,
             );
         }
+        self.refresh_callees(act);
         self.end_those_without_media(act);
         if is_late {
             self.end_if_alone(act);

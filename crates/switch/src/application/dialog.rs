@@ -11,6 +11,8 @@ use sip::{Contact, Headers, Message, MessageWriter, Method, ReplyHead, Request, 
 use crate::call::{Act, CallKey, Hop, Leg, mint_branch};
 use crate::refusal::{self, Refusal};
 
+use super::session_timer::{Asked, SessionTimer};
+
 /// What a client said that its run must know.
 #[derive(Debug)]
 pub(crate) enum Said {
@@ -30,6 +32,8 @@ pub(crate) enum Said {
     RingsAloud(Arc<str>),
     /// It takes our call.
     Accepts(Arc<str>),
+    /// Nobody has said in time that its session goes on.
+    Lapses,
     /// It does not take our call.
     Declines {
         /// What it says.
@@ -37,9 +41,12 @@ pub(crate) enum Said {
     },
 }
 
+/// Rows of an INVITE besides those that every one has.
+type Rows = Vec<(Cow<'static, str>, String)>;
+
 /// How far a dialog has come.
 #[derive(Debug)]
-enum State {
+pub(super) enum State {
     /// The client calls us, and waits for our answer.
     Called { head: ReplyHead },
     /// We are to call the client, and have no offer yet.
@@ -57,23 +64,23 @@ enum State {
 
 /// Our INVITE, until it is answered.
 #[derive(Debug)]
-struct Calling {
-    branch: String,
+pub(super) struct Calling {
+    pub(super) branch: String,
     /// When nobody waits any longer for so much as a provisional response.
-    silent: Option<Instant>,
+    pub(super) silent: Option<Instant>,
     /// The Reason of a CANCEL that is to be sent or was.
-    cancelled: Option<Cancelled>,
+    pub(super) cancelled: Option<Cancelled>,
 }
 
 #[derive(Debug)]
-struct Cancelled {
-    reason: String,
-    is_sent: bool,
+pub(super) struct Cancelled {
+    pub(super) reason: String,
+    pub(super) is_sent: bool,
 }
 
 /// The INVITE that a client called us with.
 #[derive(Debug)]
-struct Initial {
+pub(super) struct Initial {
     branch: Box<str>,
     cseq: u32,
     sent_by: Box<str>,
@@ -82,18 +89,28 @@ struct Initial {
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Dialog {
-    run: CallKey,
-    call_id: Box<str>,
-    leg: Leg,
-    state: State,
+    pub(super) run: CallKey,
+    pub(super) call_id: Box<str>,
+    pub(super) leg: Leg,
+    pub(super) state: State,
     /// Of a client that called us.
-    initial: Option<Initial>,
+    pub(super) initial: Option<Initial>,
     /// Whether the client was told that somebody rings.
     has_rung: bool,
     /// Repeats of our first answer, and the end of a call that nobody heard, go out with it.
     first: Option<ReplyHead>,
     /// A later offer of the client, which the gateway looks at.
-    reoffer: Option<ReplyHead>,
+    pub(super) reoffer: Option<(ReplyHead, Asked)>,
+    /// Of a trunk whose sessions are refreshed.
+    pub(super) session: Option<SessionTimer>,
+    /// What the INVITE that opened it has said of that.
+    pub(super) asked: Asked,
+    /// The SDP that we have sent last, where it may be wanted again.
+    pub(super) sdp: Option<Box<str>>,
+    /// What our INVITE had, while it may have to be sent again.
+    pub(super) opening: Option<(Rows, Box<str>)>,
+    /// The CSeq of that INVITE.
+    pub(super) invited: u32,
 }
 
 impl Dialog {
@@ -115,6 +132,11 @@ impl Dialog {
             has_rung: false,
             first: Some(head),
             reoffer: None,
+            session: None,
+            asked: Asked::default(),
+            sdp: None,
+            opening: None,
+            invited: 0,
         }
     }
 
@@ -129,6 +151,11 @@ impl Dialog {
             has_rung: false,
             first: None,
             reoffer: None,
+            session: None,
+            asked: Asked::default(),
+            sdp: None,
+            opening: None,
+            invited: 0,
         }
     }
 
@@ -146,7 +173,12 @@ impl Dialog {
             max_forwards: 70,
             target: None,
         };
-        let writer = self.leg.request("INVITE", self.leg.cseq, &hop);
+        let mut writer = self.leg.request("INVITE", self.leg.cseq, &hop);
+        if let Some(session) = &self.session {
+            session.ask(&mut writer);
+            self.opening = Some((headers.to_vec(), offer.into()));
+        }
+        self.invited = self.leg.cseq;
         self.send_sdp(writer, headers, offer, act);
         self.state = State::Calling(Calling {
             branch,
@@ -181,6 +213,7 @@ impl Dialog {
             && self.initial.as_ref().is_some_and(|initial| {
                 request.headers.via().branch() == Some(&*initial.branch)
                     && request.headers.cseq().number == initial.cseq
+                    && *initial.sent_by == *request.headers.via().sent_by
             })
     }
 
@@ -202,12 +235,18 @@ impl Dialog {
     }
 
     /// When an answer is overdue.
-    pub(crate) fn deadline(&self) -> Option<Instant> {
+    pub(crate) fn overdue(&self) -> Option<Instant> {
         match &self.state {
             State::Talking { unheard } => *unheard,
             State::Calling(calling) => calling.silent,
             State::Called { .. } | State::Planned | State::Over => None,
         }
+    }
+
+    /// When that is, or when its session wants something.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        let session = self.session_deadline().filter(|_| self.is_talking());
+        self.overdue().into_iter().chain(session).min()
     }
 
     /// A message of the client's. Requests have been found to be this dialog's.
@@ -240,7 +279,10 @@ impl Dialog {
         let State::Called { head } = &self.state else {
             return;
         };
-        let writer = head.write(200, "OK", Some(&self.leg.local_tag));
+        let mut writer = head.write(200, "OK", Some(&self.leg.local_tag));
+        if let Some(session) = &mut self.session {
+            session.answer(self.asked, act.now.mono, &mut writer);
+        }
         self.send_sdp(writer, headers, answer, act);
         self.state = State::Talking {
             unheard: Some(act.now.mono + limits::TRANSACTION_TIME),
@@ -280,10 +322,14 @@ impl Dialog {
 
     /// The gateway agrees to the client's later offer.
     pub(crate) fn reanswer(&mut self, answer: &str, act: &mut Act<'_>) {
-        let Some(head) = self.reoffer.take() else {
+        let Some((head, asked)) = self.reoffer.take() else {
             return;
         };
         let mut writer = head.write(200, "OK", Some(&self.leg.local_tag));
+        if let Some(session) = &mut self.session {
+            session.answer(asked, act.now.mono, &mut writer);
+            self.sdp = Some(answer.into());
+        }
         writer
             .header("Contact", self.leg.contact())
             .header("Content-Type", "application/sdp");
@@ -292,7 +338,7 @@ impl Dialog {
 
     /// The gateway does not agree, and the media go on as they were.
     pub(crate) fn keep_media(&mut self, refusal: &Refusal, act: &mut Act<'_>) {
-        if let Some(head) = self.reoffer.take() {
+        if let Some((head, _)) = self.reoffer.take() {
             let answer = refusal.answer_later(&head, &self.leg.local_tag);
             act.send(self.leg.connection, answer);
         }
@@ -385,6 +431,15 @@ impl Dialog {
         if request.headers.cseq().number <= self.leg.remote_cseq {
             return self.refuse(request, &refusal::out_of_order(), act);
         }
+        let asked = Asked::of(&request.headers);
+        if self.session.is_some() && asked.is_too_brief() {
+            return self.refuse(request, &refusal::session_too_brief(), act);
+        }
+        let session = self.session.as_ref();
+        let refresh = session.and_then(|session| session.refresh.as_ref());
+        if refresh.is_some_and(|refresh| refresh.invite.is_some()) {
+            return self.refuse(request, &refusal::both_offer(), act);
+        }
         if self.reoffer.is_some() {
             return self.refuse(request, &refusal::invite_pending(), act);
         }
@@ -396,7 +451,7 @@ impl Dialog {
             return self.refuse(request, &refusal::no_offer(), act);
         }
         self.refresh_target(&request.headers);
-        self.reoffer = Some(ReplyHead::of(request));
+        self.reoffer = Some((ReplyHead::of(request), asked));
         Said::Reoffers(offer.into())
     }
 
@@ -405,7 +460,10 @@ impl Dialog {
             return self.refuse(request, &refusal::out_of_order(), act);
         }
         self.leg.remote_cseq = request.headers.cseq().number;
-        self.reply(request, 200, act);
+        match request.method == Method::Update {
+            true => self.on_update(request, act),
+            false => self.reply(request, 200, act),
+        }
         Said::Nothing
     }
 
@@ -416,7 +474,12 @@ impl Dialog {
         act.send(self.leg.connection, answer);
     }
 
-    fn refuse(&self, request: &Request<'_>, refusal: &Refusal, act: &mut Act<'_>) -> Said {
+    pub(super) fn refuse(
+        &self,
+        request: &Request<'_>,
+        refusal: &Refusal,
+        act: &mut Act<'_>,
+    ) -> Said {
         act.send(
             self.leg.connection,
             refusal.answer(request, &self.leg.local_tag),
@@ -424,103 +487,9 @@ impl Dialog {
         Said::Nothing
     }
 
-    fn on_response(&mut self, response: &Response<'_>, act: &mut Act<'_>) -> Said {
-        if response.headers.cseq().method != Method::Invite {
-            return Said::Nothing;
-        }
-        let State::Calling(calling) = &mut self.state else {
-            return self.on_repeated(response, act);
-        };
-        if response.headers.via().branch() != Some(calling.branch.as_str()) {
-            return Said::Nothing;
-        }
-        match response.status {
-            ..200 => {
-                calling.silent = None;
-                self.send_cancel(act);
-                let sound = std::str::from_utf8(response.body);
-                match sound {
-                    _ if response.status == 100 => Said::Nothing,
-                    Ok(answer) if !answer.is_empty() => Said::RingsAloud(answer.into()),
-                    Ok(_) | Err(_) => Said::Rings,
-                }
-            }
-            200..300 => self.on_accepted(response, act),
-            status => {
-                self.ack_refusal(response, act);
-                self.state = State::Over;
-                Said::Declines { status }
-            }
-        }
-    }
-
-    fn on_accepted(&mut self, response: &Response<'_>, act: &mut Act<'_>) -> Said {
-        self.leg.remote_tag = response.headers.to().tag().map(Into::into);
-        self.refresh_target(&response.headers);
-        let State::Calling(calling) = std::mem::replace(&mut self.state, State::Over) else {
-            return Said::Nothing;
-        };
-        self.send_ack(act);
-        if let Some(cancelled) = calling.cancelled {
-            // It crossed our CANCEL.
-            self.send("BYE", Some(&cancelled.reason), act);
-            return Said::Declines { status: 487 };
-        }
-        self.state = State::Talking { unheard: None };
-        match std::str::from_utf8(response.body) {
-            Ok(answer) if !answer.is_empty() => Said::Accepts(answer.into()),
-            Ok(_) | Err(_) => {
-                self.state = State::Over;
-                let reason = "SIP;cause=488;text=\"the answer has no SDP\"";
-                self.send("BYE", Some(reason), act);
-                Said::Declines { status: 488 }
-            }
-        }
-    }
-
-    /// A 2xx again, because our ACK is late or lost, or another fork's (RFC 3261 §13.2.2.4).
-    fn on_repeated(&mut self, response: &Response<'_>, act: &mut Act<'_>) -> Said {
-        let is_own = response.headers.to().tag() == self.leg.remote_tag.as_deref();
-        if (200..300).contains(&response.status) && is_own {
-            self.send_ack(act);
-        }
-        Said::Nothing
-    }
-
-    /// A CANCEL must not overtake its INVITE (RFC 3261 §9.1).
-    fn send_cancel(&mut self, act: &mut Act<'_>) {
-        let State::Calling(calling) = &mut self.state else {
-            return;
-        };
-        let Some(cancelled) = &mut calling.cancelled else {
-            return;
-        };
-        if calling.silent.is_some() || std::mem::replace(&mut cancelled.is_sent, true) {
-            return;
-        }
-        let hop = Hop {
-            call_id: &self.call_id,
-            branch: &calling.branch,
-            max_forwards: 70,
-            target: None,
-        };
-        let mut writer = self.leg.request("CANCEL", self.leg.cseq, &hop);
-        writer.header("Reason", &cancelled.reason);
-        act.send(self.leg.connection, writer.finish());
-    }
-
-    /// Nobody waits for its answer any longer: a CANCEL follows the INVITE on the same connection.
-    pub(crate) fn withdraw(&mut self, act: &mut Act<'_>) {
-        if let State::Calling(calling) = &mut self.state {
-            calling.silent = None;
-            self.send_cancel(act);
-        }
-        self.state = State::Over;
-    }
-
     /// What opens a dialog, from either side: these rows, and SDP.
     fn send_sdp(
-        &self,
+        &mut self,
         mut writer: MessageWriter,
         headers: &[(Cow<'static, str>, String)],
         sdp: &str,
@@ -533,39 +502,14 @@ impl Dialog {
         for (name, value) in headers {
             writer.header(name, value);
         }
+        if self.session.is_some() {
+            self.sdp = Some(sdp.into());
+        }
         act.send(self.leg.connection, writer.finish_with(sdp.as_bytes()));
     }
 
-    fn send_ack(&mut self, act: &mut Act<'_>) {
-        let branch = mint_branch(self.run, act.random);
-        let hop = Hop {
-            call_id: &self.call_id,
-            branch: &branch,
-            max_forwards: 70,
-            target: None,
-        };
-        let message = self.leg.request("ACK", 1, &hop).finish();
-        act.send(self.leg.connection, message);
-    }
-
-    /// Part of the INVITE's own transaction (RFC 3261 §17.1.1.3).
-    fn ack_refusal(&mut self, response: &Response<'_>, act: &mut Act<'_>) {
-        let State::Calling(calling) = &self.state else {
-            return;
-        };
-        self.leg.remote_tag = response.headers.to().tag().map(Into::into);
-        let hop = Hop {
-            call_id: &self.call_id,
-            branch: &calling.branch,
-            max_forwards: 70,
-            target: None,
-        };
-        let message = self.leg.request("ACK", self.leg.cseq, &hop).finish();
-        act.send(self.leg.connection, message);
-    }
-
     /// A request of ours inside the dialog.
-    fn send(&mut self, method: &str, reason: Option<&str>, act: &mut Act<'_>) {
+    pub(super) fn send(&mut self, method: &str, reason: Option<&str>, act: &mut Act<'_>) {
         let branch = mint_branch(self.run, act.random);
         self.leg.cseq += 1;
         let hop = Hop {
@@ -582,7 +526,7 @@ impl Dialog {
     }
 
     /// RFC 3261 §12.2: a target refresh names a new Contact.
-    fn refresh_target(&mut self, headers: &Headers<'_>) {
+    pub(super) fn refresh_target(&mut self, headers: &Headers<'_>) {
         if let Some(Contact::Address(address)) = headers.sole_contact() {
             self.leg.target = address.uri_text.into();
         }

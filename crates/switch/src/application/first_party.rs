@@ -19,6 +19,10 @@ impl Run {
             Said::Cancelled => self.finish(End::caller(487, "cancelled by the caller"), act),
             Said::Acknowledges => self.begin_at_once(act),
             Said::HungUp => self.finish(self.their_end(200, "hung up"), act),
+            Said::Lapses => {
+                let why = "the session was not refreshed in time";
+                self.finish(End::server(408, why), act);
+            }
             Said::Rings | Said::RingsAloud(_) => {
                 self.record.ringing.get_or_insert(act.now.unix);
             }

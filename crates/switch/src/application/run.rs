@@ -419,7 +419,9 @@ impl Run {
             }
             Phase::Over { .. } | Phase::Setup { .. } | Phase::Live { .. } => {}
         }
-        if self.caller.deadline().is_some_and(|at| at <= now) {
+        let said = self.caller.on_session_due(act);
+        self.on_caller_said(said, act);
+        if self.caller.overdue().is_some_and(|at| at <= now) {
             self.finish(
                 match self.about.is_outgoing {
                     true => End::server(408, "the callee's client did not say anything"),

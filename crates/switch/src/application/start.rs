@@ -55,15 +55,15 @@ impl Shard {
         now: Now,
     ) -> Result<(), Refusal> {
         let target = caller_target(request)?;
-        let called = called_by(self.trunk_of(connection).map(Arc::as_ref), request);
+        let trunk = self.trunk_of(connection).map(Arc::as_ref);
+        let (called, session) = (called_by(trunk, request), trunk.and_then(|of| of.session));
         let is_strangers = kind == LegKind::WebRtc && !self.is_proven(connection);
         if let Err(many) = self.going.check(account, is_strangers) {
             self.act(now).count(Counter::ApplicationCallsFull);
             return Err(refusal::application_calls_full(many));
         }
         let offer = std::str::from_utf8(request.body).map_err(|_| refusal::not_sdp())?;
-        let key = self.next_key();
-        let shard = self.number;
+        let (key, shard) = (self.next_key(), self.number);
         let until = now.mono + plan.patience(self.snapshot.settings.no_answer);
         let headers = &request.headers;
         let mut act = self.act(now);
@@ -94,7 +94,7 @@ impl Shard {
             key,
             shard,
             plan,
-            dialog: Dialog::called(key, leg, request, &mut act),
+            dialog: Dialog::called(key, leg, request, &mut act).timed(session, Some(request)),
             kind,
             about: About {
                 service: record

@@ -216,7 +216,8 @@ impl Shard {
             key,
             shard: self.number,
             plan,
-            dialog: Dialog::planned(key, outgoing.leg, &record.call_id),
+            dialog: Dialog::planned(key, outgoing.leg, &record.call_id)
+                .timed(outgoing.session, None),
             kind: outgoing.kind,
             about,
             offer: None,

@@ -21,12 +21,14 @@ pub(super) enum Origin {
     Registration,
     /// We want to know whether the peer is there.
     Check,
+    /// Nobody any more: an INVITE that was given up. Whoever takes it all the same is told that it is over.
+    Forsaken(Box<FromShard>),
     /// Nobody, or nobody any more: answers are absorbed.
     Nobody,
 }
 
 /// A request of the shard's, until its final answer.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct FromShard {
     /// As it came.
     pub(super) message: Vec<u8>,
@@ -44,6 +46,8 @@ pub(super) struct FromShard {
     pub(super) is_accepted: bool,
     /// Challenges answered.
     pub(super) answered: u8,
+    /// It is the line's own, as a shard would ask it: nobody is told what comes of it.
+    pub(super) is_own: bool,
 }
 
 /// Whether the shard takes its INVITE back.
@@ -52,7 +56,18 @@ pub(super) enum Cancel {
     No,
     /// It does, but the peer has said nothing yet (RFC 3261 §9.1). With the Reason rows.
     Waits(Vec<String>),
-    Sent,
+    /// With the same, for a BYE if the peer takes the call all the same.
+    Sent(Vec<String>),
+}
+
+impl Cancel {
+    /// The Reason rows.
+    pub(super) fn reasons(&self) -> &[String] {
+        match self {
+            Self::No => &[],
+            Self::Waits(reasons) | Self::Sent(reasons) => reasons,
+        }
+    }
 }
 
 /// A request on its way.
@@ -128,7 +143,11 @@ impl Asking {
         let id = self.last;
         let branch = match &asked.origin {
             Origin::Shard(from) if from.is_invite => Some(from.branch.clone()),
-            Origin::Shard(_) | Origin::Registration | Origin::Check | Origin::Nobody => None,
+            Origin::Shard(_)
+            | Origin::Registration
+            | Origin::Check
+            | Origin::Forsaken(_)
+            | Origin::Nobody => None,
         };
         if let Some(branch) = &branch {
             self.by_branch.insert(branch.clone(), id);

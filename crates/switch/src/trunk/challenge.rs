@@ -15,7 +15,7 @@ pub(super) fn of(response: &Response<'_>) -> Option<(&'static str, Challenge)> {
         _ => return None,
     };
     let rows = response.headers.all(asks);
-    let known = rows.filter_map(|row| Challenge::parse(row).ok());
+    let known = rows.flat_map(Challenge::parse_all);
     Some((answers, Challenge::strongest(known)?))
 }
 

@@ -10,6 +10,7 @@ use model::{Instant, Trunk, limits};
 use sip::{Headers, Name};
 
 use super::deadlines::Deadlines;
+use super::reliable::Heard;
 
 /// The Call-ID, and the tag of our side.
 pub(super) type DialogKey = (String, String);
@@ -24,6 +25,10 @@ pub(super) struct Accepted {
     pub(super) cseq: u32,
     /// Who took it.
     pub(super) to_tag: String,
+    /// Whom it was sent to.
+    pub(super) peer: SocketAddr,
+    /// Whether the shard still wanted it: a call is with one of those.
+    pub(super) is_wanted: bool,
     /// The way to it, the next hop first.
     pub(super) routes: Vec<String>,
     /// What let it in; an ACK has the same (§22.1).
@@ -44,10 +49,14 @@ pub(super) struct Dialog {
     offset: u32,
     /// The highest CSeq that the peer has seen.
     last_cseq: u32,
-    /// The first is the one that the call is with.
+    /// The first that is wanted is the one that the call is with.
     accepted: Vec<Accepted>,
     /// The transaction whose 2xx waits for its ACK, and the CSeq of both.
     pub(super) unacknowledged: Option<(u64, u32)>,
+    /// What was heard reliably of our INVITE.
+    pub(super) heard: Vec<Heard>,
+    /// The peer's INVITE whose provisional answers must arrive.
+    pub(super) reliable: Option<u64>,
     is_over: bool,
     until: Instant,
 }
@@ -78,8 +87,9 @@ impl Dialog {
         let usual = trunk.transport.port();
         let first = self.routes(to_tag).first();
         let hop = first.and_then(|route| super::rewrite::route_address(route, usual));
+        let peer = self.accepted_by(to_tag).map(|accepted| accepted.peer);
         hop.filter(|hop| trunk.admits(hop.ip()))
-            .unwrap_or(self.peer)
+            .unwrap_or(peer.unwrap_or(self.peer))
     }
 
     pub(super) fn accepted_by(&self, to_tag: &str) -> Option<&Accepted> {
@@ -92,14 +102,23 @@ impl Dialog {
         all.find(|accepted| accepted.to_tag == to_tag)
     }
 
+    /// The SDP of the reliable answer before a 2xx that has none (RFC 3262 §5).
+    pub(super) fn early_sdp(&self, to_tag: &str, cseq: u32) -> Option<&[u8]> {
+        let mut heard = self.heard.iter();
+        let of_it = heard.find(|heard| heard.to_tag == to_tag && heard.cseq == cseq);
+        of_it?.sdp.as_deref()
+    }
+
     pub(super) fn is_accepted(&self) -> bool {
-        !self.accepted.is_empty()
+        self.accepted.iter().any(|accepted| accepted.is_wanted)
     }
 
     /// Whether a request for this one is for whom the call is with, and not for another that took it as well.
     fn is_with(&self, to_tag: &str) -> bool {
-        let first = self.accepted.first();
-        first.is_none_or(|accepted| accepted.to_tag == to_tag)
+        let mut wanted = self.accepted.iter().filter(|accepted| accepted.is_wanted);
+        wanted
+            .next()
+            .is_none_or(|accepted| accepted.to_tag == to_tag)
     }
 
     /// Somebody takes our INVITE. Says whether that is news and there is room for it.
@@ -150,10 +169,31 @@ impl Dialogs {
             last_cseq: 0,
             accepted: Vec::new(),
             unacknowledged: None,
+            heard: Vec::new(),
+            reliable: None,
             is_over: false,
             until,
         };
         self.all.insert(key.clone(), dialog);
+    }
+
+    /// Something may still come of it, though nothing is said in it any more.
+    pub(super) fn linger(&mut self, key: &DialogKey, now: Instant) {
+        let least = now + limits::TRANSACTION_TIME + limits::TRANSACTION_TIME;
+        if self.all.get(key).is_some_and(|dialog| dialog.until < least) {
+            self.keep_until(key, least);
+        }
+    }
+
+    /// A shard calls: what was refused is perhaps asked otherwise (RFC 3261 §8.1.3.5), and goes on counting.
+    pub(super) fn call(&mut self, key: &DialogKey, peer: SocketAddr, now: Instant) {
+        self.open(key, peer, now);
+        if let Some(known) = self.all.get_mut(key) {
+            known.peer = peer;
+            if std::mem::replace(&mut known.is_over, false) {
+                self.touch(key, now);
+            }
+        }
     }
 
     pub(super) fn get(&self, key: &DialogKey) -> Option<&Dialog> {
@@ -211,7 +251,6 @@ impl Dialogs {
         }
     }
 
-    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.all.len()
     }

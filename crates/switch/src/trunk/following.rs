@@ -93,14 +93,17 @@ impl Line {
         let Some(asked) = self.asking.get_mut(id).filter(|asked| asked.is_heard) else {
             return;
         };
-        let Origin::Shard(from) = &mut asked.origin else {
-            return;
+        let (from, is_forsaken) = match &mut asked.origin {
+            Origin::Shard(from) => (from, false),
+            Origin::Forsaken(from) => (from, true),
+            Origin::Registration | Origin::Check | Origin::Nobody => return,
         };
         let Cancel::Waits(reasons) = &mut from.cancel else {
             return;
         };
         let reasons = std::mem::take(reasons);
-        from.cancel = Cancel::Sent;
+        from.cancel = Cancel::Sent(reasons.clone());
+        let dialog = from.dialog.clone();
         let Some(invite) = rewrite::request_of(&asked.sent) else {
             return;
         };
@@ -118,8 +121,13 @@ impl Line {
             ack: None,
             gives_up: None,
         };
-        // A peer that forgets the INVITE over it shall not leave the shard waiting (§9.1).
-        asked.gives_up = Some(now.mono + limits::TRANSACTION_TIME);
+        if is_forsaken {
+            asked.client.forsake(moment(now.mono));
+            self.dialogs.linger(&dialog, now.mono);
+        } else {
+            // A peer that forgets the INVITE over it shall not leave the shard waiting (§9.1).
+            asked.gives_up = Some(now.mono + limits::TRANSACTION_TIME);
+        }
         self.asking.requeue(id);
         self.send_first(cancel);
     }

@@ -5,9 +5,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use model::{Instant, Now};
+use model::{Instant, Now, limits};
 use sip::transaction::{Client, ClientKey};
-use sip::{MessageWriter, Method};
+use sip::{MessageWriter, Method, Name, Response};
 
 use super::asking::{Asked, Origin};
 use super::deadlines::moment;
@@ -20,6 +20,14 @@ struct Peer {
     is_silent: bool,
     /// It is being asked.
     is_asked: bool,
+    /// Until then it wants to be left alone (RFC 3261 §21.5.4).
+    rests: Option<Instant>,
+}
+
+impl Peer {
+    fn may_be_used(&self) -> bool {
+        !self.is_silent && self.rests.is_none()
+    }
 }
 
 /// See the module.
@@ -48,6 +56,7 @@ impl Health {
             address: *address,
             is_silent: false,
             is_asked: false,
+            rests: None,
         };
         Self {
             peers: peers.iter().map(peer).collect(),
@@ -62,7 +71,7 @@ impl Health {
 
     /// The first peer that may be there and is not among `tried`.
     pub(super) fn next(&self, tried: &[SocketAddr]) -> Option<SocketAddr> {
-        let mut peers = self.peers.iter().filter(|peer| !peer.is_silent);
+        let mut peers = self.peers.iter().filter(|peer| peer.may_be_used());
         peers
             .find(|peer| !tried.contains(&peer.address))
             .map(|peer| peer.address)
@@ -98,6 +107,26 @@ impl Health {
         self.due = self.pause.map(|_| now);
     }
 
+    /// A peer says that it cannot now, and for how long nobody is to ask it.
+    pub(super) fn rests(&mut self, address: SocketAddr, response: &Response<'_>, now: Instant) {
+        let asked = retry_after(response);
+        if let (Some(asked), Some(peer)) = (asked, self.peer(address)) {
+            peer.rests = Some(now + asked.min(limits::TRUNK_RETRY_AFTER));
+        }
+    }
+
+    /// When the first of those that rest has done so.
+    pub(super) fn first_rested(&self) -> Option<Instant> {
+        self.peers.iter().filter_map(|peer| peer.rests).min()
+    }
+
+    /// Whoever has rested may be used.
+    pub(super) fn wake_rested(&mut self, now: Instant) {
+        for peer in &mut self.peers {
+            peer.rests.take_if(|until| *until <= now);
+        }
+    }
+
     /// The server is going down: nobody is asked any more.
     pub(super) fn stop(&mut self) {
         (self.pause, self.due) = (None, None);
@@ -105,10 +134,10 @@ impl Health {
 
     /// Whom to ask now: those that are used, or would be if they answered.
     fn to_ask(&self) -> Vec<SocketAddr> {
-        let used = self.peers.iter().position(|peer| !peer.is_silent);
+        let used = self.peers.iter().position(Peer::may_be_used);
         let count = used.map_or(self.peers.len(), |used| used + 1);
         let peers = self.peers.iter().take(count);
-        let idle = peers.filter(|peer| !peer.is_asked);
+        let idle = peers.filter(|peer| !peer.is_asked && peer.rests.is_none());
         idle.map(|peer| peer.address).collect()
     }
 
@@ -169,6 +198,10 @@ impl Line {
         if status.is_some_and(|status| status != 503) {
             return self.health.answers(to);
         }
+        if self.health.pause.is_none() {
+            // Nobody is asked any more, and so nobody is found silent.
+            return;
+        }
         let was = self.health.next(&[]);
         self.health.fails(to, status.unwrap_or(408));
         // The next one is asked without delay whether it is any better.
@@ -178,5 +211,20 @@ impl Line {
         {
             self.check(now, next);
         }
+    }
+}
+
+/// The seconds in front of a comment and of parameters (RFC 3261 §20.33).
+fn retry_after(response: &Response<'_>) -> Option<Duration> {
+    let row = response.headers.get(Name::RetryAfter)?;
+    let digits = row.trim_start();
+    let end = digits.find(|letter: char| !letter.is_ascii_digit());
+    let digits = &digits[..end.unwrap_or(digits.len())];
+    match digits.is_empty() {
+        true => None,
+        // More digits than a number has: longer than any bound.
+        false => Some(Duration::from_secs(
+            digits.parse().unwrap_or(u64::from(u32::MAX)),
+        )),
     }
 }

@@ -12,14 +12,14 @@ use sip::{Headers, Message, MessageWriter, Method, Request, Response, status};
 use super::deadlines::moment;
 use super::dialog::{DialogKey, record_routes};
 use super::line::{Line, LineEffect};
-use super::rewrite;
-use super::serving::{Served, Unheard};
+use super::serving::{Reliable, Served, Unheard};
+use super::{reliable, rewrite};
 use crate::edge;
 use crate::effect::Counter;
 use crate::refusal;
 
 /// The key of a dialog by a message whose To is ours.
-fn key_by_to(headers: &Headers<'_>) -> DialogKey {
+pub(super) fn key_by_to(headers: &Headers<'_>) -> DialogKey {
     let tag = headers.to().tag().unwrap_or_default();
     (headers.call_id().to_owned(), tag.to_owned())
 }
@@ -74,6 +74,12 @@ impl Line {
         if request.method == Method::Options && is_initial {
             return self.answer_options(from, request);
         }
+        if request.method == Method::Prack && !is_initial {
+            return self.on_prack(from, request);
+        }
+        if let Some(refused) = self.unsupported(request) {
+            return self.reply(from, answered(refused, from));
+        }
         let begins = is_initial && request.method != Method::Cancel;
         let is_call = is_initial && request.method == Method::Invite;
         if self.is_full(begins) || (is_call && self.dialogs.is_full()) {
@@ -100,6 +106,8 @@ impl Line {
             is_initial: request.headers.to().tag().is_none(),
             from,
             record_routes: record_routes(&request.headers),
+            cseq: request.headers.cseq().number,
+            reliable: (is_invite && reliable::is_wanted(&request.headers)).then(Reliable::default),
             unheard: None,
             unanswered: Some(now.mono + time),
             is_over: false,
@@ -156,6 +164,27 @@ impl Line {
         self.give(from, request);
     }
 
+    /// The refusal of a request that wants what nobody here can do (§8.2.2.3).
+    fn unsupported(&self, request: &Request<'_>) -> Option<Vec<u8>> {
+        if request.method == Method::Cancel {
+            return None;
+        }
+        let has_timer = self.trunk().session.is_some();
+        let is_known = |wanted: &&str| {
+            wanted.eq_ignore_ascii_case(reliable::EXTENSION)
+                || (has_timer && wanted.eq_ignore_ascii_case("timer"))
+        };
+        let wanted = request.headers.items(sip::Name::Require);
+        let unknown: Vec<&str> = wanted.filter(|wanted| !is_known(wanted)).collect();
+        if unknown.is_empty() {
+            return None;
+        }
+        let reason = status::reason(420);
+        let mut writer = MessageWriter::reply(request, 420, reason, Some(self.tag()));
+        writer.header("Unsupported", unknown.join(", "));
+        Some(writer.finish())
+    }
+
     /// A peer may ask at any time whether we are there (§11); one question is like another, and nothing is kept of it.
     fn answer_options(&mut self, from: SocketAddr, request: &Request<'_>) {
         let mut writer = MessageWriter::reply(request, 200, "OK", Some(self.tag()));
@@ -188,11 +217,23 @@ impl Line {
         if message.len() > room {
             return self.count(Counter::TooLarge);
         }
+        let is_early = is_in_dialog && code < 200 && served.reliable.is_some();
+        let message = match is_early {
+            true => self.make_reliable(now, id, &message),
+            false => Some(message),
+        };
+        let (Some(message), Some(served)) = (message, self.serving.get_mut(id)) else {
+            return;
+        };
         if !served.server.answer(code, &message, moment(now.mono)) {
             return;
         }
         if code >= 200 {
             served.unanswered = None;
+            // A final answer says all that one before it did.
+            if let Some(reliable) = &mut served.reliable {
+                reliable.unheard = None;
+            }
         }
         let opens = is_in_dialog && served.is_initial;
         let is_refused = served.is_invite && served.is_initial && code >= 300;
@@ -211,6 +252,9 @@ impl Line {
                 dialog.routes = routes;
                 dialog.source = is_stream.then_some(to);
             }
+        }
+        if is_early && let Some(dialog) = self.dialogs.get_mut(&dialog) {
+            dialog.reliable = Some(id);
         }
         if is_accepted && let Some(dialog) = self.dialogs.get_mut(&dialog) {
             dialog.unacknowledged = Some((id, response.headers.cseq().number));
@@ -239,13 +283,7 @@ impl Line {
             if served.unanswered.is_some_and(|until| until <= now.mono) {
                 served.is_over = true;
             }
-            if let Some(unheard) = &mut served.unheard {
-                if unheard.until <= now.mono {
-                    served.unheard = None;
-                } else if unheard.repetition.is_due(moment(now.mono)) {
-                    again.push(unheard.message.clone());
-                }
-            }
+            again.extend(served.repeat_unheard(now.mono));
             let is_over = served.is_over || is_done;
             for message in again {
                 self.reply(to, message);
@@ -259,7 +297,7 @@ impl Line {
 }
 
 /// An answer of our own, with the Via rows as the shard would see them.
-fn answered(answer: Vec<u8>, from: SocketAddr) -> Vec<u8> {
+pub(super) fn answered(answer: Vec<u8>, from: SocketAddr) -> Vec<u8> {
     let Ok(Message::Response(response)) = sip::parse(&answer) else {
         return answer;
     };

@@ -187,6 +187,11 @@ impl Line {
         self.asking.is_waiting() || self.serving.is_waiting()
     }
 
+    /// How much it keeps: requests that it has sent, requests of the peer's, dialogs.
+    pub fn census(&self) -> [usize; 3] {
+        [self.asking.len(), self.serving.len(), self.dialogs.len()]
+    }
+
     /// When [`LineInput::Timeout`] is wanted.
     pub fn poll_timeout(&self) -> Option<Instant> {
         if self.told.is_none() {
@@ -198,6 +203,7 @@ impl Line {
             self.serving.first(),
             self.dialogs.first_end(),
             self.health.due,
+            self.health.first_rested(),
             registration,
         ];
         all.into_iter().flatten().min()
@@ -219,6 +225,7 @@ impl Line {
             self.on_serving_due(now, id);
         }
         self.dialogs.forget_ended(now.mono);
+        self.health.wake_rested(now.mono);
         let is_due = |due: Option<Instant>| due.is_some_and(|at| at <= now.mono);
         if is_due(self.health.due) {
             self.check_peers(now);
@@ -268,6 +275,10 @@ impl Line {
 
     pub(super) fn tag(&self) -> &str {
         &self.tag
+    }
+
+    pub(super) fn random_bits(&mut self) -> u64 {
+        self.random.bits()
     }
 
     /// Text that nobody can guess.

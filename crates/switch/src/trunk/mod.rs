@@ -13,15 +13,18 @@ mod following;
 mod health;
 mod here;
 mod incoming;
+mod late;
 mod line;
 mod outgoing;
 mod registration;
+mod reliable;
 mod rewrite;
 mod route;
 mod serving;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod way;
 
 pub(crate) use route::called_by;
 

@@ -14,14 +14,15 @@ use super::deadlines::moment;
 use super::dialog::{Accepted, DialogKey, record_routes};
 use super::line::{Line, LineEffect};
 use super::rewrite::{self, Outgoing};
+use super::way::Way;
 use crate::effect::Counter;
 
 /// How a request is sent this time.
-struct Attempt {
-    to: SocketAddr,
-    branch: String,
-    cseq: u32,
-    authorization: Option<(&'static str, String)>,
+pub(super) struct Attempt {
+    pub(super) to: SocketAddr,
+    pub(super) branch: String,
+    pub(super) cseq: u32,
+    pub(super) authorization: Option<(&'static str, String)>,
 }
 
 /// The key of a dialog by a message whose From is ours.
@@ -72,7 +73,7 @@ impl Line {
             return self.count(Counter::Malformed);
         };
         if is_initial && is_invite {
-            self.dialogs.open(&dialog, to, now.mono);
+            self.dialogs.call(&dialog, to, now.mono);
         }
         match request.method == Method::Bye {
             true => self.dialogs.hang_up(&dialog, to_tag, now.mono),
@@ -93,6 +94,7 @@ impl Line {
             cancel: Cancel::No,
             is_accepted: false,
             answered: 0,
+            is_own: false,
         };
         if is_invite {
             // From here on it is ours to bring it there (§16.2): the shard need not doubt that it was heard.
@@ -128,7 +130,7 @@ impl Line {
         self.launch(now, from, attempt);
     }
 
-    fn launch(&mut self, now: Now, from: Box<FromShard>, attempt: Attempt) {
+    pub(super) fn launch(&mut self, now: Now, from: Box<FromShard>, attempt: Attempt) {
         let Some(request) = rewrite::request_of(&from.message) else {
             return;
         };
@@ -219,11 +221,12 @@ impl Line {
         else {
             return;
         };
-        // 100 is between neighbours (§16.7): the shard has ours.
-        if response.status == 100 && from.is_invite {
+        // 100 is between neighbours (§16.7): the shard has ours. What it has not asked it does not hear of.
+        if from.is_own || (response.status == 100 && from.is_invite) {
             return;
         }
         let message = rewrite::answer_to_shard(response, &from.via, from.cseq);
+        let is_invite = from.is_invite;
         if from.is_invite
             && let Some(dialog) = self.dialogs.get_mut(&from.dialog)
             && !dialog.is_accepted()
@@ -231,17 +234,28 @@ impl Line {
         {
             dialog.routes = reversed_routes(response);
         }
-        self.deliver(message);
+        if !is_invite || self.acknowledge_early(now, id, response) {
+            self.deliver(message);
+        }
     }
 
     fn on_final(&mut self, now: Now, id: u64, response: &Response<'_>) {
         let is_accepted = response.headers.cseq().method == Method::Invite && response.status < 300;
+        let Some(to) = self.asking.get_mut(id).map(|asked| asked.to) else {
+            return;
+        };
         match self.asking.take_origin(id) {
             Origin::Shard(from) if is_accepted => self.on_accepted(now, id, from, response),
             Origin::Shard(from) => self.on_refused(now, id, from, response),
             Origin::Registration => self.on_registration_answer(now, response),
-            Origin::Check => self.on_check_answer(now, id, Some(response.status)),
-            Origin::Nobody => {}
+            Origin::Check => {
+                if response.status == 503 {
+                    self.health.rests(to, response, now.mono);
+                }
+                self.on_check_answer(now, id, Some(response.status));
+            }
+            Origin::Forsaken(from) if is_accepted => self.on_late(now, id, from, response),
+            Origin::Forsaken(_) | Origin::Nobody => {}
         }
     }
 
@@ -253,6 +267,11 @@ impl Line {
         mut from: Box<FromShard>,
         response: &Response<'_>,
     ) {
+        if from.cancel != Cancel::No && from.is_initial {
+            // It has crossed the CANCEL: for the shard that has won.
+            self.conclude(now, &from, 487);
+            return self.on_late(now, id, from, response);
+        }
         let Some(asked) = self.asking.get_mut(id) else {
             return;
         };
@@ -261,18 +280,24 @@ impl Line {
             shard_cseq: from.cseq,
             cseq: asked.cseq,
             to_tag: to_tag.into(),
+            peer: asked.to,
+            is_wanted: true,
             routes: Vec::new(),
             authorization: asked.authorization.clone(),
             ack: None,
         };
-        let message = rewrite::answer_to_shard(response, &from.via, from.cseq);
         let (peer, is_first) = (asked.to, !from.is_accepted);
+        let (via, shard_cseq, sent_cseq) = (from.via.clone(), from.cseq, asked.cseq);
         from.is_accepted = true;
         asked.gives_up = None;
         let key = from.dialog.clone();
         let is_initial = from.is_initial;
         asked.origin = Origin::Shard(from);
         let Some(dialog) = self.dialogs.get_mut(&key) else {
+            if is_first {
+                // One that was forgotten: the shard is not left without an answer.
+                self.deliver(rewrite::answer_to_shard(response, &via, shard_cseq));
+            }
             return;
         };
         accepted.routes = match is_initial {
@@ -281,11 +306,17 @@ impl Line {
             false => dialog.routes(to_tag).to_vec(),
         };
         if !dialog.accept(accepted) {
+            if is_first {
+                self.deliver(rewrite::answer_to_shard(response, &via, shard_cseq));
+            }
             return self.acknowledge_again(&key, to_tag);
         }
         if is_first && is_initial {
             dialog.peer = peer;
         }
+        let early = dialog.early_sdp(to_tag, sent_cseq);
+        let sdp = early.filter(|_| response.body.is_empty());
+        let message = rewrite::answer_with(response, &via, shard_cseq, sdp);
         self.dialogs.touch(&key, now.mono);
         self.deliver(message);
     }
@@ -310,6 +341,7 @@ impl Line {
         }
         if response.status == 503 && from.is_initial {
             from.tried.push(to);
+            self.health.rests(to, response, now.mono);
             self.health.doubt(to, 503, now.mono);
             let next = self.health.next(&from.tried).filter(|_| is_wanted);
             if let Some(next) = next {
@@ -319,8 +351,9 @@ impl Line {
         if response.status >= 300 && from.is_initial {
             self.dialogs.end(&from.dialog, now.mono);
         }
-        let message = rewrite::answer_to_shard(response, &from.via, from.cseq);
-        self.deliver(message);
+        if !from.is_own {
+            self.deliver(rewrite::answer_to_shard(response, &from.via, from.cseq));
+        }
     }
 
     /// The answer to a challenge, if there is one and this request has not had it.
@@ -333,7 +366,10 @@ impl Line {
         let may = from.answered == 0
             || (challenge.is_stale && from.answered < limits::CHALLENGES_ANSWERED);
         let request = rewrite::request_of(&from.message).filter(|_| may)?;
-        let uri = rewrite::placed(&request, &self.trunk().domain);
+        let known = self.dialogs.get(&from.dialog).filter(|_| !from.is_initial);
+        let to_tag = request.headers.to().tag().unwrap_or_default();
+        let routes = known.map_or(&[][..], |known| known.routes(to_tag));
+        let Way { uri, .. } = Way::to(rewrite::placed(&request, &self.trunk().domain), routes);
         from.answered += 1;
         let value = self.answer_challenge(&challenge, request.method.as_str(), &uri, 1)?;
         Some((name, value))
@@ -379,9 +415,9 @@ impl Line {
             from.cancel = Cancel::Waits(Vec::new());
             return self.send_cancel(now, id);
         }
-        asked.client.on_transport_lost();
         if let Origin::Shard(from) = self.asking.take_origin(id) {
             self.conclude(now, &from, 487);
+            self.forsake(now, id, from);
         }
     }
 
@@ -392,19 +428,26 @@ impl Line {
         };
         let (to, cseq, is_heard) = (asked.to, asked.cseq, asked.is_heard);
         match self.asking.take_origin(id) {
-            Origin::Shard(from) if from.cancel != Cancel::No => self.conclude(now, &from, 487),
+            Origin::Shard(from) if from.cancel != Cancel::No => {
+                self.conclude(now, &from, 487);
+                self.forsake(now, id, from);
+            }
             Origin::Shard(mut from) if from.is_initial && !is_heard => {
                 self.health.doubt(to, status, now.mono);
                 from.tried.push(to);
-                let Some(next) = self.health.next(&from.tried) else {
-                    return self.conclude(now, &from, status);
-                };
-                self.try_next(now, from, next, cseq);
+                self.forsake(now, id, from.clone());
+                match self.health.next(&from.tried) {
+                    Some(next) => self.try_next(now, from, next, cseq),
+                    None => self.conclude(now, &from, status),
+                }
             }
-            Origin::Shard(from) => self.conclude(now, &from, status),
+            Origin::Shard(from) => {
+                self.conclude(now, &from, status);
+                self.forsake(now, id, from);
+            }
             Origin::Registration => self.on_registration_failed(now, status),
             Origin::Check => self.on_check_answer(now, id, (status == 503).then_some(status)),
-            Origin::Nobody => {}
+            Origin::Forsaken(_) | Origin::Nobody => {}
         }
     }
 
@@ -413,7 +456,9 @@ impl Line {
         if from.is_initial {
             self.dialogs.end(&from.dialog, now.mono);
         }
-        if let Some(request) = rewrite::request_of(&from.message) {
+        if let Some(request) = rewrite::request_of(&from.message)
+            && !from.is_own
+        {
             let why = match status {
                 503 => "the peer cannot be reached",
                 _ => "the peer did not answer in time",
@@ -437,7 +482,7 @@ impl Line {
 }
 
 /// The route set of whoever called (RFC 3261 §12.1.2).
-fn reversed_routes(response: &Response<'_>) -> Vec<String> {
+pub(super) fn reversed_routes(response: &Response<'_>) -> Vec<String> {
     let mut routes = record_routes(&response.headers);
     routes.reverse();
     routes

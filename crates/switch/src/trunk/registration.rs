@@ -197,6 +197,9 @@ impl Line {
             }
             return;
         }
+        if let Some(to) = to.filter(|_| response.status == 503) {
+            self.health.rests(to, response, now.mono);
+        }
         if response.status >= 300 {
             return self.on_registration_failed(now, response.status);
         }

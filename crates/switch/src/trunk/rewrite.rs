@@ -4,7 +4,9 @@
 
 use std::net::SocketAddr;
 
-use sip::{Contact, Headers, Message, MessageWriter, Name, Request, Response, Uri, Via};
+use sip::{Contact, Headers, Message, MessageWriter, Method, Name, Request, Response, Uri, Via};
+
+use super::way::Way;
 
 use super::here::Here;
 
@@ -16,7 +18,7 @@ pub(super) struct Outgoing<'a> {
     pub(super) domain: &'a str,
     pub(super) branch: &'a str,
     pub(super) cseq: u32,
-    /// The route set, as Route rows.
+    /// The route set, the next hop first.
     pub(super) routes: &'a [String],
     /// Name and value of the row that answers a challenge.
     pub(super) authorization: Option<&'a (&'static str, String)>,
@@ -33,10 +35,10 @@ pub(super) fn request_of(bytes: &[u8]) -> Option<Request<'_>> {
 /// A shard's request, as the peer gets it.
 pub(super) fn to_peer(request: &Request<'_>, changes: &Outgoing<'_>) -> Vec<u8> {
     let method = request.method.as_str();
-    let uri = placed(request, changes.domain);
-    let mut writer = MessageWriter::request(method, &uri);
+    let way = Way::to(placed(request, changes.domain), changes.routes);
+    let mut writer = MessageWriter::request(method, &way.uri);
     writer.header("Via", changes.own.via(changes.branch));
-    for route in changes.routes {
+    for route in &way.routes {
         writer.header("Route", route);
     }
     #[expect(clippy::wildcard_enum_match_arm, reason = "every other row passes")]
@@ -50,6 +52,9 @@ pub(super) fn to_peer(request: &Request<'_>, changes: &Outgoing<'_>) -> Vec<u8> 
                 writer.header(name.as_str(), row.unfolded());
             }
         }
+    }
+    if request.method == Method::Invite {
+        writer.header("Supported", super::reliable::EXTENSION);
     }
     push_contact(&mut writer, &request.headers, changes.own);
     if let Some((name, value)) = changes.authorization {
@@ -91,10 +96,23 @@ pub(super) fn to_shard(request: &Request<'_>, from: SocketAddr) -> Vec<u8> {
 
 /// A peer's answer, as the shard gets it: with its own Via and its own CSeq.
 pub(super) fn answer_to_shard(response: &Response<'_>, via: &str, cseq: u32) -> Vec<u8> {
+    answer_with(response, via, cseq, None)
+}
+
+/// The same; `sdp`: in place of the body.
+pub(super) fn answer_with(
+    response: &Response<'_>,
+    via: &str,
+    cseq: u32,
+    sdp: Option<&[u8]>,
+) -> Vec<u8> {
     let mut writer = MessageWriter::response(response.status, response.reason);
     writer.header("Via", via);
     push_others(&mut writer, &response.headers, Some(cseq));
-    writer.finish_with(response.body)
+    if sdp.is_some() {
+        writer.header("Content-Type", "application/sdp");
+    }
+    writer.finish_with(sdp.unwrap_or(response.body))
 }
 
 /// An answer of our own: its first Via says whence the request came.

@@ -13,7 +13,7 @@ use model::{
 };
 use sip::{Name, NameAddr, Request};
 
-use crate::application::{Destination, Plan};
+use crate::application::{Asked, Destination, Plan};
 use crate::refusal::{self, Refusal};
 use crate::shard::Shard;
 
@@ -81,6 +81,9 @@ impl Shard {
         let account = self.snapshot.directory.account(trunk.account);
         if account.is_none_or(|account| account.disabled) {
             return Err(refusal::no_account());
+        }
+        if trunk.session.is_some() && Asked::of(&request.headers).is_too_brief() {
+            return Err(refusal::session_too_brief());
         }
         let called = called_by(Some(trunk), request);
         let planned = self.plan_for(trunk, &caller, &called);
@@ -235,6 +238,7 @@ mod tests {
             check: None,
             numbers: Vec::new(),
             caller: None,
+            session: None,
             is_trusted: false,
         })
     }

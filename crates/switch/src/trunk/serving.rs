@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use model::Instant;
 use sip::transaction::{Repetition, Server, ServerKey};
 
-use super::deadlines::{Deadlines, instant};
+use super::deadlines::{Deadlines, instant, moment};
 
 /// A 2xx that nobody has acknowledged.
 #[derive(Debug)]
@@ -17,6 +17,15 @@ pub(super) struct Unheard {
     pub(super) repetition: Repetition,
     pub(super) message: Vec<u8>,
     pub(super) until: Instant,
+}
+
+/// Of an INVITE whose sender wants provisional answers to arrive (RFC 3262).
+#[derive(Debug, Default)]
+pub(super) struct Reliable {
+    /// The last one's.
+    pub(super) rseq: Option<u32>,
+    /// Until its PRACK comes.
+    pub(super) unheard: Option<Unheard>,
 }
 
 /// A request of a peer.
@@ -30,6 +39,8 @@ pub(super) struct Served {
     /// Whence it came, and where answers go.
     pub(super) from: SocketAddr,
     pub(super) record_routes: Vec<String>,
+    pub(super) cseq: u32,
+    pub(super) reliable: Option<Reliable>,
     pub(super) unheard: Option<Unheard>,
     /// When it is forgotten, if the shard never answers.
     pub(super) unanswered: Option<Instant>,
@@ -38,8 +49,28 @@ pub(super) struct Served {
 }
 
 impl Served {
+    /// What is to be sent again because nobody has said that it has arrived.
+    pub(super) fn repeat_unheard(&mut self, now: Instant) -> Vec<Vec<u8>> {
+        let early = self.reliable.as_mut().map(|reliable| &mut reliable.unheard);
+        let mut again = Vec::new();
+        for unheard in [Some(&mut self.unheard), early].into_iter().flatten() {
+            unheard.take_if(|unheard| unheard.until <= now);
+            if let Some(unheard) = unheard
+                && unheard.repetition.is_due(moment(now))
+            {
+                again.push(unheard.message.clone());
+            }
+        }
+        again
+    }
+
     fn deadline(&self) -> Option<Instant> {
-        let again = self.unheard.as_ref().and_then(|unheard| {
+        let early = self
+            .reliable
+            .as_ref()
+            .and_then(|early| early.unheard.as_ref());
+        let unheard = self.unheard.iter().chain(early);
+        let again = unheard.filter_map(|unheard| {
             let next = instant(unheard.repetition.next())?;
             Some(next.min(unheard.until))
         });

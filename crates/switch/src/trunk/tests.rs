@@ -3,9 +3,11 @@
 mod health;
 mod hostile;
 mod incoming;
+mod late;
 mod loss;
 mod outgoing;
 mod registration;
+mod reliable;
 mod stream;
 
 use std::net::SocketAddr;
@@ -44,6 +46,7 @@ fn trunk(peers: &[&str]) -> Trunk {
         check: None,
         numbers: Vec::new(),
         caller: None,
+        session: None,
         is_trusted: false,
     }
 }

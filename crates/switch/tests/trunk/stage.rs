@@ -83,6 +83,7 @@ fn trunk() -> Trunk {
             number("113", "desks"),
         ],
         caller: None,
+        session: None,
         is_trusted: false,
     }
 }

@@ -154,3 +154,58 @@ fn a_503_that_meant_one_call_leaves_the_peer_in_use() {
     bench.wait(100);
     assert!(bench.sent().is_empty(), "it is not asked again and again");
 }
+
+#[test]
+fn a_peer_that_says_for_how_long_it_cannot_is_passed_over_for_so_long() {
+    let mut bench = Bench::new(trunk(&[A, B]));
+    bench.send(&request("INVITE", 1, INVITE, "", ""));
+    let sent = bench.sent_one();
+    bench.hear(A, &answer(&sent, 503, "Retry-After: 20 (a little)\r\n"));
+    let again = bench.sent().pop().unwrap();
+    assert_eq!(again.1, address(B));
+    bench.hear(
+        B,
+        &answer(&again.2, 503, "Retry-After: 99999999999999999999999\r\n"),
+    );
+    bench.sent();
+    bench.heard();
+    assert_eq!(bench.state().peer, None);
+    bench.send(&request("INVITE", 1, "z9hG4bK2-a", "", "").replace("call-1", "call-2"));
+    assert!(bench.heard_one().starts_with("SIP/2.0 503"));
+    assert!(bench.sent().is_empty(), "nobody is asked");
+    bench.run_to(20_000);
+    assert_eq!(bench.state().peer, Some(address(A)));
+    bench.hear(A, &answer(&sent, 503, "Retry-After: soon\r\n"));
+    bench.run_to(299_000);
+    let first = |bench: &mut Bench, number: u32| {
+        let branch = format!("z9hG4bK3-{number}");
+        bench.send(&request("MESSAGE", 1, &branch, "", "").replace("call-1", &branch));
+        let sent = bench.sent().remove(0);
+        bench.hear(
+            &sent.1.to_string(),
+            &answer(&sent.2, 503, "Retry-After: 1\r\n"),
+        );
+        bench.sent()
+    };
+    assert!(
+        first(&mut bench, 1).is_empty(),
+        "B rests for as long as anybody may"
+    );
+    bench.run_to(301_500);
+    let next = first(&mut bench, 2);
+    assert_eq!(next[0].1, address(B));
+}
+
+#[test]
+fn nobody_is_asked_again_once_the_server_stops() {
+    let mut bench = checked(&[A]);
+    bench.sent_one();
+    bench.handle(LineInput::Stop);
+    bench.wait(200_000);
+    bench.sent();
+    bench.ends_empty();
+    assert!(
+        bench.sent().is_empty(),
+        "an OPTIONS that is not answered is not the first of many"
+    );
+}

@@ -376,3 +376,38 @@ fn what_is_too_large_or_too_much_is_refused() {
     assert!(bench.sent_one().starts_with("BYE "), "calls can end");
     bench.ends_empty();
 }
+
+#[test]
+fn a_strict_router_is_asked_by_its_own_address() {
+    let mut bench = bench();
+    let rows = "Record-Route: <sip:far.example.com;lr>, <sip:192.0.2.10:5099;x=y>\r\n";
+    talking(&mut bench, rows);
+    bench.send(&request("BYE", 2, "z9hG4bK1-c", "peer", ""));
+    let (_, to, bye) = bench.sent().remove(0);
+    assert_eq!(to, address("192.0.2.10:5099"));
+    assert_eq!(first_line(&bye), "BYE sip:192.0.2.10:5099;x=y SIP/2.0");
+    let routes: Vec<&str> = bye
+        .lines()
+        .filter(|line| line.starts_with("Route"))
+        .collect();
+    let target = "Route: <sip:+441234@sip.example.com>";
+    assert_eq!(routes, ["Route: <sip:far.example.com;lr>", target]);
+    let challenge = "Proxy-Authenticate: Digest realm=\"r\", nonce=\"n\"\r\n";
+    bench.hear(A, &answer(&bye, 407, challenge));
+    let again = bench.sent_one();
+    let shown = row(&again, "Proxy-Authorization");
+    assert!(shown.contains("uri=\"sip:192.0.2.10:5099;x=y\""), "{shown}");
+}
+
+#[test]
+fn several_challenges_in_one_row_are_told_apart() {
+    let mut bench = bench();
+    let sent = invite(&mut bench);
+    let row_of_two = "WWW-Authenticate: Digest realm=\"a, b\", nonce=\"1\", algorithm=MD5, Digest realm=\"a, b\", \
+                      nonce=\"2\", algorithm=SHA-256, Basic realm=\"x\"\r\n";
+    bench.hear(A, &answer(&sent, 401, row_of_two));
+    let again = bench.sent().pop().unwrap().2;
+    let shown = row(&again, "Authorization");
+    let is_best = shown.contains("nonce=\"2\"") && shown.contains("realm=\"a, b\"");
+    assert!(is_best && shown.contains("SHA-256"), "{shown}");
+}

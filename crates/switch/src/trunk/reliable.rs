@@ -1,0 +1,195 @@
+//! Provisional answers that must arrive (RFC 3262): those of a peer get their PRACK from here, and ours are sent again until its
+//! PRACK comes, where it wants that.
+//!
+//! The shard knows nothing of it: it hears each answer once, and gives each once. Ours never hold SDP; what a peer's hold is kept
+//! for a 2xx that has none.
+
+use std::net::SocketAddr;
+
+use model::{Now, limits};
+use sip::transaction::Repetition;
+use sip::{Headers, Message, MessageWriter, Name, Request, Response, status};
+
+use super::asking::{Cancel, FromShard, Origin};
+use super::deadlines::moment;
+use super::incoming::{answered, key_by_to};
+use super::line::Line;
+use super::outgoing::Attempt;
+use super::serving::{Reliable, Unheard};
+
+/// The extension's name.
+pub(super) const EXTENSION: &str = "100rel";
+
+/// The last reliable answer of whom was asked.
+#[derive(Debug)]
+pub(super) struct Heard {
+    pub(super) to_tag: String,
+    /// Of the INVITE, as the peer counts.
+    pub(super) cseq: u32,
+    rseq: u32,
+    /// The SDP that it had.
+    pub(super) sdp: Option<Vec<u8>>,
+}
+
+/// Whether somebody wants its provisional answers to arrive.
+pub(super) fn is_wanted(headers: &Headers<'_>) -> bool {
+    headers.lists(Name::Require, EXTENSION)
+}
+
+impl Line {
+    /// A provisional answer to an INVITE: whether it is news. If it must arrive, the peer is told that it has.
+    pub(super) fn acknowledge_early(&mut self, now: Now, id: u64, response: &Response<'_>) -> bool {
+        let headers = &response.headers;
+        let rseq = headers
+            .get(Name::RSeq)
+            .and_then(|row| row.trim().parse::<u32>().ok());
+        let Some(rseq) = rseq.filter(|_| response.status > 100 && is_wanted(headers)) else {
+            return true;
+        };
+        let Some(asked) = self.asking.get_mut(id) else {
+            return true;
+        };
+        let Origin::Shard(from) = &asked.origin else {
+            return true;
+        };
+        let (from, cseq) = (from.clone(), asked.cseq);
+        let Some(dialog) = self.dialogs.get_mut(&from.dialog) else {
+            return true;
+        };
+        let to_tag = headers.to().tag().unwrap_or_default();
+        let sdp = Some(response.body.to_vec()).filter(|sdp| !sdp.is_empty());
+        let is_full = dialog.heard.len() >= limits::TRUNK_FORKS;
+        let mut heard = dialog.heard.iter_mut();
+        match heard.find(|heard| heard.to_tag == to_tag && heard.cseq == cseq) {
+            // Any other is a repetition, or came before one that it follows (§4).
+            Some(heard) if heard.rseq.checked_add(1) != Some(rseq) => return false,
+            Some(heard) => {
+                heard.rseq = rseq;
+                heard.sdp = sdp.or(heard.sdp.take());
+            }
+            None if is_full => return false,
+            None => dialog.heard.push(Heard {
+                to_tag: to_tag.into(),
+                cseq,
+                rseq,
+                sdp,
+            }),
+        }
+        let next = dialog.renumber(from.cseq);
+        let rack = format!("{rseq} {cseq} INVITE");
+        let message = self.follow_early(&from, response, "PRACK", from.cseq, &[("RAck", &rack)]);
+        self.ask_own(now, &from, message, next);
+        true
+    }
+
+    /// Sends a request of our own in a dialog that the shard has begun.
+    pub(super) fn ask_own(&mut self, now: Now, of: &FromShard, message: Vec<u8>, cseq: u32) {
+        let Ok(Message::Request(request)) = sip::parse(&message) else {
+            return;
+        };
+        let to_tag = request.headers.to().tag().unwrap_or_default();
+        let trunk = std::sync::Arc::clone(self.trunk());
+        let Some(to) = self
+            .dialogs
+            .get(&of.dialog)
+            .map(|known| known.next_hop(to_tag, &trunk))
+        else {
+            return;
+        };
+        let branch = request
+            .headers
+            .via()
+            .branch()
+            .unwrap_or_default()
+            .to_owned();
+        let own = FromShard {
+            via: String::new(),
+            branch: branch.clone(),
+            cseq: request.headers.cseq().number,
+            is_invite: false,
+            is_initial: false,
+            dialog: of.dialog.clone(),
+            tried: Vec::new(),
+            cancel: Cancel::No,
+            is_accepted: false,
+            answered: 0,
+            is_own: true,
+            message: message.clone(),
+        };
+        let attempt = Attempt {
+            to,
+            branch,
+            cseq,
+            authorization: None,
+        };
+        self.launch(now, Box::new(own), attempt);
+    }
+
+    /// Our provisional answer to an INVITE whose sender wants it to arrive, with the rows that say so; nothing while the one before
+    /// is not known to have (§3).
+    pub(super) fn make_reliable(&mut self, now: Now, id: u64, message: &[u8]) -> Option<Vec<u8>> {
+        let first = u32::try_from(self.random_bits() % 0x3fff_ffff).unwrap_or(0) + 1;
+        let served = self
+            .serving
+            .get_mut(id)
+            .filter(|served| served.unanswered.is_some())?;
+        let reliable = served.reliable.as_mut()?;
+        if reliable.unheard.is_some() {
+            return None;
+        }
+        let rseq = reliable
+            .rseq
+            .map_or(first, |before| before.saturating_add(1));
+        reliable.rseq = Some(rseq);
+        let Ok(Message::Response(response)) = sip::parse(message) else {
+            return None;
+        };
+        let mut writer = MessageWriter::response(response.status, response.reason);
+        for row in response
+            .headers
+            .iter()
+            .filter(|row| row.name != Name::ContentLength)
+        {
+            writer.header(row.name.as_str(), row.unfolded());
+        }
+        writer.header("Require", EXTENSION).header("RSeq", rseq);
+        let message = writer.finish_with(response.body);
+        reliable.unheard = Some(Unheard {
+            repetition: Repetition::after(moment(now.mono), limits::TRANSACTION_TIME),
+            message: message.clone(),
+            until: now.mono + limits::TRANSACTION_TIME,
+        });
+        Some(message)
+    }
+
+    /// A peer's PRACK: it is answered here.
+    pub(super) fn on_prack(&mut self, from: SocketAddr, request: &Request<'_>) {
+        let rack = request.headers.get(Name::RAck).unwrap_or_default();
+        let mut words = rack.split_ascii_whitespace();
+        let mut number = || words.next().and_then(|word| word.parse::<u32>().ok());
+        let (rseq, cseq) = (number(), number());
+        let dialog = self.dialogs.get(&key_by_to(&request.headers));
+        let id = dialog.and_then(|dialog| dialog.reliable);
+        let served = id.and_then(|id| self.serving.get_mut(id));
+        let reliable = served.and_then(|served| {
+            let cseq_of = served.cseq;
+            let reliable = served.reliable.as_mut();
+            reliable.filter(|known| rseq.is_some() && known.rseq == rseq && cseq == Some(cseq_of))
+        });
+        let status = match reliable {
+            None => 481,
+            // Ours held no answer, so that this is another offer.
+            Some(_) if !request.body.is_empty() => 488,
+            Some(Reliable { unheard, .. }) => {
+                *unheard = None;
+                200
+            }
+        };
+        if let Some(id) = id {
+            self.serving.requeue(id);
+        }
+        let reason = status::reason(status);
+        let writer = MessageWriter::reply(request, status, reason, Some(self.tag()));
+        self.reply(from, answered(writer.finish(), from));
+    }
+}
