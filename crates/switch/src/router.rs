@@ -33,6 +33,10 @@ impl Shard {
         now: Now,
     ) {
         if self.has_seen_invite(connection, request) {
+            // A line gives each request once: this is another, by a branch that was used before.
+            if self.trunk_of(connection).is_some() {
+                self.refuse(now, connection, request, &refusal::merged());
+            }
             return;
         }
         if let Err(refusal) = self.place(account, connection, request, now) {
