@@ -6,6 +6,7 @@
 mod config;
 mod doors;
 mod inbox;
+mod lone;
 mod plan;
 mod ports;
 mod recordings;
@@ -35,6 +36,7 @@ pub use self::config::{MediaConfig, MediaConfigFault};
 pub(crate) use self::doors::Doors;
 pub use self::doors::MediaFault;
 use self::inbox::{Inbox, opened_by};
+pub use self::lone::LoneGateway;
 use self::plan::Plan;
 use self::recordings::Recordings;
 use self::worker::Post;
