@@ -4,6 +4,7 @@
 //! never waits; events go back to the shard that made the session.
 
 mod config;
+mod datagrams;
 mod doors;
 mod inbox;
 mod lone;
