@@ -304,9 +304,13 @@ impl Leg {
             return false;
         }
         let is_pressing = self.keys_out.as_ref().is_some_and(|keys| !keys.is_idle());
-        let is_saying =
-            self.playing.is_some() || self.inserted.is_some() || is_pressing || self.is_joined;
-        let is_filled = self.is_connected && (self.is_hearing() || self.is_rtp());
+        let is_saying = self.playing.is_some()
+            || self.inserted.is_some()
+            || is_pressing
+            || self.resampler.is_some();
+        // What a joined leg of the same codec says leaves when it comes, and needs no beat.
+        let hears_nothing = self.is_rtp() && self.forward.is_none();
+        let is_filled = self.is_connected && (self.is_hearing() || hears_nothing);
         self.is_open() && is_saying || is_filled
     }
 
