@@ -84,12 +84,11 @@ impl MediaFlags {
         };
         processor::allow_open_files(self.calls as u64 + OTHER_FILES)?;
         self.cpu.map_or(Ok(()), processor::pin)?;
-        let (what, gateway, pid) = match (&own, self.gateway) {
-            (Some(own), _) => ("offhook".to_owned(), own.address, Some(own.process.id())),
-            (None, Some(gateway)) => (gateway.to_string(), gateway, self.pid),
-            (None, None) => unreachable!("one of both is there"),
-        };
-        let report = measure(what, gateway, pid, &load)?;
+        let report = match (&own, self.gateway) {
+            (None, Some(gateway)) => measure(&gateway.to_string(), gateway, self.pid, &load),
+            (Some(own), _) => measure("offhook", own.address, Some(own.process.id()), &load),
+            (None, None) => return Err(Failure::usage("there is no gateway to measure")),
+        }?;
         if self.json {
             print_json(&report.json())?;
         } else {
@@ -100,7 +99,7 @@ impl MediaFlags {
 }
 
 fn measure(
-    what: String,
+    what: &str,
     gateway: SocketAddr,
     pid: Option<u32>,
     load: &Load,
@@ -143,7 +142,7 @@ fn measure(
     // The machine has moods: before and after.
     let codec = codec_before.zip(codec()?);
     Ok(Report {
-        what,
+        what: what.to_owned(),
         load: load.clone(),
         elapsed,
         counts,
