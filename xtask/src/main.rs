@@ -34,6 +34,7 @@ cargo xtask tidy                                                  the rules of t
 cargo xtask audit                                                 licences, sources and known faults of the dependencies
 cargo xtask fuzz [TARGET…] [--seconds N]                          every fuzz target, or those that are named, N seconds in all (default 60)
 cargo xtask bench-peers [--rounds N] [--seconds N] [--clients N]  offhook and Kamailio under the same load, in turn
+cargo xtask bench-peers media [--rounds N] [--seconds N] [--calls N]  our media gateway and rtpengine with the same packets, in turn
 cargo xtask perf-check [--write]                                  instructions of the hot operations, compared with docs/instructions.txt
 cargo xtask soak [--minutes N] [--seed N]                         load and kills; files, memory and tables must come back (default 60)";
 

@@ -1,8 +1,10 @@
-//! `cargo xtask bench-peers`: offhook and Kamailio under the same load, in turn, and the ratios.
+//! `cargo xtask bench-peers`: offhook and Kamailio under the same load, in turn, and the ratios; `bench-peers media`: our media gateway
+//! and rtpengine.
 //!
 //! One core for the server, another for the load. Kamailio is Debian's, with the faster of its allocators; each round starts
 //! every server anew. Prints a table in Markdown, the medians of the rounds. docs/performance.md says how to read it.
 
+mod media;
 mod server;
 
 use std::fmt::Write as _;
@@ -16,6 +18,8 @@ use crate::install;
 use crate::step::{cargo, output_of, run as step, succeed};
 use crate::workspace;
 
+/// The core that servers run on.
+const CORE: &str = "0";
 const FLAGS: &str = "[--rounds N] [--seconds N] [--clients N]";
 /// Programs, and the Debian packages that bring them.
 const NEEDS: [(&str, &[&str]); 3] = [
@@ -136,6 +140,12 @@ impl Wish {
 
 /// Runs everything and prints the table.
 pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
+    if let Some(("media", rest)) = arguments
+        .split_first()
+        .map(|(first, rest)| (first.as_str(), rest))
+    {
+        return media::run(rest);
+    }
     let wish = Wish::read(arguments)?;
     install::packages(&NEEDS)?;
     let root = workspace::root();

@@ -25,6 +25,8 @@ pub(crate) struct Session {
     legs: BTreeMap<u8, Leg>,
     /// Who hears whom; each pair stands there both ways.
     joined: BTreeMap<u8, u8>,
+    /// Since it was last asked.
+    has_lost_legs: bool,
 }
 
 impl Session {
@@ -34,7 +36,13 @@ impl Session {
             frame: 0,
             legs: BTreeMap::new(),
             joined: BTreeMap::new(),
+            has_lost_legs: false,
         }
+    }
+
+    /// Whether a leg has ended since this was last asked.
+    pub(crate) fn has_lost_legs(&mut self) -> bool {
+        std::mem::take(&mut self.has_lost_legs)
     }
 
     /// Whether a leg can be added, while `taken` others wait for their ports.
@@ -193,6 +201,7 @@ impl Session {
     /// Closes every leg.
     pub(crate) fn close(&mut self, now: Instant, effects: &mut VecDeque<Effect>) {
         while let Some((_, mut leg)) = self.legs.pop_first() {
+            self.has_lost_legs = true;
             leg.close(now, LegEnd::Closed, effects);
         }
         self.joined.clear();
@@ -301,9 +310,13 @@ impl Session {
             .iter()
             .filter_map(|(place, leg)| Some((*place, leg.end?)))
             .collect();
+        if !over.is_empty() {
+            self.catch_up(now);
+        }
         for (place, end) in over {
             self.part(place);
             if let Some(mut leg) = self.legs.remove(&place) {
+                self.has_lost_legs = true;
                 leg.close(now, end, effects);
             }
         }
@@ -320,8 +333,8 @@ impl Session {
 
     /// The frame of a moment.
     pub(crate) fn frame_at(&self, now: Instant) -> u64 {
-        let passed = now.since(self.began).as_micros() / FRAME_TIME.as_micros();
-        u64::try_from(passed).unwrap_or(u64::MAX)
+        let passed = now.as_micros().saturating_sub(self.began.as_micros());
+        passed / FRAME_TIME.as_micros() as u64
     }
 
     fn time_of(&self, frame: u64) -> Instant {

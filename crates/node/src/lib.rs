@@ -38,11 +38,11 @@ pub mod wanted_trunk;
 mod webhook;
 
 pub use config::{Bounds, Config, ConfigFault, TlsFiles};
-pub use media_worker::{MediaConfig, MediaConfigFault, MediaFault, media_outlook};
+pub use media_worker::{LoneGateway, MediaConfig, MediaConfigFault, MediaFault, media_outlook};
 pub use relay::{Finding, RelayFault, TurnConfig, TurnConfigFault, outlook};
 pub use serve::{ServeError, Started, serve, serve_until};
 pub use sound::SpeechConfig;
 pub use trunk_worker::{TrunkConfig, TrunkConfigFault, TrunkFault};
 pub use turn_worker::TurnFault;
 pub use webhook::{WebhookConfig, WebhookConfigFault};
-pub use {model, store, switch, turn};
+pub use {media, model, store, switch, turn};

@@ -6,13 +6,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use super::CORE;
 use crate::offhook::{Account, Offhook, json, make_certificate, url};
 use crate::step::succeed;
 
 const CLOUD: &str = "1-2-0";
 const USER: &str = "bench@example.com";
-/// The core that servers run on.
-const CORE: &str = "0";
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Kamailio's memory in MiB: what all of its processes share, and each one's own.
 const SHARED: &str = "3072";

@@ -284,8 +284,10 @@ impl Leg {
             || self.inserted.is_some()
             || self.streaming.is_some()
             || is_pressing
-            || self.is_joined;
-        let is_filled = self.is_connected && (self.is_hearing() || self.is_rtp());
+            || self.resampler.is_some();
+        // What a joined leg of the same codec says leaves when it comes, and needs no beat.
+        let hears_nothing = self.is_rtp() && self.forward.is_none();
+        let is_filled = self.is_connected && (self.is_hearing() || hears_nothing);
         self.is_open() && is_saying || is_filled
     }
 

@@ -180,6 +180,7 @@ impl Leg {
                 }
                 forward.last = *number;
                 self.forward = Some(forward);
+                self.was_sending = false;
                 let head = (
                     self.agreed.payload_type,
                     *marker,

@@ -375,7 +375,6 @@ impl WebRtcLeg {
         let write = RtpWrite::new(payload_type.into(), number, timestamp, wallclock, payload)
             .marker(marker);
         stream.write_rtp(write);
-        self.drain(now, Ok(()), came);
         let taken = self.rtc.handle_input(Input::Timeout(wallclock));
         self.drain(now, taken, came);
         true
@@ -419,7 +418,7 @@ impl WebRtcLeg {
                 Ok(Output::Transmit(transmit)) => came.push(Came::Send {
                     from: transmit.source,
                     to: transmit.destination,
-                    bytes: transmit.contents.to_vec(),
+                    bytes: transmit.contents.into(),
                 }),
                 Ok(Output::Event(event)) => self.on_event(event, came),
                 Err(_) => {

@@ -417,6 +417,7 @@ impl Worker {
         while let Some((at, beat)) = self.timers.first().copied()
             && at <= now.mono
         {
+            self.set_timer(beat, None);
             match beat {
                 Beat::Session(session) => {
                     if let Some(found) = self.sessions.get_mut(&session) {
@@ -440,12 +441,15 @@ impl Worker {
         let Some(found) = self.sessions.get_mut(&session) else {
             return;
         };
-        let checked = self.checked.range(legs_of(session)).map(|(leg, _)| *leg);
-        let seated = self.seats.range(legs_of(session)).map(|(leg, _)| *leg);
-        let over: Vec<LegId> = checked
-            .chain(seated)
-            .filter(|leg| found.leg(leg.place).is_none())
-            .collect();
+        // Packets end no leg, and there are many of them.
+        let over: Vec<LegId> = if found.has_lost_legs() {
+            let checked = self.checked.range(legs_of(session)).map(|(leg, _)| *leg);
+            let seated = self.seats.range(legs_of(session)).map(|(leg, _)| *leg);
+            let legs = checked.chain(seated);
+            legs.filter(|leg| found.leg(leg.place).is_none()).collect()
+        } else {
+            Vec::new()
+        };
         let is_empty = found.is_empty() && self.waiting.count(session) == 0;
         let due = [found.poll_timeout(), self.waiting.poll_timeout(session)];
         let due = due.into_iter().flatten().min();
@@ -456,7 +460,7 @@ impl Worker {
         if is_empty {
             self.sessions.remove(&session);
         }
-        self.set_timer(Beat::Session(session), due.filter(|_| !is_empty));
+        self.need_timer(Beat::Session(session), due.filter(|_| !is_empty));
     }
 
     fn forget(&mut self, leg: LegId) {
@@ -467,6 +471,14 @@ impl Worker {
                     self.by_address.remove(&address);
                 }
             }
+        }
+    }
+
+    /// A timer that comes too early is looked at and set anew, which costs less than to move it with each packet.
+    fn need_timer(&mut self, beat: Beat, due: Option<Instant>) {
+        let is_early = |due: Instant| self.due.get(&beat).is_some_and(|set| *set <= due);
+        if !due.is_some_and(is_early) {
+            self.set_timer(beat, due);
         }
     }
 

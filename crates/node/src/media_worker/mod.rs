@@ -4,8 +4,10 @@
 //! never waits; events go back to the shard that made the session.
 
 mod config;
+mod datagrams;
 mod doors;
 mod inbox;
+mod lone;
 mod plan;
 mod ports;
 mod recordings;
@@ -36,6 +38,7 @@ pub use self::config::{MediaConfig, MediaConfigFault};
 pub(crate) use self::doors::Doors;
 pub use self::doors::MediaFault;
 use self::inbox::{Inbox, opened_by};
+pub use self::lone::LoneGateway;
 use self::plan::Plan;
 use self::recordings::Recordings;
 use self::streams::Streams;

@@ -91,8 +91,7 @@ impl Plan {
         }))
     }
 
-    /// One for tests.
-    #[cfg(test)]
+    /// One that is said, whatever the machine: the first door is for plain RTP as well.
     pub(super) fn of(doors: Vec<Place>, rtp_ports: RangeInclusive<u16>) -> Self {
         Self {
             rtp: doors[0],

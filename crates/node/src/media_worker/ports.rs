@@ -48,6 +48,11 @@ impl Ports {
         ports
     }
 
+    /// Whether they are ports of an IPv4 address.
+    pub(super) fn is_v4(&self) -> bool {
+        self.place.local.is_ipv4()
+    }
+
     /// Opens a pair; says the address of the first as peers see it.
     pub(super) fn open(&mut self, leg: LegId, registry: &Registry) -> Option<SocketAddr> {
         let attempts = RTP_PORT_ATTEMPTS.min(self.count().into());

@@ -18,6 +18,7 @@ use mio::{Events, Poll};
 use model::AccountId;
 use model::media::{LegId, MediaCommand, MediaEvent};
 
+use super::datagrams::{BATCH, FEW, Incoming, Outgoing};
 use super::doors::Door;
 use super::inbox::{Inbox, closed_by, opened_by};
 use super::plan::Place;
@@ -33,8 +34,6 @@ use crate::telemetry::Counters;
 
 /// Events that are taken at once; the others come with the next turn.
 const EVENTS: usize = 1_024;
-/// A datagram: more than any that is sent without being fragmented.
-const DATAGRAM: usize = 2_048;
 /// Commands before the others have their turn: the dearest, an answer to a browser, takes some 0.1 ms, and the beat comes each 20 ms.
 const COMMANDS: usize = 128;
 /// Datagrams of one door before the others have their turn: those of 20 ms of as many legs.
@@ -43,8 +42,6 @@ const DOOR_DATAGRAMS: usize = 512;
 const RTP_DATAGRAMS: usize = 16;
 /// Ports of legs that are read before the others have their turn.
 const RTP_PORTS: usize = 512;
-/// Attempts to read a socket that tells errors instead: each is the fate of an earlier datagram, and told once.
-const READ_ATTEMPTS: usize = 8;
 
 /// What outlives a worker that ends by a bug.
 pub(super) struct Post {
@@ -134,7 +131,8 @@ pub(super) fn work(post: &mut Post, worker: Worker) -> io::Result<()> {
         door_ready: vec![true; post.doors.len()],
         rtp_ready: VecDeque::new(),
         is_ready: BTreeSet::new(),
-        buffer: vec![0; DATAGRAM].into_boxed_slice(),
+        incoming: Some(Incoming::new()),
+        outgoing: post.doors.iter().map(|_| Outgoing::new()).collect(),
         must_stop: false,
         post,
     };
@@ -154,6 +152,7 @@ pub(super) fn work(post: &mut Post, worker: Worker) -> io::Result<()> {
         run.keep_time();
         run.read_doors();
         run.read_rtp();
+        run.flush_all();
     }
     run.finish();
     Ok(())
@@ -171,7 +170,10 @@ struct Run<'p> {
     /// Ports of legs that may have something to read, each once; the set says which.
     rtp_ready: VecDeque<(u64, RtpPort)>,
     is_ready: BTreeSet<(u64, usize)>,
-    buffer: Box<[u8]>,
+    /// Nothing while what is in it is passed on.
+    incoming: Option<Incoming>,
+    /// What waits to leave from which door.
+    outgoing: Vec<Outgoing>,
     must_stop: bool,
 }
 
@@ -297,27 +299,28 @@ impl Run<'_> {
     }
 
     fn read_doors(&mut self) {
-        let mut buffer = std::mem::take(&mut self.buffer);
+        let Some(mut incoming) = self.incoming.take() else {
+            return;
+        };
         for index in 0..self.door_ready.len() {
             let mut read = 0;
             while self.door_ready[index] && read < DOOR_DATAGRAMS {
                 let Door { socket, told } = &self.post.doors[index];
                 let local = *told;
-                match receive(socket, &mut buffer) {
-                    Some((length, from)) => {
-                        let bytes = &buffer[..length];
-                        self.handle(Input::WebRtc { local, from, bytes });
-                        read += 1;
-                    }
-                    None => self.door_ready[index] = false,
+                self.door_ready[index] = incoming.read::<BATCH>(socket, told.is_ipv4());
+                for (from, bytes) in incoming.datagrams() {
+                    self.handle(Input::WebRtc { local, from, bytes });
+                    read += 1;
                 }
             }
         }
-        self.buffer = buffer;
+        self.incoming = Some(incoming);
     }
 
     fn read_rtp(&mut self) {
-        let mut buffer = std::mem::take(&mut self.buffer);
+        let Some(mut incoming) = self.incoming.take() else {
+            return;
+        };
         for _ in 0..RTP_PORTS.min(self.rtp_ready.len()) {
             let Some((number, port)) = self.rtp_ready.pop_front() else {
                 break;
@@ -326,24 +329,26 @@ impl Run<'_> {
             let mut read = 0;
             // The leg may end by what comes.
             while let Some((leg, socket)) = self.ports.socket(number, port) {
-                if read == RTP_DATAGRAMS {
+                if read >= RTP_DATAGRAMS {
                     self.rtp_may_have(number, port);
                     break;
                 }
-                let Some((length, from)) = receive(socket, &mut buffer) else {
+                let has_more = incoming.read::<FEW>(socket, self.ports.is_v4());
+                for (from, bytes) in incoming.datagrams() {
+                    self.handle(Input::Rtp {
+                        leg,
+                        port,
+                        from,
+                        bytes,
+                    });
+                    read += 1;
+                }
+                if !has_more {
                     break;
-                };
-                let bytes = &buffer[..length];
-                self.handle(Input::Rtp {
-                    leg,
-                    port,
-                    from,
-                    bytes,
-                });
-                read += 1;
+                }
             }
         }
-        self.buffer = buffer;
+        self.incoming = Some(incoming);
     }
 
     /// One input, then every effect, then what these bring in.
@@ -363,10 +368,7 @@ impl Run<'_> {
         while let Some(effect) = self.worker.poll_effect() {
             match effect {
                 Effect::Event(event) => self.post.tell(event),
-                Effect::Send { from, to, bytes } => {
-                    let door = self.post.doors.iter().find(|door| door.told == from);
-                    self.post.send(door.map(|door| &door.socket), to, &bytes);
-                }
+                Effect::Send { from, to, bytes } => self.send(from, to, bytes),
                 Effect::SendRtp {
                     leg,
                     port,
@@ -388,6 +390,33 @@ impl Run<'_> {
         opened
     }
 
+    /// A datagram leaves from a door when its turn is over, with others.
+    fn send(&mut self, from: SocketAddr, to: SocketAddr, bytes: Vec<u8>) {
+        match self.post.doors.iter().position(|door| door.told == from) {
+            Some(index) => {
+                if self.outgoing[index].put(to, bytes) {
+                    self.flush(index);
+                }
+            }
+            None => self.post.counters.add_shell(ShellCounter::MediaUnsent),
+        }
+    }
+
+    fn flush(&mut self, index: usize) {
+        let lost = self.outgoing[index].send(&self.post.doors[index].socket);
+        for _ in 0..lost {
+            self.post.counters.add_shell(ShellCounter::MediaUnsent);
+        }
+    }
+
+    fn flush_all(&mut self) {
+        for index in 0..self.outgoing.len() {
+            if !self.outgoing[index].is_empty() {
+                self.flush(index);
+            }
+        }
+    }
+
     /// Ends every session that is left, after what the shards have still to say.
     fn finish(&mut self) {
         // Each round answers what the one before brought about: all calls have ended, so there are few.
@@ -396,6 +425,7 @@ impl Run<'_> {
         for session in sessions {
             self.handle(Input::Command(MediaCommand::Close { session }));
         }
+        self.flush_all();
     }
 }
 
@@ -406,17 +436,4 @@ fn counted(counter: media::Counter) -> ShellCounter {
         media::Counter::UnknownCheck => ShellCounter::MediaUnknownCheck,
         media::Counter::Refused => ShellCounter::MediaRefused,
     }
-}
-
-/// A datagram, if there is one.
-fn receive(socket: &UdpSocket, buffer: &mut [u8]) -> Option<(usize, SocketAddr)> {
-    for _ in 0..READ_ATTEMPTS {
-        match socket.recv_from(buffer) {
-            Ok(received) => return Some(received),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
-            // Interrupted, or the fate of an earlier datagram (ICMP).
-            Err(_) => {}
-        }
-    }
-    None
 }

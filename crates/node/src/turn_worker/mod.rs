@@ -49,6 +49,7 @@ use self::worker::Post;
 pub(crate) use self::counter::WorkerCounter;
 pub(crate) use self::doors::Doors;
 pub use self::doors::TurnFault;
+pub(crate) use self::receive::Address;
 
 /// A bug that comes back at once must not fill the log.
 const REVIVE_AFTER: Duration = Duration::from_secs(1);

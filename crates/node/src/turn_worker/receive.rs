@@ -23,7 +23,7 @@ const SLOT: usize = DATAGRAM + 320;
 const ROOM_MIN: usize = 8;
 
 /// An address as the system's calls take it, of one family.
-pub(super) trait Address: SockaddrLike + Copy + 'static {
+pub(crate) trait Address: SockaddrLike + Copy + 'static {
     /// `None` if it is of the other family.
     fn of(address: SocketAddr) -> Option<Self>;
     fn address(self) -> SocketAddr;

@@ -285,3 +285,33 @@ fn what_makes_no_sense_is_said() {
         assert!(said.contains(part), "{words}: {said}");
     }
 }
+
+#[test]
+fn packets_pass_the_media_gateway_as_they_were_and_none_is_lost() {
+    let folder = Folder::new();
+    let report = folder.json("bench media --calls 3 --seconds 0.3 --rate 300");
+    let figure = |name: &str| report[name].as_u64().unwrap();
+    assert!(figure("received_by_telephones") > 20, "{report}");
+    assert!(figure("received_by_browsers") > 20, "{report}");
+    assert!(figure("payloads_looked_at") > 20, "{report}");
+    assert_eq!(
+        (figure("lost"), figure("payloads_altered")),
+        (0, 0),
+        "{report}"
+    );
+    assert!(
+        report["gateway_cpu_us_per_packet"].as_f64().unwrap() > 0.0,
+        "{report}"
+    );
+}
+
+#[test]
+fn calls_of_two_codecs_are_transcoded_and_the_codec_is_measured_by_itself() {
+    let folder = Folder::new();
+    let report = folder.json("bench media --calls 2 --seconds 0.5 --codec opus");
+    let figure = |name: &str| report[name].as_f64().unwrap();
+    assert!(figure("received_by_telephones") > 10.0, "{report}");
+    assert!(figure("received_by_browsers") > 10.0, "{report}");
+    assert!(figure("codec_us_per_frame") > 0.0, "{report}");
+    assert!(figure("bytes_per_call_connected") > 0.0, "{report}");
+}
