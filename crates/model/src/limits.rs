@@ -411,6 +411,8 @@ pub const STREAM_SOUND: Duration = Duration::from_secs(30);
 pub const STREAM_LEAD: Duration = Duration::from_millis(40);
 /// One message of an application: two seconds of sound at 16 kHz.
 pub const STREAM_MESSAGE_BYTES: usize = 64 * 1024;
+/// What is read of it on the wire, with the heads of its fragments; more is a message without an end.
+pub const STREAM_MESSAGE_WIRE_BYTES: usize = 4 * STREAM_MESSAGE_BYTES;
 /// One that is control, in JSON: a result, and what stands around it.
 pub const STREAM_CONTROL_BYTES: usize = 16 * 1024;
 /// What an application gives as the result of a stream, in JSON: as much as a page's token.
@@ -453,6 +455,8 @@ pub const SDP_MEDIA: usize = 16;
 
 /// What a back end may have an application told of a call that it begins, in JSON: as much as a page's token.
 pub const OUTBOUND_PARAMETERS_BYTES: usize = PAGE_TOKEN_BYTES;
+/// Files that cannot be played and are remembered as such: each would be decoded again for each call that wants it.
+pub const SOUNDS_REFUSED: usize = 256;
 /// Calls that are looked at in one go for a list of those of an account: a few hundred microseconds, for which others wait.
 pub const CALLS_LOOKED_AT: usize = 1_000;
 /// Calls that one page of such a list may have.

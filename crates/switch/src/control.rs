@@ -4,7 +4,7 @@
 
 use model::{AccountId, CallRecord, FileName, Now, limits};
 
-use crate::application::{Control, instance_name, run_of};
+use crate::application::{Control, Destination, instance_name, run_of};
 use crate::call::{CallKey, End};
 use crate::shard::Shard;
 
@@ -65,6 +65,9 @@ pub enum ControlFault {
     /// There is nothing to be stopped.
     #[error("the call is not being recorded by this web service")]
     NotRecorded,
+    /// Nobody of those who are to be called is here.
+    #[error("nobody of those whom it is to be connected with is registered")]
+    NotRegistered,
     /// Whoever is to be called cannot be meant.
     #[error("{0}")]
     Destination(String),
@@ -144,6 +147,9 @@ impl Shard {
             self.check_leads(account, to)
                 .map_err(ControlFault::Destination)?;
         }
+        if !control.destinations().is_empty() && !self.is_anybody_here(account, control) {
+            return Err(ControlFault::NotRegistered);
+        }
         if let Some(run) = self.runs.get(&key) {
             return match run.record().account == account && run.instance() == id {
                 true => run.check_control(control),
@@ -162,6 +168,18 @@ impl Shard {
             }
             Some(_) | None => Err(ControlFault::NoSuchCall),
         }
+    }
+
+    /// Whether somebody of those whom a transfer calls could be rung: a client that is registered, or a number.
+    fn is_anybody_here(&self, account: AccountId, control: &Control) -> bool {
+        let mut all = control.destinations().iter();
+        all.any(|to| match to {
+            Destination::Client(client) => {
+                let instances = self.location.instances(account, client.as_str());
+                instances.is_some_and(|instances| instances.newest().is_some())
+            }
+            Destination::Number(_) | Destination::Address { .. } => true,
+        })
     }
 
     fn is_named(&self, account: AccountId, key: CallKey, record: &CallRecord, id: &str) -> bool {

@@ -157,12 +157,12 @@ impl Leg {
 
     /// The frame that is next of what the peer says, if it is decoded.
     pub(crate) fn hear(&mut self, effects: &mut VecDeque<Effect>) -> Option<Vec<i16>> {
-        if !self.is_connected && self.streaming.is_some() {
+        if !self.is_open() && self.streaming.is_some() {
             // A bot hears something all the time.
             let silence = vec![0; self.codec.rate().frame()];
             self.tell_bot(&silence, effects);
         }
-        if !self.is_hearing() || !self.is_connected {
+        if !self.is_hearing() || !self.is_open() {
             return None;
         }
         // Most in a room say nothing, and cost nothing.

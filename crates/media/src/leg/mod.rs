@@ -287,8 +287,8 @@ impl Leg {
             || self.resampler.is_some();
         // What a joined leg of the same codec says leaves when it comes, and needs no beat.
         let hears_nothing = self.is_rtp() && self.forward.is_none();
-        let is_filled = self.is_connected && (self.is_hearing() || hears_nothing);
-        self.is_open() && is_saying || is_filled
+        let is_filled = self.is_connected && hears_nothing;
+        self.is_open() && (is_saying || self.is_hearing()) || is_filled
     }
 
     /// Whether its peer can hear: a browser when it is connected; a telephone at once, since it may wait for us as we for it.

@@ -346,6 +346,27 @@ fn what_is_lost_and_late_is_concealed_in_a_recording_of_the_right_length() {
 }
 
 #[test]
+fn a_telephone_that_says_nothing_is_recorded_for_as_long_as_it_may() {
+    let mut world = World::new(&[Encoding::Pcma]);
+    dial(&mut world, &offer(true), Vec::new());
+    world.command(MediaCommand::Record {
+        leg: PHONE,
+        record: Record {
+            longest: Duration::from_secs(2),
+            first_silence: None,
+            silence: None,
+            beep: false,
+            until_digit: false,
+            both: false,
+            file: model::FileName::parse("recording.wav").unwrap(),
+        },
+    });
+    world.run(2_500);
+    let wav = Wav::read(world.recorded().into()).unwrap();
+    assert_eq!(wav.length(), 16_000);
+}
+
+#[test]
 fn a_stranger_is_not_heard_on_the_port_of_a_telephone() {
     let mut world = World::new(&[Encoding::Pcma]);
     let nat = Network::new("203.0.113.0".parse().unwrap(), 24).unwrap();

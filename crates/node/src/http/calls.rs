@@ -290,7 +290,8 @@ async fn ended(
         let text = "The call cannot be read; the server's log says why";
         Fault::http(StatusCode::INTERNAL_SERVER_ERROR, text)
     })?;
-    Ok(found.pop())
+    // One that goes on has another name than this.
+    Ok(found.pop().filter(|record| record.outcome.is_some()))
 }
 
 fn going(call: &GoingCall) -> Value {
@@ -343,6 +344,7 @@ fn not_done(fault: &ControlFault) -> Fault {
             StatusCode::NOT_FOUND,
             format!("{text}; {PATH} lists those that go on"),
         ),
+        ControlFault::NotRegistered => Fault::http(StatusCode::NOT_FOUND, text),
         ControlFault::Destination(_) => Fault::malformed(text),
         ControlFault::Ended
         | ControlFault::NotAnswered

@@ -42,6 +42,7 @@ fn refused(at: usize, fault: &StartFault) -> Fault {
         StartFault::Connect(_)
         | StartFault::NotRegistered(_)
         | StartFault::RingsEnough(_)
+        | StartFault::LineFull
         | StartFault::NoApplication
         | StartFault::TooMany
         | StartFault::Full
@@ -57,7 +58,7 @@ pub(super) fn not_begun(fault: &StartFault) -> Fault {
         }
         StartFault::NotRegistered(_) | StartFault::NoApplication => StatusCode::NOT_FOUND,
         StartFault::RingsEnough(_) => StatusCode::CONFLICT,
-        StartFault::TooMany | StartFault::Full | StartFault::Stopping => {
+        StartFault::LineFull | StartFault::TooMany | StartFault::Full | StartFault::Stopping => {
             let text = fault.to_string();
             return Fault::http(StatusCode::SERVICE_UNAVAILABLE, text).retry_after(5);
         }

@@ -76,7 +76,10 @@ fn whole(mut decoding: Decoding, turn: &mut Turn<'_>) -> Result<Arc<[u8]>, Unrea
         while room < wav.len() {
             turn.grow(STEP).map_err(Unread::NoRoom)?;
             room += STEP;
-            wav.reserve_exact(room.saturating_sub(wav.len()));
+            // As much again as there is: each step of its own would be copied once more.
+            if room > wav.capacity() {
+                wav.reserve_exact((2 * wav.len()).max(room) - wav.len());
+            }
         }
     }
     wav[..HEAD_BYTES].copy_from_slice(&decoding.head());

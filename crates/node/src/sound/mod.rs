@@ -122,6 +122,7 @@ impl Sounds {
         };
         let mut turn = match self.shelf.get_or_bring(account, key, length) {
             Ok(Got::Sound(known)) => return Ok(known),
+            Ok(Got::Refused(why)) => return Err(Unread::Undecodable(why.to_string())),
             Ok(Got::Turn(turn)) => turn,
             Err(full) => return Err(Unread::NoRoom(full)),
         };
@@ -129,9 +130,17 @@ impl Sounds {
         let mut bytes: Arc<[u8]> = std::iter::repeat_n(0, length).collect();
         let place = Arc::get_mut(&mut bytes).expect("nobody else has it yet");
         file.read_exact(place).map_err(Unread::of)?;
-        if let Some(decoded) = self.decoders.decode(account, &bytes, &mut turn)? {
-            turn.shrink(length);
-            bytes = decoded;
+        match self.decoders.decode(account, &bytes, &mut turn) {
+            Ok(None) => {}
+            Ok(Some(decoded)) => {
+                turn.shrink(length);
+                bytes = decoded;
+            }
+            Err(Unread::Undecodable(why)) => {
+                turn.refuse(&why);
+                return Err(Unread::Undecodable(why));
+            }
+            Err(fault) => return Err(fault),
         }
         turn.done(&bytes);
         Ok(bytes)

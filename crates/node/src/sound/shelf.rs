@@ -78,6 +78,8 @@ struct State {
     order: VecDeque<Named>,
     /// Those that are being read.
     coming: HashSet<Named>,
+    /// Files that cannot be played, and why, the oldest first: whoever waits for one, or asks again, is told without work.
+    refused: VecDeque<(Named, Arc<str>)>,
     /// With what is on its way.
     bytes: HashMap<AccountId, usize>,
     all: usize,
@@ -109,6 +111,9 @@ impl Shelf {
         loop {
             if let Some(known) = state.sounds.get(&name) {
                 return Ok(Got::Sound(Arc::clone(known)));
+            }
+            if let Some((_, why)) = state.refused.iter().find(|(known, _)| *known == name) {
+                return Ok(Got::Refused(Arc::clone(why)));
             }
             if !state.coming.contains(&name) {
                 break;
@@ -151,6 +156,8 @@ impl Shelf {
 /// What there is of a sound.
 pub(super) enum Got<'a> {
     Sound(Arc<[u8]>),
+    /// It cannot be played.
+    Refused(Arc<str>),
     Turn(Turn<'a>),
 }
 
@@ -174,6 +181,15 @@ impl Turn<'_> {
     pub(super) fn shrink(&mut self, less: usize) {
         self.length -= less;
         self.shelf.lock().give_back(self.name.0, less);
+    }
+
+    /// It cannot be played, however often it is brought.
+    pub(super) fn refuse(self, why: &str) {
+        let mut state = self.shelf.lock();
+        if state.refused.len() >= limits::SOUNDS_REFUSED {
+            state.refused.pop_front();
+        }
+        state.refused.push_back((self.name.clone(), why.into()));
     }
 
     /// It is there, as long as was said.
@@ -278,6 +294,7 @@ mod tests {
     ) -> Result<Arc<[u8]>, NoRoom> {
         Ok(match shelf.get_or_bring(account, key(text), length)? {
             Got::Sound(sound) => sound,
+            Got::Refused(why) => panic!("{why}"),
             Got::Turn(turn) => {
                 let sound: Arc<[u8]> = vec![1; length].into();
                 turn.done(&sound);
@@ -302,6 +319,25 @@ mod tests {
         brings(&shelf, OTHER, "d", 100).unwrap();
         assert!(shelf.get(ONE, &key("a")).is_none(), "nobody heard it");
         assert!(shelf.get(ONE, &key("b")).is_some());
+    }
+
+    #[test]
+    fn what_cannot_be_played_is_known_as_that_and_brought_no_more() {
+        let shelf = shelf();
+        for number in 0..=limits::SOUNDS_REFUSED {
+            let text = number.to_string();
+            let Ok(Got::Turn(turn)) = shelf.get_or_bring(ONE, key(&text), 150) else {
+                panic!("nobody has it");
+            };
+            turn.refuse("no sound");
+        }
+        let again = |text| shelf.get_or_bring(ONE, key(text), 150);
+        assert!(matches!(again("1"), Ok(Got::Refused(why)) if &*why == "no sound"));
+        assert!(matches!(again("0"), Ok(Got::Turn(_))), "it was forgotten");
+        assert!(matches!(
+            shelf.get_or_bring(OTHER, key("1"), 150),
+            Ok(Got::Turn(_))
+        ));
     }
 
     #[test]

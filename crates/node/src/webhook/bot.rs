@@ -14,10 +14,11 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use super::Pages;
-use super::connector::{Connector, Stream as Wire};
+use super::connector::Connector;
 use super::handshake::{address, handshake};
 use super::request::place;
 use super::talk::Talk;
+use super::whole::Whole;
 use crate::account_place::{NoPlace, Place, Places};
 use crate::clock::Clock;
 use crate::media_worker::Line;
@@ -83,7 +84,7 @@ impl Bots {
         &self,
         account: AccountId,
         stream: &Stream,
-    ) -> Result<WebSocketStream<Wire>, String> {
+    ) -> Result<WebSocketStream<Whole>, String> {
         let opening = self.open(account, stream);
         match tokio::time::timeout(self.timeout, opening).await {
             Ok(opened) => opened,
@@ -98,7 +99,7 @@ impl Bots {
         &self,
         account: AccountId,
         stream: &Stream,
-    ) -> Result<WebSocketStream<Wire>, String> {
+    ) -> Result<WebSocketStream<Whole>, String> {
         let request = handshake(stream, Clock::unix())?;
         let uri: Uri = stream
             .url
@@ -113,7 +114,8 @@ impl Bots {
             .max_write_buffer_size(WRITE_BYTES)
             .max_message_size(Some(limits::STREAM_MESSAGE_BYTES))
             .max_frame_size(Some(limits::STREAM_MESSAGE_BYTES));
-        let shaking = client_async_with_config(request, wire.into_inner(), Some(config));
+        let shaking =
+            client_async_with_config(request, Whole::new(wire.into_inner()), Some(config));
         match shaking.await {
             Ok((socket, _)) => Ok(socket),
             Err(Error::Http(answer)) => Err(format!(

@@ -9,6 +9,7 @@ mod connector;
 mod handshake;
 mod request;
 mod talk;
+mod whole;
 
 use std::error::Error;
 use std::sync::Arc;

@@ -19,7 +19,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::bot::failed;
-use super::connector::Stream as Wire;
+use super::whole::Whole;
 use crate::media_worker::{Line, Told};
 
 /// A reason of a close frame (RFC 6455 §5.5).
@@ -29,7 +29,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// See the module.
 pub(super) struct Talk {
-    socket: WebSocketStream<Wire>,
+    socket: WebSocketStream<Whole>,
     line: Line,
     pace: Pace,
     /// Whether anything was heard since the last ping was due, and pings without an answer.
@@ -50,7 +50,7 @@ enum Next {
 struct Fault(CloseCode, String);
 
 impl Talk {
-    pub(super) fn new(socket: WebSocketStream<Wire>, line: Line) -> Self {
+    pub(super) fn new(socket: WebSocketStream<Whole>, line: Line) -> Self {
         Self {
             socket,
             line,
@@ -148,6 +148,7 @@ impl Talk {
         };
         self.was_heard = true;
         self.unanswered = 0;
+        self.socket.get_mut().is_whole();
         self.pace.count(message.len());
         let word = match message {
             Message::Binary(bytes) => FromBot::Sound(samples(&bytes)?),

@@ -221,6 +221,9 @@ mod tests {
             std::fs::write(folder.path().join("kept"), wrong).unwrap();
             let sentence = read().unwrap_err();
             assert!(sentence.contains("1 to 128 bytes"), "{sentence}");
+            // The name of a folder may have any letters.
+            let folder = folder.path().display().to_string();
+            let sentence = sentence.replace(&folder, "");
             assert!(!sentence.contains("two") && !sentence.contains("zz"));
         }
     }

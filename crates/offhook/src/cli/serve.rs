@@ -14,15 +14,21 @@ use super::config_key::ServeFlags;
 use super::output::{now, print};
 use super::{Failure, Place};
 
+/// How long threads that work for nobody any more may take to notice.
+const LEFT_UNDONE: std::time::Duration = std::time::Duration::from_millis(500);
+
 pub(crate) fn run(place: &Place, flags: &ServeFlags) -> Result<(), Failure> {
     refuse_misspelt()?;
     let layers = Layers::read(place, flags, &environment)?;
     let config = Effective::read(&layers)?.node_config()?;
     node::telemetry::start_logging();
-    tokio::runtime::Builder::new_multi_thread()
+    let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
-        .build()?
-        .block_on(serve(config, layers.services()))
+        .build()?;
+    let served = runtime.block_on(serve(config, layers.services()));
+    // Everything that must be kept is. What threads still do, such as to decode a file for a call that has ended, is left undone.
+    runtime.shutdown_timeout(LEFT_UNDONE);
+    served
 }
 
 async fn serve(config: node::Config, services: &[WantedService]) -> Result<(), Failure> {

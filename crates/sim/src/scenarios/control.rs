@@ -19,6 +19,7 @@ scenarios! {
     controlled_hang_up_of_an_application: "An account ends a call to an application: the final page is told.",
     controlled_transfer: "What an application does is left off, and its caller is connected with somebody else.",
     controlled_transfer_of_a_bridge: "Of two who are connected the first is connected with a third: the second is told that the call has ended.",
+    controlled_transfer_to_nobody: "Nobody of those whom a call is to be transferred to is registered: that is refused, and the call goes on.",
     controlled_play: "Something is played into a call beside what its application does, which goes on.",
     controlled_play_that_is_missing: "What is to be played into a call is missing: the call goes on, and says so to its account.",
     controlled_record: "A call is recorded, and the recording ends when that is wanted; one recording at a time.",
@@ -194,6 +195,20 @@ fn controlled_transfer_of_a_bridge(stage: &mut Stage) {
         stage.cause(alice) == Some("NORMAL"),
         "the call ends with it",
     );
+}
+
+fn controlled_transfer_to_nobody(stage: &mut Stage) {
+    let (alice, bob, id) = bridged(stage);
+    let to = Control::transfer(br#"{"destinations":["webrtc:nobody"]}"#);
+    let done = to.map(|control| stage.world.control(0, &id, &control));
+    stage.claim(
+        done == Ok(Err(ControlFault::NotRegistered)),
+        "it is refused",
+    );
+    stage.seconds(2);
+    for page in [alice, bob] {
+        stage.claim(stage.cause(page).is_none(), "they talk on");
+    }
 }
 
 fn file(party: &str) -> Value {

@@ -131,6 +131,9 @@ impl Connecting {
 impl Run {
     /// Calls whom the script wants; the shard finds where they are.
     pub(super) fn connect(&mut self, connect: Connect, act: &mut Act<'_>) {
+        if self.is_over() {
+            return;
+        }
         let from = connect
             .from
             .unwrap_or_else(|| self.shown_caller().to_owned());

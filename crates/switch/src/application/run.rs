@@ -502,7 +502,15 @@ impl Run {
                 let end = self.own_end(status, "rejected by the application");
                 self.finish(end, act);
             }
-            Step::HangUp { status, reason } => self.finish(self.own_end(status, reason), act),
+            Step::HangUp { status, reason } => {
+                let end = self.own_end(status, reason);
+                // Where an application is, and what it lacks, is its account's business.
+                let end = match status {
+                    500 => end.telling("the application failed"),
+                    _ => end,
+                };
+                self.finish(end, act);
+            }
             Step::Connect(connect) => self.connect(connect, act),
             Step::Disconnect => self.disconnect(act),
             Step::Confer(wish) => self.wishes.push_back(wish),

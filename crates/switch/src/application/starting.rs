@@ -38,6 +38,9 @@ pub enum StartFault {
     /// Who is to be called has enough to do.
     #[error("{0} has as many calls ringing as may be")]
     RingsEnough(String),
+    /// The trunks that lead to who is to be called have enough to do.
+    #[error("the trunk has as many calls as it may have")]
+    LineFull,
     /// The account has as many as it may have.
     #[error("no more than {max} calls of an account may have an application at a time", max = limits::APPLICATION_CALLS_PER_ACCOUNT)]
     TooMany,
@@ -92,8 +95,13 @@ impl Shard {
     /// Whether whom a call is for can be reached now. Without asking, [`Input::Start`](crate::Input::Start) tells the application's final page.
     pub fn check_reached(&self, start: &Start) -> Result<(), StartFault> {
         self.check_start(start)?;
-        let Ok(Destination::Client(client)) = Destination::parse(&start.to) else {
-            return Ok(());
+        let to = Destination::parse(&start.to).map_err(StartFault::Destination)?;
+        let Destination::Client(client) = to else {
+            let mut lines = self.trunks_for(start.account, &to).into_iter();
+            return match lines.any(|(line, _)| self.has_room_on_line(line)) {
+                true => Ok(()),
+                false => Err(StartFault::LineFull),
+            };
         };
         match self.may_ring(start.account, &caller_of(start), &client) {
             Ok(_) => Ok(()),

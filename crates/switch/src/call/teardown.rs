@@ -21,6 +21,8 @@ pub(crate) struct End {
     by: EndedBy,
     status: u16,
     reason: String,
+    /// What both sides are told in place of that.
+    told: Option<&'static str>,
 }
 
 impl End {
@@ -29,6 +31,7 @@ impl End {
             by: EndedBy::Server,
             status,
             reason: reason.into(),
+            told: None,
         }
     }
 
@@ -37,6 +40,7 @@ impl End {
             by: EndedBy::Callee,
             status,
             reason: reason.into(),
+            told: None,
         }
     }
 
@@ -45,6 +49,7 @@ impl End {
             by: EndedBy::Caller,
             status,
             reason: reason.into(),
+            told: None,
         }
     }
 
@@ -64,14 +69,26 @@ impl End {
         self.status
     }
 
+    /// The reason is for the record alone, and the sides are told this.
+    pub(crate) fn telling(self, told: &'static str) -> Self {
+        Self {
+            told: Some(told),
+            ..self
+        }
+    }
+
     /// RFC 3326. Existing clients read the cause only if something follows it.
     pub(crate) fn reason_header(&self) -> String {
-        format!("SIP;cause={};text={}", self.status, quoted(&self.reason))
+        format!("SIP;cause={};text={}", self.status, quoted(self.told()))
     }
 
     /// What a caller is told whose call never was.
     pub(crate) fn refusal(&self) -> Refusal {
-        Refusal::with_reason(self.status, &self.reason, self.reason_header())
+        Refusal::with_reason(self.status, self.told(), self.reason_header())
+    }
+
+    fn told(&self) -> &str {
+        self.told.unwrap_or(&self.reason)
     }
 
     pub(crate) fn outcome(self, at: model::UnixTime) -> CallOutcome {

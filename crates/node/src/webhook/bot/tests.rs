@@ -208,6 +208,20 @@ async fn a_bot_that_says_goodbye_has_ended_it_and_one_that_is_gone_is_lost() {
 }
 
 #[tokio::test]
+async fn a_message_in_fragments_without_end_is_given_up() {
+    let mut scene = Scene::new().await;
+    // Binary, not the last; then continuations that hold nothing.
+    let mut fragments = vec![0x02, 0];
+    fragments.resize(2 * limits::STREAM_MESSAGE_WIRE_BYTES, 0);
+    let wire = scene.bot.get_mut();
+    let (_, said) = tokio::join!(wire.write_all(&fragments), scene.said.recv());
+    let Some(FromBot::End(StreamEnd::Failed(why))) = said else {
+        panic!("it failed");
+    };
+    assert!(why.contains("fragments without end"), "{why}");
+}
+
+#[tokio::test]
 async fn a_bot_is_told_why_the_stream_ends() {
     for why in [
         StreamStop::CallEnded,
