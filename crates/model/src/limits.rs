@@ -455,6 +455,10 @@ pub const SDP_MEDIA: usize = 16;
 
 /// What a back end may have an application told of a call that it begins, in JSON: as much as a page's token.
 pub const OUTBOUND_PARAMETERS_BYTES: usize = PAGE_TOKEN_BYTES;
+/// For how long an account whose application fails is not heard of again in the log.
+pub const COMPLAINT_PAUSE: Duration = Duration::from_secs(60);
+/// Accounts that are remembered for it; those beyond them are not heard of for a minute.
+pub const COMPLAINING_ACCOUNTS: usize = 1_024;
 /// Files that cannot be played and are remembered as such: each would be decoded again for each call that wants it.
 pub const SOUNDS_REFUSED: usize = 256;
 /// Calls that are looked at in one go for a list of those of an account: a few hundred microseconds, for which others wait.

@@ -10,6 +10,7 @@ use model::{PageAnswer, PageRequest, SoundAnswer, SoundRequest};
 use switch::Input;
 use tokio::sync::{Notify, watch};
 
+use crate::complaint::Complaints;
 use crate::shell_counter::ShellCounter;
 use crate::signalling::Signalling;
 use crate::sound::Sounds;
@@ -34,6 +35,7 @@ pub(crate) struct Errands {
     open: watch::Sender<usize>,
     pages: Arc<Pages>,
     sounds: Arc<Sounds>,
+    complaints: Arc<Complaints>,
 }
 
 impl Errands {
@@ -44,6 +46,7 @@ impl Errands {
             open: watch::Sender::new(0),
             pages: Arc::new(pages),
             sounds: Arc::new(sounds),
+            complaints: Arc::default(),
         }
     }
 
@@ -94,6 +97,7 @@ impl Errands {
         };
         counters.add_shell(ShellCounter::PageAsked);
         let (pages, signalling) = (Arc::clone(&self.pages), Arc::clone(signalling));
+        let (account, complaints) = (request.account, Arc::clone(&self.complaints));
         tokio::spawn(async move {
             // In a task of its own, so that a bug is an answer as well.
             let asking = tokio::spawn(async move { pages.ask(&request).await });
@@ -101,8 +105,9 @@ impl Errands {
                 tracing::error!(%error, "asking an application ended by a bug");
                 PageAnswer::Failed("the application was not asked: the server met a bug".to_owned())
             });
-            if matches!(answer, PageAnswer::Failed(_)) {
+            if let PageAnswer::Failed(why) = &answer {
                 signalling.counters.add_shell(ShellCounter::PageFailed);
+                complaints.add(signalling.now().mono, account, why);
             }
             drop(entry);
             signalling.answer(shard, Input::Page { id, answer });
@@ -113,7 +118,8 @@ impl Errands {
     fn bring(&self, signalling: &Arc<Signalling>, shard: usize, request: SoundRequest, done: Done) {
         let id = request.id;
         let (sounds, signalling) = (Arc::clone(&self.sounds), Arc::clone(signalling));
-        let place = sounds.enter(request.account);
+        let (account, complaints) = (request.account, Arc::clone(&self.complaints));
+        let place = sounds.enter(account);
         tokio::spawn(async move {
             let answer: SoundAnswer = match &place {
                 Ok(_) => {
@@ -125,8 +131,9 @@ impl Errands {
                 }
                 Err(sentence) => Err(sentence.clone()),
             };
-            if answer.is_err() {
+            if let Err(why) = &answer {
                 signalling.counters.add_shell(ShellCounter::SoundFailed);
+                complaints.add(signalling.now().mono, account, why);
             }
             drop(place);
             signalling.answer(shard, Input::Sound { id, answer });

@@ -10,6 +10,7 @@ mod account_place;
 pub mod call_document;
 pub mod certificate;
 mod clock;
+mod complaint;
 mod config;
 pub mod control;
 mod core;
