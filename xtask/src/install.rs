@@ -14,7 +14,7 @@ struct Need {
     package: &'static str,
 }
 
-const NEEDS: [Need; 9] = [
+const NEEDS: [Need; 10] = [
     Need {
         program: "chromium",
         package: "chromium",
@@ -42,6 +42,10 @@ const NEEDS: [Need; 9] = [
     Need {
         program: "baresip",
         package: "baresip-core",
+    },
+    Need {
+        program: "kamailio",
+        package: "kamailio",
     },
     Need {
         program: "turnutils_uclient",

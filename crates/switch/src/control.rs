@@ -147,9 +147,20 @@ impl Shard {
             self.check_leads(account, to)
                 .map_err(ControlFault::Destination)?;
         }
-        if !control.destinations().is_empty() && !self.is_anybody_here(account, control) {
-            return Err(ControlFault::NotRegistered);
+        let may = self.may_control(account, (key, id), control)?;
+        match control.destinations().is_empty() || self.is_anybody_here(account, control) {
+            true => Ok(may),
+            false => Err(ControlFault::NotRegistered),
         }
+    }
+
+    /// The same, whomever a transfer names.
+    fn may_control(
+        &self,
+        account: AccountId,
+        (key, id): (CallKey, &str),
+        control: &Control,
+    ) -> Result<Option<FileName>, ControlFault> {
         if let Some(run) = self.runs.get(&key) {
             return match run.record().account == account && run.instance() == id {
                 true => run.check_control(control),

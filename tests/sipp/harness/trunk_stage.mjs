@@ -12,6 +12,7 @@ import { Server } from '../../browser/harness/server.mjs';
 import { SipTrace } from '../../browser/harness/sip_trace.mjs';
 import { Webhook } from '../../browser/harness/webhook.mjs';
 import { Baresip } from './baresip.mjs';
+import { Kamailio } from './kamailio.mjs';
 import { Rtp } from './rtp.mjs';
 import { Sipp } from './sipp.mjs';
 import { Identity, Tunnel } from './tunnel.mjs';
@@ -47,6 +48,9 @@ class Stage {
   #by;
   #tunnels = [];
   #identity;
+  #proxy;
+  /** Where who is called is, if that is not the peer itself. */
+  #calleePort;
   server;
   account;
   webhook;
@@ -84,6 +88,14 @@ class Stage {
     this.#address = this.#by === 'tls' ? status.trunk_tls_address : status.trunk_address;
   }
 
+  /** Puts Kamailio between the server, which must be open, and all others: it is the peer of the trunk then. */
+  async proxy() {
+    const server = Number(this.#address.split(':').at(-1));
+    this.#calleePort = await freePort();
+    this.#proxy = await Kamailio.start({ port: this.peerPort, server, callee: this.#calleePort });
+    this.#address = `127.0.0.1:${this.peerPort}`;
+  }
+
   /** A SIPp that calls the number by the trunk; `from`: from another address of loopback. */
   async caller(scenario, keys = {}, { from = '127.0.0.1', words = [] } = {}) {
     let address = this.#address;
@@ -99,7 +111,7 @@ class Stage {
   /** A SIPp that is what the peer of the trunk is; it may come before the server. */
   async peer(scenario, keys = {}) {
     this.peerPort ??= await freePort();
-    let port = this.peerPort;
+    let port = this.#calleePort ?? this.peerPort;
     if (this.#by === 'tls') {
       port = await freePort();
       this.#tunnels.push(await Tunnel.outOf(this.peerPort, port, await this.#known()));
@@ -154,7 +166,8 @@ class Stage {
   async story() {
     const stories = await Promise.all(this.#phones.map((phone) => phone.story()));
     const sounds = this.#ends.map((rtp) => rtp.story());
-    return [...stories, ...sounds, this.#trace, `--- the server's last words\n${this.server?.lastOutput()}`].join('\n');
+    const proxy = this.#proxy ? [this.#proxy.story()] : [];
+    return [...stories, ...sounds, ...proxy, this.#trace, `--- the server's last words\n${this.server?.lastOutput()}`].join('\n');
   }
 
   async close() {
@@ -165,6 +178,7 @@ class Stage {
     await this.webhook?.close();
     for (const tunnel of this.#tunnels) tunnel.close();
     await Promise.all([...this.#phones.map((phone) => phone.discard()), ...this.#ends.map((rtp) => rtp.close())]);
+    await this.#proxy?.discard();
     await this.#identity?.discard();
     if (this.#folder) await rm(this.#folder, { recursive: true, force: true });
   }
