@@ -157,6 +157,15 @@ pub(super) fn json(value: &impl Serialize) -> Response<Body> {
     with_type("application/json", body)
 }
 
+/// 204: what was asked is done.
+pub(super) fn no_content() -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
 /// 200 with a body that nobody may keep.
 pub(super) fn with_type(content_type: &'static str, body: impl Into<Body>) -> Response<Body> {
     let mut response = Response::new(body.into());

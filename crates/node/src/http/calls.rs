@@ -3,7 +3,7 @@
 //! What may be done to a call is `switch::Shard`'s; what is asked is read by `switch::Control`, in the words of pages.
 
 use axum::body::Body;
-use axum::http::header::{CACHE_CONTROL, LOCATION};
+use axum::http::header::LOCATION;
 use axum::http::{HeaderValue, Method, Request, Response, StatusCode};
 use model::{AccountId, CallRecord, RecordId, ServiceName, Start, Then, limits};
 use serde::Deserialize;
@@ -12,7 +12,7 @@ use store::RecordQuery;
 use switch::token::ParameterFault;
 use switch::{Control, ControlFault, GoingCall, record_of_instance};
 
-use super::answer::{Fault, json};
+use super::answer::{Fault, json, no_content};
 use super::body::{JSON, document};
 use super::parameters::Parameters;
 use super::{Peer, Services, files, login, path, starting};
@@ -62,9 +62,7 @@ pub(super) async fn all(
     peer: &Peer,
     request: Request<Body>,
 ) -> Result<Response<Body>, Fault> {
-    let published = services.signalling.published();
-    let directory = &published.snapshot.directory;
-    let account = login::check(services, peer, request.headers(), directory)?.id;
+    let account = login::account(services, peer, request.headers())?;
     if request.method() == Method::POST {
         return begin(services, account, request).await;
     }
@@ -211,15 +209,13 @@ pub(super) async fn one(
     peer: &Peer,
     request: Request<Body>,
 ) -> Result<Response<Body>, Fault> {
-    let published = services.signalling.published();
-    let directory = &published.snapshot.directory;
-    let account = login::check(services, peer, request.headers(), directory)?.id;
+    let account = login::account(services, peer, request.headers())?;
     let id = id(request.uri().path());
     if request.method() == Method::DELETE {
         let control = Control::hang_up();
         let hung_up = services.signalling.control(account, id, &control);
         hung_up.map_err(|fault| not_done(&fault))?;
-        return Ok(nothing());
+        return Ok(no_content());
     }
     if let Some(call) = services.signalling.going_call(account, id) {
         return Ok(json(&going(&call)));
@@ -236,9 +232,7 @@ pub(super) async fn control(
     verb: Verb,
     request: Request<Body>,
 ) -> Result<Response<Body>, Fault> {
-    let published = services.signalling.published();
-    let directory = &published.snapshot.directory;
-    let account = login::check(services, peer, request.headers(), directory)?.id;
+    let account = login::account(services, peer, request.headers())?;
     let path = request.uri().path().to_owned();
     let id = Verb::of(&path).map_or("", |(_, call)| id(call));
     let control = if request.method() == Method::DELETE {
@@ -260,7 +254,7 @@ pub(super) async fn control(
     let done = services.signalling.control(account, id, &control);
     match done.map_err(|fault| not_done(&fault))? {
         Some(file) => Ok(json(&object!({ "filename": file.as_str() }))),
-        None => Ok(nothing()),
+        None => Ok(no_content()),
     }
 }
 
@@ -327,14 +321,6 @@ fn state(record: &CallRecord) -> &'static str {
         (None, Some(_)) => "answered",
         (None, None) => "ringing",
     }
-}
-
-fn nothing() -> Response<Body> {
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = StatusCode::NO_CONTENT;
-    let no_store = HeaderValue::from_static("no-store");
-    response.headers_mut().insert(CACHE_CONTROL, no_store);
-    response
 }
 
 fn not_done(fault: &ControlFault) -> Fault {

@@ -10,8 +10,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use axum::body::{Body, HttpBody};
-use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH};
-use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use axum::http::header::CONTENT_LENGTH;
+use axum::http::{HeaderMap, Method, Request, Response, StatusCode};
 use bytes::BytesMut;
 use futures_util::stream;
 use media::compressed::Decoding;
@@ -22,7 +22,7 @@ use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Semaphore;
 
-use super::answer::{Fault, json, with_type};
+use super::answer::{Fault, json, no_content, with_type};
 use super::{Peer, Services, login, path};
 use crate::account_file::AccountFiles;
 use crate::account_place::{NoPlace, Places};
@@ -62,7 +62,7 @@ pub(super) async fn list(
     peer: &Peer,
     headers: &HeaderMap,
 ) -> Result<Response<Body>, Fault> {
-    let account = account(services, peer, headers)?;
+    let account = login::account(services, peer, headers)?;
     let files = Arc::clone(&services.files.files);
     let list = on_disk(move || files.list(account)).await?;
     let list: Vec<_> = list
@@ -78,7 +78,7 @@ pub(super) async fn one(
     peer: &Peer,
     request: Request<Body>,
 ) -> Result<Response<Body>, Fault> {
-    let account = account(services, peer, request.headers())?;
+    let account = login::account(services, peer, request.headers())?;
     let name = path::name_below(PATH, request.uri(), FileName::parse)?;
     let path = services.files.files.path(account, &name);
     match *request.method() {
@@ -100,12 +100,6 @@ pub(super) async fn check_is_there(
         Ok(false) => Err(no_such_file(name)),
         Err(error) => Err(disk_fault(&error)),
     }
-}
-
-fn account(services: &Services, peer: &Peer, headers: &HeaderMap) -> Result<AccountId, Fault> {
-    let published = services.signalling.published();
-    let directory = &published.snapshot.directory;
-    Ok(login::check(services, peer, headers, directory)?.id)
 }
 
 async fn fetch(path: PathBuf, name: &FileName) -> Result<Response<Body>, Fault> {
@@ -135,11 +129,7 @@ async fn remove(path: PathBuf, name: &FileName) -> Result<Response<Body>, Fault>
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(no_such_file(name)),
         removed => removed.map_err(|error| disk_fault(&error))?,
     }
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = StatusCode::NO_CONTENT;
-    let no_store = HeaderValue::from_static("no-store");
-    response.headers_mut().insert(CACHE_CONTROL, no_store);
-    Ok(response)
+    Ok(no_content())
 }
 
 async fn put(

@@ -4,13 +4,12 @@
 //! `service_document`.
 
 use axum::body::Body;
-use axum::http::header::CACHE_CONTROL;
-use axum::http::{HeaderValue, Method, Request, Response, StatusCode};
+use axum::http::{Method, Request, Response, StatusCode};
 use model::{AccountId, SecretBytes, ServiceName, limits};
 use store::{Put, ServiceError};
 use switch::Counter;
 
-use super::answer::{Fault, json};
+use super::answer::{Fault, json, no_content};
 use super::body::{JSON, document};
 use super::{Peer, Services, login, path};
 use crate::provision;
@@ -118,11 +117,7 @@ async fn remove(
     drop(turn);
     removed.map_err(refused)?;
     services.watch.catch_up().await;
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = StatusCode::NO_CONTENT;
-    let no_store = HeaderValue::from_static("no-store");
-    response.headers_mut().insert(CACHE_CONTROL, no_store);
-    Ok(response)
+    Ok(no_content())
 }
 
 /// For an application that has none yet.

@@ -22,16 +22,14 @@ pub(super) async fn answer(
     peer: &Peer,
     request: Request<Body>,
 ) -> Result<Response<Body>, Fault> {
-    let published = services.signalling.published();
-    let directory = &published.snapshot.directory;
-    let account = login::check(services, peer, request.headers(), directory)?;
+    let account = login::account(services, peer, request.headers())?;
     let parameters = Parameters::read(request, services.bounds.head_time).await?;
     let asked = Asked::read(parameters.iter()).map_err(Fault::parameters)?;
     let mut told = Map::new();
     for instance in asked.instances {
         let state = services
             .signalling
-            .interrupt(account.id, &instance, asked.redirect.clone());
+            .interrupt(account, &instance, asked.redirect.clone());
         let result = match state {
             ApplicationState::Unknown => object!({ "result": "no such application" }),
             ApplicationState::Completed => object!({ "result": "application already completed" }),

@@ -11,7 +11,7 @@ use axum::http::{HeaderMap, StatusCode};
 use base64::Engine;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use model::{Account, Directory, Instant, Login, Service, ServiceTarget, limits};
+use model::{Account, AccountId, Directory, Instant, Login, Service, ServiceTarget, limits};
 use switch::Counter;
 use switch::token::authenticate;
 
@@ -39,6 +39,17 @@ pub(super) fn check<'a>(
         |login, key| authenticate(directory, pepper, login, key, now.unix),
         Fault::wrong_login,
     )
+}
+
+/// The same, where its number alone is wanted.
+pub(super) fn account(
+    services: &Services,
+    peer: &Peer,
+    headers: &HeaderMap,
+) -> Result<AccountId, Fault> {
+    let published = services.signalling.published();
+    let directory = &published.snapshot.directory;
+    Ok(check(services, peer, headers, directory)?.id)
 }
 
 /// The service that a request logs in to with its own secret, which an application answers for, and its account.
