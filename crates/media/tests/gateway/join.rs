@@ -241,6 +241,21 @@ fn a_telephone_that_waits_for_us_hears_what_is_played_and_nothing_before() {
     assert!(tone_share(&heard, 8_000, 400.0) > 0.98);
 }
 
+fn record(world: &mut World, leg: LegId, seconds: u64, both: bool) {
+    world.command(MediaCommand::Record {
+        leg,
+        record: Record {
+            longest: Duration::from_secs(seconds),
+            first_silence: None,
+            silence: None,
+            beep: false,
+            until_digit: false,
+            both,
+            file: model::FileName::parse("recording.wav").unwrap(),
+        },
+    });
+}
+
 /// What is recorded of a leg in three seconds, and at which rate.
 fn recorded_with_the_other(leg: LegId, encoding: Encoding) -> (Vec<i16>, u32) {
     let preferred = [encoding, Encoding::Pcma];
@@ -253,18 +268,7 @@ fn recorded_with_the_other(leg: LegId, encoding: Encoding) -> (Vec<i16>, u32) {
     world.peer().says = sine(rate, 500.0, rate as usize);
     phone.says = sine(8_000, 700.0, 8_000);
     phone.run(&mut world, 500);
-    world.command(MediaCommand::Record {
-        leg,
-        record: Record {
-            longest: Duration::from_secs(2),
-            first_silence: None,
-            silence: None,
-            beep: false,
-            until_digit: false,
-            both: true,
-            file: model::FileName::parse("recording.wav").unwrap(),
-        },
-    });
+    record(&mut world, leg, 2, true);
     phone.run(&mut world, 2_500);
     let wav = Wav::read(world.recorded().into()).unwrap();
     let mut samples = Vec::new();
@@ -296,18 +300,7 @@ fn what_is_lost_and_late_is_concealed_in_a_recording_of_the_right_length() {
     dial(&mut world, &offer(true), Vec::new());
     let mut phone = Phone::new(PHONE, PHONE_AT, Encoding::Pcma);
     phone.says = sine(8_000, 500.0, 8_000);
-    world.command(MediaCommand::Record {
-        leg: PHONE,
-        record: Record {
-            longest: Duration::from_secs(10),
-            first_silence: None,
-            silence: None,
-            beep: false,
-            until_digit: false,
-            both: false,
-            file: model::FileName::parse("recording.wav").unwrap(),
-        },
-    });
+    record(&mut world, PHONE, 10, false);
     // Each seventeenth packet is lost, each ninth comes 30 ms late, and so behind the next.
     let mut late: Vec<(u64, Vec<u8>)> = Vec::new();
     let (leg, port, from) = (PHONE, RtpPort::Rtp, phone.address);
@@ -349,18 +342,7 @@ fn what_is_lost_and_late_is_concealed_in_a_recording_of_the_right_length() {
 fn a_telephone_that_says_nothing_is_recorded_for_as_long_as_it_may() {
     let mut world = World::new(&[Encoding::Pcma]);
     dial(&mut world, &offer(true), Vec::new());
-    world.command(MediaCommand::Record {
-        leg: PHONE,
-        record: Record {
-            longest: Duration::from_secs(2),
-            first_silence: None,
-            silence: None,
-            beep: false,
-            until_digit: false,
-            both: false,
-            file: model::FileName::parse("recording.wav").unwrap(),
-        },
-    });
+    record(&mut world, PHONE, 2, false);
     world.run(2_500);
     let wav = Wav::read(world.recorded().into()).unwrap();
     assert_eq!(wav.length(), 16_000);
