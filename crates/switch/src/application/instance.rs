@@ -61,7 +61,25 @@ impl About {
     }
 }
 
-impl Told<'_> {
+impl<'a> Told<'a> {
+    /// The call alone.
+    pub(super) fn of(
+        instance: &'a str,
+        record: &'a CallRecord,
+        about: &'a About,
+        now: UnixTime,
+    ) -> Self {
+        Self {
+            instance,
+            record,
+            about,
+            now,
+            token: None,
+            is_notification: false,
+            beside: Vec::new(),
+        }
+    }
+
     /// As JSON.
     pub(super) fn json(self) -> String {
         let mut told = Map::new();

@@ -11,7 +11,7 @@ use std::time::Duration;
 use model::media::{LegId, LegKind, MediaCommand, MediaEvent, RoomId, SessionId};
 use model::{
     AccountId, CallRecord, ConnectionId, Instant, Page, PageAnswer, PageRequest, QuestionId,
-    SecretBytes, SoundAnswer, SoundRequest, SoundSource, limits,
+    SecretBytes, SoundAnswer, SoundRequest, SoundSource, UnixTime, limits,
 };
 use sip::{Message, Request, Response};
 
@@ -537,16 +537,13 @@ impl Run {
     }
 
     fn ask(&self, asking: Asking, act: &mut Act<'_>) {
-        let told = Told {
-            instance: &self.instance,
-            record: &self.record,
-            about: &self.about,
-            now: act.now.unix,
-            token: asking.token,
-            is_notification: asking.is_notification,
-            beside: asking.told,
-        };
-        self.push_ask(asking.id, asking.page, told.json(), act);
+        let (id, page, told) = asking.tells(self.told(act.now.unix));
+        self.push_ask(id, page, told, act);
+    }
+
+    /// Its call, and nothing that a page has given.
+    pub(super) fn told(&self, now: UnixTime) -> Told<'_> {
+        Told::of(&self.instance, &self.record, &self.about, now)
     }
 
     pub(super) fn push_ask(&self, id: QuestionId, page: Page, instance: String, act: &mut Act<'_>) {

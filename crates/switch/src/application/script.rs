@@ -15,6 +15,7 @@ use super::conference::Wish;
 use super::doing::Doing;
 use super::entering::Entering;
 use super::hearing::Hearing;
+use super::instance::Told;
 use super::page;
 use super::plan::Plan;
 use super::questions::Questions;
@@ -77,6 +78,19 @@ pub(crate) struct Asking {
     pub(crate) token: Option<String>,
     /// Whether its answer says nothing of what is next.
     pub(crate) is_notification: bool,
+}
+
+impl Asking {
+    /// Its number, the page, and what that is told of this call, as JSON.
+    pub(super) fn tells(self, call: Told<'_>) -> (QuestionId, Page, String) {
+        let told = Told {
+            token: self.token,
+            is_notification: self.is_notification,
+            beside: self.told,
+            ..call
+        };
+        (self.id, self.page, told.json())
+    }
 }
 
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 //! Its script is one like the caller's, on its own leg. Nobody else is called for it; when it ends first, its caller's script is told.
 
 use model::media::{LegKind, MediaCommand, MediaEvent};
-use model::{AccountId, CallRecord, Callee, Instant, Page, QuestionId};
+use model::{AccountId, CallRecord, Callee, Instant, Page, QuestionId, UnixTime};
 
 use super::action::SecondaryCall;
 use super::instance::{self, Told};
@@ -30,6 +30,10 @@ pub(super) struct Secondary {
 impl Secondary {
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.script.deadline()
+    }
+
+    fn told(&self, now: UnixTime) -> Told<'_> {
+        Told::of(&self.instance, &self.record, &self.about, now)
     }
 
     fn state(&self) -> ApplicationState {
@@ -182,15 +186,7 @@ impl Run {
         let (Some(secondary), Some(secret)) = (&self.secondary, &self.secret) else {
             return;
         };
-        let told = Told {
-            instance: &secondary.instance,
-            record: &secondary.record,
-            about: &secondary.about,
-            now: act.now.unix,
-            token: None,
-            is_notification: false,
-            beside: Vec::new(),
-        };
+        let told = secondary.told(act.now.unix);
         let command = opening.command(self.leg(secondary.place), told, secret);
         self.tell_gateway(command, act);
     }
@@ -199,16 +195,8 @@ impl Run {
         let Some(secondary) = &self.secondary else {
             return;
         };
-        let told = Told {
-            instance: &secondary.instance,
-            record: &secondary.record,
-            about: &secondary.about,
-            now: act.now.unix,
-            token: asking.token,
-            is_notification: asking.is_notification,
-            beside: asking.told,
-        };
-        self.push_ask(asking.id, asking.page, told.json(), act);
+        let (id, page, told) = asking.tells(secondary.told(act.now.unix));
+        self.push_ask(id, page, told, act);
     }
 
     /// What becomes of the application that this names, if it is one of this run's.

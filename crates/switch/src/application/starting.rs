@@ -279,13 +279,8 @@ impl Shard {
             return;
         };
         let told = Told {
-            instance: &instance,
-            record: &record,
-            about,
-            now: now.unix,
             token: start.token().cloned(),
-            is_notification: false,
-            beside: Vec::new(),
+            ..Told::of(&instance, &record, about, now.unix)
         };
         act.effects.push_back(Effect::Ask(Box::new(PageRequest {
             id: Questions::of(key).next(),

@@ -161,15 +161,7 @@ impl Run {
         let Some(secret) = &self.secret else {
             return;
         };
-        let told = Told {
-            instance: &self.instance,
-            record: &self.record,
-            about: &self.about,
-            now: act.now.unix,
-            token: None,
-            is_notification: false,
-            beside: Vec::new(),
-        };
+        let told = self.told(act.now.unix);
         let command = opening.command(self.leg(CALLER), told, secret);
         self.tell_gateway(command, act);
     }
