@@ -224,10 +224,19 @@ impl Signalling {
         Ok(instances)
     }
 
-    /// Whether whom this call is for can be reached now.
-    pub(crate) fn check_reached(&self, start: &Start) -> Result<(), StartFault> {
-        let shard = shard_of(start.account, self.shards.len());
-        lock(&self.shards[shard].owned).machine.check_reached(start)
+    /// Begins one call, if whom it is for can be reached now; the call, or why it is not begun.
+    pub(crate) fn begin_reached(&self, start: Start) -> Result<GoingCall, StartFault> {
+        let account = start.account;
+        let shard = shard_of(account, self.shards.len());
+        let mut owned = lock(&self.shards[shard].owned);
+        owned.machine.check_reached(&start)?;
+        let may = owned
+            .machine
+            .check_starts(self.now(), std::slice::from_ref(&start));
+        let ids = may.map_err(|(_, fault)| fault)?;
+        self.step(shard, &mut owned, Input::Start(start));
+        let call = owned.machine.going_call(account, &ids[0]);
+        Ok(call.expect("whoever can be reached is called"))
     }
 
     /// Calls of an account that go on, `most` of them, after the one of this name; and whether there may be more.

@@ -181,23 +181,11 @@ async fn begin(
     let asked =
         Asked::deserialize(document).map_err(|error| Fault::malformed(error.to_string()))?;
     let start = asked.start(account)?;
-    let signalling = &services.signalling;
-    let record = start.id;
-    signalling
-        .check_reached(&start)
-        .map_err(|fault| starting::not_begun(&fault))?;
-    let begun = signalling.begin_calls(account, vec![start]);
-    let ids = begun.map_err(|(_, fault)| starting::not_begun(&fault))?;
-    let id = ids.into_iter().next().unwrap_or_default();
-    let call = signalling.going_call(account, &id);
-    // What was reached a moment ago may be gone: then the call was never set up, and its record says so.
-    let told = call.as_ref().map_or_else(
-        || object!({ "id": id, "call": record.to_string(), "state": "ended" }),
-        going,
-    );
-    let mut response = json(&told);
+    let begun = services.signalling.begin_reached(start);
+    let call = begun.map_err(|fault| starting::not_begun(&fault))?;
+    let mut response = json(&going(&call));
     *response.status_mut() = StatusCode::CREATED;
-    if let Ok(location) = HeaderValue::from_str(&format!("{PATH}/{id}")) {
+    if let Ok(location) = HeaderValue::from_str(&format!("{PATH}/{}", call.id)) {
         response.headers_mut().insert(LOCATION, location);
     }
     Ok(response)
