@@ -3,17 +3,11 @@
 //! Never decodes. Its session says what to send, and hears what came.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
-use model::limits::RTCP_INTERVAL;
 use model::media::Network;
 use model::{Instant, Now};
-use rtcp_types::{
-    Compound, CompoundBuilder, Packet as Report, ReceiverReport, RtcpPacketWriter,
-    RtcpPacketWriterExt as _, Sdes, SdesChunk, SdesItem,
-};
 
-use super::{Incoming, Outgoing, Packet, Source, is_rtcp};
+use super::{Packet, RtpSession, Source, is_rtcp};
 
 /// Which of the pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,14 +21,10 @@ pub enum RtpPort {
 /// One peer.
 #[derive(Debug)]
 pub struct RtpLeg {
-    clock: u32,
-    outgoing: Outgoing,
-    incoming: Option<Incoming>,
+    session: RtpSession,
     media: Source,
     /// Where its reports come from; nothing where they share the port.
     control: Option<Source>,
-    report_due: Instant,
-    random: u64,
     is_muted: bool,
     /// Whence a peer behind a NAT may come.
     allowed: Vec<Network>,
@@ -51,13 +41,9 @@ impl RtpLeg {
         allowed: &[Network],
     ) -> Self {
         Self {
-            clock,
-            outgoing: Outgoing::new(random, clock),
-            incoming: None,
+            session: RtpSession::new(now, random, clock),
             media: Source::new(now, media, allowed),
             control: control.map(|named| Source::new(now, named, allowed)),
-            report_due: now + RTCP_INTERVAL / 2,
-            random,
             is_muted: false,
             allowed: allowed.to_vec(),
         }
@@ -91,11 +77,7 @@ impl RtpLeg {
 
     /// What is sent from now on has another clock, and so is another stream (RFC 7160 §3.1).
     pub fn change_clock(&mut self, random: u64, clock: u32) {
-        if clock != self.clock {
-            self.clock = clock;
-            self.outgoing = Outgoing::new(random, clock);
-            self.incoming = None;
-        }
+        self.session.change_clock(random, clock);
     }
 
     /// Takes a datagram; a packet with its number without wraps, if it is one of the peer's.
@@ -113,7 +95,7 @@ impl RtpLeg {
                 (RtpPort::Rtp, Some(_)) | (RtpPort::Rtcp, None) => false,
             };
             if is_peer {
-                self.take_report(now, bytes);
+                self.session.take_report(now, bytes);
             }
             return None;
         }
@@ -122,18 +104,13 @@ impl RtpLeg {
         if !self.media.accepts(now, from) {
             return None;
         }
-        let clock = self.clock;
-        let incoming = match &mut self.incoming {
-            Some(known) if known.ssrc() == packet.ssrc => known,
-            other => other.insert(Incoming::new(now, &packet, clock)),
-        };
-        let number = incoming.take(now, &packet)?;
+        let number = self.session.take(now, &packet)?;
         Some((number, packet))
     }
 
     /// Leaves out numbers of packets that were lost before they came to us.
     pub fn skip(&mut self, packets: u16) {
-        self.outgoing.skip(packets);
+        self.session.skip(packets);
     }
 
     /// A packet as it leaves, and where to; nothing while the peer is on hold.
@@ -147,86 +124,39 @@ impl RtpLeg {
     ) -> Option<(SocketAddr, Vec<u8>)> {
         let target = self.media.target().filter(|_| !self.is_muted)?;
         let mut packet = Vec::with_capacity(12 + payload.len());
-        self.outgoing
+        self.session
             .write(now, payload_type, marker, timestamp, payload, &mut packet);
         Some((target, packet))
     }
 
     /// When the next report is due.
     pub fn poll_timeout(&self) -> Instant {
-        self.report_due
+        self.session.poll_timeout()
     }
 
     /// The report that is due, from which port and where to.
     pub fn on_timeout(&mut self, now: Now) -> Option<(RtpPort, SocketAddr, Vec<u8>)> {
-        if now.mono < self.report_due {
-            return None;
-        }
-        self.report_due = now.mono + self.draw_interval();
+        let report = self.session.on_timeout(now)?;
         let (port, target) = match &self.control {
             None => (RtpPort::Rtp, self.media.target()?),
             Some(control) => (RtpPort::Rtcp, control.target()?),
         };
-        Some((port, target, self.write_report(now)?))
+        Some((port, target, report))
     }
 
     /// Packets and bytes from the peer, lost packets, and packets and bytes to it.
     pub fn counts(&self) -> ((u64, u64, u64), (u64, u64)) {
-        let incoming = self.incoming.as_ref().map(Incoming::counts);
-        (incoming.unwrap_or_default(), self.outgoing.sent())
-    }
-
-    /// RFC 3550 §6.2: half to one and a half times the interval, so that reports of many legs do not leave together.
-    fn draw_interval(&mut self) -> Duration {
-        // Splitmix, of a seed that came in.
-        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.random ^ self.random >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        RTCP_INTERVAL / 2 + RTCP_INTERVAL * ((mixed >> 54) as u32) / 1_024
-    }
-
-    fn take_report(&mut self, now: Instant, bytes: &[u8]) {
-        let Ok(compound) = Compound::parse(bytes) else {
-            return;
-        };
-        for report in compound.flatten() {
-            if let (Report::Sr(report), Some(incoming)) = (report, &mut self.incoming)
-                && report.ssrc() == incoming.ssrc()
-            {
-                incoming.on_sender_report(now, report.ntp_timestamp());
-            }
-        }
-    }
-
-    fn write_report(&mut self, now: Now) -> Option<Vec<u8>> {
-        let ssrc = self.outgoing.ssrc();
-        let block = self
-            .incoming
-            .as_mut()
-            .map(|incoming| incoming.report(now.mono));
-        let item = SdesItem::builder(SdesItem::CNAME, "offhook");
-        let names = Sdes::builder().add_chunk(SdesChunk::builder(ssrc).add_item(item));
-        let compound: CompoundBuilder<'_> = match (self.outgoing.report(now), block) {
-            (Some(report), Some(block)) => {
-                Compound::builder().add_packet(report.add_report_block(block))
-            }
-            (Some(report), None) => Compound::builder().add_packet(report),
-            (None, Some(block)) => Compound::builder()
-                .add_packet(ReceiverReport::builder(ssrc).add_report_block(block)),
-            (None, None) => Compound::builder().add_packet(ReceiverReport::builder(ssrc)),
-        };
-        let compound = compound.add_packet(names);
-        let mut bytes = vec![0; compound.calculate_size().ok()?];
-        let length = compound.write_into(&mut bytes).ok()?;
-        bytes.truncate(length);
-        Some(bytes)
+        self.session.counts()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use model::UnixTime;
+    use rtcp_types::{Compound, Packet as Report};
 
     use super::*;
+    use crate::rtp::Outgoing;
 
     const PEER: &str = "192.0.2.1:4000";
     const CONTROL: &str = "192.0.2.1:4001";
@@ -285,7 +215,7 @@ mod tests {
         assert_eq!(other.counts().0, (900, 900 * 160, 100));
         assert_eq!(one.counts().1, (1_000, 160_000));
         // The sender's report came, and is answered for.
-        let answer = other.write_report(now(30_000)).unwrap();
+        let (_, _, answer) = other.on_timeout(now(30_000)).unwrap();
         let compound = Compound::parse(&answer).unwrap();
         let blocks: Vec<u32> = compound
             .flatten()

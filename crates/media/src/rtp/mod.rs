@@ -6,12 +6,14 @@ mod incoming;
 mod jitter;
 mod leg;
 mod outgoing;
+mod session;
 mod source;
 
 pub use incoming::Incoming;
 pub use jitter::{JitterBuffer, Next};
 pub use leg::{RtpLeg, RtpPort};
 pub use outgoing::Outgoing;
+pub use session::RtpSession;
 pub use source::Source;
 
 /// A packet that came, without its extensions.
