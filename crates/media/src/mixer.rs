@@ -15,6 +15,7 @@ use crate::leg::Others;
 use crate::player::Player;
 use crate::session::Session;
 use crate::worker::Effect;
+use crate::worker::Table;
 
 /// Frames that are made up for after a late driver; what is later than this is left out.
 const CATCH_UP: u64 = 5;
@@ -124,7 +125,7 @@ impl Room {
     pub(crate) fn on_timeout(
         &mut self,
         now: Instant,
-        sessions: &mut BTreeMap<SessionId, Session>,
+        sessions: &mut Table<SessionId, Session>,
         effects: &mut VecDeque<Effect>,
     ) {
         let due = self.frame_at(now);
@@ -139,7 +140,7 @@ impl Room {
     fn tick(
         &mut self,
         now: Instant,
-        sessions: &mut BTreeMap<SessionId, Session>,
+        sessions: &mut Table<SessionId, Session>,
         effects: &mut VecDeque<Effect>,
     ) {
         let at = self.time_of(self.frame);

@@ -119,23 +119,42 @@ impl Session {
         }
     }
 
-    /// What one leg's peer said goes to the leg that is joined with it; then legs that are over end.
-    pub(crate) fn after(
+    /// A datagram, or another word, for one of its legs. False: nothing is due sooner than before, and no leg has ended.
+    pub(crate) fn hear<'a>(
         &mut self,
         now: Instant,
         place: u8,
-        said: Vec<Said>,
+        hear: impl FnOnce(&mut Leg, &mut VecDeque<Effect>) -> Said<'a>,
+        effects: &mut VecDeque<Effect>,
+    ) -> bool {
+        let Some(leg) = self.legs.get_mut(&place) else {
+            return false;
+        };
+        let said = hear(leg, effects);
+        self.pass_on(now, place, &said, effects);
+        if !said.is_but_sound {
+            self.end_legs(now, effects);
+        }
+        !said.is_but_sound
+    }
+
+    /// What one leg's peer said goes to the leg that is joined with it.
+    fn pass_on(
+        &mut self,
+        now: Instant,
+        place: u8,
+        said: &Said<'_>,
         effects: &mut VecDeque<Effect>,
     ) {
+        if said.spoken.is_none() && said.keys.is_empty() {
+            return;
+        }
         let frame = self.frame_at(now);
         if let Some(other) = self.joined.get(&place)
             && let Some(other) = self.legs.get_mut(other)
         {
-            for said in said {
-                other.on_said(now, frame, &said, effects);
-            }
+            other.on_said(now, frame, said, effects);
         }
-        self.end_legs(now, effects);
     }
 
     /// A further offer of one leg's peer; nothing: there is no such leg.
@@ -217,11 +236,12 @@ impl Session {
     pub(crate) fn on_timeout(&mut self, now: Now, effects: &mut VecDeque<Effect>) {
         let places: Vec<u8> = self.legs.keys().copied().collect();
         for place in places {
-            let mut said = Vec::new();
-            if let Some(leg) = self.legs.get_mut(&place) {
-                leg.on_timeout(now, &mut said, effects);
-            }
-            self.after(now.mono, place, said, effects);
+            self.hear(
+                now.mono,
+                place,
+                |leg, effects| leg.on_timeout(now, effects),
+                effects,
+            );
         }
         self.catch_up(now.mono);
         while self.legs.values().any(Leg::is_ticking) && self.time_of(self.frame) <= now.mono {

@@ -8,62 +8,108 @@ use std::net::SocketAddr;
 use model::Instant;
 use model::media::{Digit, LegEnd, MediaEvent, PlayEnd, RecordEnd};
 
-use super::{Leg, Said, Transport};
+use super::{Leg, Said, Spoken, Transport};
 use crate::audio::{SILENCE_POWER, power};
 use crate::dtmf::Heard;
-use crate::rtp::{Next, RtpPort};
+use crate::rtp::{Next, Packet, RtpPort};
 use crate::sdp::{Agreed, Events};
 use crate::stream::ToBot;
 use crate::webrtc::Came;
 use crate::worker::Effect;
 
 impl Leg {
-    pub(crate) fn on_came(
-        &mut self,
-        now: Instant,
-        came: Vec<Came>,
-        said: &mut Vec<Said>,
-        effects: &mut VecDeque<Effect>,
-    ) {
+    pub(crate) fn on_came(&mut self, came: Vec<Came>, effects: &mut VecDeque<Effect>) {
         for came in came {
             match came {
                 Came::Send { from, to, bytes } => {
                     effects.push_back(Effect::Send { from, to, bytes });
                 }
                 Came::Connected => self.on_connected(effects),
-                Came::Packet {
-                    number,
-                    payload_type,
-                    marker,
-                    timestamp,
-                    payload,
-                } => {
-                    let packet = (number, payload_type, marker, timestamp);
-                    self.on_packet(now, packet, &payload, said, effects);
-                }
                 Came::Silent => self.end = self.end.or(Some(LegEnd::Silent)),
                 Came::Closed => self.end = self.end.or(Some(LegEnd::Peer)),
             }
         }
     }
 
-    pub(crate) fn on_rtp(
+    /// An ICE check of a browser's, which may nominate the way that it came; whether it has passed.
+    pub(crate) fn on_check(
+        &mut self,
+        now: Instant,
+        (local, from): (SocketAddr, SocketAddr),
+        bytes: &[u8],
+        is_nominating: bool,
+        effects: &mut VecDeque<Effect>,
+    ) -> bool {
+        let Transport::WebRtc(leg) = &mut self.transport else {
+            return false;
+        };
+        let mut came = Vec::new();
+        leg.take(now, local, from, bytes, &mut came);
+        // It is answered only if its MESSAGE-INTEGRITY is that of our password.
+        let is_answer = |came: &Came| {
+            matches!(came, Came::Send { to, bytes, .. }
+                if *to == from && bytes.first() == Some(&1))
+        };
+        let has_passed = came.iter().any(is_answer);
+        if has_passed && is_nominating {
+            leg.nominate(local, from);
+        }
+        self.on_came(came, effects);
+        has_passed
+    }
+
+    /// A datagram of its DTLS.
+    pub(crate) fn on_handshake(
+        &mut self,
+        now: Instant,
+        local: SocketAddr,
+        from: SocketAddr,
+        bytes: &[u8],
+        effects: &mut VecDeque<Effect>,
+    ) {
+        if let Transport::WebRtc(leg) = &mut self.transport {
+            let mut came = Vec::new();
+            leg.take(now, local, from, bytes, &mut came);
+            self.on_came(came, effects);
+        }
+    }
+
+    /// A packet or a report of a browser's; `clear` is room for what is in it.
+    pub(crate) fn on_protected<'a>(
+        &mut self,
+        now: Instant,
+        bytes: &[u8],
+        clear: &'a mut Vec<u8>,
+        effects: &mut VecDeque<Effect>,
+    ) -> Said<'a> {
+        let Transport::WebRtc(leg) = &mut self.transport else {
+            return Said::default();
+        };
+        match leg.open(now, bytes, clear) {
+            Some((number, packet)) => self.on_packet(now, number, &packet, effects),
+            None => Said::default(),
+        }
+    }
+
+    pub(crate) fn on_rtp<'a>(
         &mut self,
         now: Instant,
         port: RtpPort,
         from: SocketAddr,
-        bytes: &[u8],
-        said: &mut Vec<Said>,
+        bytes: &'a [u8],
         effects: &mut VecDeque<Effect>,
-    ) {
+    ) -> Said<'a> {
         let Transport::Rtp(leg, _) = &mut self.transport else {
-            return;
+            return Said::default();
         };
-        if let Some((number, packet)) = leg.take(now, port, from, bytes) {
-            self.on_connected(effects);
-            let head = (number, packet.payload_type, packet.marker, packet.timestamp);
-            self.on_packet(now, head, packet.payload, said, effects);
-        }
+        let Some((number, packet)) = leg.take(now, port, from, bytes) else {
+            return Said::default();
+        };
+        let was_connected = self.is_connected;
+        self.on_connected(effects);
+        let mut said = self.on_packet(now, number, &packet, effects);
+        said.is_but_sound &= was_connected;
+        said
     }
 
     fn on_connected(&mut self, effects: &mut VecDeque<Effect>) {
@@ -73,59 +119,55 @@ impl Leg {
         }
     }
 
-    fn on_packet(
+    fn on_packet<'a>(
         &mut self,
         now: Instant,
-        (number, payload_type, marker, timestamp): (u64, u8, bool, u32),
-        payload: &[u8],
-        said: &mut Vec<Said>,
+        number: u64,
+        packet: &Packet<'a>,
         effects: &mut VecDeque<Effect>,
-    ) {
+    ) -> Said<'a> {
+        let mut said = Said::default();
         self.usage.packets_in += 1;
-        self.usage.bytes_in += payload.len() as u64;
-        if payload_type == self.agreed.payload_type {
+        self.usage.bytes_in += packet.payload.len() as u64;
+        if packet.payload_type == self.agreed.payload_type {
             if self.is_hearing() {
-                self.jitter.put(number, Some(payload));
+                self.jitter.put(number, Some(packet.payload));
             }
-            if self.is_joined {
-                said.push(Said::Sound {
-                    number,
-                    marker,
-                    timestamp,
-                    payload: payload.to_vec(),
-                });
-            }
-            return;
+            said.spoken = self.is_joined.then_some(Spoken {
+                number,
+                marker: packet.marker,
+                timestamp: packet.timestamp,
+                payload: packet.payload,
+            });
+            said.is_but_sound = true;
+            return said;
         }
         if self.is_hearing() {
             self.jitter.put(number, None);
         }
-        let is_event = |events: &Events| events.payload_type == payload_type;
+        let is_event = |events: &Events| events.payload_type == packet.payload_type;
         let Agreed {
             events,
             other_events,
             ..
         } = &self.agreed;
         if events.iter().chain(other_events).any(is_event) {
-            for heard in self
-                .keys_in
-                .take(now, timestamp, payload)
-                .into_iter()
-                .flatten()
-            {
-                self.on_heard(heard, said, effects);
+            let heard = self.keys_in.take(now, packet.timestamp, packet.payload);
+            for heard in heard.into_iter().flatten() {
+                self.on_heard(heard, &mut said, effects);
             }
         }
+        said
     }
 
     pub(super) fn on_heard(
         &mut self,
         heard: Heard,
-        said: &mut Vec<Said>,
+        said: &mut Said<'_>,
         effects: &mut VecDeque<Effect>,
     ) {
         if self.is_joined {
-            said.push(Said::Key(heard));
+            said.keys.push(heard);
         }
         if let Heard::Begin(digit) = heard {
             self.on_key(digit, effects);

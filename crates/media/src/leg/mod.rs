@@ -39,18 +39,22 @@ pub(crate) enum Transport {
     Rtp(Box<RtpLeg>, Own),
 }
 
-/// What the peer said, for whoever is joined with it.
-#[derive(Debug)]
-pub(crate) enum Said {
-    /// A payload of the agreed codec.
-    Sound {
-        number: u64,
-        marker: bool,
-        timestamp: u32,
-        payload: Vec<u8>,
-    },
-    /// A key.
-    Key(Heard),
+/// What the peer said at once, for whoever is joined with it.
+#[derive(Debug, Default)]
+pub(crate) struct Said<'a> {
+    pub(crate) spoken: Option<Spoken<'a>>,
+    pub(crate) keys: Vec<Heard>,
+    /// It was no more than sound on a leg that is connected, as of most datagrams: nothing is due sooner than before.
+    pub(crate) is_but_sound: bool,
+}
+
+/// A payload of the agreed codec.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Spoken<'a> {
+    pub(crate) number: u64,
+    pub(crate) marker: bool,
+    pub(crate) timestamp: u32,
+    pub(crate) payload: &'a [u8],
 }
 
 /// What a leg hears of others in one frame.
@@ -196,6 +200,7 @@ impl Leg {
             Transport::WebRtc(leg) => {
                 let mut came = Vec::new();
                 leg.close(now, &mut came);
+                self.usage.lost = leg.lost();
                 send_all(came, effects);
             }
             Transport::Rtp(leg, _) => {
@@ -242,17 +247,12 @@ impl Leg {
             .min()
     }
 
-    pub(crate) fn on_timeout(
-        &mut self,
-        now: Now,
-        said: &mut Vec<Said>,
-        effects: &mut VecDeque<Effect>,
-    ) {
+    pub(crate) fn on_timeout(&mut self, now: Now, effects: &mut VecDeque<Effect>) -> Said<'static> {
         match &mut self.transport {
             Transport::WebRtc(leg) => {
                 let mut came = Vec::new();
-                leg.on_timeout(now.mono, &mut came);
-                self.on_came(now.mono, came, said, effects);
+                leg.on_timeout(now, &mut came);
+                self.on_came(came, effects);
                 if !self.is_connected && now.mono >= self.began + LEG_CONNECT_TIME {
                     self.end = self.end.or(Some(LegEnd::Silent));
                 }
@@ -269,9 +269,11 @@ impl Leg {
                 }
             }
         }
+        let mut said = Said::default();
         if let Some(heard) = self.keys_in.on_timeout(now.mono) {
-            self.on_heard(heard, said, effects);
+            self.on_heard(heard, &mut said, effects);
         }
+        said
     }
 
     /// Whether it has something to say or hear in each frame of its session.

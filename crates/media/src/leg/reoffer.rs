@@ -52,9 +52,7 @@ impl Leg {
         let (offer, credentials) = (reoffer.offer, reoffer.credentials);
         let (answer, is_ice_anew) =
             leg.reoffer(now, credentials, &self.agreed, offer, &mut came)?;
-        // What the peer says is read of datagrams, and none has come.
-        let mut said = Vec::new();
-        self.on_came(now, came, &mut said, effects);
+        self.on_came(came, effects);
         Ok(Reanswer {
             answer,
             is_ice_anew,

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use model::Instant;
 use model::media::PlayEnd;
 
-use super::{Forward, Leg, Others, Said, Transport};
+use super::{Forward, Leg, Others, Said, Spoken, Transport};
 use crate::audio::FRAMES_PER_SECOND;
 use crate::dtmf::Heard;
 use crate::rtp::RtpPort;
@@ -132,96 +132,97 @@ impl Leg {
         &mut self,
         now: Instant,
         frame: u64,
-        said: &Said,
+        said: &Said<'_>,
         effects: &mut VecDeque<Effect>,
     ) {
-        match said {
-            Said::Key(Heard::Begin(digit)) => match &mut self.keys_out {
-                Some(keys) => {
+        if let Some(spoken) = &said.spoken {
+            self.forward(now, frame, spoken, effects);
+        }
+        for heard in &said.keys {
+            match (heard, &mut self.keys_out) {
+                (Heard::Begin(digit), Some(keys)) => {
                     keys.begin(*digit);
                 }
-                None => self.send_digits(&[*digit]),
-            },
-            Said::Key(Heard::End(_)) => {
-                if let Some(keys) = &mut self.keys_out {
-                    keys.let_go();
-                }
-            }
-            Said::Sound {
-                number,
-                marker,
-                timestamp: theirs,
-                payload,
-            } => {
-                let is_pressing = self.keys_out.as_ref().is_some_and(|keys| !keys.is_idle());
-                let is_busy = self.playing.is_some() || self.inserted.is_some() || is_pressing;
-                if self.resampler.is_some() || is_busy || !self.is_open() {
-                    return;
-                }
-                let ours = timestamp(self.first_timestamp, frame, self.agreed.encoding.clock());
-                let mut forward = self.forward.unwrap_or(Forward {
-                    offset: ours.wrapping_sub(*theirs),
-                    last: number.saturating_sub(1),
-                });
-                if forward.last.abs_diff(*number) > BEGUN_ANEW {
-                    forward = Forward {
-                        offset: ours.wrapping_sub(*theirs),
-                        last: number.saturating_sub(1),
-                    };
-                }
-                // What was overtaken is lost: our numbers follow those of what has left.
-                if *number <= forward.last {
-                    return;
-                }
-                let lost = u16::try_from(number - forward.last - 1).unwrap_or(0);
-                match &mut self.transport {
-                    Transport::WebRtc(leg) => leg.skip(lost),
-                    Transport::Rtp(leg, _) => leg.skip(lost),
-                }
-                forward.last = *number;
-                self.forward = Some(forward);
-                self.was_sending = false;
-                let head = (
-                    self.agreed.payload_type,
-                    *marker,
-                    theirs.wrapping_add(forward.offset),
-                );
-                self.send(now, head, payload, effects);
+                (Heard::Begin(digit), None) => self.send_digits(&[*digit]),
+                (Heard::End(_), Some(keys)) => keys.let_go(),
+                (Heard::End(_), None) => {}
             }
         }
+    }
+
+    /// A payload of the same codec leaves as it came.
+    fn forward(
+        &mut self,
+        now: Instant,
+        frame: u64,
+        spoken: &Spoken<'_>,
+        effects: &mut VecDeque<Effect>,
+    ) {
+        let is_pressing = self.keys_out.as_ref().is_some_and(|keys| !keys.is_idle());
+        let is_busy = self.playing.is_some() || self.inserted.is_some() || is_pressing;
+        if self.resampler.is_some() || is_busy || !self.is_open() {
+            return;
+        }
+        let Spoken { number, .. } = *spoken;
+        let ours = timestamp(self.first_timestamp, frame, self.agreed.encoding.clock());
+        let mut forward = self.forward.unwrap_or(Forward {
+            offset: ours.wrapping_sub(spoken.timestamp),
+            last: number.saturating_sub(1),
+        });
+        if forward.last.abs_diff(number) > BEGUN_ANEW {
+            forward = Forward {
+                offset: ours.wrapping_sub(spoken.timestamp),
+                last: number.saturating_sub(1),
+            };
+        }
+        // What was overtaken is lost: our numbers follow those of what has left.
+        if number <= forward.last {
+            return;
+        }
+        let lost = u16::try_from(number - forward.last - 1).unwrap_or(0);
+        if lost > 0 {
+            match &mut self.transport {
+                Transport::WebRtc(leg) => leg.skip(lost),
+                Transport::Rtp(leg, _) => leg.skip(lost),
+            }
+        }
+        forward.last = number;
+        self.forward = Some(forward);
+        self.was_sending = false;
+        let head = (
+            self.agreed.payload_type,
+            spoken.marker,
+            spoken.timestamp.wrapping_add(forward.offset),
+        );
+        self.send(now, head, spoken.payload, effects);
     }
 
     fn send(
         &mut self,
         now: Instant,
-        (payload_type, marker, timestamp): (u8, bool, u32),
+        head: (u8, bool, u32),
         payload: &[u8],
         effects: &mut VecDeque<Effect>,
     ) {
-        let is_sent = match &mut self.transport {
+        let effect = match &mut self.transport {
             Transport::WebRtc(leg) => {
-                let mut came = Vec::new();
-                let is_sent = leg.send(now, payload_type, marker, timestamp, payload, &mut came);
-                let mut said = Vec::new();
-                self.on_came(now, came, &mut said, effects);
-                is_sent
+                let sealed = leg.seal(now, head, payload);
+                sealed.map(|(from, to, bytes)| Effect::Send { from, to, bytes })
             }
-            Transport::Rtp(leg, _) => match leg.send(now, payload_type, marker, timestamp, payload)
-            {
-                Some((to, bytes)) => {
-                    let (leg, port) = (self.id, RtpPort::Rtp);
-                    effects.push_back(Effect::SendRtp {
-                        leg,
-                        port,
-                        to,
-                        bytes,
-                    });
-                    true
-                }
-                None => false,
-            },
+            Transport::Rtp(leg, _) => {
+                let (payload_type, marker, timestamp) = head;
+                let written = leg.send(now, payload_type, marker, timestamp, payload);
+                let (leg, port) = (self.id, RtpPort::Rtp);
+                written.map(|(to, bytes)| Effect::SendRtp {
+                    leg,
+                    port,
+                    to,
+                    bytes,
+                })
+            }
         };
-        if is_sent {
+        if let Some(effect) = effect {
+            effects.push_back(effect);
             self.usage.packets_out += 1;
             self.usage.bytes_out += payload.len() as u64;
         }

@@ -1,4 +1,5 @@
-//! A WebRTC leg: ICE (lite, RFC 8445 §2.5), DTLS-SRTP (RFC 5764) and RTP of one browser, by the crate `str0m` in its RTP mode.
+//! A WebRTC leg: ICE (lite, RFC 8445 §2.5), DTLS-SRTP (RFC 5764) and RTP of one browser. Its SDP, its checks and its DTLS are the
+//! crate `str0m`'s; its packets and reports are ours, and pass str0m by.
 //!
 //! Never looks up a name, never sends a check of its own, and never decodes. What it draws at random inside DTLS is str0m's own;
 //! the ICE credentials come from our seed.
@@ -8,27 +9,32 @@
     reason = "str0m counts in the standard library's Instant; the first one comes in as a value, and no clock is read"
 )]
 
+mod keying;
 mod offered;
+mod protected;
 
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant as StdInstant};
 
-use model::Instant;
+use model::{Instant, Now};
 use str0m::change::SdpOffer;
 use str0m::config::{CryptoProvider, DtlsCert};
 use str0m::format::{Codec as Format, FormatParams};
 use str0m::media::{Direction, Frequency, Media, Mid};
 use str0m::net::{Protocol, Receive};
-use str0m::rtp::{Extension, RtpWrite};
+use str0m::rtp::Extension;
 use str0m::{
     Candidate, Event, IceConnectionState, IceCreds, Input, Output, Rtc, RtcConfig, RtcError,
 };
 
+use keying::Yield;
 pub use offered::Offered;
+use protected::Protected;
 
 use crate::codec::Encoding;
+use crate::rtp::{Packet, RtpSession};
 use crate::sdp::{self, Agreed, Browser, Events, Role};
 
 /// Payload types of our own offers; an answer has those of the offer.
@@ -53,7 +59,7 @@ impl House {
     /// `addresses` are those that peers send to. Makes a certificate: a key pair of ECDSA, once for the life of the process.
     /// Nothing if the cryptography fails.
     pub fn new(epoch: StdInstant, addresses: Vec<SocketAddr>) -> Option<Self> {
-        let provider = Arc::new(str0m::crypto::from_feature_flags());
+        let provider = Arc::new(keying::provider());
         let certificate = provider.dtls_provider.generate_certificate()?;
         Some(Self {
             provider,
@@ -114,15 +120,16 @@ impl House {
         self.config(credentials, &[agreed.encoding], &clocks)
     }
 
-    /// A peer connection that knows our addresses.
-    fn build(&self, config: RtcConfig, now: Instant) -> Result<Rtc, String> {
+    /// A peer connection that knows our addresses, and where its keys will be.
+    fn build(&self, config: RtcConfig, now: Instant) -> Result<(Rtc, Yield), String> {
         let mut rtc = config.build(self.std(now));
+        let keys = keying::made_last().ok_or("the DTLS was not made by us")?;
         for address in &self.addresses {
             let candidate = Candidate::host(*address, Protocol::Udp)
                 .map_err(|error| format!("our own address {address} is no candidate: {error}"))?;
             rtc.add_local_candidate(candidate);
         }
-        Ok(rtc)
+        Ok((rtc, keys))
     }
 }
 
@@ -174,19 +181,6 @@ pub enum Came {
     },
     /// ICE and DTLS are through.
     Connected,
-    /// The peer's packet, authenticated.
-    Packet {
-        /// Its number, without wraps.
-        number: u64,
-        /// Its payload type.
-        payload_type: u8,
-        /// The marker bit.
-        marker: bool,
-        /// On the clock of its payload type.
-        timestamp: u32,
-        /// What is in it.
-        payload: Arc<[u8]>,
-    },
     /// The peer is gone without a word.
     Silent,
     /// It has closed, or its DTLS failed.
@@ -198,12 +192,19 @@ pub struct WebRtcLeg {
     rtc: Rtc,
     house: House,
     mid: Mid,
+    /// Where its keys are when the handshake is through, and what they are for then.
+    keys: Yield,
+    protected: Option<Box<Protected>>,
+    /// From which address of ours to which of the peer's packets go: the pair that it has nominated.
+    pair: Option<(SocketAddr, SocketAddr)>,
+    /// Of what it sends.
+    random: u64,
+    clock: u32,
     /// Of the peer's certificate, as its SDP says.
     fingerprint: Option<String>,
     may_send: bool,
     /// Of the last SDP of ours.
     version: u64,
-    number: u64,
     due: Instant,
     is_over: bool,
 }
@@ -223,18 +224,19 @@ impl WebRtcLeg {
         now: Instant,
         credentials: &Credentials,
         preferred: &[Encoding],
+        random: u64,
         offer: &str,
     ) -> Result<(Self, String, Agreed), String> {
         let read = Browser::read(Role::Offer, offer, preferred)?;
         // Only what is agreed stands in the answer: a browser sends in the first codec that it finds there.
         let config = house.config_of(credentials, &read.agreed);
-        let mut rtc = house.build(config, now)?;
+        let (mut rtc, keys) = house.build(config, now)?;
         let answer = accept_offer(&mut rtc, &read)?;
         let mid = Mid::from(read.mid.as_str());
         let agreed = agreed(&rtc, mid, &read.agreed, Role::Offer)?;
         let answer = read.answer(&in_our_words(&answer, 1), &agreed);
-        let mut leg = Self::new(rtc, house.clone(), mid, now, read.fingerprint);
-        leg.look_at_direction();
+        let mut leg = Self::new((rtc, keys), house.clone(), mid, now, random);
+        leg.be_told(&read, &agreed);
         Ok((leg, answer, agreed))
     }
 
@@ -251,7 +253,7 @@ impl WebRtcLeg {
         let read = Browser::read(Role::Offer, offer, &[agreed.encoding])?;
         self.check_reoffer(&read, agreed)?;
         // What str0m refuses it may refuse half done, so another one is asked before.
-        let mut trial = self
+        let (mut trial, _) = self
             .house
             .build(self.house.config_of(credentials, agreed), now)?;
         accept_offer(&mut trial, &read)?;
@@ -309,21 +311,32 @@ impl WebRtcLeg {
         self.may_send = media.is_some_and(|media| media.direction().is_sending());
     }
 
-    fn new(rtc: Rtc, house: House, mid: Mid, now: Instant, fingerprint: Option<String>) -> Self {
+    fn new((rtc, keys): (Rtc, Yield), house: House, mid: Mid, now: Instant, random: u64) -> Self {
         Self {
             rtc,
-            fingerprint,
-            may_send: true,
-            version: 1,
             house,
             mid,
-            number: 0,
+            keys,
+            protected: None,
+            pair: None,
+            random,
+            clock: 0,
+            fingerprint: None,
+            may_send: true,
+            version: 1,
             due: now,
             is_over: false,
         }
     }
 
-    /// Takes a datagram. Whose it is, its worker has found out.
+    /// The first SDP of its peer, and what came of it.
+    fn be_told(&mut self, read: &Browser, agreed: &Agreed) {
+        self.fingerprint.clone_from(&read.fingerprint);
+        self.clock = agreed.encoding.clock();
+        self.look_at_direction();
+    }
+
+    /// Takes a check or a datagram of DTLS. Whose it is, its worker has found out.
     pub fn take(
         &mut self,
         now: Instant,
@@ -343,46 +356,72 @@ impl WebRtcLeg {
         self.drain(now, taken, came);
     }
 
-    /// It is time for something.
-    pub fn on_timeout(&mut self, now: Instant, came: &mut Vec<Came>) {
-        if self.is_over || now < self.due {
-            return;
-        }
-        let taken = self.rtc.handle_input(Input::Timeout(self.house.std(now)));
-        self.drain(now, taken, came);
+    /// The peer has nominated a pair by a check that has passed (RFC 8445 §7.3.1.5); the last one counts.
+    pub fn nominate(&mut self, local: SocketAddr, from: SocketAddr) {
+        self.pair = Some((local, from));
     }
 
-    /// Sends a packet; before the peer is connected it is lost.
-    pub fn send(
+    /// A packet of the peer's, opened in `clear`, with its number without wraps; nothing if it is a report, or not the peer's.
+    pub fn open<'a>(
         &mut self,
         now: Instant,
-        payload_type: u8,
-        marker: bool,
-        timestamp: u32,
-        payload: &[u8],
-        came: &mut Vec<Came>,
-    ) -> bool {
-        if self.is_over || !self.may_send || !self.rtc.is_connected() {
-            return false;
+        bytes: &[u8],
+        clear: &'a mut Vec<u8>,
+    ) -> Option<(u64, Packet<'a>)> {
+        if self.is_over {
+            return None;
         }
-        let wallclock = self.house.std(now);
-        let mut api = self.rtc.direct_api();
-        let Some(stream) = api.stream_tx_by_mid(self.mid, None) else {
-            return false;
-        };
-        self.number += 1;
-        let number = self.number.into();
-        let write = RtpWrite::new(payload_type.into(), number, timestamp, wallclock, payload)
-            .marker(marker);
-        stream.write_rtp(write);
-        let taken = self.rtc.handle_input(Input::Timeout(wallclock));
-        self.drain(now, taken, came);
-        true
+        self.protected.as_mut()?.open(now, bytes, clear)
+    }
+
+    /// It is time for something.
+    pub fn on_timeout(&mut self, now: Now, came: &mut Vec<Came>) {
+        if self.is_over {
+            return;
+        }
+        if let (Some(protected), Some((from, to))) = (&mut self.protected, self.pair)
+            && let Some(bytes) = protected.on_timeout(now)
+        {
+            came.push(Came::Send { from, to, bytes });
+        }
+        self.wake(now.mono, came);
+    }
+
+    /// It is time for something of str0m's.
+    fn wake(&mut self, now: Instant, came: &mut Vec<Came>) {
+        if now >= self.due {
+            let taken = self.rtc.handle_input(Input::Timeout(self.house.std(now)));
+            self.drain(now, taken, came);
+        }
+    }
+
+    /// A packet as it leaves, from where and where to; nothing before the peer is connected, or while it wants to hear nothing.
+    pub fn seal(
+        &mut self,
+        now: Instant,
+        head: (u8, bool, u32),
+        payload: &[u8],
+    ) -> Option<(SocketAddr, SocketAddr, Vec<u8>)> {
+        if self.is_over || !self.may_send {
+            return None;
+        }
+        let (from, to) = self.pair?;
+        let packet = self.protected.as_mut()?.seal(now, head, payload)?;
+        Some((from, to, packet))
     }
 
     /// Leaves out numbers of packets that were lost before they came to us.
     pub fn skip(&mut self, packets: u16) {
-        self.number += u64::from(packets);
+        if let Some(protected) = &mut self.protected {
+            protected.skip(packets);
+        }
+    }
+
+    /// Packets that were sent to us and did not come.
+    pub fn lost(&self) -> u64 {
+        self.protected
+            .as_ref()
+            .map_or(0, |protected| protected.lost())
     }
 
     /// Says goodbye.
@@ -396,7 +435,12 @@ impl WebRtcLeg {
 
     /// When it has something to do.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        (!self.is_over).then_some(self.due)
+        let report = self
+            .protected
+            .as_ref()
+            .map(|protected| protected.poll_timeout());
+        let due = report.map_or(self.due, |report| report.min(self.due));
+        (!self.is_over).then_some(due)
     }
 
     fn drain(&mut self, now: Instant, taken: Result<(), RtcError>, came: &mut Vec<Came>) {
@@ -420,7 +464,7 @@ impl WebRtcLeg {
                     to: transmit.destination,
                     bytes: transmit.contents.into(),
                 }),
-                Ok(Output::Event(event)) => self.on_event(event, came),
+                Ok(Output::Event(event)) => self.on_event(now, event, came),
                 Err(_) => {
                     self.is_over = true;
                     came.push(Came::Closed);
@@ -431,23 +475,38 @@ impl WebRtcLeg {
         self.due = now + Duration::from_millis(1);
     }
 
+    /// The handshake is through, and was with whom the SDP names: str0m has compared the fingerprint.
+    fn protect(&mut self, now: Instant) -> Option<()> {
+        let mut api = self.rtc.direct_api();
+        // Who we are stands in our SDP.
+        let ssrc = api
+            .stream_tx_by_mid(self.mid, None)
+            .map(|stream| *stream.ssrc());
+        let random = match ssrc {
+            Some(ssrc) => u64::from(ssrc) << 32 | self.random & u64::from(u32::MAX),
+            None => self.random,
+        };
+        let session = RtpSession::new(now, random, self.clock);
+        self.protected = Some(Box::new(Protected::new(self.keys.get()?, session)?));
+        Some(())
+    }
+
     #[expect(
         clippy::wildcard_enum_match_arm,
         reason = "str0m's events are not exhaustive"
     )]
-    fn on_event(&mut self, event: Event, came: &mut Vec<Came>) {
+    fn on_event(&mut self, now: Instant, event: Event, came: &mut Vec<Came>) {
         match event {
-            Event::Connected => came.push(Came::Connected),
+            Event::Connected => match self.protect(now) {
+                Some(()) => came.push(Came::Connected),
+                None => {
+                    self.is_over = true;
+                    came.push(Came::Closed);
+                }
+            },
             Event::IceConnectionStateChange(IceConnectionState::Disconnected) => {
                 came.push(Came::Silent);
             }
-            Event::RtpPacket(packet) => came.push(Came::Packet {
-                number: *packet.seq_no,
-                payload_type: *packet.header.payload_type,
-                marker: packet.header.marker,
-                timestamp: packet.header.timestamp,
-                payload: packet.payload,
-            }),
             Event::Closed => {
                 self.is_over = true;
                 came.push(Came::Closed);

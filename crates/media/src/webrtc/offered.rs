@@ -9,6 +9,7 @@ use str0m::Rtc;
 use str0m::change::{SdpAnswer, SdpPendingOffer};
 use str0m::media::{Direction, MediaKind, Mid};
 
+use super::keying::Yield;
 use super::{Came, Credentials, House, WebRtcLeg, agreed, in_our_words, refusal};
 use crate::codec::Encoding;
 use crate::sdp::{Agreed, Browser, Role};
@@ -26,7 +27,7 @@ impl WebRtcLeg {
         } else {
             &[8_000]
         };
-        let mut rtc = house.build(house.config(credentials, spoken, clocks), now)?;
+        let (mut rtc, keys) = house.build(house.config(credentials, spoken, clocks), now)?;
         let mut changes = rtc.sdp_api();
         let name = || Some("offhook".to_owned());
         let mid = changes.add_media(MediaKind::Audio, Direction::SendRecv, name(), name(), None);
@@ -34,6 +35,7 @@ impl WebRtcLeg {
         let offer = in_our_words(&offer.to_sdp_string(), 1);
         let offered = Offered {
             rtc,
+            keys,
             house: house.clone(),
             mid,
             pending,
@@ -45,6 +47,7 @@ impl WebRtcLeg {
 /// A browser that was asked to talk, and has not answered.
 pub struct Offered {
     rtc: Rtc,
+    keys: Yield,
     house: House,
     mid: Mid,
     pending: SdpPendingOffer,
@@ -64,6 +67,7 @@ impl Offered {
         self,
         now: Instant,
         spoken: &[Encoding],
+        random: u64,
         answer: &str,
         came: &mut Vec<Came>,
     ) -> Result<(WebRtcLeg, Agreed), String> {
@@ -76,16 +80,17 @@ impl Offered {
         }
         let sdp = SdpAnswer::from_sdp_string(&read.reduced)
             .map_err(|error| format!("the SDP cannot be read: {error}"))?;
-        let mut leg = WebRtcLeg::new(self.rtc, self.house, self.mid, now, read.fingerprint);
+        let rtc = (self.rtc, self.keys);
+        let mut leg = WebRtcLeg::new(rtc, self.house, self.mid, now, random);
         // Time has passed since the offer.
-        leg.on_timeout(now, came);
+        leg.wake(now, came);
         leg.rtc
             .sdp_api()
             .accept_answer(self.pending, sdp)
             .map_err(|error| refusal(Role::Answer, &error))?;
-        leg.look_at_direction();
         leg.drain(now, Ok(()), came);
         let agreed = agreed(&leg.rtc, leg.mid, &read.agreed, Role::Answer)?;
+        leg.be_told(&read, &agreed);
         Ok((leg, agreed))
     }
 }

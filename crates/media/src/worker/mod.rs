@@ -7,7 +7,8 @@ mod opening;
 mod reoffer;
 mod rooms;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::net::SocketAddr;
 
 use model::limits::ADDRESSES_PER_LEG;
@@ -20,13 +21,13 @@ use str0m::ice::StunMessage;
 use opening::Waiting;
 
 use crate::codec::Encoding;
-use crate::leg::{Leg, Transport};
+use crate::leg::{Leg, Said, Transport};
 use crate::mixer::Room;
 use crate::rtp::RtpPort;
 use crate::sdp::Agreed;
 use crate::session::Session;
 use crate::stream::{FromBot, ToBot};
-use crate::webrtc::{Came, Credentials, House};
+use crate::webrtc::{Credentials, House};
 
 /// How a worker is set up.
 #[derive(Debug)]
@@ -139,12 +140,15 @@ pub enum Counter {
     Refused,
 }
 
+/// What each packet is looked up in; nobody walks through it, so that its order decides nothing.
+pub(crate) type Table<K, V> = HashMap<K, V, BuildHasherDefault<DefaultHasher>>;
+
 /// See the module.
 #[derive(Debug)]
 pub struct Worker {
     config: Config,
     random: ChaCha12Rng,
-    sessions: BTreeMap<SessionId, Session>,
+    sessions: Table<SessionId, Session>,
     rooms: BTreeMap<RoomId, Room>,
     /// Who is in which.
     seats: BTreeMap<LegId, RoomId>,
@@ -153,9 +157,11 @@ pub struct Worker {
     /// By the name in the check's USERNAME.
     by_name: BTreeMap<String, LegId>,
     /// By the addresses that have passed a check.
-    by_address: BTreeMap<SocketAddr, LegId>,
+    by_address: Table<SocketAddr, LegId>,
     checked: BTreeMap<LegId, Checked>,
     waiting: Waiting,
+    /// Room for what is in a protected datagram.
+    clear: Vec<u8>,
     effects: VecDeque<Effect>,
 }
 
@@ -179,15 +185,16 @@ impl Worker {
         Self {
             random: ChaCha12Rng::from_seed(config.seed),
             config,
-            sessions: BTreeMap::new(),
+            sessions: Table::default(),
             rooms: BTreeMap::new(),
             seats: BTreeMap::new(),
             due: BTreeMap::new(),
             timers: BTreeSet::new(),
             by_name: BTreeMap::new(),
-            by_address: BTreeMap::new(),
+            by_address: Table::default(),
             checked: BTreeMap::new(),
             waiting: Waiting::default(),
+            clear: Vec::new(),
             effects: VecDeque::new(),
         }
     }
@@ -202,12 +209,15 @@ impl Worker {
                 port,
                 from,
                 bytes,
-            } => self.with_leg(now, leg, |found, said, effects| {
-                found.on_rtp(now.mono, port, from, bytes, said, effects);
+            } => self.with_leg(now, leg, |found, effects| {
+                found.on_rtp(now.mono, port, from, bytes, effects)
             }),
             Input::RtpOpened { leg, address } => self.on_opened(now, leg, address),
             Input::FromBot { leg, word } => {
-                self.with_leg(now, leg, |found, _, effects| found.on_bot(word, effects));
+                self.with_leg(now, leg, |found, effects| {
+                    found.on_bot(word, effects);
+                    Said::default()
+                });
             }
             Input::Timeout => self.on_timeout(now),
         }
@@ -329,9 +339,10 @@ impl Worker {
             .push_back(Effect::Event(MediaEvent::Refused { leg, sentence }));
     }
 
+    /// RFC 7983 §7: STUN begins with 0 to 3, RTP and RTCP with 128 to 191.
     fn on_webrtc(&mut self, now: Now, local: SocketAddr, from: SocketAddr, bytes: &[u8]) {
-        // RFC 7983 §7: STUN begins with 0 to 3.
-        if bytes.first().is_some_and(|first| *first < 4) {
+        let first = bytes.first().copied().unwrap_or(u8::MAX);
+        if first < 4 {
             self.on_check(now, local, from, bytes);
             return;
         }
@@ -339,39 +350,37 @@ impl Worker {
             self.effects.push_back(Effect::Count(Counter::Unchecked));
             return;
         };
-        self.with_leg(now, leg, |found, said, effects| {
-            if let Transport::WebRtc(transport) = &mut found.transport {
-                let mut came = Vec::new();
-                transport.take(now.mono, local, from, bytes, &mut came);
-                found.on_came(now.mono, came, said, effects);
-            }
+        if (128..192).contains(&first) {
+            let mut clear = std::mem::take(&mut self.clear);
+            self.with_leg(now, leg, |found, effects| {
+                found.on_protected(now.mono, bytes, &mut clear, effects)
+            });
+            self.clear = clear;
+            return;
+        }
+        self.with_leg(now, leg, |found, effects| {
+            found.on_handshake(now.mono, local, from, bytes, effects);
+            Said::default()
         });
     }
 
     fn on_check(&mut self, now: Now, local: SocketAddr, from: SocketAddr, bytes: &[u8]) {
-        let leg = StunMessage::parse(bytes)
+        let check = StunMessage::parse(bytes)
             .ok()
-            .filter(StunMessage::is_binding_request)
-            .and_then(|message| {
-                let (ours, _) = message.split_username()?;
-                self.by_name.get(ours).copied()
-            });
-        let Some(leg) = leg else {
+            .filter(StunMessage::is_binding_request);
+        let leg = check.as_ref().and_then(|check| {
+            let (ours, _) = check.split_username()?;
+            self.by_name.get(ours).copied()
+        });
+        let (Some(check), Some(leg)) = (check, leg) else {
             self.effects.push_back(Effect::Count(Counter::UnknownCheck));
             return;
         };
         let mut has_passed = false;
-        self.with_leg(now, leg, |found, said, effects| {
-            if let Transport::WebRtc(transport) = &mut found.transport {
-                let mut came = Vec::new();
-                transport.take(now.mono, local, from, bytes, &mut came);
-                // It is answered only if its MESSAGE-INTEGRITY is that of our password.
-                has_passed = came.iter().any(|came| {
-                    matches!(came, Came::Send { to, bytes, .. }
-                        if *to == from && bytes.first() == Some(&1))
-                });
-                found.on_came(now.mono, came, said, effects);
-            }
+        self.with_leg(now, leg, |found, effects| {
+            let is_nominating = check.use_candidate();
+            has_passed = found.on_check(now.mono, (local, from), bytes, is_nominating, effects);
+            Said::default()
         });
         if has_passed {
             self.on_passed(leg, from);
@@ -396,21 +405,18 @@ impl Worker {
         }
     }
 
-    fn with_leg(
+    fn with_leg<'a>(
         &mut self,
         now: Now,
         leg: LegId,
-        work: impl FnOnce(&mut Leg, &mut Vec<crate::leg::Said>, &mut VecDeque<Effect>),
+        hear: impl FnOnce(&mut Leg, &mut VecDeque<Effect>) -> Said<'a>,
     ) {
         let Some(session) = self.sessions.get_mut(&leg.session) else {
             return;
         };
-        let mut said = Vec::new();
-        if let Some(found) = session.leg(leg.place) {
-            work(found, &mut said, &mut self.effects);
+        if session.hear(now.mono, leg.place, hear, &mut self.effects) {
+            self.settle(leg.session);
         }
-        session.after(now.mono, leg.place, said, &mut self.effects);
-        self.settle(leg.session);
     }
 
     fn on_timeout(&mut self, now: Now) {

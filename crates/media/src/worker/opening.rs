@@ -11,7 +11,7 @@ use model::media::{LegEnd, LegId, LegKind, LegUsage, MediaEvent, Network, Sessio
 use model::{Instant, Now};
 
 use super::{Checked, Effect, Worker, legs_of};
-use crate::leg::Transport;
+use crate::leg::{Said, Transport};
 use crate::rtp::RtpLeg;
 use crate::sdp::{self, Agreed, Direction, Offer, Own};
 use crate::session::Session;
@@ -75,12 +75,13 @@ impl Worker {
         self.check_room(leg)?;
         match kind {
             LegKind::WebRtc => {
-                let credentials = self.draw_credentials();
+                let (credentials, random) = (self.draw_credentials(), self.random());
                 let (transport, answer, agreed) = WebRtcLeg::answer(
                     &self.config.house,
                     now.mono,
                     &credentials,
                     &self.config.preferred,
+                    random,
                     offer,
                 )?;
                 self.add_browser(now, leg, transport, agreed, credentials)?;
@@ -157,11 +158,14 @@ impl Worker {
         answer: &str,
     ) -> Result<(), String> {
         let mut came: Vec<Came> = Vec::new();
+        let random = self.random();
         let spoken = &self.config.preferred;
-        let (transport, agreed) = offered.accept(now.mono, spoken, answer, &mut came)?;
+        let accepted = offered.accept(now.mono, spoken, random, answer, &mut came);
+        let (transport, agreed) = accepted?;
         self.add_browser(now, leg, transport, agreed, credentials)?;
-        self.with_leg(now, leg, |found, said, effects| {
-            found.on_came(now.mono, came, said, effects);
+        self.with_leg(now, leg, |found, effects| {
+            found.on_came(came, effects);
+            Said::default()
         });
         Ok(())
     }

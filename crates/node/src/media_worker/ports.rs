@@ -1,6 +1,6 @@
 //! The pairs of ports of plain RTP legs: opened when a leg wants one, closed with it.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 
@@ -21,8 +21,9 @@ pub(super) struct Ports {
     range: RangeInclusive<u16>,
     /// The even port that is tried next: one that was just closed may still be sent to, so it comes last again.
     next: u16,
-    pairs: BTreeMap<u64, Pair>,
-    by_leg: BTreeMap<LegId, u64>,
+    /// Nobody walks through them.
+    pairs: HashMap<u64, Pair>,
+    by_leg: HashMap<LegId, u64>,
     last: u64,
 }
 
@@ -30,6 +31,8 @@ pub(super) struct Ports {
 struct Pair {
     leg: LegId,
     sockets: [UdpSocket; 2],
+    /// Which of them is going to be read.
+    is_noted: [bool; 2],
 }
 
 impl Ports {
@@ -39,8 +42,8 @@ impl Ports {
             place,
             next: 0,
             range,
-            pairs: BTreeMap::new(),
-            by_leg: BTreeMap::new(),
+            pairs: HashMap::new(),
+            by_leg: HashMap::new(),
             last: 0,
         };
         let count = ports.count();
@@ -70,7 +73,13 @@ impl Ports {
                     .ok()?;
             }
             self.close(leg);
-            self.pairs.insert(number, Pair { leg, sockets });
+            let is_noted = [false; 2];
+            let pair = Pair {
+                leg,
+                sockets,
+                is_noted,
+            };
+            self.pairs.insert(number, pair);
             self.by_leg.insert(leg, number);
             return Some(SocketAddr::new(self.place.public, even.port()));
         }
@@ -81,6 +90,21 @@ impl Ports {
     pub(super) fn close(&mut self, leg: LegId) {
         if let Some(number) = self.by_leg.remove(&leg) {
             self.pairs.remove(&number);
+        }
+    }
+
+    /// One of a pair is going to be read; whether that is news.
+    pub(super) fn note(&mut self, number: u64, port: RtpPort) -> bool {
+        let Some(pair) = self.pairs.get_mut(&number) else {
+            return false;
+        };
+        !std::mem::replace(&mut pair.is_noted[port_bit(port)], true)
+    }
+
+    /// It is read now.
+    pub(super) fn turn_to(&mut self, number: u64, port: RtpPort) {
+        if let Some(pair) = self.pairs.get_mut(&number) {
+            pair.is_noted[port_bit(port)] = false;
         }
     }
 

@@ -15,8 +15,8 @@ use media::rtp::RtpPort;
 use media::{Effect, Input, Worker};
 use mio::net::UdpSocket;
 use mio::{Events, Poll};
-use model::AccountId;
 use model::media::{LegId, MediaCommand, MediaEvent};
+use model::{AccountId, Now};
 
 use super::datagrams::{BATCH, FEW, Incoming, Outgoing};
 use super::doors::Door;
@@ -25,7 +25,7 @@ use super::plan::Place;
 use super::ports::Ports;
 use super::recordings::Recordings;
 use super::streams::Streams;
-use super::token::{Token, port_bit};
+use super::token::Token;
 use super::{Deliver, too_much};
 use crate::clock::Clock;
 use crate::shell_counter::ShellCounter;
@@ -130,7 +130,6 @@ pub(super) fn work(post: &mut Post, worker: Worker) -> io::Result<()> {
         mail_ready: true,
         door_ready: vec![true; post.doors.len()],
         rtp_ready: VecDeque::new(),
-        is_ready: BTreeSet::new(),
         incoming: Some(Incoming::new()),
         outgoing: post.doors.iter().map(|_| Outgoing::new()).collect(),
         must_stop: false,
@@ -167,9 +166,8 @@ struct Run<'p> {
     mail_ready: bool,
     /// Which doors may have something to read.
     door_ready: Vec<bool>,
-    /// Ports of legs that may have something to read, each once; the set says which.
+    /// Ports of legs that may have something to read, each once.
     rtp_ready: VecDeque<(u64, RtpPort)>,
-    is_ready: BTreeSet<(u64, usize)>,
     /// Nothing while what is in it is passed on.
     incoming: Option<Incoming>,
     /// What waits to leave from which door.
@@ -205,7 +203,7 @@ impl Run<'_> {
     }
 
     fn rtp_may_have(&mut self, number: u64, port: RtpPort) {
-        if self.is_ready.insert((number, port_bit(port))) {
+        if self.ports.note(number, port) {
             self.rtp_ready.push_back((number, port));
         }
     }
@@ -308,8 +306,9 @@ impl Run<'_> {
                 let Door { socket, told } = &self.post.doors[index];
                 let local = *told;
                 self.door_ready[index] = incoming.read::<BATCH>(socket, told.is_ipv4());
+                let now = self.post.clock.now();
                 for (from, bytes) in incoming.datagrams() {
-                    self.handle(Input::WebRtc { local, from, bytes });
+                    self.handle_at(now, Input::WebRtc { local, from, bytes });
                     read += 1;
                 }
             }
@@ -325,7 +324,7 @@ impl Run<'_> {
             let Some((number, port)) = self.rtp_ready.pop_front() else {
                 break;
             };
-            self.is_ready.remove(&(number, port_bit(port)));
+            self.ports.turn_to(number, port);
             let mut read = 0;
             // The leg may end by what comes.
             while let Some((leg, socket)) = self.ports.socket(number, port) {
@@ -351,9 +350,12 @@ impl Run<'_> {
         self.incoming = Some(incoming);
     }
 
-    /// One input, then every effect, then what these bring in.
     fn handle(&mut self, input: Input<'_>) {
-        let now = self.post.clock.now();
+        self.handle_at(self.post.clock.now(), input);
+    }
+
+    /// One input, then every effect, then what these bring in.
+    fn handle_at(&mut self, now: Now, input: Input<'_>) {
         self.worker.handle(now, input);
         let mut opened = self.drain();
         while let Some((leg, address)) = opened.pop() {

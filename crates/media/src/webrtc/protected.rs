@@ -1,0 +1,81 @@
+//! Packets and reports of one browser, sealed and opened by the keys of its DTLS handshake (RFC 5764 §5.1).
+//!
+//! Never passes one on to str0m, which has no key, and never knows an address: whose a datagram is was found out before.
+
+use model::{Instant, Now};
+
+use super::keying::Keys;
+use crate::rtp::{Packet, RtpSession, is_rtcp};
+use crate::srtp::{Opener, Sealer};
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Protected {
+    sealer: Sealer,
+    opener: Opener,
+    session: RtpSession,
+}
+
+impl Protected {
+    /// Nothing if the cipher cannot be set up.
+    pub(super) fn new(keys: &Keys, session: RtpSession) -> Option<Self> {
+        Some(Self {
+            sealer: Sealer::new(&keys.ours)?,
+            opener: Opener::new(&keys.theirs)?,
+            session,
+        })
+    }
+
+    /// The peer's packet, opened in `clear`, with its number; nothing if it is a report, or not the peer's.
+    pub(super) fn open<'a>(
+        &mut self,
+        now: Instant,
+        bytes: &[u8],
+        clear: &'a mut Vec<u8>,
+    ) -> Option<(u64, Packet<'a>)> {
+        if is_rtcp(bytes) {
+            self.opener.open_report(bytes, clear).ok()?;
+            self.session.take_report(now, clear);
+            return None;
+        }
+        self.opener.open(bytes, clear).ok()?;
+        let packet = Packet::read(clear)?;
+        Some((self.session.take(now, &packet)?, packet))
+    }
+
+    /// The next packet as it leaves.
+    pub(super) fn seal(
+        &mut self,
+        now: Instant,
+        (payload_type, marker, timestamp): (u8, bool, u32),
+        payload: &[u8],
+    ) -> Option<Vec<u8>> {
+        let mut packet = Vec::with_capacity(12 + payload.len() + self.sealer.tag_bytes());
+        self.session
+            .write(now, payload_type, marker, timestamp, payload, &mut packet);
+        self.sealer.seal(&mut packet)?;
+        Some(packet)
+    }
+
+    /// Leaves out numbers of packets that were lost before they came to us.
+    pub(super) fn skip(&mut self, packets: u16) {
+        self.session.skip(packets);
+    }
+
+    /// When the next report is due.
+    pub(super) fn poll_timeout(&self) -> Instant {
+        self.session.poll_timeout()
+    }
+
+    /// The report that is due, as it leaves.
+    pub(super) fn on_timeout(&mut self, now: Now) -> Option<Vec<u8>> {
+        let mut report = self.session.on_timeout(now)?;
+        self.sealer.seal_report(&mut report)?;
+        Some(report)
+    }
+
+    /// Packets that were sent to us and did not come.
+    pub(super) fn lost(&self) -> u64 {
+        self.session.counts().0.2
+    }
+}
