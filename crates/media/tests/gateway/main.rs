@@ -20,4 +20,5 @@ mod phone;
 mod reoffer;
 mod room;
 mod stream;
+mod way;
 mod world;

@@ -82,12 +82,13 @@ impl World {
         }
     }
 
-    /// A browser calls, and its offer is answered.
-    pub(crate) fn call(&mut self, leg: LegId, at: &str) {
+    /// A browser calls, and its offer is answered: so.
+    pub(crate) fn call(&mut self, leg: LegId, at: &str) -> String {
         let (mut peer, offer) = Peer::new(self.epoch + self.now, address(at));
         let answer = self.answer(leg, LegKind::WebRtc, &offer).unwrap();
         peer.accept(&answer);
         self.peer = Some(peer);
+        answer
     }
 
     /// A browser is asked to talk: our offer.
