@@ -45,7 +45,7 @@ impl Wish {
             rounds: 3,
             seconds: 5,
             calls: 1_000,
-            transcoded: 60,
+            transcoded: 115,
         };
         let mut words = arguments.iter();
         while let Some(flag) = words.next() {

@@ -102,6 +102,9 @@ pub trait Codec: Send + fmt::Debug {
 
     /// Appends one frame in place of one that was lost.
     fn conceal(&mut self, samples: &mut Vec<i16>);
+
+    /// What is encoded from now on comes from a source of this rate, and so has nothing above half of it that were worth its bits.
+    fn expect(&mut self, _source: Rate) {}
 }
 
 /// Why a frame or payload was not taken.
@@ -213,6 +216,26 @@ mod tests {
         }
         let refused = Encoding::Pcma.codec_at(Rate::Hz16000);
         assert_eq!(refused.err(), Some(CodecError::Rate));
+    }
+
+    #[test]
+    fn what_a_telephone_cannot_say_is_not_encoded() {
+        let loudness = |hz: f32, source: Option<Rate>| {
+            let mut codec = Encoding::Opus.codec().unwrap();
+            if let Some(source) = source {
+                codec.expect(source);
+            }
+            let mut heard = Vec::new();
+            for frame in sine(Rate::Hz16000, hz, 10_000.0, 25).chunks_exact(320) {
+                let mut payload = Vec::new();
+                codec.encode(frame, &mut payload).unwrap();
+                codec.decode(&payload, &mut heard).unwrap();
+            }
+            crate::audio::power(&heard[3_200..])
+        };
+        let telephone = Some(Rate::Hz8000);
+        assert!(loudness(1_000.0, telephone) > loudness(1_000.0, None) / 2);
+        assert!(loudness(6_000.0, telephone) < loudness(6_000.0, None) / 20);
     }
 
     #[test]

@@ -356,6 +356,8 @@ impl Leg {
         self.is_joined = other.is_some();
         self.forward = None;
         let own = self.codec.rate();
+        self.codec
+            .expect(other.map_or(own, |(_, rate)| rate.min(own)));
         self.resampler = other
             .filter(|(encoding, _)| *encoding != self.agreed.encoding)
             .and_then(|(_, rate)| Some((rate, Resampler::new(rate.hz(), own).ok()?)));
