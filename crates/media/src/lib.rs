@@ -16,6 +16,7 @@ pub mod recorder;
 pub mod rtp;
 pub mod sdp;
 mod session;
+pub mod srtp;
 pub mod stream;
 pub mod tone;
 pub mod wav;

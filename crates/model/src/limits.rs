@@ -444,10 +444,15 @@ pub const RTP_PORT_ATTEMPTS: usize = 64;
 pub const JITTER_PACKETS: usize = 25;
 /// How long a plain RTP leg that expects a peer behind a NAT takes the first source of an allowed network for it.
 pub const RTP_LATCH_TIME: Duration = Duration::from_secs(2);
+/// Sources that one key of a peer's is taken for: what each has sent is known as long as the key is good, lest it come again. A telephone has
+/// one, and a new one each time that it begins anew.
+pub const SRTP_SOURCES: usize = 64;
 /// Between two RTCP reports of a leg on average (RFC 3550 §6.2).
 pub const RTCP_INTERVAL: Duration = Duration::from_secs(5);
 /// An SDP that the gateway reads; a browser's audio and video offer with every codec has about 8 KiB.
 pub const SDP_BYTES: usize = 32 * 1024;
+/// Rows of keys in it; a telephone offers one for each suite that it has, six at most.
+pub const SDP_CRYPTO: usize = 16;
 /// Lines of it.
 pub const SDP_LINES: usize = 1_024;
 /// Media descriptions of it.

@@ -15,7 +15,7 @@ use crate::rtp::{Next, RtpPort};
 use crate::sdp::{Agreed, Events};
 use crate::stream::ToBot;
 use crate::webrtc::Came;
-use crate::worker::Effect;
+use crate::worker::{Counter, Effect};
 
 impl Leg {
     pub(crate) fn on_came(
@@ -59,11 +59,17 @@ impl Leg {
         let Transport::Rtp(leg, _) = &mut self.transport else {
             return;
         };
-        if let Some((number, packet)) = leg.take(now, port, from, bytes) {
+        let mut clear = std::mem::take(&mut self.clear);
+        let taken = leg.take(now, port, from, bytes, &mut clear);
+        for _ in 0..leg.take_forged() {
+            effects.push_back(Effect::Count(Counter::Forged));
+        }
+        if let Some((number, packet)) = taken {
             self.on_connected(effects);
             let head = (number, packet.payload_type, packet.marker, packet.timestamp);
             self.on_packet(now, head, packet.payload, said, effects);
         }
+        self.clear = clear;
     }
 
     fn on_connected(&mut self, effects: &mut VecDeque<Effect>) {

@@ -84,6 +84,8 @@ pub(crate) struct Leg {
     keys_out: Option<EventWriter>,
     keys_in: EventReader,
     jitter: JitterBuffer,
+    /// A packet that was protected, kept for the next one's sake.
+    clear: Vec<u8>,
     /// Decoded, and not yet a frame.
     decoded: Vec<i16>,
     frame: Vec<i16>,
@@ -134,6 +136,7 @@ impl Leg {
             keys_out: agreed.events.map(|events| EventWriter::new(events.clock)),
             keys_in: EventReader::default(),
             jitter: JitterBuffer::default(),
+            clear: Vec::new(),
             decoded: Vec::new(),
             frame: Vec::new(),
             detector: detector(&agreed),

@@ -16,6 +16,7 @@ use model::{Instant, Now};
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
 use str0m::ice::StunMessage;
+use zeroize::Zeroizing;
 
 use opening::Waiting;
 
@@ -25,6 +26,7 @@ use crate::mixer::Room;
 use crate::rtp::RtpPort;
 use crate::sdp::Agreed;
 use crate::session::Session;
+use crate::srtp::MasterKey;
 use crate::stream::{FromBot, ToBot};
 use crate::webrtc::{Came, Credentials, House};
 
@@ -135,6 +137,8 @@ pub enum Counter {
     Unchecked,
     /// An ICE check for no leg of ours.
     UnknownCheck,
+    /// A protected packet from where the peer of a leg is, or may be, that was not sealed by it.
+    Forged,
     /// A leg that was refused.
     Refused,
 }
@@ -321,6 +325,12 @@ impl Worker {
 
     fn random(&mut self) -> u64 {
         self.random.next_u64()
+    }
+
+    fn draw_key(&mut self) -> Zeroizing<[u8; MasterKey::BYTES]> {
+        let mut drawn = Zeroizing::new([0; MasterKey::BYTES]);
+        self.random.fill_bytes(&mut *drawn);
+        drawn
     }
 
     fn refuse(&mut self, leg: LegId, sentence: String) {
