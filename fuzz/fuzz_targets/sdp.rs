@@ -1,4 +1,4 @@
-//! Any bytes as an offer, to legs of both kinds, and as the answer to an offer of ours: answered or refused once, and nothing leaves
+//! Any bytes as an offer, to legs of each kind, and as the answer to an offer of ours: answered or refused once, and nothing leaves
 //! before the peer has come.
 //! The world is the one of the tests in `crates/media`, which also replay this target's corpus.
 

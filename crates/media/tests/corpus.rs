@@ -28,16 +28,21 @@ fn any_datagrams() {
 }
 
 #[test]
+fn any_protected_datagrams() {
+    assert!(replay("srtp", Strangers::take_srtp) >= 4);
+}
+
+#[test]
 fn any_compressed_file() {
     assert!(replay("compressed", Strangers::take_compressed) >= 5);
 }
 
 #[test]
 fn any_offer() {
-    assert!(replay("sdp", Strangers::take_sdp) >= 4);
+    assert!(replay("sdp", Strangers::take_sdp) >= 6);
 }
 
 #[test]
 fn any_answer() {
-    assert!(replay("sdp", Strangers::take_answer) >= 4);
+    assert!(replay("sdp", Strangers::take_answer) >= 6);
 }

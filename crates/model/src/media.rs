@@ -3,14 +3,15 @@
 //! Never holds a packet or a sample beyond what is played and what was recorded. Digits are those of RFC 4733 §3.2.
 
 use std::fmt;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::id::FileName;
 
+mod leg_kind;
 mod stream;
 
+pub use leg_kind::{LegKind, Network, Sdp};
 pub use stream::{Stream, StreamEnd, StreamRate, StreamStop};
 
 /// All the legs of one call at the gateway.
@@ -71,48 +72,6 @@ pub struct LegId {
     pub session: SessionId,
     /// Which of its legs; whoever opens it chooses.
     pub place: u8,
-}
-
-/// What a leg speaks.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LegKind {
-    /// ICE, DTLS and SRTP (RFC 8827).
-    WebRtc,
-    /// Plain RTP (RFC 3550).
-    Rtp {
-        /// Whence a peer behind a NAT may come, if not from where its SDP says.
-        allowed: Vec<Network>,
-    },
-}
-
-/// Addresses with the same first bits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Network {
-    ip: IpAddr,
-    bits: u8,
-}
-
-impl Network {
-    /// So many bits of this address; nothing if it has not so many.
-    pub fn new(ip: IpAddr, bits: u8) -> Option<Self> {
-        let most = if ip.is_ipv4() { 32 } else { 128 };
-        (bits <= most).then_some(Self { ip, bits })
-    }
-
-    /// Whether an address is one of them. IPv4 in IPv6 is IPv4.
-    pub fn contains(&self, ip: IpAddr) -> bool {
-        match (self.ip.to_canonical(), ip.to_canonical()) {
-            (IpAddr::V4(own), IpAddr::V4(other)) => {
-                let differ = own.to_bits() ^ other.to_bits();
-                differ.leading_zeros() >= u32::from(self.bits)
-            }
-            (IpAddr::V6(own), IpAddr::V6(other)) => {
-                let differ = own.to_bits() ^ other.to_bits();
-                differ.leading_zeros() >= u32::from(self.bits)
-            }
-            (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => false,
-        }
-    }
 }
 
 /// A key of a telephone: 0 to 9, `*`, `#`, A to D.
@@ -266,7 +225,7 @@ pub enum MediaCommand {
         /// What it speaks.
         kind: LegKind,
         /// The peer's SDP.
-        offer: Arc<str>,
+        offer: Sdp,
     },
     /// Lets it hear this, in place of what it hears.
     Play {
@@ -352,21 +311,21 @@ pub enum MediaCommand {
         /// Whose.
         leg: LegId,
         /// The peer's SDP.
-        answer: Arc<str>,
+        answer: Sdp,
     },
     /// What a telephone says to our offer in the end, which has been heard early: where it is and what it speaks may be otherwise.
     Confirm {
         /// Whose.
         leg: LegId,
         /// The peer's SDP.
-        answer: Arc<str>,
+        answer: Sdp,
     },
     /// The peer of a leg offers anew: [`MediaEvent::Answered`], or [`MediaEvent::Refused`] and the leg goes on as it was.
     Reoffer {
         /// Whose.
         leg: LegId,
         /// The peer's SDP.
-        offer: Arc<str>,
+        offer: Sdp,
     },
     /// Ends one leg of a session.
     CloseLeg {
@@ -444,14 +403,14 @@ pub enum MediaEvent {
         /// Which.
         leg: LegId,
         /// Our SDP.
-        answer: String,
+        answer: Sdp,
     },
     /// The leg asks its peer to talk, with this offer.
     Offered {
         /// Which.
         leg: LegId,
         /// Our SDP.
-        offer: String,
+        offer: Sdp,
     },
     /// The leg is not to be had, says this sentence.
     Refused {
@@ -554,19 +513,6 @@ mod tests {
     fn a_room_names_its_shard() {
         let room = RoomId::of_shard(7, (1 << 48) | 9);
         assert_eq!((room.shard(), room.room()), (7, 9));
-    }
-
-    #[test]
-    fn a_network_holds_what_has_its_first_bits() {
-        let network = |ip: &str, bits| Network::new(ip.parse().unwrap(), bits).unwrap();
-        let holds = |network: Network, ip: &str| network.contains(ip.parse().unwrap());
-        assert!(holds(network("192.0.2.128", 25), "192.0.2.255"));
-        assert!(!holds(network("192.0.2.128", 25), "192.0.2.127"));
-        assert!(holds(network("192.0.2.0", 24), "::ffff:192.0.2.9"));
-        assert!(holds(network("0.0.0.0", 0), "198.51.100.1"));
-        assert!(!holds(network("0.0.0.0", 0), "2001:db8::1"));
-        assert!(holds(network("2001:db8::", 32), "2001:db8:1::1"));
-        assert_eq!(Network::new("192.0.2.0".parse().unwrap(), 33), None);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::directory::SecretBytes;
 use crate::id::{AccountId, ServiceName, TrunkName};
 use crate::limits;
-use crate::media::Network;
+use crate::media::{LegKind, Network};
 
 /// A SIP peer of an account. Always well-formed; see [`Trunk::check`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub struct Trunk {
     pub name: TrunkName,
     /// How it speaks SIP.
     pub transport: TrunkTransport,
+    /// How sound passes.
+    pub media: TrunkMedia,
     /// Where it is: the first that answers is used.
     pub peers: Vec<SocketAddr>,
     /// Whence it may send besides, SIP and media; anything from elsewhere gets no answer.
@@ -92,6 +94,32 @@ impl TrunkTransport {
     }
 }
 
+/// Whether the sound of a trunk's calls is protected (RFC 3711), with keys that its SIP carries (RFC 4568).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TrunkMedia {
+    /// It is not.
+    #[default]
+    Rtp,
+    /// It always is.
+    Srtp,
+    /// It is in calls to the peer, and in those of the peer that ask for it.
+    SrtpOrRtp,
+}
+
+impl TrunkMedia {
+    /// Every one.
+    pub const ALL: [Self; 3] = [Self::Rtp, Self::Srtp, Self::SrtpOrRtp];
+
+    /// As it is configured.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Rtp => "rtp",
+            Self::Srtp => "srtp",
+            Self::SrtpOrRtp => "srtp-or-rtp",
+        }
+    }
+}
+
 /// What we show to a peer that asks who we are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrunkLogin {
@@ -127,6 +155,12 @@ pub enum InvalidTrunk {
     /// More than may be.
     #[error("a trunk has at most {max} networks, not {0}", max = limits::TRUNK_NETWORKS)]
     TooManyNetworks(usize),
+    /// Whoever hears its SIP would have the keys of its sound.
+    #[error(
+        "keys of SRTP stand in SIP, which everybody can read by {}: give transport = \"tls\" as well, or media = \"rtp\"",
+        .0.as_str()
+    )]
+    KeysInClear(TrunkTransport),
     /// It registers as nobody.
     #[error("a trunk that registers needs a user and a password")]
     NoLogin,
@@ -174,6 +208,13 @@ impl Trunk {
         if self.networks.len() > limits::TRUNK_NETWORKS {
             return Err(InvalidTrunk::TooManyNetworks(self.networks.len()));
         }
+        match (self.media, self.transport) {
+            (TrunkMedia::Rtp, _) | (_, TrunkTransport::Tls) => {}
+            (
+                TrunkMedia::Srtp | TrunkMedia::SrtpOrRtp,
+                TrunkTransport::Udp | TrunkTransport::Tcp,
+            ) => return Err(InvalidTrunk::KeysInClear(self.transport)),
+        }
         let is_host = |byte: u8| byte.is_ascii_alphanumeric() || b".-:[]".contains(&byte);
         if !(1..=253).contains(&self.domain.len()) || !self.domain.bytes().all(is_host) {
             return Err(InvalidTrunk::Domain(self.domain.clone()));
@@ -212,8 +253,20 @@ impl Trunk {
         self.peers.iter().any(is_peer) || self.networks.iter().any(|own| own.contains(source))
     }
 
+    /// What its legs speak.
+    pub fn leg_kind(&self) -> LegKind {
+        let allowed = self.media_networks();
+        match self.media {
+            TrunkMedia::Rtp => LegKind::Rtp { allowed },
+            TrunkMedia::Srtp | TrunkMedia::SrtpOrRtp => LegKind::Srtp {
+                allowed,
+                is_required: self.media == TrunkMedia::Srtp,
+            },
+        }
+    }
+
     /// Whence its media may come.
-    pub fn media_networks(&self) -> Vec<Network> {
+    fn media_networks(&self) -> Vec<Network> {
         let peers = self.peers.iter().filter_map(|peer| {
             let ip = peer.ip().to_canonical();
             Network::new(ip, if ip.is_ipv4() { 32 } else { 128 })
@@ -339,6 +392,7 @@ mod tests {
             account: AccountId(1),
             name: TrunkName::parse("provider").unwrap(),
             transport: TrunkTransport::Udp,
+            media: TrunkMedia::Rtp,
             peers: vec!["192.0.2.10:5060".parse().unwrap()],
             networks: vec![Network::new("198.51.100.0".parse().unwrap(), 24).unwrap()],
             domain: "sip.example.com".into(),
@@ -371,5 +425,21 @@ mod tests {
             fault(&|trunk| trunk.check = Some(Duration::from_secs(1))),
             InvalidTrunk::Check(1)
         );
+        let protects = |trunk: &mut Trunk| trunk.media = TrunkMedia::SrtpOrRtp;
+        let in_clear = InvalidTrunk::KeysInClear(TrunkTransport::Udp);
+        assert_eq!(fault(&protects), in_clear);
+        let mut protected = Trunk {
+            media: TrunkMedia::Srtp,
+            transport: TrunkTransport::Tls,
+            ..trunk
+        };
+        assert_eq!(protected.check(), Ok(()));
+        let is_required = |trunk: &Trunk| match trunk.leg_kind() {
+            LegKind::Srtp { is_required, .. } => Some(is_required),
+            LegKind::Rtp { .. } | LegKind::WebRtc => None,
+        };
+        assert_eq!(is_required(&protected), Some(true));
+        protected.media = TrunkMedia::SrtpOrRtp;
+        assert_eq!(is_required(&protected), Some(false));
     }
 }

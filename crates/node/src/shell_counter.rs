@@ -27,6 +27,8 @@ counters! {
     MediaUnchecked => "media_datagrams_dropped_unchecked",
     /// An ICE check was for no leg of ours.
     MediaUnknownCheck => "media_checks_of_no_leg",
+    /// A protected packet was changed on its way, or sealed by somebody else.
+    MediaForged => "media_datagrams_dropped_forged",
     /// The system did not take a datagram: no room, no way, or a filter.
     MediaUnsent => "media_datagrams_unsent",
     /// The gateway refused a leg.

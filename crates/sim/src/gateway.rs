@@ -115,18 +115,18 @@ impl Gateway {
         match command {
             MediaCommand::Answer { leg, .. } => self.open(now, leg, |leg| MediaEvent::Answered {
                 leg,
-                answer: GATEWAY_SDP.to_owned(),
+                answer: GATEWAY_SDP.into(),
             }),
             MediaCommand::Offer { leg, .. } => self.open(now, leg, |leg| MediaEvent::Offered {
                 leg,
-                offer: GATEWAY_SDP.to_owned(),
+                offer: GATEWAY_SDP.into(),
             }),
             MediaCommand::Accept { leg, .. } | MediaCommand::Confirm { leg, .. } => {
                 self.connect(now, leg)
             }
             MediaCommand::Reoffer { leg, .. } => {
                 if self.legs.contains_key(&leg) {
-                    let answer = GATEWAY_SDP.to_owned();
+                    let answer = GATEWAY_SDP.into();
                     self.tell(now, 5 * MILLI, MediaEvent::Answered { leg, answer });
                 }
             }

@@ -20,9 +20,9 @@ export class Baresip {
 
   /**
    * Starts one that is the user `user`, takes SIP at this port of loopback, and says a sine of so many hertz. `by`: the transport; by
-   * TLS it is the identity `known`.
+   * TLS it is the identity `known`. `secret`: it speaks SRTP and nothing else. `dials`: whom it calls at once.
    */
-  static async start(user, port, hz, by = 'udp', known) {
+  static async start(user, port, hz, by = 'udp', known, { secret = false, dials } = {}) {
     const phone = new Baresip();
     phone.#folder = await mkdtemp(path.join(tmpdir(), 'offhook-baresip-'));
     // It takes TLS at the next port.
@@ -36,10 +36,12 @@ export class Baresip {
       await writeFile(file, Buffer.concat([known.cert, known.key]));
       rows.push(`sip_certificate ${file}`, 'sip_verify_server no');
     }
+    if (secret) rows.push('module srtp.so');
     await writeFile(path.join(phone.#folder, 'config'), `${rows.join('\n')}\n`);
-    await writeFile(path.join(phone.#folder, 'accounts'), `<sip:${user}@127.0.0.1;transport=${by}>;regint=0;answermode=auto\n`);
+    const account = `<sip:${user}@127.0.0.1;transport=${by}>;regint=0;answermode=auto${secret ? ';mediaenc=srtp-mand' : ''}`;
+    await writeFile(path.join(phone.#folder, 'accounts'), `${account}\n`);
     await writeFile(path.join(phone.#folder, 'contacts'), '');
-    phone.#run();
+    phone.#run(dials ? ['-e', `/dial ${dials}`] : []);
     return phone;
   }
 
@@ -55,6 +57,11 @@ export class Baresip {
     return samples;
   }
 
+  /** What it has written of itself. */
+  get printed() {
+    return this.#printed;
+  }
+
   async story() {
     return `--- baresip\n${this.#printed}\n${(await readdir(this.#folder)).join(' ')}`;
   }
@@ -65,8 +72,8 @@ export class Baresip {
     await rm(this.#folder, { recursive: true, force: true });
   }
 
-  #run() {
-    const child = spawn('baresip', ['-f', this.#folder, '-v'], { cwd: this.#folder, stdio: ['ignore', 'pipe', 'pipe'] });
+  #run(words) {
+    const child = spawn('baresip', ['-f', this.#folder, '-v', ...words], { cwd: this.#folder, stdio: ['ignore', 'pipe', 'pipe'] });
     this.#process = child;
     const dieTogether = () => child.kill('SIGKILL');
     process.once('exit', dieTogether);

@@ -119,11 +119,19 @@ class Stage {
     return this.#phone(scenario, ['-i', '127.0.0.1', '-p', port], keys);
   }
 
-  /** The peer of the trunk is a telephone of this number that says a sine. */
-  async telephone(user, hz) {
+  /** The peer of the trunk is a telephone of this number that says a sine; `secret`: that speaks SRTP and nothing else. */
+  async telephone(user, hz, { secret = false } = {}) {
     this.peerPort ??= await freePort();
     const known = this.#by === 'tls' ? await this.#known() : undefined;
-    const phone = await Baresip.start(user, this.peerPort, hz, this.#by, known);
+    const phone = await Baresip.start(user, this.peerPort, hz, this.#by, known, { secret });
+    this.#phones.push(phone);
+    return phone;
+  }
+
+  /** A telephone that is the peer of the trunk calls the number, by SRTP and TLS. */
+  async callingTelephone(user, hz) {
+    const dials = `sip:${NUMBER}@${this.#address};transport=tls`;
+    const phone = await Baresip.start(user, this.peerPort, hz, this.#by, await this.#known(), { secret: true, dials });
     this.#phones.push(phone);
     return phone;
   }

@@ -15,7 +15,7 @@ use crate::rtp::{Next, Packet, RtpPort};
 use crate::sdp::{Agreed, Events};
 use crate::stream::ToBot;
 use crate::webrtc::Came;
-use crate::worker::Effect;
+use crate::worker::{Counter, Effect};
 
 impl Leg {
     pub(crate) fn on_came(&mut self, came: Vec<Came>, effects: &mut VecDeque<Effect>) {
@@ -94,15 +94,19 @@ impl Leg {
     pub(crate) fn on_rtp<'a>(
         &mut self,
         now: Instant,
-        port: RtpPort,
-        from: SocketAddr,
+        (port, from): (RtpPort, SocketAddr),
         bytes: &'a [u8],
+        clear: &'a mut Vec<u8>,
         effects: &mut VecDeque<Effect>,
     ) -> Said<'a> {
         let Transport::Rtp(leg, _) = &mut self.transport else {
             return Said::default();
         };
-        let Some((number, packet)) = leg.take(now, port, from, bytes) else {
+        let taken = leg.take(now, port, from, bytes, clear);
+        for _ in 0..leg.take_forged() {
+            effects.push_back(Effect::Count(Counter::Forged));
+        }
+        let Some((number, packet)) = taken else {
             return Said::default();
         };
         let was_connected = self.is_connected;

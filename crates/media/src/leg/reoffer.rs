@@ -10,7 +10,8 @@ use super::{Leg, Transport, detector};
 use crate::codec::Encoding;
 use crate::dtmf::EventWriter;
 use crate::rtp::JitterBuffer;
-use crate::sdp::{Agreed, Direction, Offer};
+use crate::sdp::{Agreed, Crypto, Direction, Offer, Profile};
+use crate::srtp::MasterKey;
 use crate::webrtc::Credentials;
 use crate::worker::Effect;
 
@@ -25,6 +26,8 @@ pub(crate) struct Reoffer<'a> {
     /// For a peer that begins its ICE anew.
     pub(crate) credentials: &'a Credentials,
     pub(crate) random: u64,
+    /// For a peer that changes its key.
+    pub(crate) drawn: &'a [u8; MasterKey::BYTES],
 }
 
 /// Our answer.
@@ -71,8 +74,42 @@ impl Leg {
         if !self.is_rtp() {
             return Ok(false);
         }
-        let answer = Offer::read_answer(answer, spoken)?;
-        self.speak_as(now, &answer, random)
+        let answer = Offer::read_answer(answer, spoken, self.profile())?;
+        let rows = self.crypto_rows(&answer, None)?;
+        self.speak_as(now, &answer, rows, random)
+    }
+
+    /// What a leg was it stays: plain, or protected.
+    fn profile(&self) -> Profile {
+        match &self.transport {
+            Transport::Rtp(leg, _) if leg.protection().is_some() => Profile::Protected,
+            Transport::Rtp(..) | Transport::WebRtc(_) => Profile::Plain,
+        }
+    }
+
+    /// The rows of keys that stand in our SDP when this of the peer's is agreed on: those of before, of which an answer chooses, or
+    /// one to an offer, which takes new bytes for a new key.
+    fn crypto_rows(
+        &self,
+        peer: &Offer,
+        drawn: Option<&[u8; MasterKey::BYTES]>,
+    ) -> Result<Vec<Crypto>, String> {
+        let protection = match &self.transport {
+            Transport::Rtp(leg, _) => leg.protection(),
+            Transport::WebRtc(_) => None,
+        };
+        let (Some(protection), Some(theirs)) = (protection, &peer.crypto) else {
+            return Ok(Vec::new());
+        };
+        for own in protection.rows() {
+            theirs.check_own(own)?;
+        }
+        let rows = match drawn {
+            Some(drawn) => vec![protection.reanswer(theirs, drawn)],
+            None => protection.rows().to_vec(),
+        };
+        theirs.chosen(&rows)?;
+        Ok(rows)
     }
 
     fn reoffer_rtp(&mut self, now: Instant, reoffer: &Reoffer<'_>) -> Result<Reanswer, String> {
@@ -80,25 +117,36 @@ impl Leg {
         let spoken = self.agreed.encoding;
         let others = reoffer.preferred.iter().filter(|other| **other != spoken);
         let preferred: Vec<Encoding> = std::iter::once(&spoken).chain(others).copied().collect();
-        let offer = Offer::read(reoffer.offer, &preferred)?;
-        let is_codec_new = self.speak_as(now, &offer, reoffer.random)?;
+        let offer = Offer::read(reoffer.offer, &preferred, self.profile())?;
+        let rows = self.crypto_rows(&offer, Some(reoffer.drawn))?;
+        let crypto = rows.first().cloned();
+        let is_codec_new = self.speak_as(now, &offer, rows, reoffer.random)?;
         let Transport::Rtp(_, own) = &mut self.transport else {
             return Err(NO_TELEPHONE.to_owned());
         };
         own.version += 1;
         Ok(Reanswer {
-            answer: offer.answer(own),
+            answer: offer.answer(own, crypto.as_ref()),
             is_ice_anew: false,
             is_codec_new,
         })
     }
 
     /// To where the peer is now, in what it speaks now. True: that is another codec.
-    fn speak_as(&mut self, now: Instant, peer: &Offer, random: u64) -> Result<bool, String> {
+    fn speak_as(
+        &mut self,
+        now: Instant,
+        peer: &Offer,
+        rows: Vec<Crypto>,
+        random: u64,
+    ) -> Result<bool, String> {
         let is_codec_new = self.agree(peer.agreed)?;
         let Transport::Rtp(leg, _) = &mut self.transport else {
             return Err(NO_TELEPHONE.to_owned());
         };
+        if let Some(theirs) = &peer.crypto {
+            leg.renew_keys(random, rows, theirs)?;
+        }
         leg.change_clock(random, peer.agreed.encoding.clock());
         leg.move_to(now, peer.media, peer.control);
         leg.mute(match peer.direction {

@@ -1,13 +1,15 @@
-//! A plain RTP leg: packets and reports of one peer on one pair of ports.
+//! An RTP leg, plain or protected: packets and reports of one peer on one pair of ports.
 //!
-//! Never decodes. Its session says what to send, and hears what came.
+//! Never decodes. Its session says what to send, and hears what came. Where it is protected, nothing leaves that is not sealed, and
+//! nothing that is not authentic decides anything.
 
 use std::net::SocketAddr;
 
 use model::media::Network;
 use model::{Instant, Now};
 
-use super::{Packet, RtpSession, Source, is_rtcp};
+use super::{Packet, Protection, RtpSession, Source, is_rtcp};
+use crate::sdp::Crypto;
 
 /// Which of the pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +30,8 @@ pub struct RtpLeg {
     is_muted: bool,
     /// Whence a peer behind a NAT may come.
     allowed: Vec<Network>,
+    /// Nothing: it is plain.
+    protection: Option<Box<Protection>>,
 }
 
 impl RtpLeg {
@@ -46,7 +50,41 @@ impl RtpLeg {
             control: control.map(|named| Source::new(now, named, allowed)),
             is_muted: false,
             allowed: allowed.to_vec(),
+            protection: None,
         }
+    }
+
+    /// The same leg, protected.
+    pub fn protected(mut self, protection: Protection) -> Self {
+        self.protection = Some(Box::new(protection));
+        self
+    }
+
+    /// What its packets are protected with; nothing: they are plain.
+    pub fn protection(&self) -> Option<&Protection> {
+        self.protection.as_deref()
+    }
+
+    /// Goes on with keys that were agreed anew, and with another stream where ours is another.
+    pub fn renew_keys(
+        &mut self,
+        random: u64,
+        rows: Vec<Crypto>,
+        theirs: &Crypto,
+    ) -> Result<(), String> {
+        let Some(protection) = &mut self.protection else {
+            return Ok(());
+        };
+        if protection.renew(rows, theirs)? {
+            self.session.begin_anew(random);
+        }
+        Ok(())
+    }
+
+    /// Packets that were not the peer's, since this was last asked.
+    pub fn take_forged(&mut self) -> u32 {
+        let protection = self.protection.as_mut();
+        protection.map_or(0, |protection| protection.take_forged())
     }
 
     /// Whether the peer wants to hear nothing (RFC 3264 §6.1); reports still leave.
@@ -80,30 +118,48 @@ impl RtpLeg {
         self.session.change_clock(random, clock);
     }
 
-    /// Takes a datagram; a packet with its number without wraps, if it is one of the peer's.
+    /// Takes a datagram; a packet with its number without wraps, if it is one of the peer's. What was protected is written to `clear`.
     pub fn take<'a>(
         &mut self,
         now: Instant,
         port: RtpPort,
         from: SocketAddr,
         bytes: &'a [u8],
+        clear: &'a mut Vec<u8>,
     ) -> Option<(u64, Packet<'a>)> {
         if is_rtcp(bytes) {
-            let is_peer = match (port, &mut self.control) {
-                (RtpPort::Rtp, None) => self.media.accepts(now, from),
-                (RtpPort::Rtcp, Some(control)) => control.accepts(now, from),
-                (RtpPort::Rtp, Some(_)) | (RtpPort::Rtcp, None) => false,
+            let source = match (port, &mut self.control) {
+                (RtpPort::Rtp, None) => &mut self.media,
+                (RtpPort::Rtcp, Some(control)) => control,
+                (RtpPort::Rtp, Some(_)) | (RtpPort::Rtcp, None) => return None,
             };
-            if is_peer {
-                self.session.take_report(now, bytes);
+            if !source.may_be(now, from) {
+                return None;
             }
+            let report = match &mut self.protection {
+                Some(protection) => {
+                    protection.open_report(bytes, clear)?;
+                    clear.as_slice()
+                }
+                None => bytes,
+            };
+            source.decide(from);
+            self.session.take_report(now, report);
             return None;
         }
+        if port != RtpPort::Rtp || !self.media.may_be(now, from) {
+            return None;
+        }
+        let bytes = match &mut self.protection {
+            Some(protection) => {
+                protection.open(bytes, clear)?;
+                clear.as_slice()
+            }
+            None => bytes,
+        };
         // What is no RTP decides nothing.
-        let packet = Packet::read(bytes).filter(|_| port == RtpPort::Rtp)?;
-        if !self.media.accepts(now, from) {
-            return None;
-        }
+        let packet = Packet::read(bytes)?;
+        self.media.decide(from);
         let number = self.session.take(now, &packet)?;
         Some((number, packet))
     }
@@ -123,9 +179,13 @@ impl RtpLeg {
         payload: &[u8],
     ) -> Option<(SocketAddr, Vec<u8>)> {
         let target = self.media.target().filter(|_| !self.is_muted)?;
-        let mut packet = Vec::with_capacity(12 + payload.len());
+        let tag = self.protection.as_ref().map_or(0, |keys| keys.tag_bytes());
+        let mut packet = Vec::with_capacity(12 + payload.len() + tag);
         self.session
             .write(now, payload_type, marker, timestamp, payload, &mut packet);
+        if let Some(protection) = &mut self.protection {
+            protection.seal(&mut packet)?;
+        }
         Some((target, packet))
     }
 
@@ -136,11 +196,14 @@ impl RtpLeg {
 
     /// The report that is due, from which port and where to.
     pub fn on_timeout(&mut self, now: Now) -> Option<(RtpPort, SocketAddr, Vec<u8>)> {
-        let report = self.session.on_timeout(now)?;
+        let mut report = self.session.on_timeout(now)?;
         let (port, target) = match &self.control {
             None => (RtpPort::Rtp, self.media.target()?),
             Some(control) => (RtpPort::Rtcp, control.target()?),
         };
+        if let Some(protection) = &mut self.protection {
+            protection.seal_report(&mut report)?;
+        }
         Some((port, target, report))
     }
 
@@ -196,7 +259,8 @@ mod tests {
             assert_eq!(to, address(PEER));
             // Each tenth is lost.
             if frame % 10 != 3 {
-                let taken = other.take(now.mono, RtpPort::Rtp, address(PEER), &packet);
+                let mut clear = Vec::new();
+                let taken = other.take(now.mono, RtpPort::Rtp, address(PEER), &packet, &mut clear);
                 assert_eq!(taken.unwrap().1.timestamp, frame * 160);
             }
             for (speaker, hearer) in [(true, false), (false, true)] {
@@ -207,7 +271,10 @@ mod tests {
                 assert_eq!((port, to), (RtpPort::Rtcp, address(CONTROL)));
                 assert!(is_rtcp(&report));
                 let to = if hearer { &mut one } else { &mut other };
-                assert_eq!(to.take(now.mono, port, address(CONTROL), &report), None);
+                assert_eq!(
+                    to.take(now.mono, port, address(CONTROL), &report, &mut Vec::new()),
+                    None
+                );
                 reports += 1;
             }
         }
@@ -239,7 +306,13 @@ mod tests {
         assert_eq!((port, to), (RtpPort::Rtp, address(PEER)));
         let mut apart = leg(false);
         assert_eq!(
-            apart.take(now(0).mono, RtpPort::Rtp, address(PEER), &report),
+            apart.take(
+                now(0).mono,
+                RtpPort::Rtp,
+                address(PEER),
+                &report,
+                &mut Vec::new()
+            ),
             None
         );
         // A stranger's report, or one on the wrong port, decides nothing.
@@ -255,20 +328,41 @@ mod tests {
         out.write(Instant::default(), 8, false, 0, &[1; 160], &mut packet);
         let at = now(0).mono;
         assert!(
-            leg.take(at, RtpPort::Rtp, address("192.0.2.9:4000"), &packet)
-                .is_none()
+            leg.take(
+                at,
+                RtpPort::Rtp,
+                address("192.0.2.9:4000"),
+                &packet,
+                &mut Vec::new()
+            )
+            .is_none()
         );
         assert!(
-            leg.take(at, RtpPort::Rtcp, address(CONTROL), &packet)
-                .is_none()
+            leg.take(
+                at,
+                RtpPort::Rtcp,
+                address(CONTROL),
+                &packet,
+                &mut Vec::new()
+            )
+            .is_none()
         );
         for length in 0..12 {
             assert!(
-                leg.take(at, RtpPort::Rtp, address(PEER), &packet[..length])
-                    .is_none()
+                leg.take(
+                    at,
+                    RtpPort::Rtp,
+                    address(PEER),
+                    &packet[..length],
+                    &mut Vec::new()
+                )
+                .is_none()
             );
         }
-        assert!(leg.take(at, RtpPort::Rtp, address(PEER), &packet).is_some());
+        assert!(
+            leg.take(at, RtpPort::Rtp, address(PEER), &packet, &mut Vec::new())
+                .is_some()
+        );
     }
 
     proptest::proptest! {
@@ -276,12 +370,12 @@ mod tests {
         fn any_datagram_is_taken_or_not(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..100)) {
             let mut leg = leg(false);
             for (port, from) in [(RtpPort::Rtp, PEER), (RtpPort::Rtcp, CONTROL)] {
-                leg.take(now(0).mono, port, address(from), &bytes);
+                leg.take(now(0).mono, port, address(from), &bytes, &mut Vec::new());
                 let mut as_rtcp = bytes.clone();
                 if let [first, second, ..] = as_rtcp.as_mut_slice() {
                     (*first, *second) = (0x81, 200);
                 }
-                leg.take(now(0).mono, port, address(from), &as_rtcp);
+                leg.take(now(0).mono, port, address(from), &as_rtcp, &mut Vec::new());
             }
         }
     }

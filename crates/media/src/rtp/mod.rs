@@ -1,4 +1,5 @@
-//! RTP and RTCP of one leg (RFC 3550, RFC 3551): numbers, reports, the order of packets, and whose packets are taken.
+//! RTP and RTCP of one leg (RFC 3550, RFC 3551): numbers, reports, the order of packets, and whose packets are taken; plain, or
+//! protected by `srtp`.
 //!
 //! Never decodes, and never opens a port. The formats come from `rtp-types` and `rtcp-types`.
 
@@ -6,6 +7,7 @@ mod incoming;
 mod jitter;
 mod leg;
 mod outgoing;
+mod protection;
 mod session;
 mod source;
 
@@ -13,6 +15,7 @@ pub use incoming::Incoming;
 pub use jitter::{JitterBuffer, Next};
 pub use leg::{RtpLeg, RtpPort};
 pub use outgoing::Outgoing;
+pub use protection::Protection;
 pub use session::RtpSession;
 pub use source::Source;
 

@@ -13,6 +13,10 @@ use rtcp_types::{
 
 use super::{Incoming, Outgoing, Packet};
 
+/// The top bit of the first number of a stream, which is far from its wrap, lest a peer that opens what was sealed count one wrap too few
+/// (RFC 4568 §6.4).
+const FAR: u64 = 1 << 15;
+
 /// See the module.
 #[derive(Debug)]
 pub struct RtpSession {
@@ -28,7 +32,7 @@ impl RtpSession {
     pub fn new(now: Instant, random: u64, clock: u32) -> Self {
         Self {
             clock,
-            outgoing: Outgoing::new(random, clock),
+            outgoing: Outgoing::new(random & !FAR, clock),
             incoming: None,
             report_due: now + RTCP_INTERVAL / 2,
             random,
@@ -39,9 +43,16 @@ impl RtpSession {
     pub fn change_clock(&mut self, random: u64, clock: u32) {
         if clock != self.clock {
             self.clock = clock;
-            self.outgoing = Outgoing::new(random, clock);
+            self.begin_anew(random);
             self.incoming = None;
         }
+    }
+
+    /// Another stream, whose name is another.
+    pub fn begin_anew(&mut self, random: u64) {
+        let is_same = (random >> 32) as u32 == self.outgoing.ssrc();
+        let random = if is_same { random ^ 1 << 32 } else { random };
+        self.outgoing = Outgoing::new(random & !FAR, self.clock);
     }
 
     /// The number of one of the peer's packets, without wraps; nothing if it is none that could follow.

@@ -1,5 +1,5 @@
-//! Whose packets a plain RTP leg takes: those of the address in the SDP, or, for a peer behind a NAT, of the first source that sends
-//! within two seconds from inside the networks that are allowed.
+//! Whose packets an RTP leg takes: those of the address in the SDP, or, for a peer behind a NAT, of the first source that sends
+//! within two seconds from inside the networks that are allowed. Where packets are protected, one that is not authentic is of nobody.
 //!
 //! Never moves once it is decided: whoever guesses a port cannot take a call over. A peer that moves says so in an SDP, and has a new
 //! source then.
@@ -31,8 +31,8 @@ impl Source {
         }
     }
 
-    /// Whether a packet from there is the peer's.
-    pub fn accepts(&mut self, now: Instant, from: SocketAddr) -> bool {
+    /// Whether a packet from there may be the peer's.
+    pub fn may_be(&self, now: Instant, from: SocketAddr) -> bool {
         if let Some(decided) = self.decided {
             return from == decided;
         }
@@ -41,11 +41,12 @@ impl Source {
                 .allowed
                 .iter()
                 .any(|network| network.contains(from.ip()));
-        let is_peer = self.named == Some(from) || is_allowed;
-        if is_peer {
-            self.decided = Some(from);
-        }
-        is_peer
+        self.named == Some(from) || is_allowed
+    }
+
+    /// A packet from there, where the peer may be, is the peer's.
+    pub fn decide(&mut self, from: SocketAddr) {
+        self.decided = self.decided.or(Some(from));
     }
 
     /// Where the SDP says that it is.
@@ -74,7 +75,12 @@ mod tests {
     }
 
     fn accepts(source: &mut Source, ms: u64, from: &str) -> bool {
-        source.accepts(Instant::from_micros(ms * 1_000), from.parse().unwrap())
+        let from = from.parse().unwrap();
+        let is_peer = source.may_be(Instant::from_micros(ms * 1_000), from);
+        if is_peer {
+            source.decide(from);
+        }
+        is_peer
     }
 
     #[test]

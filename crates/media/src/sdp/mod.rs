@@ -1,9 +1,12 @@
-//! SDP (RFC 8866) of plain RTP legs: an offer read and answered, or written and its answer read (RFC 3264); and the bounds of every
-//! SDP, whatever it asks for.
+//! SDP (RFC 8866) of RTP legs, plain or protected: an offer read and answered, or written and its answer read (RFC 3264); and the
+//! bounds of every SDP, whatever it asks for.
 //!
 //! Never looks up a name: an address is written in numbers or is refused. Grammar comes from the crate `sdp-types`.
 
 mod browser;
+mod crypto;
+#[cfg(test)]
+mod crypto_tests;
 
 use std::fmt::{self, Write as _};
 use std::net::{IpAddr, SocketAddr};
@@ -14,10 +17,14 @@ use sdp_types::{Connection, Media, Session};
 use crate::codec::Encoding;
 
 pub(crate) use browser::Browser;
+pub use crypto::{Crypto, Profile};
 
 /// Payload types of an offer of ours (RFC 3551 §6: those of PCMU and PCMA are fixed).
 const OPUS: u8 = 111;
 const EVENTS: u8 = 101;
+/// Transports (RFC 3551 §3, RFC 3711 §12).
+const PLAIN: &str = "RTP/AVP";
+const PROTECTED: &str = "RTP/SAVP";
 
 /// What an SDP of the peer is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,7 +82,7 @@ pub enum Direction {
     Neither,
 }
 
-/// How a plain RTP leg is named in its SDP.
+/// How an RTP leg is named in its SDP.
 #[derive(Clone, Copy, Debug)]
 pub struct Own {
     /// Any number of ours.
@@ -96,7 +103,7 @@ impl Own {
     }
 }
 
-/// A plain RTP offer that can be answered, or the answer to ours.
+/// An offer of RTP that can be answered, or the answer to ours.
 #[derive(Clone, Debug)]
 pub struct Offer {
     /// What is agreed.
@@ -107,6 +114,10 @@ pub struct Offer {
     pub control: Option<Option<SocketAddr>>,
     /// Who may send.
     pub direction: Direction,
+    /// What the peer encrypts with; nothing where RTP is plain.
+    pub crypto: Option<Crypto>,
+    /// As it stands there, or plain RTP without feedback.
+    proto: &'static str,
     /// The place of the audio among the media, and how each of the others is to be refused.
     place: usize,
     others: Vec<String>,
@@ -114,28 +125,29 @@ pub struct Offer {
 
 impl Offer {
     /// Reads an offer; what is wrong with it is said in a sentence.
-    pub fn read(text: &str, preferred: &[Encoding]) -> Result<Self, String> {
-        Self::read_as(Role::Offer, text, preferred)
+    pub fn read(text: &str, preferred: &[Encoding], profile: Profile) -> Result<Self, String> {
+        Self::read_as(Role::Offer, text, preferred, profile)
     }
 
     /// Reads the answer to an offer of ours.
-    pub fn read_answer(text: &str, spoken: &[Encoding]) -> Result<Self, String> {
-        Self::read_as(Role::Answer, text, spoken)
+    pub fn read_answer(text: &str, spoken: &[Encoding], profile: Profile) -> Result<Self, String> {
+        Self::read_as(Role::Answer, text, spoken, profile)
     }
 
-    fn read_as(role: Role, text: &str, preferred: &[Encoding]) -> Result<Self, String> {
+    fn read_as(
+        role: Role,
+        text: &str,
+        preferred: &[Encoding],
+        profile: Profile,
+    ) -> Result<Self, String> {
         let session = read(text)?;
         let place = place_of_audio(role, &session)?;
         let media = &session.medias[place];
-        match media.proto.as_str() {
-            "RTP/AVP" | "RTP/AVPF" => {}
-            other => {
-                return Err(format!(
-                    "the {role} asks for {:?} where RTP/AVP is spoken",
-                    cut(other)
-                ));
-            }
-        }
+        let proto = proto(role, media, profile)?;
+        let is_protected = proto != PLAIN;
+        let crypto = is_protected
+            .then(|| crypto::read(role, media))
+            .transpose()?;
         let agreed = agree(role, media, preferred)?;
         let address = peer_address(role, &session, media)?;
         let shares_port = media.has_attribute("rtcp-mux");
@@ -144,18 +156,20 @@ impl Offer {
             media: address.map(|ip| SocketAddr::new(ip, media.port)),
             control: (!shares_port).then(|| control_address(media, address)),
             direction: direction(&session, media),
+            crypto,
+            proto,
             place,
             others: session.medias.iter().map(refusal_of).collect(),
         })
     }
 
-    /// Our answer.
-    pub fn answer(&self, own: &Own) -> String {
+    /// Our answer, with what we encrypt with where the offer is protected.
+    pub fn answer(&self, own: &Own, crypto: Option<&Crypto>) -> String {
         let mut text = own.head();
         let local = own.local;
         for (place, other) in self.others.iter().enumerate() {
             if place == self.place {
-                self.write_audio(local.port(), &mut text);
+                self.write_audio(local.port(), crypto, &mut text);
             } else {
                 text.push_str(other);
             }
@@ -163,14 +177,14 @@ impl Offer {
         text
     }
 
-    fn write_audio(&self, port: u16, text: &mut String) {
+    fn write_audio(&self, port: u16, crypto: Option<&Crypto>, text: &mut String) {
         let Agreed {
             encoding,
             payload_type,
             events,
             other_events: _,
         } = self.agreed;
-        let _ = write!(text, "m=audio {port} RTP/AVP {payload_type}");
+        let _ = write!(text, "m=audio {port} {} {payload_type}", self.proto);
         if let Some(events) = events {
             let _ = write!(text, " {}", events.payload_type);
         }
@@ -200,11 +214,14 @@ impl Offer {
         if self.control.is_none() {
             text.push_str("a=rtcp-mux\r\n");
         }
+        if let Some(crypto) = crypto {
+            crypto.write(text);
+        }
     }
 }
 
-/// Our offer of plain RTP.
-pub fn offer(own: &Own, spoken: &[Encoding]) -> String {
+/// Our offer of RTP; with keys, each for another suite, of protected RTP alone.
+pub fn offer(own: &Own, spoken: &[Encoding], crypto: &[Crypto]) -> String {
     let (mut numbers, mut maps) = (String::new(), String::new());
     for encoding in spoken {
         let (number, channels) = match encoding {
@@ -219,10 +236,34 @@ pub fn offer(own: &Own, spoken: &[Encoding]) -> String {
         let _ = write!(maps, "a=rtpmap:{number} {encoding}/{clock}{channels}\r\n");
     }
     let (head, port) = (own.head(), own.local.port());
-    format!(
-        "{head}m=audio {port} RTP/AVP{numbers} {EVENTS}\r\n\
+    let proto = if crypto.is_empty() { PLAIN } else { PROTECTED };
+    let mut text = format!(
+        "{head}m=audio {port} {proto}{numbers} {EVENTS}\r\n\
          {maps}a=rtpmap:{EVENTS} telephone-event/8000\r\na=fmtp:{EVENTS} 0-15\r\na=ptime:20\r\na=sendrecv\r\n"
-    )
+    );
+    for crypto in crypto {
+        crypto.write(&mut text);
+    }
+    text
+}
+
+/// What is asked for, if that is spoken on this leg.
+fn proto(role: Role, media: &Media, profile: Profile) -> Result<&'static str, String> {
+    let (proto, is_protected) = match media.proto.as_str() {
+        "RTP/AVP" | "RTP/AVPF" => (Some(PLAIN), false),
+        "RTP/SAVP" => (Some(PROTECTED), true),
+        "RTP/SAVPF" => (Some("RTP/SAVPF"), true),
+        _ => (None, false),
+    };
+    let (is_spoken, spoken) = match profile {
+        Profile::Plain => (!is_protected, PLAIN),
+        Profile::Protected => (is_protected, PROTECTED),
+        Profile::Either => (true, "RTP/SAVP or RTP/AVP"),
+    };
+    proto.filter(|_| is_spoken).ok_or_else(|| {
+        let asked = cut(&media.proto);
+        format!("the {role} asks for {asked:?} where {spoken} is spoken")
+    })
 }
 
 fn place_of_audio(role: Role, session: &Session) -> Result<usize, String> {
@@ -389,7 +430,7 @@ mod tests {
     const HEAD: &str = "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n";
 
     fn offer(media: &str) -> Result<Offer, String> {
-        Offer::read(&format!("{HEAD}{media}"), &PREFERRED)
+        Offer::read(&format!("{HEAD}{media}"), &PREFERRED, Profile::Plain)
     }
 
     fn own(session: u64, local: &str) -> Own {
@@ -401,7 +442,9 @@ mod tests {
     }
 
     fn answer(media: &str) -> String {
-        let answer = offer(media).unwrap().answer(&own(9, "198.51.100.1:30000"));
+        let answer = offer(media)
+            .unwrap()
+            .answer(&own(9, "198.51.100.1:30000"), None);
         // Whatever we write can be read.
         read(&answer).unwrap();
         answer
@@ -469,15 +512,16 @@ mod tests {
 
     #[test]
     fn our_offer_can_be_read_and_its_answer_says_what_is_spoken() {
-        let ours = super::offer(&own(9, "198.51.100.1:30000"), &PREFERRED);
+        let ours = super::offer(&own(9, "198.51.100.1:30000"), &PREFERRED, &[]);
         assert_eq!(
             ours,
             "v=0\r\no=- 4 1 IN IP4 198.51.100.1\r\ns=-\r\nc=IN IP4 198.51.100.1\r\nt=0 0\r\n\
              m=audio 30000 RTP/AVP 8 0 111 101\r\na=rtpmap:8 PCMA/8000\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:111 opus/48000/2\r\n\
              a=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\na=ptime:20\r\na=sendrecv\r\n"
         );
-        assert!(Offer::read(&ours, &PREFERRED).is_ok());
-        let answer = |media: &str| Offer::read_answer(&format!("{HEAD}{media}"), &PREFERRED);
+        assert!(Offer::read(&ours, &PREFERRED, Profile::Plain).is_ok());
+        let answer =
+            |media: &str| Offer::read_answer(&format!("{HEAD}{media}"), &PREFERRED, Profile::Plain);
         let chosen = |media: &str| answer(media).unwrap().agreed;
         // The order of the peer counts, and not ours.
         assert_eq!(
@@ -519,7 +563,7 @@ mod tests {
         assert!(refused(&"a=x\r\n".repeat(SDP_LINES)).contains("lines"));
         assert!(refused(&format!("a={}\r\n", "x".repeat(SDP_BYTES))).contains("bytes"));
         assert!(
-            Offer::read("rubbish", &PREFERRED)
+            Offer::read("rubbish", &PREFERRED, Profile::Plain)
                 .unwrap_err()
                 .contains("cannot be read")
         );
@@ -531,14 +575,14 @@ mod tests {
             lines in proptest::collection::vec("[mcaovst]=(audio|IN IP4|rtpmap:|mid:|[0-9]{1,6}|RTP/AVP|[ -~]| ){0,9}", 0..12),
         ) {
             let text = format!("{HEAD}m=audio 4000 RTP/AVP 8 0 96\r\n{}", lines.join("\r\n"));
-            if let Ok(offer) = Offer::read(&text, &PREFERRED) {
-                let answer = offer.answer(&own(u64::MAX, "[2001:db8::1]:30000"));
+            if let Ok(offer) = Offer::read(&text, &PREFERRED, Profile::Plain) {
+                let answer = offer.answer(&own(u64::MAX, "[2001:db8::1]:30000"), None);
                 proptest::prop_assert!(read(&answer).is_ok(), "{}", answer);
             }
             for role in [Role::Offer, Role::Answer] {
                 let _ = Browser::read(role, &text, &PREFERRED);
             }
-            let _ = Offer::read_answer(&text, &PREFERRED);
+            let _ = Offer::read_answer(&text, &PREFERRED, Profile::Plain);
         }
     }
 }

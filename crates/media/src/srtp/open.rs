@@ -27,8 +27,10 @@ pub struct Opener {
     rtp: Cipher,
     rtcp: Cipher,
     /// Who has sent packets, and who reports.
-    pub(super) sources: Vec<(u32, Window)>,
-    pub(super) reporters: Vec<(u32, Window)>,
+    sources: Vec<(u32, Window)>,
+    reporters: Vec<(u32, Window)>,
+    /// Who sent packets under the key before this one: where a source goes on, its count of wraps may too (RFC 3711 §3.3.1), or not.
+    before: Vec<(u32, Window)>,
 }
 
 impl Opener {
@@ -39,7 +41,19 @@ impl Opener {
             rtcp: Cipher::rtcp(key)?,
             sources: Vec::new(),
             reporters: Vec::new(),
+            before: Vec::new(),
         })
+    }
+
+    /// The peer has another key.
+    pub fn replaced(&self, key: &MasterKey) -> Option<Self> {
+        let mut new = Self::new(key)?;
+        let before = match self.sources.is_empty() {
+            true => &self.before,
+            false => &self.sources,
+        };
+        new.before.clone_from(before);
+        Some(new)
     }
 
     /// Writes the packet as it was before it was sealed.
@@ -48,22 +62,30 @@ impl Opener {
         let ssrc = word(packet, 8).ok_or(Closed::Misformed)?;
         let number = u16::from_be_bytes([packet[2], packet[3]]);
         let known = place_of(&self.sources, ssrc)?;
-        let index = match known {
+        let indexes = match known {
             // RFC 4568 §6.4: numbers begin before their first wrap.
-            None => u64::from(number),
+            None => [Some(u64::from(number)), self.continued(ssrc, number)],
             Some(at) => {
                 let window = &self.sources[at].1;
                 let whole = window.whole(number).ok_or(Closed::Repeated)?;
                 if !window.is_fresh(whole) {
                     return Err(Closed::Repeated);
                 }
-                whole
+                [Some(whole), None]
             }
         };
-        let opened = self.rtp.open(packet, head, index, clear);
-        opened.ok_or(Closed::Forged)?;
+        let mut indexes = indexes.into_iter().flatten();
+        let is_it = |index: &u64| self.rtp.open(packet, head, *index, clear).is_some();
+        let index = indexes.find(is_it).ok_or(Closed::Forged)?;
         take(&mut self.sources, known, ssrc, index);
         Ok(())
+    }
+
+    /// The whole number of a source that has gone on from another key.
+    fn continued(&self, ssrc: u32, number: u16) -> Option<u64> {
+        let (_, window) = self.before.iter().find(|(known, _)| *known == ssrc)?;
+        let whole = window.whole(number);
+        whole.filter(|whole| *whole != u64::from(number))
     }
 
     /// Writes the report as it was before it was sealed.
@@ -94,5 +116,46 @@ fn take(sources: &mut Vec<(u32, Window)>, known: Option<usize>, ssrc: u32, index
     match known {
         Some(at) => sources[at].1.take(index),
         None => sources.push((ssrc, Window::new(index))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::srtp::Suite;
+
+    fn key(byte: u8) -> MasterKey {
+        MasterKey::drawn(Suite::AesCm128HmacSha1_80, &[byte; MasterKey::BYTES])
+    }
+
+    fn sealed(key: &MasterKey, index: u64) -> Vec<u8> {
+        let number = (index as u16).to_be_bytes();
+        let mut packet = vec![
+            0x80, 8, number[0], number[1], 0, 0, 0, 0, 0, 0, 0, 5, 1, 2, 3,
+        ];
+        let cipher = Cipher::rtp(key).unwrap();
+        cipher.seal(&mut packet, 12, index).unwrap();
+        packet
+    }
+
+    #[test]
+    fn a_source_goes_on_under_a_new_key_whether_or_not_it_counts_its_wraps_anew() {
+        for begins in [65_550_u64, 14] {
+            let mut opener = Opener::new(&key(1)).unwrap();
+            let mut clear = Vec::new();
+            for index in 65_530..65_550 {
+                assert_eq!(opener.open(&sealed(&key(1), index), &mut clear), Ok(()));
+            }
+            // A key that nothing came under changes nothing.
+            let mut opener = opener.replaced(&key(2)).unwrap();
+            opener = opener.replaced(&key(3)).unwrap();
+            let old = sealed(&key(1), 65_551);
+            assert_eq!(opener.open(&old, &mut clear), Err(Closed::Forged));
+            for index in begins..begins + 5 {
+                let packet = sealed(&key(3), index);
+                assert_eq!(opener.open(&packet, &mut clear), Ok(()), "{index}");
+                assert_eq!(opener.open(&packet, &mut clear), Err(Closed::Repeated));
+            }
+        }
     }
 }

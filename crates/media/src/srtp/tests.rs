@@ -250,7 +250,7 @@ fn what_was_changed_anywhere_is_forged_and_changes_nothing() {
         for length in 0..packet.len() {
             assert!(open(&mut opener, &packet[..length]).is_err(), "{length}");
         }
-        assert!(opener.sources.is_empty());
+        assert!(format!("{opener:?}").contains("sources: []"));
         assert!(open(&mut opener, &packet).is_ok());
 
         let mut sealed_report = report(5);
@@ -261,7 +261,7 @@ fn what_was_changed_anywhere_is_forged_and_changes_nothing() {
             changed[at] ^= 0x40;
             assert!(opener.open_report(&changed, &mut clear).is_err(), "{at}");
         }
-        assert!(opener.reporters.is_empty());
+        assert!(format!("{opener:?}").contains("reporters: []"));
         assert_eq!(opener.open_report(&sealed_report, &mut clear), Ok(()));
     }
 }

@@ -91,9 +91,9 @@ mod tests {
         #[test]
         fn a_number_is_taken_once(numbers in proptest::collection::vec(0_u64..400, 1..300)) {
             let mut window = Window::new(200);
-            let mut taken = std::collections::BTreeSet::from([200]);
+            let mut taken = std::collections::BTreeSet::from([200_u64]);
             for number in numbers {
-                let highest: u64 = *taken.last().unwrap();
+                let highest = *taken.last().unwrap();
                 let is_known = highest.saturating_sub(number) >= NUMBERS || taken.contains(&number);
                 proptest::prop_assert_eq!(window.is_fresh(number), !is_known);
                 if !is_known {

@@ -17,6 +17,7 @@ use model::{Instant, Now};
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
 use str0m::ice::StunMessage;
+use zeroize::Zeroizing;
 
 use opening::Waiting;
 
@@ -26,6 +27,7 @@ use crate::mixer::Room;
 use crate::rtp::RtpPort;
 use crate::sdp::Agreed;
 use crate::session::Session;
+use crate::srtp::MasterKey;
 use crate::stream::{FromBot, ToBot};
 use crate::webrtc::{Credentials, House};
 
@@ -136,6 +138,8 @@ pub enum Counter {
     Unchecked,
     /// An ICE check for no leg of ours.
     UnknownCheck,
+    /// A protected packet from where the peer of a leg is, or may be, that was not sealed by it.
+    Forged,
     /// A leg that was refused.
     Refused,
 }
@@ -209,9 +213,13 @@ impl Worker {
                 port,
                 from,
                 bytes,
-            } => self.with_leg(now, leg, |found, effects| {
-                found.on_rtp(now.mono, port, from, bytes, effects)
-            }),
+            } => {
+                let mut clear = std::mem::take(&mut self.clear);
+                self.with_leg(now, leg, |found, effects| {
+                    found.on_rtp(now.mono, (port, from), bytes, &mut clear, effects)
+                });
+                self.clear = clear;
+            }
             Input::RtpOpened { leg, address } => self.on_opened(now, leg, address),
             Input::FromBot { leg, word } => {
                 self.with_leg(now, leg, |found, effects| {
@@ -331,6 +339,12 @@ impl Worker {
 
     fn random(&mut self) -> u64 {
         self.random.next_u64()
+    }
+
+    fn draw_key(&mut self) -> Zeroizing<[u8; MasterKey::BYTES]> {
+        let mut drawn = Zeroizing::new([0; MasterKey::BYTES]);
+        self.random.fill_bytes(&mut *drawn);
+        drawn
     }
 
     fn refuse(&mut self, leg: LegId, sentence: String) {

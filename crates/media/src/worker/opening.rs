@@ -12,9 +12,10 @@ use model::{Instant, Now};
 
 use super::{Checked, Effect, Worker, legs_of};
 use crate::leg::{Said, Transport};
-use crate::rtp::RtpLeg;
-use crate::sdp::{self, Agreed, Direction, Offer, Own};
+use crate::rtp::{Protection, RtpLeg};
+use crate::sdp::{self, Agreed, Crypto, Direction, Offer, Own, Profile};
 use crate::session::Session;
+use crate::srtp::{MasterKey, Suite};
 use crate::webrtc::{Came, Credentials, Offered, WebRtcLeg};
 
 /// What a leg waits for.
@@ -22,18 +23,18 @@ use crate::webrtc::{Came, Credentials, Offered, WebRtcLeg};
 enum Wait {
     /// Its ports, to answer this offer.
     PortsToAnswer(Box<Offer>, Vec<Network>),
-    /// Its ports, to offer.
-    PortsToOffer(Vec<Network>),
+    /// Its ports, to offer RTP that is protected or is not.
+    PortsToOffer(Vec<Network>, bool),
     /// A browser's answer.
     Browser(Box<Offered>, Credentials),
-    /// A telephone's answer.
-    Telephone(Vec<Network>, Own),
+    /// A telephone's answer, which chooses one of our keys if there are any.
+    Telephone(Vec<Network>, Own, Vec<Crypto>),
 }
 
 impl Wait {
     fn is_for_ports(&self) -> bool {
         match self {
-            Self::PortsToAnswer(..) | Self::PortsToOffer(_) => true,
+            Self::PortsToAnswer(..) | Self::PortsToOffer(..) => true,
             Self::Browser(..) | Self::Telephone(..) => false,
         }
     }
@@ -85,16 +86,39 @@ impl Worker {
                     offer,
                 )?;
                 self.add_browser(now, leg, transport, agreed, credentials)?;
+                let answer = answer.into();
                 self.effects
                     .push_back(Effect::Event(MediaEvent::Answered { leg, answer }));
             }
             LegKind::Rtp { allowed } => {
-                let offer = Offer::read(offer, &self.config.preferred)?;
-                let wait = Wait::PortsToAnswer(Box::new(offer), allowed);
-                self.wait(now, leg, wait, None);
-                self.effects.push_back(Effect::OpenRtp { leg });
+                self.answer_telephone(now, leg, offer, Profile::Plain, allowed)?;
+            }
+            LegKind::Srtp {
+                allowed,
+                is_required,
+            } => {
+                let profile = match is_required {
+                    true => Profile::Protected,
+                    false => Profile::Either,
+                };
+                self.answer_telephone(now, leg, offer, profile, allowed)?;
             }
         }
+        Ok(())
+    }
+
+    fn answer_telephone(
+        &mut self,
+        now: Now,
+        leg: LegId,
+        offer: &str,
+        profile: Profile,
+        allowed: Vec<Network>,
+    ) -> Result<(), String> {
+        let offer = Offer::read(offer, &self.config.preferred, profile)?;
+        let wait = Wait::PortsToAnswer(Box::new(offer), allowed);
+        self.wait(now, leg, wait, None);
+        self.effects.push_back(Effect::OpenRtp { leg });
         Ok(())
     }
 
@@ -111,11 +135,16 @@ impl Worker {
                     &self.config.preferred,
                 )?;
                 self.wait(now, leg, Wait::Browser(Box::new(offered), credentials), due);
+                let offer = offer.into();
                 self.effects
                     .push_back(Effect::Event(MediaEvent::Offered { leg, offer }));
             }
             LegKind::Rtp { allowed } => {
-                self.wait(now, leg, Wait::PortsToOffer(allowed), due);
+                self.wait(now, leg, Wait::PortsToOffer(allowed, false), due);
+                self.effects.push_back(Effect::OpenRtp { leg });
+            }
+            LegKind::Srtp { allowed, .. } => {
+                self.wait(now, leg, Wait::PortsToOffer(allowed, true), due);
                 self.effects.push_back(Effect::OpenRtp { leg });
             }
         }
@@ -135,14 +164,14 @@ impl Worker {
             Wait::Browser(offered, credentials) => {
                 self.accept_browser(now, leg, *offered, credentials, answer)
             }
-            Wait::Telephone(allowed, own) => {
-                let accepted = self.accept_telephone(now, leg, &allowed, own, answer);
+            Wait::Telephone(allowed, own, crypto) => {
+                let accepted = self.accept_telephone(now, leg, &allowed, own, crypto, answer);
                 if accepted.is_err() {
                     self.effects.push_back(Effect::CloseRtp { leg });
                 }
                 accepted
             }
-            Wait::PortsToAnswer(..) | Wait::PortsToOffer(_) => Ok(()),
+            Wait::PortsToAnswer(..) | Wait::PortsToOffer(..) => Ok(()),
         };
         if let Err(sentence) = accepted {
             self.refuse(leg, sentence);
@@ -176,11 +205,48 @@ impl Worker {
         leg: LegId,
         allowed: &[Network],
         own: Own,
+        crypto: Vec<Crypto>,
         answer: &str,
     ) -> Result<(), String> {
-        let answer = Offer::read_answer(answer, &self.config.preferred)?;
-        let transport = self.rtp_leg(now, &answer, allowed, own);
+        let profile = match crypto.is_empty() {
+            true => Profile::Plain,
+            false => Profile::Protected,
+        };
+        let answer = Offer::read_answer(answer, &self.config.preferred, profile)?;
+        let transport = self.rtp_leg(now, &answer, allowed, own, crypto)?;
         self.add(now, leg, transport, answer.agreed)
+    }
+
+    /// The ports are there: our answer.
+    fn answer_from(
+        &mut self,
+        now: Now,
+        leg: LegId,
+        own: Own,
+        offer: &Offer,
+        allowed: &[Network],
+    ) -> Result<(), String> {
+        let crypto = offer.crypto.as_ref().map(|theirs| Crypto {
+            tag: theirs.tag,
+            key: MasterKey::drawn(theirs.key.suite(), &self.draw_key()),
+        });
+        let answer = offer.answer(&own, crypto.as_ref()).into();
+        let crypto = crypto.into_iter().collect();
+        let transport = self.rtp_leg(now, offer, allowed, own, crypto)?;
+        self.add(now, leg, transport, offer.agreed)?;
+        self.effects
+            .push_back(Effect::Event(MediaEvent::Answered { leg, answer }));
+        Ok(())
+    }
+
+    /// A key for each suite that we offer.
+    fn draw_crypto(&mut self) -> Vec<Crypto> {
+        let rows = (1..).zip(Suite::OFFERED);
+        rows.map(|(tag, suite)| Crypto {
+            tag,
+            key: MasterKey::drawn(suite, &self.draw_key()),
+        })
+        .collect()
     }
 
     pub(super) fn on_opened(&mut self, now: Now, leg: LegId, address: Option<SocketAddr>) {
@@ -203,21 +269,18 @@ impl Worker {
         match (own, wait) {
             (None, _) => self.refuse(leg, "no pair of ports is free".to_owned()),
             (Some(own), Wait::PortsToAnswer(offer, allowed)) => {
-                let transport = self.rtp_leg(now, &offer, &allowed, own);
-                let answer = offer.answer(&own);
-                match self.add(now, leg, transport, offer.agreed) {
-                    Ok(()) => self
-                        .effects
-                        .push_back(Effect::Event(MediaEvent::Answered { leg, answer })),
-                    Err(sentence) => {
-                        self.effects.push_back(Effect::CloseRtp { leg });
-                        self.refuse(leg, sentence);
-                    }
+                if let Err(sentence) = self.answer_from(now, leg, own, &offer, &allowed) {
+                    self.effects.push_back(Effect::CloseRtp { leg });
+                    self.refuse(leg, sentence);
                 }
             }
-            (Some(own), Wait::PortsToOffer(allowed)) => {
-                let offer = sdp::offer(&own, &self.config.preferred);
-                self.wait(now, leg, Wait::Telephone(allowed, own), due);
+            (Some(own), Wait::PortsToOffer(allowed, is_protected)) => {
+                let crypto = match is_protected {
+                    true => self.draw_crypto(),
+                    false => Vec::new(),
+                };
+                let offer = sdp::offer(&own, &self.config.preferred, &crypto).into();
+                self.wait(now, leg, Wait::Telephone(allowed, own, crypto), due);
                 self.effects
                     .push_back(Effect::Event(MediaEvent::Offered { leg, offer }));
             }
@@ -232,7 +295,7 @@ impl Worker {
             return;
         };
         match wait {
-            Wait::PortsToAnswer(..) | Wait::PortsToOffer(_) => {
+            Wait::PortsToAnswer(..) | Wait::PortsToOffer(..) => {
                 self.waiting.closing.insert(leg);
             }
             Wait::Browser(..) => {}
@@ -297,7 +360,14 @@ impl Worker {
         self.waiting.legs.insert(leg, (wait, due));
     }
 
-    fn rtp_leg(&mut self, now: Now, peer: &Offer, allowed: &[Network], own: Own) -> Transport {
+    fn rtp_leg(
+        &mut self,
+        now: Now,
+        peer: &Offer,
+        allowed: &[Network],
+        own: Own,
+        crypto: Vec<Crypto>,
+    ) -> Result<Transport, String> {
         let mut transport = RtpLeg::new(
             now.mono,
             self.random(),
@@ -310,7 +380,10 @@ impl Worker {
             Direction::Both | Direction::Receive => false,
             Direction::Send | Direction::Neither => true,
         });
-        Transport::Rtp(Box::new(transport), own)
+        if let Some(theirs) = &peer.crypto {
+            transport = transport.protected(Protection::new(crypto, theirs)?);
+        }
+        Ok(Transport::Rtp(Box::new(transport), own))
     }
 
     fn add_browser(

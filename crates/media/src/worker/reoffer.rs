@@ -11,11 +11,13 @@ use crate::leg::Reoffer;
 impl Worker {
     pub(super) fn reoffer(&mut self, now: Now, leg: LegId, offer: &str) {
         let (credentials, random) = (self.draw_credentials(), self.random());
+        let drawn = self.draw_key();
         let reoffer = Reoffer {
             offer,
             preferred: &self.config.preferred,
             credentials: &credentials,
             random,
+            drawn: &drawn,
         };
         let answered = self
             .sessions
@@ -26,7 +28,7 @@ impl Worker {
                 if answered.is_ice_anew {
                     self.rename(leg, credentials.name);
                 }
-                let answer = answered.answer;
+                let answer = answered.answer.into();
                 self.effects
                     .push_back(Effect::Event(MediaEvent::Answered { leg, answer }));
             }

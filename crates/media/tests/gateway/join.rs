@@ -41,7 +41,7 @@ fn dial(world: &mut World, offer: &str, allowed: Vec<Network>) -> String {
         address: Some(address(OURS)),
     });
     match world.events.pop() {
-        Some(MediaEvent::Answered { answer, .. }) => answer,
+        Some(MediaEvent::Answered { answer, .. }) => answer.to_string(),
         other => panic!("not answered: {other:?}"),
     }
 }

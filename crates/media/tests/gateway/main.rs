@@ -1,4 +1,4 @@
-//! The gateway as its peers know it: browsers made of str0m, and telephones of plain RTP, in a simulated network.
+//! The gateway as its peers know it: browsers made of str0m, and telephones of RTP, plain or protected, in a simulated network.
 
 #![expect(
     clippy::disallowed_methods,
@@ -19,6 +19,7 @@ mod offer;
 mod phone;
 mod reoffer;
 mod room;
+mod srtp;
 mod stream;
 mod way;
 mod world;

@@ -1,4 +1,4 @@
-//! A telephone of plain RTP, which speaks one codec, with keys as events.
+//! A telephone of RTP, plain or protected, which speaks one codec, with keys as events.
 //!
 //! Never answers for itself: the test says what it offers.
 
@@ -8,6 +8,7 @@ use media::Input;
 use media::codec::{Codec, Encoding};
 use media::dtmf::{EventReader, EventWriter, Heard};
 use media::rtp::{Outgoing, Packet, RtpPort, is_rtcp};
+use media::srtp::{Opener, Sealer};
 use model::media::LegId;
 
 use crate::world::{World, address};
@@ -30,6 +31,10 @@ pub(crate) struct Phone {
     pub(crate) heard_keys: String,
     reader: EventReader,
     pub(crate) timestamps: Vec<u32>,
+    /// What it protects its packets with, and what those that it hears are protected with.
+    pub(crate) srtp: Option<(Sealer, Opener)>,
+    /// Reports that it has had.
+    pub(crate) reports: usize,
 }
 
 impl Phone {
@@ -56,6 +61,8 @@ impl Phone {
             heard_keys: String::new(),
             reader: EventReader::default(),
             timestamps: Vec::new(),
+            srtp: None,
+            reports: 0,
         }
     }
 
@@ -80,9 +87,24 @@ impl Phone {
     }
 
     fn take(&mut self, world: &World, to: SocketAddr, bytes: &[u8]) {
-        if to != self.address || is_rtcp(bytes) {
+        let mut clear = Vec::new();
+        if is_rtcp(bytes) {
+            if let Some((_, opener)) = &mut self.srtp {
+                opener.open_report(bytes, &mut clear).unwrap();
+            }
+            self.reports += 1;
             return;
         }
+        if to != self.address {
+            return;
+        }
+        let bytes = match &mut self.srtp {
+            Some((_, opener)) => {
+                opener.open(bytes, &mut clear).unwrap();
+                &clear
+            }
+            None => bytes,
+        };
         let packet = Packet::read(bytes).unwrap();
         if packet.payload_type == self.number {
             self.codec.decode(packet.payload, &mut self.heard).unwrap();
@@ -123,6 +145,9 @@ impl Phone {
             self.codec.encode(&sound, &mut payload).unwrap();
             self.out
                 .write(now, self.number, false, timestamp, &payload, &mut bytes);
+        }
+        if let Some((sealer, _)) = &mut self.srtp {
+            sealer.seal(&mut bytes).unwrap();
         }
         bytes
     }

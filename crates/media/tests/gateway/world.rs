@@ -4,7 +4,6 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::{Duration, Instant as StdInstant};
 
 use media::codec::{Codec, Encoding};
@@ -99,7 +98,7 @@ impl World {
             self.give(Input::RtpOpened { leg, address });
         }
         match self.events.pop() {
-            Some(MediaEvent::Offered { leg: of, offer }) if of == leg => offer,
+            Some(MediaEvent::Offered { leg: of, offer }) if of == leg => offer.to_string(),
             other => panic!("not offered: {other:?}"),
         }
     }
@@ -111,7 +110,7 @@ impl World {
             offer: offer.into(),
         });
         match self.events.pop() {
-            Some(MediaEvent::Answered { leg: of, answer }) if of == leg => Ok(answer),
+            Some(MediaEvent::Answered { leg: of, answer }) if of == leg => Ok(answer.to_string()),
             Some(MediaEvent::Refused { leg: of, sentence }) if of == leg => Err(sentence),
             other => panic!("neither answered nor refused: {other:?}"),
         }
@@ -140,10 +139,10 @@ impl World {
         self.command(MediaCommand::Answer {
             leg,
             kind,
-            offer: Arc::from(offer),
+            offer: offer.into(),
         });
         match self.events.pop() {
-            Some(MediaEvent::Answered { answer, .. }) => Ok(answer),
+            Some(MediaEvent::Answered { answer, .. }) => Ok(answer.to_string()),
             Some(MediaEvent::Refused { sentence, .. }) => Err(sentence),
             other => panic!("neither answered nor refused: {other:?}"),
         }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant as StdInstant};
 use media::codec::Encoding;
 use media::compressed::Decoding;
 use media::rtp::RtpPort;
+use media::srtp::{MasterKey, Sealer, Suite};
 use media::wav::{HEAD_BYTES, Wav, WavError};
 use media::webrtc::House;
 use media::{Config, Effect, Input, Worker};
@@ -30,6 +31,7 @@ pub struct Strangers {
     offer: Option<String>,
     /// Where datagrams have left for.
     targets: Vec<SocketAddr>,
+    is_connected: bool,
 }
 
 impl Strangers {
@@ -48,6 +50,7 @@ impl Strangers {
             answers: 0,
             offer: None,
             targets: Vec::new(),
+            is_connected: false,
         }
     }
 
@@ -71,13 +74,17 @@ impl Strangers {
         }
     }
 
-    /// An offer of any bytes, to legs of both kinds: answered or refused, once, and nothing leaves before the peer has come.
+    /// An offer of any bytes, to legs of each kind: answered or refused, once, and nothing leaves before the peer has come.
     pub fn take_sdp(bytes: &[u8]) {
         let text = String::from_utf8_lossy(bytes);
         for kind in [
             LegKind::WebRtc,
             LegKind::Rtp {
                 allowed: Vec::new(),
+            },
+            LegKind::Srtp {
+                allowed: Vec::new(),
+                is_required: false,
             },
         ] {
             let mut strangers = Self::new(&[Encoding::Opus, Encoding::Pcma, Encoding::Pcmu]);
@@ -102,13 +109,17 @@ impl Strangers {
         }
     }
 
-    /// Any bytes as the answer to an offer of ours, on legs of both kinds: taken or refused, and nothing leaves before the peer has come.
+    /// Any bytes as the answer to an offer of ours, on legs of each kind: taken or refused, and nothing leaves before the peer has come.
     pub fn take_answer(bytes: &[u8]) {
         let text = String::from_utf8_lossy(bytes);
         for kind in [
             LegKind::WebRtc,
             LegKind::Rtp {
                 allowed: Vec::new(),
+            },
+            LegKind::Srtp {
+                allowed: Vec::new(),
+                is_required: false,
             },
         ] {
             let mut strangers = Self::new(&[Encoding::Opus, Encoding::Pcma, Encoding::Pcmu]);
@@ -196,6 +207,54 @@ impl Strangers {
         assert!(strangers.targets.iter().all(|target| *target == peer));
     }
 
+    /// Datagrams of any bytes from where a peer is that protects its own: the first byte chooses the suite, then come length, kind and
+    /// bytes of each, which is sealed by the peer as a packet or as a report, or comes as it is. Those that the peer has not sealed are
+    /// not its own, and what leaves goes to it.
+    pub fn take_srtp(bytes: &[u8]) {
+        let Some((choice, mut rest)) = bytes.split_first() else {
+            return;
+        };
+        let suite = Suite::ALL[usize::from(*choice) % Suite::ALL.len()];
+        // What Base64 has of 30 zeros, or of 28.
+        let key = "A".repeat((suite.master_bytes() * 4).div_ceil(3));
+        let key_of_zeros = MasterKey::drawn(suite, &[0; MasterKey::BYTES]);
+        let mut peer = Sealer::new(&key_of_zeros).expect("a cipher");
+        let mut strangers = Self::new(&[Encoding::Pcma]);
+        let offer = format!(
+            "v=0\r\no=- 1 1 IN IP4 192.0.2.7\r\ns=-\r\nc=IN IP4 192.0.2.7\r\nt=0 0\r\nm=audio 7000 RTP/SAVP 8 101\r\na=rtpmap:101 telephone-event/8000\r\na=rtcp-mux\r\na=crypto:1 {} inline:{key}\r\n",
+            suite.as_str()
+        );
+        let kind = LegKind::Srtp {
+            allowed: Vec::new(),
+            is_required: true,
+        };
+        strangers.answer(kind, &offer);
+        assert_eq!(strangers.worker.sessions(), 1);
+        let mut has_sealed = false;
+        while let Some(([length, sealing], after)) = rest.split_first_chunk() {
+            let (datagram, after) = after.split_at(after.len().min(usize::from(*length)));
+            let mut datagram = datagram.to_vec();
+            let is_sealed = match sealing % 3 {
+                0 => peer.seal(&mut datagram).is_some(),
+                1 => peer.seal_report(&mut datagram).is_some(),
+                _ => false,
+            };
+            has_sealed |= is_sealed;
+            strangers.give(Input::Rtp {
+                leg: LEG,
+                port: RtpPort::Rtp,
+                from: PEER.into(),
+                bytes: &datagram,
+            });
+            assert!(has_sealed || !strangers.is_connected);
+            strangers.pass(Duration::from_millis(u64::from(*length) % 41));
+            rest = after;
+        }
+        strangers.pass(Duration::from_secs(1));
+        let peer = SocketAddr::from(PEER);
+        assert!(strangers.targets.iter().all(|target| *target == peer));
+    }
+
     fn answer(&mut self, kind: LegKind, offer: &str) {
         self.give(Input::Command(MediaCommand::Answer {
             leg: LEG,
@@ -221,7 +280,10 @@ impl Strangers {
                 Effect::Event(MediaEvent::Answered { .. } | MediaEvent::Refused { .. }) => {
                     self.answers += 1;
                 }
-                Effect::Event(MediaEvent::Offered { offer, .. }) => self.offer = Some(offer),
+                Effect::Event(MediaEvent::Offered { offer, .. }) => {
+                    self.offer = Some(offer.to_string());
+                }
+                Effect::Event(MediaEvent::Connected { .. }) => self.is_connected = true,
                 Effect::Send { to, .. } | Effect::SendRtp { to, .. } => self.targets.push(to),
                 Effect::OpenRtp { .. } => is_opening = true,
                 Effect::Event(_)

@@ -8,7 +8,7 @@ use std::time::Duration;
 use media::stream::{FromBot, ToBot};
 use media::wav::Wav;
 use model::media::{
-    LegId, LegKind, Record, RecordEnd, SessionId, Stream, StreamEnd, StreamRate, StreamStop,
+    LegId, LegKind, Record, RecordEnd, Sdp, SessionId, Stream, StreamEnd, StreamRate, StreamStop,
 };
 use model::{FileName, PageUrl, SecretBytes};
 use stun_types::attribute::{AttributeType, RawAttribute, Username, XorMappedAddress};
@@ -90,7 +90,7 @@ impl Stage {
         let MediaEvent::Answered { leg: LEG, answer } = event else {
             panic!("{event:?}");
         };
-        answer
+        answer.to_string()
     }
 
     fn counted(&self, counter: ShellCounter) -> u64 {
@@ -377,7 +377,7 @@ fn a_stream_is_ended_on_both_sides_whatever_ends_it() {
 #[test]
 fn bursts_of_commands_are_done_by_turns_and_none_is_forgotten() {
     let stage = Stage::new();
-    let nonsense: Arc<str> = OFFER.replace("a=fingerprint", "a=nothing").into();
+    let nonsense = Sdp::from(OFFER.replace("a=fingerprint", "a=nothing"));
     let refused = || {
         let event = stage.events.recv_timeout(PATIENCE).unwrap();
         assert!(matches!(event, MediaEvent::Refused { .. }), "{event:?}");
@@ -388,7 +388,7 @@ fn bursts_of_commands_are_done_by_turns_and_none_is_forgotten() {
             stage.command(MediaCommand::Answer {
                 leg: LEG,
                 kind: LegKind::WebRtc,
-                offer: Arc::clone(&nonsense),
+                offer: nonsense.clone(),
             });
         }
         for _ in 0..300 {
@@ -397,7 +397,7 @@ fn bursts_of_commands_are_done_by_turns_and_none_is_forgotten() {
         stage.command(MediaCommand::Answer {
             leg: LEG,
             kind: LegKind::WebRtc,
-            offer: Arc::clone(&nonsense),
+            offer: nonsense.clone(),
         });
         for _ in 0..101 {
             refused();

@@ -436,6 +436,7 @@ fn counted(counter: media::Counter) -> ShellCounter {
     match counter {
         media::Counter::Unchecked => ShellCounter::MediaUnchecked,
         media::Counter::UnknownCheck => ShellCounter::MediaUnknownCheck,
+        media::Counter::Forged => ShellCounter::MediaForged,
         media::Counter::Refused => ShellCounter::MediaRefused,
     }
 }

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use model::{AccountId, Login, Trunk, TrunkName, TrunkTransport};
+use model::{AccountId, Login, Trunk, TrunkMedia, TrunkName, TrunkTransport};
 use switch::Snapshot;
 
 use super::config::{TrunkConfig, TrunkConfigFault};
@@ -24,6 +24,7 @@ pub(super) fn trunk(name: &str, peers: &[&str]) -> Trunk {
         account: AccountId(1),
         name: TrunkName::parse(name).unwrap(),
         transport: TrunkTransport::Udp,
+        media: TrunkMedia::Rtp,
         peers: peers.iter().map(|peer| peer.parse().unwrap()).collect(),
         networks: Vec::new(),
         domain: "sip.example.com".to_owned(),

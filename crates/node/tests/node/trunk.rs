@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use model::{
-    Login, NumberPattern, SecretBytes, ServiceName, Trunk, TrunkLogin, TrunkName, TrunkTransport,
+    Login, NumberPattern, SecretBytes, ServiceName, Trunk, TrunkLogin, TrunkMedia, TrunkName,
+    TrunkTransport,
 };
 use node::control::ask;
 use node::wanted_trunk::{Authority, WantedTrunk};
@@ -27,6 +28,7 @@ pub(crate) fn wanted(site: &Site, peer: SocketAddr) -> WantedTrunk {
             account: WantedTrunk::NOBODY,
             name: TrunkName::parse("provider").unwrap(),
             transport: TrunkTransport::Udp,
+            media: TrunkMedia::Rtp,
             peers: vec![peer],
             networks: Vec::new(),
             domain: "127.0.0.1".to_owned(),

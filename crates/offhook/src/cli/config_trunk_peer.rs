@@ -5,8 +5,8 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
-use node::model::TrunkTransport;
 use node::model::media::Network;
+use node::model::{TrunkMedia, TrunkTransport};
 use node::wanted_trunk::Authority;
 
 use super::config_turn::parse_network;
@@ -29,6 +29,12 @@ pub(super) fn parse_transport(text: &str) -> Result<TrunkTransport, String> {
     let mut all = TrunkTransport::ALL.into_iter();
     let known = all.find(|transport| transport.as_str() == text);
     known.ok_or_else(|| "it must be udp, tcp or tls".to_owned())
+}
+
+pub(super) fn parse_media(text: &str) -> Result<TrunkMedia, String> {
+    let mut all = TrunkMedia::ALL.into_iter();
+    let known = all.find(|media| media.as_str() == text);
+    known.ok_or_else(|| "it must be rtp, srtp or srtp-or-rtp".to_owned())
 }
 
 /// The first peer's address as a host of SIP addresses.

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use model::{
     ConnectionId, Now, Number, NumberPattern, SecretBytes, ServiceName, Trunk, TrunkLogin,
-    TrunkName, TrunkTransport,
+    TrunkMedia, TrunkName, TrunkTransport,
 };
 use switch::trunk::Line;
 
@@ -81,6 +81,7 @@ impl TrunkPlan {
             account: account_id(account),
             name: TrunkName::parse("provider").expect("it is a name"),
             transport: TrunkTransport::Udp,
+            media: TrunkMedia::Rtp,
             peers: (0..self.peers)
                 .map(|peer| peer_address(account, peer))
                 .collect(),

@@ -83,9 +83,7 @@ impl Outgoing {
             number: number.into(),
             trunk: trunk.name.clone(),
         };
-        let kind = LegKind::Rtp {
-            allowed: trunk.media_networks(),
-        };
+        let kind = trunk.leg_kind();
         let mut headers = Vec::new();
         if trunk.is_trusted {
             let identity = format!("<sip:{from}@{host}>");

@@ -494,12 +494,16 @@ fn wanted(all: Vec<Destination>) -> Vec<Wanted> {
 /// Why a call was not taken, in words.
 pub(super) fn declined(kind: Option<&LegKind>, status: u16) -> &'static str {
     match (kind, status) {
-        (Some(LegKind::Rtp { .. }), 401 | 407) => {
+        (Some(LegKind::Rtp { .. } | LegKind::Srtp { .. }), 401 | 407) => {
             "the trunk's peer asks for a user and a password, and takes none of ours"
         }
-        (Some(LegKind::Rtp { .. }), 408) => "the trunk's peer did not answer",
-        (Some(LegKind::Rtp { .. }), 503) => "no peer of the trunk takes the call",
-        (Some(LegKind::Rtp { .. } | LegKind::WebRtc) | None, _) => {
+        (Some(LegKind::Rtp { .. } | LegKind::Srtp { .. }), 408) => {
+            "the trunk's peer did not answer"
+        }
+        (Some(LegKind::Rtp { .. } | LegKind::Srtp { .. }), 503) => {
+            "no peer of the trunk takes the call"
+        }
+        (Some(LegKind::Rtp { .. } | LegKind::Srtp { .. } | LegKind::WebRtc) | None, _) => {
             "the callee did not take the call"
         }
     }

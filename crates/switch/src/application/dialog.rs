@@ -3,8 +3,8 @@
 //! Writes and reads what passes between us and one client; never decides what an application does.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 
+use model::media::Sdp;
 use model::{ConnectionId, Instant, limits};
 use sip::{Contact, Headers, Message, MessageWriter, Method, ReplyHead, Request, Response};
 
@@ -25,13 +25,13 @@ pub(crate) enum Said {
     /// It hangs up.
     HungUp,
     /// It wants the media otherwise; [`Dialog::reanswer`] or [`Dialog::keep_media`] is the answer.
-    Reoffers(Arc<str>),
+    Reoffers(Sdp),
     /// It rings.
     Rings,
     /// It rings, and can be heard already.
-    RingsAloud(Arc<str>),
+    RingsAloud(Sdp),
     /// It takes our call.
-    Accepts(Arc<str>),
+    Accepts(Sdp),
     /// Nobody has said in time that its session goes on.
     Lapses,
     /// It does not take our call.
@@ -106,7 +106,7 @@ pub(crate) struct Dialog {
     /// What the INVITE that opened it has said of that.
     pub(super) asked: Asked,
     /// The SDP that we have sent last, where it may be wanted again.
-    pub(super) sdp: Option<Box<str>>,
+    pub(super) sdp: Option<Sdp>,
     /// What our INVITE had, while it may have to be sent again.
     pub(super) opening: Option<(Rows, Box<str>)>,
     /// The CSeq of that INVITE.

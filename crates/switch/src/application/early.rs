@@ -3,23 +3,21 @@
 //! Of several who ring the first one that is heard has the caller's ear, until it answers, another one does, or it has gone. Only
 //! telephones are heard early: a browser is not before it answers.
 
-use std::sync::Arc;
-
-use model::media::{LegKind, MediaCommand};
+use model::media::{LegKind, MediaCommand, Sdp};
 
 use super::run::{CALLER, Run};
 use crate::call::Act;
 
 impl Run {
     /// One of those who ring can be heard.
-    pub(super) fn on_early(&mut self, place: u8, answer: Arc<str>, act: &mut Act<'_>) {
+    pub(super) fn on_early(&mut self, place: u8, answer: Sdp, act: &mut Act<'_>) {
         let Some(connecting) = &mut self.connecting else {
             return;
         };
         let is_telephone = connecting
             .called
             .iter()
-            .any(|called| called.place == place && matches!(called.kind, LegKind::Rtp { .. }));
+            .any(|called| called.place == place && called.kind != LegKind::WebRtc);
         let is_wanted = connecting.passes_early && !connecting.is_talking();
         if !is_telephone || !is_wanted || connecting.early.is_some() {
             return;
@@ -44,7 +42,7 @@ impl Run {
     }
 
     /// One has answered: what the gateway is told of it, which may know it already.
-    pub(super) fn accept_callee(&mut self, place: u8, answer: Arc<str>, act: &mut Act<'_>) {
+    pub(super) fn accept_callee(&mut self, place: u8, answer: Sdp, act: &mut Act<'_>) {
         let leg = self.leg(place);
         let early = self.connecting.as_ref().and_then(|known| known.early);
         self.tell_gateway(

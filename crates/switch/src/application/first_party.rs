@@ -47,7 +47,7 @@ impl Run {
     /// A telephone hears from when it is talked to, and may say nothing before it has heard something; a browser has to be connected.
     fn begin_at_once(&mut self, act: &mut Act<'_>) {
         match self.kind {
-            LegKind::Rtp { .. } => self.script.on_talking(act.now.mono),
+            LegKind::Rtp { .. } | LegKind::Srtp { .. } => self.script.on_talking(act.now.mono),
             LegKind::WebRtc => {}
         }
     }

@@ -1,9 +1,7 @@
 //! Somebody has answered whom the caller is to be connected to: the others stop, and both hear each other.
 
-use std::sync::Arc;
-
 use model::Callee;
-use model::media::MediaCommand;
+use model::media::{MediaCommand, Sdp};
 
 use super::run::{CALLER, Run};
 use crate::call::{Act, End};
@@ -14,7 +12,7 @@ const ELSEWHERE: &str = "SIP;cause=200;text=\"Call completed elsewhere\"";
 
 impl Run {
     /// One has answered: the others stop.
-    pub(super) fn on_won(&mut self, place: u8, answer: Arc<str>, act: &mut Act<'_>) {
+    pub(super) fn on_won(&mut self, place: u8, answer: Sdp, act: &mut Act<'_>) {
         let now = act.now.unix;
         let Some(called) = self.called(place) else {
             return;

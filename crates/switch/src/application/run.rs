@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::media::{LegId, LegKind, MediaCommand, MediaEvent, RoomId, SessionId};
+use model::media::{LegId, LegKind, MediaCommand, MediaEvent, RoomId, Sdp, SessionId};
 use model::{
     AccountId, CallRecord, ConnectionId, Instant, Page, PageAnswer, PageRequest, QuestionId,
     SecretBytes, SoundAnswer, SoundRequest, SoundSource, UnixTime, limits,
@@ -48,7 +48,7 @@ pub(crate) struct Run {
     pub(super) kind: LegKind,
     pub(super) about: About,
     /// The caller's, until the gateway has it.
-    offer: Option<Arc<str>>,
+    offer: Option<Sdp>,
     /// Rows of the answer, or of the INVITE, while the gateway makes its part.
     pub(super) headers: Vec<(Cow<'static, str>, String)>,
     pub(super) script: Script,
@@ -97,7 +97,7 @@ pub(crate) struct Beginning {
     pub(crate) kind: LegKind,
     pub(crate) about: About,
     /// The caller's, if it is one that calls.
-    pub(crate) offer: Option<Arc<str>>,
+    pub(crate) offer: Option<Sdp>,
     /// Rows of the INVITE, if it is one that is called.
     pub(crate) headers: Vec<(Cow<'static, str>, String)>,
     /// What the first page is told.

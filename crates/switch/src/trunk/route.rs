@@ -6,7 +6,6 @@ use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use model::media::LegKind;
 use model::{
     AccountId, Callee, Caller, ClientGroup, ClientId, ConnectionId, Now, Number, RingOrder,
     Service, ServiceTarget, Trunk, TrunkLogin, limits,
@@ -95,9 +94,7 @@ impl Shard {
             let caller = caller.clone();
             self.record_refused(trunk.account, caller, callee, request, refusal, now);
         })?;
-        let kind = LegKind::Rtp {
-            allowed: trunk.media_networks(),
-        };
+        let kind = trunk.leg_kind();
         let placed = self.check_line(connection, request, now).and_then(|()| {
             let (account, caller, callee) = (trunk.account, caller.clone(), callee.clone());
             self.begin_run(
@@ -218,7 +215,7 @@ fn shown(user: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use model::{TrunkName, TrunkTransport};
+    use model::{TrunkMedia, TrunkName, TrunkTransport};
 
     use super::*;
     use crate::input::{Settings, Snapshot};
@@ -230,6 +227,7 @@ mod tests {
             account: ACCOUNT,
             name: TrunkName::parse(name).unwrap(),
             transport: TrunkTransport::Udp,
+            media: TrunkMedia::Rtp,
             peers: vec![peer.parse().unwrap()],
             networks: Vec::new(),
             domain: domain.to_owned(),

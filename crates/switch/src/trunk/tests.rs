@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::{
-    AccountId, ConnectionId, Instant, Now, SecretBytes, Trunk, TrunkLogin, TrunkName,
+    AccountId, ConnectionId, Instant, Now, SecretBytes, Trunk, TrunkLogin, TrunkMedia, TrunkName,
     TrunkTransport, UnixTime,
 };
 
@@ -35,6 +35,7 @@ fn trunk(peers: &[&str]) -> Trunk {
         account: AccountId(1),
         name: TrunkName::parse("provider").unwrap(),
         transport: TrunkTransport::Udp,
+        media: TrunkMedia::Rtp,
         peers: peers.iter().map(|peer| address(peer)).collect(),
         networks: Vec::new(),
         domain: "sip.example.com".into(),

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::{
-    AccountId, ConnectionId, Instant, Now, SecretBytes, Trunk, TrunkLogin, TrunkName,
+    AccountId, ConnectionId, Instant, Now, SecretBytes, Trunk, TrunkLogin, TrunkMedia, TrunkName,
     TrunkTransport, UnixTime,
 };
 use sip::{Message, MessageWriter, Method};
@@ -80,6 +80,7 @@ fn trunk(settings: u8) -> Trunk {
         account: AccountId(1),
         name: TrunkName::parse("provider").unwrap(),
         transport: TrunkTransport::Udp,
+        media: TrunkMedia::Rtp,
         peers: peers[..count].iter().map(|peer| address(peer)).collect(),
         networks: Vec::new(),
         domain: "sip.example.com".into(),

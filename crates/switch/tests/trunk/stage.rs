@@ -9,7 +9,7 @@ use model::{
     Account, AccountId, AccountKind, Application, CallRecord, ClientGroup, ClientId, CloudId,
     ConnectionId, Directory, Instant, Now, NumberPattern, Page, PageAnswer, PageMethod,
     PageRequest, PageUrl, RingOrder, SecretBytes, Service, ServiceName, ServiceTarget, TokenLimit,
-    Trunk, TrunkName, TrunkTransport, UnixTime, Username, WebRtcAccessKey,
+    Trunk, TrunkMedia, TrunkName, TrunkTransport, UnixTime, Username, WebRtcAccessKey,
 };
 use serde_json::Value;
 use switch::{Closing, Effect, Input, Settings, Shard, Snapshot};
@@ -71,6 +71,7 @@ fn trunk() -> Trunk {
         account: ACCOUNT,
         name: TrunkName::parse("provider").unwrap(),
         transport: TrunkTransport::Udp,
+        media: TrunkMedia::Rtp,
         peers: vec!["192.0.2.10:5060".parse().unwrap()],
         networks: vec![Network::new("198.51.100.0".parse().unwrap(), 24).unwrap()],
         domain: "sip.example.com".into(),

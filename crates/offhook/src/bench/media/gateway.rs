@@ -150,7 +150,7 @@ impl Desk {
                 | MediaEvent::Offered { leg, offer: sdp }
                     if leg == asked =>
                 {
-                    return Ok(sdp);
+                    return Ok(sdp.to_string());
                 }
                 MediaEvent::Refused { leg, sentence } if leg == asked => return Err(sentence),
                 MediaEvent::Answered { .. }
