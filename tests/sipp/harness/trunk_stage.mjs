@@ -2,6 +2,7 @@
 // that answers for its number, and what all of them said, told when it fails.
 import dgram from 'node:dgram';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import net from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
@@ -204,10 +205,30 @@ class Stage {
   }
 }
 
-/** A UDP port that nobody has. The table of the trunk must name it before SIPp can take it. */
+/**
+ * A port that nobody has, nor the one before it, which a telephone by TLS takes as well. The table of the trunk must name it before
+ * SIPp can take it.
+ */
 async function freePort() {
-  const socket = dgram.createSocket('udp4');
-  await new Promise((bound) => socket.bind(0, '127.0.0.1', bound));
+  for (;;) {
+    const port = await bound(dgram.createSocket('udp4'), 0);
+    const wanted = [
+      [net.createServer(), port],
+      [net.createServer(), port - 1],
+      [dgram.createSocket('udp4'), port - 1],
+    ];
+    const are = await Promise.allSettled(wanted.map(([socket, at]) => bound(socket, at)));
+    if (are.every(({ status }) => status === 'fulfilled')) return port;
+  }
+}
+
+/** Binds a socket at this port of loopback, and closes it: the port that it had. */
+async function bound(socket, wanted) {
+  await new Promise((resolve, reject) => {
+    socket.once('error', reject);
+    if (socket.bind) socket.bind(wanted, '127.0.0.1', resolve);
+    else socket.listen(wanted, '127.0.0.1', resolve);
+  });
   const { port } = socket.address();
   await new Promise((closed) => socket.close(closed));
   return port;
