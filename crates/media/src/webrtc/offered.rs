@@ -9,8 +9,9 @@ use str0m::Rtc;
 use str0m::change::{SdpAnswer, SdpPendingOffer};
 use str0m::media::{Direction, MediaKind, Mid};
 
+use super::description::{agreed, in_our_words, refusal};
 use super::keying::Yield;
-use super::{Came, Credentials, House, WebRtcLeg, agreed, in_our_words, refusal};
+use super::{Came, Credentials, House, WebRtcLeg};
 use crate::codec::Encoding;
 use crate::sdp::{Agreed, Browser, Role};
 
