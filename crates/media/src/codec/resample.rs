@@ -143,6 +143,22 @@ mod tests {
         assert!(crate::audio::power(&heard[800..]) < 1_000);
     }
 
+    /// ITU-T G.712: a telephone hears up to 3.4 kHz.
+    #[test]
+    fn all_that_a_telephone_hears_is_heard() {
+        for (from, to) in [(8_000, Rate::Hz16000), (16_000, Rate::Hz8000)] {
+            for hz in [300.0, 1_000.0, 2_000.0, 3_000.0, 3_400.0] {
+                let sound = sine_hz(from, hz, 10_000.0, from as usize);
+                let (mut resampler, mut heard) = (Resampler::new(from, to).unwrap(), Vec::new());
+                resampler.push(&sound, &mut heard);
+                let second = to.hz() as usize;
+                let power = |samples: &[i16]| crate::audio::power(samples) as f64;
+                let kept = power(&heard[second / 4..second / 2]) / power(&sound);
+                assert!(kept > 0.8 && kept < 1.1, "{from} Hz, {hz}: {kept}");
+            }
+        }
+    }
+
     #[test]
     fn rates_of_nothing_are_refused() {
         for hz in [0, 1, 3_999, 192_001, u32::MAX] {
