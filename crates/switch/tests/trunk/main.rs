@@ -25,7 +25,7 @@ fn a_number_reaches_its_application_by_plain_rtp() {
     let Some(MediaCommand::Answer { kind, offer, .. }) = stage.commands.last() else {
         panic!("{:?}", stage.commands);
     };
-    assert!(offer.contains("m=audio 4000 RTP/AVP 8"), "{offer}");
+    assert!(offer.contains("m=audio 4000 RTP/AVP 8"), "{}", &**offer);
     let LegKind::Rtp { allowed } = kind else {
         panic!("a trunk speaks plain RTP");
     };
