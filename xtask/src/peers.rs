@@ -121,21 +121,34 @@ impl Wish {
             seconds: 5,
             clients: 6_000,
         };
-        let mut words = arguments.iter();
-        while let Some(flag) = words.next() {
-            let place = match flag.as_str() {
-                "--rounds" => &mut wish.rounds,
-                "--seconds" => &mut wish.seconds,
-                "--clients" => &mut wish.clients,
-                other => return Err(format!("bench-peers knows only {FLAGS}, not `{other}`")),
-            };
-            let number = words.next().and_then(|word| word.parse().ok());
-            *place = number
-                .filter(|number| *number > 0)
-                .ok_or_else(|| format!("`{flag}` wants a whole number, at least 1"))?;
-        }
+        let places = [
+            ("--rounds", &mut wish.rounds),
+            ("--seconds", &mut wish.seconds),
+            ("--clients", &mut wish.clients),
+        ];
+        read_numbers(arguments, places, "bench-peers", FLAGS)?;
         Ok(wish)
     }
+}
+
+/// Flags that have a number each; `whose` and `known` are for whoever has written another.
+fn read_numbers<const N: usize>(
+    arguments: &[String],
+    mut places: [(&str, &mut usize); N],
+    whose: &str,
+    known: &str,
+) -> Result<(), String> {
+    let mut words = arguments.iter();
+    while let Some(flag) = words.next() {
+        let place = places.iter_mut().find(|(name, _)| name == flag);
+        let (_, place) =
+            place.ok_or_else(|| format!("{whose} knows only {known}, not `{flag}`"))?;
+        let number = words.next().and_then(|word| word.parse().ok());
+        **place = number
+            .filter(|number| *number > 0)
+            .ok_or_else(|| format!("`{flag}` wants a whole number, at least 1"))?;
+    }
+    Ok(())
 }
 
 /// Runs everything and prints the table.

@@ -47,24 +47,13 @@ impl Wish {
             calls: 1_000,
             transcoded: 115,
         };
-        let mut words = arguments.iter();
-        while let Some(flag) = words.next() {
-            let place = match flag.as_str() {
-                "--rounds" => &mut wish.rounds,
-                "--seconds" => &mut wish.seconds,
-                "--calls" => &mut wish.calls,
-                "--transcoded" => &mut wish.transcoded,
-                other => {
-                    return Err(format!(
-                        "bench-peers media knows only {FLAGS}, not `{other}`"
-                    ));
-                }
-            };
-            let number = words.next().and_then(|word| word.parse().ok());
-            *place = number
-                .filter(|number| *number > 0)
-                .ok_or_else(|| format!("`{flag}` wants a whole number, at least 1"))?;
-        }
+        let places = [
+            ("--rounds", &mut wish.rounds),
+            ("--seconds", &mut wish.seconds),
+            ("--calls", &mut wish.calls),
+            ("--transcoded", &mut wish.transcoded),
+        ];
+        super::read_numbers(arguments, places, "bench-peers media", FLAGS)?;
         Ok(wish)
     }
 }
