@@ -3,6 +3,7 @@
 //! Each measurement runs on one thread and waits for nothing but sockets. Never part of what serves. docs/performance.md,
 //! docs/turn.md and docs/media.md say how to read the figures.
 
+mod companion;
 mod latency;
 mod load;
 mod media;

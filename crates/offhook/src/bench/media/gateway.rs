@@ -13,11 +13,10 @@ use node::model::media::{LegId, LegKind, MediaCommand, MediaEvent, SessionId};
 
 use super::bencode::{Dictionary, Value};
 use super::ng;
+use crate::bench::companion::LISTENS;
 use crate::bench::processor;
 use crate::cli::output::print;
 
-/// How the line begins by which it says where it listens.
-pub(super) const LISTENS: &str = "the media gateway listens at ";
 /// Two ports for each call.
 const PORTS: RangeInclusive<u16> = 30_000..=65_535;
 const TELEPHONE: u8 = 0;

@@ -15,12 +15,10 @@ mod report;
 mod sound;
 mod telephone;
 
-use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::process::{Child, Command as Process, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::anyhow;
 use clap::Args;
 
 use self::calls::Calls;
@@ -28,6 +26,7 @@ pub(super) use self::gateway::GatewayFlags;
 use self::plan::{Load, Sound};
 use self::pump::Pump;
 use self::report::{Memory, Report};
+use crate::bench::companion::Companion;
 use crate::bench::processor;
 use crate::cli::Failure;
 use crate::cli::output::{print, print_json};
@@ -80,13 +79,17 @@ impl MediaFlags {
         // Before this thread is bound to a processor, which children would be as well.
         let own = match self.gateway {
             Some(_) => None,
-            None => Some(GatewayProcess::start(self.gateway_cpu)?),
+            None => Some(Companion::start(
+                "the media gateway",
+                &["gateway"],
+                self.gateway_cpu,
+            )?),
         };
         processor::allow_open_files(self.calls as u64 + OTHER_FILES)?;
         self.cpu.map_or(Ok(()), processor::pin)?;
         let report = match (&own, self.gateway) {
             (None, Some(gateway)) => measure(&gateway.to_string(), gateway, self.pid, &load),
-            (Some(own), _) => measure("offhook", own.address, Some(own.process.id()), &load),
+            (Some(own), _) => measure("offhook", own.address(), Some(own.id()), &load),
             (None, None) => return Err(Failure::usage("there is no gateway to measure")),
         }?;
         if self.json {
@@ -153,44 +156,4 @@ fn measure(
         memory,
         codec: codec.map(|(before, after)| (before + after) / 2),
     })
-}
-
-/// Our own gateway in a process of its own, so that its processor time and memory are nobody else's. Ends with this.
-struct GatewayProcess {
-    process: Child,
-    address: SocketAddr,
-}
-
-impl GatewayProcess {
-    fn start(cpu: Option<usize>) -> anyhow::Result<Self> {
-        let mut command = Process::new(std::env::current_exe()?);
-        command.args(["bench", "gateway"]);
-        if let Some(cpu) = cpu {
-            command.args(["--cpu", &cpu.to_string()]);
-        }
-        let mut process = command
-            .stdout(Stdio::piped())
-            .spawn()
-            .context("the media gateway cannot be started")?;
-        let output = process.stdout.take().expect("it was piped");
-        let mut line = String::new();
-        let said = BufReader::new(output).read_line(&mut line);
-        let address = line.trim().strip_prefix(gateway::LISTENS);
-        match (said, address.and_then(|address| address.parse().ok())) {
-            (Ok(_), Some(address)) => Ok(Self { process, address }),
-            _ => {
-                let _ = process.kill();
-                let _ = process.wait();
-                Err(anyhow!("the media gateway did not say where it listens"))
-            }
-        }
-    }
-}
-
-impl Drop for GatewayProcess {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
 }

@@ -13,9 +13,8 @@ mod run;
 mod stamp;
 mod wire;
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
-use std::process::{Child, Command as Process, Stdio};
 
 use anyhow::{Context as _, anyhow};
 use clap::Args;
@@ -25,6 +24,7 @@ use self::allocation::Credential;
 use self::forwarder::Forwarder;
 use self::plan::{Load, Path, Reach};
 use self::report::Report;
+use crate::bench::companion::{Companion, LISTENS};
 use crate::bench::processor;
 use crate::cli::Failure;
 use crate::cli::output::{print, print_json};
@@ -33,8 +33,6 @@ use crate::cli::output::{print, print_json};
 const OTHER_FILES: u64 = 64;
 /// The longest user name (RFC 8489 §14.3).
 const USER_MAX: usize = 508;
-/// How the line begins by which the bare forwarder says where it is.
-const LISTENS: &str = "the forwarder listens at ";
 
 /// Flags of `offhook bench turn`.
 #[derive(Args)]
@@ -155,11 +153,19 @@ impl TurnFlags {
     }
 
     fn measure_forwarder(&self, load: &Load) -> Result<Report, Failure> {
-        let forwarder = ForwarderProcess::start(self.segmented, self.forwarder_cpu)?;
+        let forwarder = self.start_forwarder()?;
         self.prepare(load)?;
-        let reach = self.reach(forwarder.address);
-        let pid = forwarder.process.id();
+        let reach = self.reach(forwarder.address());
+        let pid = forwarder.id();
         Ok(run::through_forwarder(&reach, load, Some(pid))?)
+    }
+
+    /// A bare forwarder, on any port of this machine.
+    fn start_forwarder(&self) -> anyhow::Result<Companion> {
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).to_string();
+        let mut arguments = vec!["forwarder", "--listen", any.as_str()];
+        arguments.extend(self.segmented.then_some("--segmented"));
+        Companion::start("the bare forwarder", &arguments, self.forwarder_cpu)
     }
 
     fn prepare(&self, load: &Load) -> anyhow::Result<()> {
@@ -232,50 +238,6 @@ impl ForwarderFlags {
         let forwarder = Forwarder::bind(self.listen)?;
         print(format_args!("{LISTENS}{}", forwarder.address()?))?;
         forwarder.run(self.segmented)
-    }
-}
-
-/// A bare forwarder in a process of its own, so that its processor time is nobody else's. Ends with this.
-struct ForwarderProcess {
-    process: Child,
-    address: SocketAddr,
-}
-
-impl ForwarderProcess {
-    fn start(is_segmented: bool, cpu: Option<usize>) -> anyhow::Result<Self> {
-        let mut command = Process::new(std::env::current_exe()?);
-        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).to_string();
-        command.args(["bench", "forwarder", "--listen", &any]);
-        if is_segmented {
-            command.arg("--segmented");
-        }
-        if let Some(cpu) = cpu {
-            command.args(["--cpu", &cpu.to_string()]);
-        }
-        let mut process = command
-            .stdout(Stdio::piped())
-            .spawn()
-            .context("the bare forwarder cannot be started")?;
-        let output = process.stdout.take().expect("it was piped");
-        let mut line = String::new();
-        let said = BufReader::new(output).read_line(&mut line);
-        let address = line.trim().strip_prefix(LISTENS);
-        match (said, address.and_then(|address| address.parse().ok())) {
-            (Ok(_), Some(address)) => Ok(Self { process, address }),
-            _ => {
-                let _ = process.kill();
-                let _ = process.wait();
-                Err(anyhow!("the bare forwarder did not say where it listens"))
-            }
-        }
-    }
-}
-
-impl Drop for ForwarderProcess {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
     }
 }
 
