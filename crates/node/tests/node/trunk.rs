@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use model::{
-    Login, NumberPattern, SecretBytes, ServiceName, Trunk, TrunkLogin, TrunkName, TrunkTransport,
+    Login, NumberPattern, PeerPlace, SecretBytes, ServiceName, Trunk, TrunkLogin, TrunkName,
+    TrunkTransport,
 };
 use node::control::ask;
 use node::wanted_trunk::{Authority, WantedTrunk};
@@ -27,7 +28,9 @@ pub(crate) fn wanted(site: &Site, peer: SocketAddr) -> WantedTrunk {
             account: WantedTrunk::NOBODY,
             name: TrunkName::parse("provider").unwrap(),
             transport: TrunkTransport::Udp,
+            places: PeerPlace::addresses(&[peer]),
             peers: vec![peer],
+            former: Vec::new(),
             networks: Vec::new(),
             domain: "127.0.0.1".to_owned(),
             login: None,
@@ -49,6 +52,7 @@ pub(crate) fn config(site: &Site, wanted: WantedTrunk) -> Config {
             listen: "127.0.0.1:0".parse().unwrap(),
             tls_listen: "127.0.0.1:0".parse().unwrap(),
             address: None,
+            dns: Vec::new(),
             trunks: vec![wanted],
         },
         ..site.config()

@@ -8,8 +8,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use node::model::{
-    InvalidTrunk, Login, Number, NumberPattern, SecretBytes, ServiceName, Trunk, TrunkLogin,
-    TrunkName, TrunkTransport, limits,
+    InvalidTrunk, Login, Number, NumberPattern, PeerPlace, SecretBytes, ServiceName, Trunk,
+    TrunkLogin, TrunkName, TrunkTransport, limits,
 };
 use node::wanted_trunk::{Authority, WantedTrunk};
 use toml::Spanned;
@@ -114,8 +114,8 @@ impl TrunkTable<'_> {
         let transport = table
             .worded(&TRANSPORT, parse_transport)?
             .unwrap_or_default();
-        let peers = self.list(&PEERS, |text| parse_peer(text, transport))?;
-        let peers = peers.ok_or_else(|| table.lacks(&PEERS))?;
+        let places = self.list(&PEERS, |text| parse_peer(text, transport))?;
+        let places = places.ok_or_else(|| table.lacks(&PEERS))?;
         let (own_login, password_file) = self.login()?;
         let caller = table.text(&CALLER)?.map(|text| Number::parse(&text));
         let trunk = Trunk {
@@ -123,8 +123,10 @@ impl TrunkTable<'_> {
             name: name.ok_or_else(|| table.lacks(&NAME))?,
             transport,
             networks: self.list(&NETWORKS, parse_own_network)?.unwrap_or_default(),
-            domain: table.text(&DOMAIN)?.unwrap_or_else(|| host(&peers)),
-            peers,
+            domain: table.text(&DOMAIN)?.unwrap_or_else(|| host(&places)),
+            peers: places.iter().filter_map(PeerPlace::address).collect(),
+            former: Vec::new(),
+            places,
             login: own_login,
             registration: table.worded(&REGISTER, parse_register)?.flatten(),
             check: table
@@ -497,13 +499,9 @@ mod tests {
         };
         let number = |rule: &str| table(&format!("[trunk.numbers]\n{rule}"));
         refused(&[
+            (&peers("[\"sip.example.com\"]"), 4, "is no name"),
             (
-                &peers("[\"sip.example.com\"]"),
-                4,
-                "names are not resolved yet",
-            ),
-            (
-                &peers("[\"sip.example.com:5060\"]"),
+                &peers("[\"sip.example.com:0\"]"),
                 4,
                 "such as 192.0.2.10:5060",
             ),

@@ -8,8 +8,8 @@ use model::media::{LegId, MediaCommand, MediaEvent, Network};
 use model::{
     Account, AccountId, AccountKind, Application, CallRecord, ClientGroup, ClientId, CloudId,
     ConnectionId, Directory, Instant, Now, NumberPattern, Page, PageAnswer, PageMethod,
-    PageRequest, PageUrl, RingOrder, SecretBytes, Service, ServiceName, ServiceTarget, TokenLimit,
-    Trunk, TrunkName, TrunkTransport, UnixTime, Username, WebRtcAccessKey,
+    PageRequest, PageUrl, PeerPlace, RingOrder, SecretBytes, Service, ServiceName, ServiceTarget,
+    TokenLimit, Trunk, TrunkName, TrunkTransport, UnixTime, Username, WebRtcAccessKey,
 };
 use serde_json::Value;
 use switch::{Closing, Effect, Input, Settings, Shard, Snapshot};
@@ -71,7 +71,9 @@ fn trunk() -> Trunk {
         account: ACCOUNT,
         name: TrunkName::parse("provider").unwrap(),
         transport: TrunkTransport::Udp,
+        places: PeerPlace::addresses(&["192.0.2.10:5060".parse().unwrap()]),
         peers: vec!["192.0.2.10:5060".parse().unwrap()],
+        former: Vec::new(),
         networks: vec![Network::new("198.51.100.0".parse().unwrap(), 24).unwrap()],
         domain: "sip.example.com".into(),
         login: None,
@@ -117,7 +119,9 @@ impl Stage {
     pub(crate) fn with_second() -> Self {
         let second = Trunk {
             name: TrunkName::parse("other").unwrap(),
+            places: PeerPlace::addresses(&["192.0.2.20:5060".parse().unwrap()]),
             peers: vec!["192.0.2.20:5060".parse().unwrap()],
+            former: Vec::new(),
             domain: "other.example.com".into(),
             numbers: Vec::new(),
             ..trunk()
