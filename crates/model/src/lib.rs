@@ -8,6 +8,7 @@ mod directory;
 mod id;
 pub mod limits;
 pub mod media;
+mod peer;
 mod record;
 mod service;
 mod time;
@@ -24,6 +25,7 @@ pub use id::{
     AccountId, CallPattern, ClientId, CloudId, ConnectionId, FileName, InvalidName, Login, PageUrl,
     RecordId, ServiceName, TrunkName, Username, WebRtcAccessKey,
 };
+pub use peer::{InvalidPeerName, PeerName, PeerPlace};
 pub use record::{CallOutcome, CallRecord, Callee, Caller, EndedBy, RelayTraffic, RelayUsage};
 pub use service::{ClientGroup, InvalidGroup, RingOrder, Service, ServiceCallers, ServiceTarget};
 pub use time::{Instant, Now, UnixTime};

@@ -489,6 +489,22 @@ pub const TRUNK_CHECK: Duration = Duration::from_secs(30);
 pub const TRUNK_RETRY_AFTER: Duration = Duration::from_secs(300);
 /// Peers of one trunk: two sites of a provider with a few hosts each.
 pub const TRUNK_PEERS: usize = 8;
+/// Addresses of one trunk, whatever its names lead to: a provider's sites with their machines. What DNS names beyond is left out.
+pub const TRUNK_TARGETS: usize = 16;
+/// The least time for which an answer of DNS is believed, whatever it says itself: nobody is asked more often.
+pub const TRUNK_NAME_TIME_MIN: Duration = Duration::from_secs(30);
+/// The most: a trunk that has moved is found again within the hour, whatever was said before.
+pub const TRUNK_NAME_TIME_MAX: Duration = Duration::from_secs(3_600);
+/// After so long a name is asked about again that had no answer.
+pub const TRUNK_NAME_PAUSE: Duration = Duration::from_secs(10);
+/// How long a name may take to be resolved, with everything that it leads to: longer, and DNS does not answer.
+pub const TRUNK_NAME_PATIENCE: Duration = Duration::from_secs(5);
+/// Names that are asked about at once; others wait. A server of DNS is asked for as much by a busy mail server.
+pub const TRUNK_NAMES_AT_ONCE: usize = 64;
+/// Records of one kind that are read of an answer of DNS: as many as there are targets, or none of use.
+pub const TRUNK_NAME_RECORDS: usize = 2 * TRUNK_TARGETS;
+/// Servers of DNS that an operator names: as many as a resolver asks in turn.
+pub const DNS_SERVERS: usize = 4;
 /// Networks whence a trunk may send besides: those of a large provider's media.
 pub const TRUNK_NETWORKS: usize = 64;
 /// Rules of one trunk that say which service a number reaches.
@@ -530,7 +546,7 @@ pub const TRUNK_STREAM_HEAD_BYTES: usize = 32 * 1024;
 /// Connections that the peers of one trunk have made: an edge of a provider has a few dozen machines, with one or two each.
 pub const TRUNK_STREAMS_IN: usize = 128;
 /// Connections of ours to peers of one trunk: one to each, and to proxies that their Record-Route names.
-pub const TRUNK_STREAMS_OUT: usize = 2 * TRUNK_PEERS;
+pub const TRUNK_STREAMS_OUT: usize = 2 * TRUNK_TARGETS;
 /// How long it may take to connect, with TLS: longer, and the next peer is better.
 pub const TRUNK_CONNECT_TIME: Duration = Duration::from_secs(8);
 /// The first pause after a connection could not be made, or was lost within such a time; it doubles each time.

@@ -9,6 +9,7 @@ use crate::directory::SecretBytes;
 use crate::id::{AccountId, ServiceName, TrunkName};
 use crate::limits;
 use crate::media::{LegKind, Network};
+use crate::peer::PeerPlace;
 
 /// A SIP peer of an account. Always well-formed; see [`Trunk::check`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,8 +22,12 @@ pub struct Trunk {
     pub transport: TrunkTransport,
     /// How sound passes.
     pub media: TrunkMedia,
-    /// Where it is: the first that answers is used.
+    /// Where it is, as the operator says: what comes first is tried first.
+    pub places: Vec<PeerPlace>,
+    /// Where that is, as far as is known: the addresses among those, and where their names lead now. The first that answers is used.
     pub peers: Vec<SocketAddr>,
+    /// Where its names led before, as long as calls go on with whoever is there.
+    pub former: Vec<SocketAddr>,
     /// Whence it may send besides, SIP and media; anything from elsewhere gets no answer.
     pub networks: Vec<Network>,
     /// The host in the addresses of its numbers (RFC 3261 §19.1.1).
@@ -144,7 +149,9 @@ pub struct NumberPattern {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidTrunk {
     /// Nobody could be called.
-    #[error("a trunk needs at least one peer, an address with its port such as 192.0.2.10:5060")]
+    #[error(
+        "a trunk needs at least one peer, a name such as sip.example.com or an address with its port such as 192.0.2.10:5060"
+    )]
     NoPeer,
     /// More than may be.
     #[error("a trunk has at most {max} peers, not {0}", max = limits::TRUNK_PEERS)]
@@ -196,11 +203,11 @@ pub struct InvalidNumber {
 impl Trunk {
     /// Whether it can be.
     pub fn check(&self) -> Result<(), InvalidTrunk> {
-        if self.peers.is_empty() {
+        if self.places.is_empty() {
             return Err(InvalidTrunk::NoPeer);
         }
-        if self.peers.len() > limits::TRUNK_PEERS {
-            return Err(InvalidTrunk::TooManyPeers(self.peers.len()));
+        if self.places.len() > limits::TRUNK_PEERS {
+            return Err(InvalidTrunk::TooManyPeers(self.places.len()));
         }
         if self.numbers.len() > limits::TRUNK_NUMBERS {
             return Err(InvalidTrunk::TooManyNumbers(self.numbers.len()));
@@ -246,11 +253,21 @@ impl Trunk {
         }
     }
 
+    /// Each address that is a peer's, or still is for calls that go on.
+    pub fn known(&self) -> impl Iterator<Item = &SocketAddr> {
+        self.peers.iter().chain(&self.former)
+    }
+
+    /// The addresses among its places: no name leads another trunk there.
+    pub fn literals(&self) -> impl Iterator<Item = SocketAddr> {
+        self.places.iter().filter_map(PeerPlace::address)
+    }
+
     /// Whether it may speak from there.
     pub fn admits(&self, source: IpAddr) -> bool {
         let source = source.to_canonical();
         let is_peer = |peer: &SocketAddr| peer.ip().to_canonical() == source;
-        self.peers.iter().any(is_peer) || self.networks.iter().any(|own| own.contains(source))
+        self.known().any(is_peer) || self.networks.iter().any(|own| own.contains(source))
     }
 
     /// What its legs speak.
@@ -267,7 +284,7 @@ impl Trunk {
 
     /// Whence its media may come.
     fn media_networks(&self) -> Vec<Network> {
-        let peers = self.peers.iter().filter_map(|peer| {
+        let peers = self.known().filter_map(|peer| {
             let ip = peer.ip().to_canonical();
             Network::new(ip, if ip.is_ipv4() { 32 } else { 128 })
         });
@@ -393,7 +410,9 @@ mod tests {
             name: TrunkName::parse("provider").unwrap(),
             transport: TrunkTransport::Udp,
             media: TrunkMedia::Rtp,
+            places: PeerPlace::addresses(&["192.0.2.10:5060".parse().unwrap()]),
             peers: vec!["192.0.2.10:5060".parse().unwrap()],
+            former: vec!["192.0.2.20:5060".parse().unwrap()],
             networks: vec![Network::new("198.51.100.0".parse().unwrap(), 24).unwrap()],
             domain: "sip.example.com".into(),
             login: None,
@@ -407,14 +426,15 @@ mod tests {
         assert_eq!(trunk.check(), Ok(()));
         assert!(trunk.admits("192.0.2.10".parse().unwrap()));
         assert!(trunk.admits("::ffff:198.51.100.7".parse().unwrap()));
+        assert!(trunk.admits("192.0.2.20".parse().unwrap()));
         assert!(!trunk.admits("192.0.2.11".parse().unwrap()));
-        assert_eq!(trunk.media_networks().len(), 2);
+        assert_eq!(trunk.media_networks().len(), 3);
         let fault = |change: &dyn Fn(&mut Trunk)| {
             let mut changed = trunk.clone();
             change(&mut changed);
             changed.check().unwrap_err()
         };
-        assert_eq!(fault(&|trunk| trunk.peers.clear()), InvalidTrunk::NoPeer);
+        assert_eq!(fault(&|trunk| trunk.places.clear()), InvalidTrunk::NoPeer);
         let registers = |trunk: &mut Trunk| trunk.registration = Some(Duration::from_secs(300));
         assert_eq!(fault(&registers), InvalidTrunk::NoLogin);
         assert!(matches!(

@@ -11,7 +11,7 @@ use std::time::Duration;
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use bytes::Bytes;
 use model::media::MediaEvent;
-use model::{AccountId, ConnectionId, FileName, Instant, Now, Page, Start};
+use model::{AccountId, ConnectionId, FileName, Instant, Now, Page, Start, Trunk};
 use switch::edge::shard_of;
 use switch::turn_grant::Relayed;
 use switch::{
@@ -134,6 +134,12 @@ impl Signalling {
         if let Some(relay) = &self.outlets.relay {
             relay.publish(&snapshot.directory);
         }
+    }
+
+    /// Tells the shards that the peers of a trunk are elsewhere.
+    pub(crate) fn lead(&self, line: ConnectionId, trunk: Arc<Trunk>) {
+        let shard = shard_of(trunk.account, self.shards.len());
+        self.give(shard, Input::Trunk(line, trunk));
     }
 
     /// Opens a session; its connection is not bound to a shard yet.

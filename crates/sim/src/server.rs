@@ -11,7 +11,7 @@ use std::sync::Arc;
 use model::media::{MediaCommand, MediaEvent};
 use model::{
     AccountId, CallRecord, ConnectionId, FileName, Now, Page, PageAnswer, PageRequest, QuestionId,
-    RecordId, SoundAnswer, SoundRequest, Start, limits,
+    RecordId, SoundAnswer, SoundRequest, Start, Trunk, limits,
 };
 use switch::edge::{Verdict, shard_of};
 use switch::resume::Credentials;
@@ -262,6 +262,14 @@ impl Server {
     fn is_line(&self, connection: ConnectionId) -> bool {
         let mut trunks = self.snapshot.settings.trunks.iter();
         trunks.any(|(line, _)| *line == connection)
+    }
+
+    /// The peers of a trunk are elsewhere.
+    pub fn lead(&mut self, now: Now, line: ConnectionId, trunk: Arc<Trunk>) {
+        if !self.shards.is_empty() {
+            let shard = shard_of(trunk.account, self.shards.len());
+            self.step(now, shard, Input::Trunk(line, trunk));
+        }
     }
 
     /// The store has changed.

@@ -84,6 +84,8 @@ pub enum Input<'a> {
         /// What.
         control: &'a Control,
     },
+    /// The peers of a trunk are elsewhere ([`LineEffect::Trunk`](crate::trunk::LineEffect::Trunk)): the line, and what it is now.
+    Trunk(ConnectionId, Arc<Trunk>),
     /// The directory or the keys have changed.
     Snapshot(Arc<Snapshot>),
     /// The instant of `poll_timeout` has come.
@@ -135,7 +137,8 @@ pub struct Settings {
     /// The TURN server that clients are sent to; `None`: there is none, and nothing is learnt for it.
     pub turn: Option<Arc<TurnOffer>>,
     /// The trunks of all accounts, each with the connection that stands for its line ([`trunk::Line`](crate::trunk::Line)) for as
-    /// long as the process lives. In the order of those connections: an account's first is used first.
+    /// long as the process lives. In the order of those connections: an account's first is used first. A shard reads them when it
+    /// begins; where their names lead later [`Input::Trunk`] tells.
     pub trunks: Arc<[(ConnectionId, Arc<Trunk>)]>,
 }
 

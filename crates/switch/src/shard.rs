@@ -6,7 +6,9 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use model::{AccountId, ClientId, ConnectionId, Instant, Now, RelayUsage, ServiceName, limits};
+use model::{
+    AccountId, ClientId, ConnectionId, Instant, Now, RelayUsage, ServiceName, Trunk, limits,
+};
 use sip::{Capabilities, Message, Method, Request, Response};
 
 use crate::application::{Conferences, Going, Run, asker};
@@ -46,6 +48,8 @@ const CAPABILITIES: Capabilities = Capabilities {
 pub struct Shard {
     pub(crate) number: u16,
     pub(crate) snapshot: Arc<Snapshot>,
+    /// As those of the snapshot that it began with, where their names lead now.
+    pub(crate) trunks: Arc<[(ConnectionId, Arc<Trunk>)]>,
     pub(crate) random: Random,
     pub(crate) connections: Table<ConnectionId, Connection>,
     pub(crate) per_account: BTreeMap<AccountId, usize>,
@@ -92,6 +96,7 @@ impl Shard {
         Self {
             number,
             location: Location::new(Keyed::new(&mut random)),
+            trunks: Arc::clone(&snapshot.settings.trunks),
             snapshot,
             connections: Table::with_hasher(Keyed::new(&mut random)),
             per_account: BTreeMap::new(),
@@ -150,6 +155,7 @@ impl Shard {
                 id,
                 control,
             } => self.control(now, account, id, control),
+            Input::Trunk(line, trunk) => self.on_trunk(line, trunk),
             Input::Snapshot(snapshot) => self.on_snapshot(now, snapshot),
             Input::Timeout => self.on_timeout(now),
             Input::Stop => self.on_stop(now),

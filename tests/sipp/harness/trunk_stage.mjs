@@ -13,6 +13,7 @@ import { Server } from '../../browser/harness/server.mjs';
 import { SipTrace } from '../../browser/harness/sip_trace.mjs';
 import { Webhook } from '../../browser/harness/webhook.mjs';
 import { Baresip } from './baresip.mjs';
+import { Dns } from './dns.mjs';
 import { Kamailio } from './kamailio.mjs';
 import { Rtp } from './rtp.mjs';
 import { Sipp } from './sipp.mjs';
@@ -50,6 +51,7 @@ class Stage {
   #tunnels = [];
   #identity;
   #proxy;
+  #dns;
   /** Where who is called is, if that is not the peer itself. */
   #calleePort;
   server;
@@ -67,6 +69,12 @@ class Stage {
     return this.#address;
   }
 
+  /** The server of DNS that the server asks, if the test wants one: before the server is opened. */
+  async dns() {
+    this.#dns ??= await Dns.listen();
+    return this.#dns;
+  }
+
   /** Starts a server whose trunk has these rows besides those that it must have. */
   async open(...rows) {
     this.peerPort ??= await freePort();
@@ -74,12 +82,14 @@ class Stage {
     const file = path.join(this.#folder, 'offhook.toml');
     this.webhook = await Webhook.listen();
     const words = ['--config', file, '--trunk-listen', '127.0.0.1:0', '--trunk-tls-listen', '127.0.0.1:0'];
+    if (this.#dns) words.push('--dns', this.#dns.address);
     this.server = await Server.prepare(words, { plain: this.#by !== 'tls' });
     this.account = await this.server.createAccount('a@b.c');
     const { cloud_id, username } = this.account;
-    const trunk = ['[[trunk]]', `account = "${cloud_id}/${username}"`, 'name = "provider"', `peers = ["127.0.0.1:${this.peerPort}"]`];
+    const trunk = ['[[trunk]]', `account = "${cloud_id}/${username}"`, 'name = "provider"'];
     if (this.#by !== 'udp') trunk.push(`transport = "${this.#by}"`);
     const isTold = (key) => rows.some((row) => row.startsWith(key));
+    if (!isTold('peers')) trunk.push(`peers = ["127.0.0.1:${this.peerPort}"]`);
     if (this.#by === 'tls' && !isTold('ca_file')) trunk.push(`ca_file = "${(await this.#known()).path}"`);
     trunk.push(`numbers = { "${NUMBER}" = "ivr" }`, ...(isTold('check_s') ? [] : ['check_s = 0']), ...rows);
     await writeFile(file, `${trunk.join('\n')}\n`);
@@ -188,6 +198,7 @@ class Stage {
     for (const tunnel of this.#tunnels) tunnel.close();
     await Promise.all([...this.#phones.map((phone) => phone.discard()), ...this.#ends.map((rtp) => rtp.close())]);
     await this.#proxy?.discard();
+    this.#dns?.close();
     await this.#identity?.discard();
     if (this.#folder) await rm(this.#folder, { recursive: true, force: true });
   }
@@ -209,7 +220,7 @@ class Stage {
  * A port that nobody has, nor the one before it, which a telephone by TLS takes as well. The table of the trunk must name it before
  * SIPp can take it.
  */
-async function freePort() {
+export async function freePort() {
   for (;;) {
     const port = await bound(dgram.createSocket('udp4'), 0);
     const wanted = [

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use model::{InvalidTrunk, TrunkTransport, limits};
+use model::{InvalidTrunk, PeerPlace, TrunkTransport, limits};
 
 use super::secure::Secure;
 use crate::wanted_trunk::WantedTrunk;
@@ -16,6 +16,8 @@ pub struct TrunkConfig {
     pub tls_listen: SocketAddr,
     /// What peers call this machine; found out for each trunk unless given.
     pub address: Option<IpAddr>,
+    /// The servers of DNS that are asked where peers are that have names; none: those of the system.
+    pub dns: Vec<SocketAddr>,
     /// In the order of the operator's wishes.
     pub trunks: Vec<WantedTrunk>,
 }
@@ -44,6 +46,7 @@ impl Default for TrunkConfig {
             listen: any(TrunkTransport::Udp),
             tls_listen: any(TrunkTransport::Tls),
             address: None,
+            dns: Vec::new(),
             trunks: Vec::new(),
         }
     }
@@ -78,6 +81,14 @@ pub enum TrunkConfigFault {
         "peers of trunks cannot call this machine {0}: give the address that leads here (--trunk-address)"
     )]
     Address(IpAddr),
+    /// Nobody has such an address.
+    #[error(
+        "no server of DNS can be at {0}: give an address of one, such as 192.0.2.53:53 (--dns)"
+    )]
+    Dns(SocketAddr),
+    /// More than may be.
+    #[error("there may be {max} servers of DNS, not {0} (--dns)", max = limits::DNS_SERVERS)]
+    DnsTooMany(usize),
     /// More than may be.
     #[error("{place}: there are {max} trunks already, as many as there may be", max = limits::TRUNKS)]
     TooMany {
@@ -101,7 +112,7 @@ pub enum TrunkConfigFault {
         /// Where the second stands.
         place: String,
         /// Whom both have.
-        peer: SocketAddr,
+        peer: PeerPlace,
         /// Where the first stands.
         other: String,
     },
@@ -142,6 +153,16 @@ impl TrunkConfig {
         if let Some(address) = self.address.filter(nobodys) {
             return Err(TrunkConfigFault::Address(address));
         }
+        let nobody = self
+            .dns
+            .iter()
+            .find(|at| nobodys(&at.ip()) || at.port() == 0);
+        if let Some(at) = nobody {
+            return Err(TrunkConfigFault::Dns(*at));
+        }
+        if self.dns.len() > limits::DNS_SERVERS {
+            return Err(TrunkConfigFault::DnsTooMany(self.dns.len()));
+        }
         if let Some(WantedTrunk { place, .. }) = self.trunks.get(limits::TRUNKS) {
             let place = place.clone();
             return Err(TrunkConfigFault::TooMany { place });
@@ -157,15 +178,17 @@ impl TrunkConfig {
                 let (place, domain) = (place(), wanted.trunk.domain.clone());
                 return Err(TrunkConfigFault::Domain { place, domain });
             }
-            for peer in &wanted.trunk.peers {
-                self.check_way(wanted, *peer)?;
+            for peer in &wanted.trunk.places {
+                if let Some(address) = peer.address() {
+                    self.check_way(wanted, address)?;
+                }
                 let has_it = |other: &&WantedTrunk| {
-                    other.trunk.transport == transport && other.trunk.peers.contains(peer)
+                    other.trunk.transport == transport && other.trunk.places.contains(peer)
                 };
                 if let Some(other) = self.trunks[..at].iter().find(has_it) {
                     return Err(TrunkConfigFault::PeerTwice {
                         place: place(),
-                        peer: *peer,
+                        peer: peer.clone(),
                         other: other.place.clone(),
                     });
                 }

@@ -1,7 +1,7 @@
 //! The sockets of all trunks: taken before anything is served.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use model::{Trunk, TrunkTransport};
@@ -158,25 +158,23 @@ impl Door {
     ) -> Result<SocketAddr, TrunkFault> {
         let local = self.local(trunk.transport);
         let local = local.unwrap_or(config.listens_at(trunk.transport));
-        let port = local.port();
-        if let Some(told) = config.address {
-            return Ok(SocketAddr::new(told, port));
-        }
-        let peer = trunk.peers.first().copied().map(canonical);
-        let own = local.ip().to_canonical();
-        let own = match peer {
-            Some(peer) if own.is_unspecified() => {
-                way_to(peer).ok_or_else(|| TrunkFault::NoWay {
-                    name: trunk.name.to_string(),
-                    peer,
-                })?
-            }
-            Some(_) | None => own,
+        // Where its names lead is not known yet: it is anywhere, and nothing is sent to it before it is found.
+        let anywhere = match local.ip().to_canonical() {
+            IpAddr::V4(_) => SocketAddr::from((Ipv4Addr::new(192, 0, 2, 1), 9)),
+            IpAddr::V6(_) => SocketAddr::from((Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1), 9)),
         };
-        let is_outside = peer.is_some_and(|peer| is_public(peer.ip()));
-        let mut known = nat.iter();
-        let told = known.find(|(local, _)| is_outside && *local == own);
-        Ok(SocketAddr::new(told.map_or(own, |(_, told)| *told), port))
+        let first = trunk.peers.first().copied();
+        let peer = first.unwrap_or(anywhere);
+        match own_for(local, config.address, peer, nat) {
+            Some(own) => Ok(own),
+            None if first.is_none() => {
+                Ok(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), local.port()))
+            }
+            None => Err(TrunkFault::NoWay {
+                name: trunk.name.to_string(),
+                peer,
+            }),
+        }
     }
 
     /// What is to be said of it at the start; `own` is what the peers of each trunk are told.
@@ -212,6 +210,26 @@ impl Door {
         }
         findings
     }
+}
+
+/// Where a peer reaches a socket of ours at `local`; nothing where no way leads to it.
+pub(super) fn own_for(
+    local: SocketAddr,
+    address: Option<IpAddr>,
+    peer: SocketAddr,
+    nat: &[(IpAddr, IpAddr)],
+) -> Option<SocketAddr> {
+    if let Some(told) = address {
+        return Some(SocketAddr::new(told, local.port()));
+    }
+    let (peer, mut own) = (canonical(peer), local.ip().to_canonical());
+    if own.is_unspecified() {
+        own = way_to(peer)?;
+    }
+    let mut known = nat.iter();
+    let told = known.find(|(local, _)| is_public(peer.ip()) && *local == own);
+    let told = told.map_or(own, |(_, told)| *told);
+    Some(SocketAddr::new(told, local.port()))
 }
 
 fn listen(

@@ -5,6 +5,7 @@
 //! comes from elsewhere gets no answer. Decides nothing: what a message means the line knows, and the shard.
 
 mod config;
+mod dns;
 mod door;
 mod inbox;
 mod outbox;
@@ -46,8 +47,10 @@ use crate::wanted_trunk;
 
 /// The lines as the rest of the node knows them; from before the shards start until the process ends.
 pub(crate) struct Lines {
-    /// Every trunk with the connection that stands for its line.
+    /// Every trunk with the connection that stands for its line, as it was at the start.
     trunks: Arc<[(ConnectionId, Arc<Trunk>)]>,
+    /// The same, where their names lead now.
+    led: Mutex<Vec<Arc<Trunk>>>,
     places: BTreeMap<ConnectionId, usize>,
     inbox: Inbox,
     states: Mutex<Vec<LineState>>,
@@ -70,8 +73,11 @@ impl Lines {
             peer: None,
             is_registered: trunk.registration.map(|_| false),
             refused: None,
+            name: None,
         };
+        let led = trunks.iter().map(|(_, trunk)| Arc::clone(trunk));
         Self {
+            led: Mutex::new(led.collect()),
             places: places.zip(0..).collect(),
             inbox: Inbox::default(),
             states: Mutex::new(trunks.iter().map(unknown).collect()),
@@ -111,10 +117,14 @@ impl Lines {
     pub(crate) fn states(&self) -> Vec<(Arc<Trunk>, LineState, Option<String>)> {
         let states = self.lock().clone();
         let troubles = self.troubles().clone();
-        let trunks = self.trunks.iter().map(|(_, trunk)| Arc::clone(trunk));
-        let all = trunks.zip(states).zip(troubles);
-        all.map(|((trunk, state), trouble)| (trunk, state, trouble.sentence()))
-            .collect()
+        let all = self.led().into_iter().zip(states).zip(troubles);
+        all.map(|((trunk, state), trouble)| {
+            let name = trouble::of_name(&trunk, state);
+            let words: Vec<String> = name.into_iter().chain(trouble.sentence()).collect();
+            let words = (!words.is_empty()).then(|| words.join("; "));
+            (trunk, state, words)
+        })
+        .collect()
     }
 
     /// Takes back what is registered, after what the shards have said last, and waits until no line waits for anything. That may
@@ -123,6 +133,19 @@ impl Lines {
         self.inbox.stop();
         // The sender is there as long as this is.
         let _ = self.is_done.subscribe().wait_for(|is_done| *is_done).await;
+    }
+
+    /// The trunks, where their names lead now.
+    fn led(&self) -> Vec<Arc<Trunk>> {
+        let led = self.led.lock();
+        led.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn lead(&self, line: usize, trunk: Arc<Trunk>) {
+        let mut led = self.led.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = led.get_mut(line) {
+            *known = trunk;
+        }
     }
 
     fn set_state(&self, line: usize, state: LineState) {
@@ -176,8 +199,11 @@ impl Trunks {
             worker: Some(Worker {
                 own,
                 secure,
-                sources: Arc::new(Sources::new(&lines.trunks)),
+                sources: watch::Sender::new(Sources::new(&lines.led())),
                 lines: Arc::clone(&lines),
+                address: config.trunk.address,
+                nat: nat.to_vec(),
+                dns: config.trunk.dns.clone(),
                 door,
             }),
             lines: Some(lines),

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use model::{ConnectionId, Trunk, TrunkTransport};
+use model::{Trunk, TrunkTransport};
 
-/// The lines by the addresses of their trunks. Where several fit, the first trunk has it.
+/// The lines by the addresses of their trunks. Where several fit, that has it whose operator has written the address down, else the
+/// first trunk.
 #[derive(Debug, Default)]
 pub(super) struct Sources {
     peers: BTreeMap<(TrunkTransport, SocketAddr), usize>,
@@ -16,19 +17,28 @@ pub(super) struct Sources {
 }
 
 impl Sources {
-    pub(super) fn new(trunks: &[(ConnectionId, Arc<Trunk>)]) -> Self {
+    pub(super) fn new(trunks: &[Arc<Trunk>]) -> Self {
         let mut sources = Self::default();
-        for (at, (_, trunk)) in trunks.iter().enumerate() {
-            for peer in &trunk.peers {
-                let (by, peer) = (trunk.transport, canonical(*peer));
-                sources.peers.entry((by, peer)).or_insert(at);
-                sources.hosts.entry((by, peer.ip())).or_insert(at);
+        for (at, trunk) in trunks.iter().enumerate() {
+            for peer in trunk.literals() {
+                sources.add(at, trunk.transport, peer);
+            }
+        }
+        for (at, trunk) in trunks.iter().enumerate() {
+            for peer in trunk.known() {
+                sources.add(at, trunk.transport, *peer);
             }
             if !trunk.networks.is_empty() {
                 sources.others.push((at, Arc::clone(trunk)));
             }
         }
         sources
+    }
+
+    fn add(&mut self, at: usize, by: TrunkTransport, peer: SocketAddr) {
+        let peer = canonical(peer);
+        self.peers.entry((by, peer)).or_insert(at);
+        self.hosts.entry((by, peer.ip())).or_insert(at);
     }
 
     /// Whose it is: the trunk with this peer, or with a peer on the same machine, or with a network that it is in.
@@ -77,7 +87,6 @@ mod tests {
             trunk("second", "192.0.2.7:5070", None),
             trunk("tls", "192.0.2.7:5070", Some(("203.0.113.0", 24))),
         ];
-        let all = all.map(|trunk| (ConnectionId(1), trunk));
         let sources = Sources::new(&all);
         let by = |by, source: &str| sources.line(by, canonical(source.parse().unwrap()));
         let line = |source| by(TrunkTransport::Udp, source);

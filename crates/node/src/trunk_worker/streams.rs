@@ -1,4 +1,5 @@
-//! The connections of all lines: those that peers have made, and ours to peers, opened when there is something to send.
+//! The connections of all lines: those that peers have made, and ours to peers, opened when there is something to send. What DNS is
+//! asked runs beside them.
 //!
 //! Bounded for each line; a peer that cannot be reached is tried again after a pause that grows. Decides nothing about messages.
 
@@ -8,12 +9,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::{TrunkTransport, limits};
+use switch::trunk::{Answer, NameFault};
 use tokio::net::TcpStream;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 
+use super::dns::{self, Question};
 use super::outbox::Outbox;
 use super::secure::Secure;
 use super::stream::{Ended, Heard, Patience, serve};
@@ -34,6 +37,12 @@ pub(super) enum Event {
         line: usize,
         from: SocketAddr,
         bytes: Vec<u8>,
+    },
+    /// DNS has answered for a line.
+    Resolved {
+        line: usize,
+        place: usize,
+        answer: Result<Answer, NameFault>,
     },
     /// A connection of ours is open.
     Open { line: usize, to: SocketAddr },
@@ -80,6 +89,8 @@ pub(super) struct Streams {
     theirs: BTreeMap<(usize, SocketAddr), Arc<Outbox>>,
     events: mpsc::Sender<Event>,
     acceptor: Option<TlsAcceptor>,
+    /// How many names may be asked about now.
+    asking: Arc<Semaphore>,
     /// Whatever runs ends with this.
     tasks: JoinSet<()>,
 }
@@ -91,6 +102,7 @@ impl Streams {
             theirs: BTreeMap::new(),
             events,
             acceptor,
+            asking: Arc::new(Semaphore::new(limits::TRUNK_NAMES_AT_ONCE)),
             tasks: JoinSet::new(),
         }
     }
@@ -100,6 +112,31 @@ impl Streams {
         self.tasks.spawn(task);
         // Those that have ended are forgotten.
         while self.tasks.try_join_next().is_some() {}
+    }
+
+    /// Asks DNS for a line; what it says is an event.
+    pub(super) fn resolve(
+        &mut self,
+        line: usize,
+        place: usize,
+        servers: Vec<SocketAddr>,
+        question: Question,
+    ) {
+        let events = self.events.clone();
+        let asking = Arc::clone(&self.asking);
+        self.spawn(async move {
+            // Never closed.
+            let _turn = asking.acquire_owned().await;
+            // A bug in what reads answers costs this one, and the line hears of it.
+            let answer = tokio::spawn(dns::resolve(servers, question)).await;
+            let answer = answer.unwrap_or(Err(NameFault::Failed));
+            let resolved = Event::Resolved {
+                line,
+                place,
+                answer,
+            };
+            let _ = events.send(resolved).await;
+        });
     }
 
     /// By the connection that came from `by`, if it is open; else by ours to `to`, with `way` if there is none yet.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use model::{TrunkTransport, limits};
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_rustls::client::TlsStream;
 
 use super::sources::{Sources, canonical};
@@ -54,7 +54,7 @@ pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 pub(super) async fn accept(
     listener: Arc<TcpListener>,
     transport: TrunkTransport,
-    sources: Arc<Sources>,
+    sources: watch::Receiver<Sources>,
     events: mpsc::Sender<Event>,
     counters: Arc<Counters>,
 ) {
@@ -68,7 +68,8 @@ pub(super) async fn accept(
                 continue;
             }
         };
-        let Some(line) = sources.line(transport, from) else {
+        let line = sources.borrow().line(transport, from);
+        let Some(line) = line else {
             counters.add_shell(ShellCounter::TrunkStrangeConnection);
             continue;
         };

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use model::{AccountId, Login, Trunk, TrunkMedia, TrunkName, TrunkTransport};
+use model::{AccountId, Login, PeerPlace, Trunk, TrunkMedia, TrunkName, TrunkTransport};
 use switch::Snapshot;
 
 use super::config::{TrunkConfig, TrunkConfigFault};
@@ -20,12 +20,15 @@ use crate::wanted_trunk::{Authority, WantedTrunk};
 use crate::webhook::Pages;
 
 pub(super) fn trunk(name: &str, peers: &[&str]) -> Trunk {
+    let peers: Vec<_> = peers.iter().map(|peer| peer.parse().unwrap()).collect();
     Trunk {
         account: AccountId(1),
         name: TrunkName::parse(name).unwrap(),
         transport: TrunkTransport::Udp,
         media: TrunkMedia::Rtp,
-        peers: peers.iter().map(|peer| peer.parse().unwrap()).collect(),
+        places: PeerPlace::addresses(&peers),
+        peers,
+        former: Vec::new(),
         networks: Vec::new(),
         domain: "sip.example.com".to_owned(),
         login: None,

@@ -5,7 +5,7 @@
 use std::net::SocketAddr;
 
 use model::Trunk;
-use switch::trunk::LineState;
+use switch::trunk::{LineState, NameFault};
 
 /// One line of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +32,8 @@ pub(super) fn changes(trunk: &Trunk, before: Option<LineState>, now: LineState) 
     let was = before.map(|before| before.peer);
     match (was, now.peer) {
         (Some(was), is) if was == is => {}
+        // Its names are being resolved, as at each start.
+        (None, None) if now.name.is_some() => {}
         (Some(Some(_)) | None, None) => {
             words.push(Word::Bad(format!(
                 "trunk {name}: none of its peers is there{}; calls to it are refused until one is",
@@ -72,7 +74,31 @@ pub(super) fn changes(trunk: &Trunk, before: Option<LineState>, now: LineState) 
         }
         Some(true) | None => {}
     }
+    match (before.and_then(|before| before.name), now.name) {
+        (was, is) if was == is => {}
+        (_, Some((_, NameFault::NotYet))) => {}
+        (_, Some(_)) => {
+            let sentence = of_name(trunk, now);
+            let word = |sentence| Word::Bad(format!("trunk {name}: {sentence}"));
+            words.extend(sentence.map(word));
+        }
+        (Some((_, NameFault::NotYet)) | None, None) => {}
+        (Some(_), None) => words.push(Word::Good(format!(
+            "trunk {name}: DNS says again where its peers are"
+        ))),
+    }
     words
+}
+
+/// What stands against a name of a trunk's, in words.
+pub(super) fn of_name(trunk: &Trunk, state: LineState) -> Option<String> {
+    let (place, fault) = state.name?;
+    let name = trunk.places.get(place)?;
+    let then = match trunk.peers.is_empty() {
+        true => "calls to it are refused until there is one",
+        false => "the addresses that are known are used",
+    };
+    Some(format!("{name} has no address: {fault}; {then}"))
 }
 
 fn status(refused: Option<u16>) -> String {
@@ -129,6 +155,7 @@ mod tests {
             peer: peer.map(at),
             is_registered,
             refused,
+            name: None,
         }
     }
 

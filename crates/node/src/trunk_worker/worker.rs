@@ -9,12 +9,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use model::{Instant, Now, TrunkTransport, limits};
-use switch::trunk::{Line, LineEffect, LineInput, LineState};
-use tokio::sync::mpsc;
+use model::{Instant, Now, PeerName, Trunk, TrunkTransport, limits};
+use switch::trunk::{Answer, Line, LineEffect, LineInput, LineState, NameFault, without_others};
+use tokio::sync::{mpsc, watch};
 
 use super::Lines;
-use super::door::Door;
+use super::dns::{Families, Question};
+use super::door::{self, Door};
 use super::secure::Secure;
 use super::sources::{Sources, canonical};
 use super::streams::{Event, Sent, Streams, Way};
@@ -34,11 +35,17 @@ const READ_ATTEMPTS: usize = 8;
 pub(crate) struct Worker {
     pub(super) door: Door,
     pub(super) lines: Arc<Lines>,
-    pub(super) sources: Arc<Sources>,
+    /// Who is admitted.
+    pub(super) sources: watch::Sender<Sources>,
     /// How the connections of each trunk are secured.
     pub(super) secure: Vec<Option<Arc<Secure>>>,
     /// Where the peers of each trunk reach us.
     pub(super) own: Vec<SocketAddr>,
+    /// What peers call us, if the operator says so, and what NATs make of addresses of ours.
+    pub(super) address: Option<IpAddr>,
+    pub(super) nat: Vec<(IpAddr, IpAddr)>,
+    /// Servers of DNS; none: those of the system.
+    pub(super) dns: Vec<SocketAddr>,
 }
 
 impl Worker {
@@ -188,7 +195,8 @@ impl Run<'_> {
     }
 
     async fn datagram(&mut self, from: SocketAddr, bytes: &[u8]) {
-        match self.worker.sources.line(TrunkTransport::Udp, from) {
+        let line = self.worker.sources.borrow().line(TrunkTransport::Udp, from);
+        match line {
             Some(at) => self.handle(at, LineInput::Datagram { from, bytes }).await,
             None => self.count(ShellCounter::TrunkStranger),
         }
@@ -201,6 +209,7 @@ impl Run<'_> {
         if catch_unwind(AssertUnwindSafe(|| line.handle(now, input))).is_err() {
             tracing::error!("the line of a trunk ended by a bug and is begun anew");
             self.lines[at] = self.line(at);
+            self.lead(at, Arc::clone(self.lines[at].trunk()));
         }
         self.drain(at).await;
     }
@@ -211,6 +220,8 @@ impl Run<'_> {
                 LineEffect::Datagram { to, bytes } => self.send(to, &bytes).await,
                 LineEffect::Stream { by, to, bytes } => self.send_by(at, by, to, bytes),
                 LineEffect::Deliver { message } => self.deliver(at, &message),
+                LineEffect::Resolve { place, name } => self.resolve(at, place, name),
+                LineEffect::Trunk(trunk) => self.lead(at, trunk),
                 LineEffect::State(state) => self.set_state(at, state),
                 LineEffect::Count(counter) => self.signalling.counters.add(counter),
             }
@@ -234,10 +245,10 @@ impl Run<'_> {
     }
 
     fn set_state(&mut self, at: usize, state: LineState) {
-        let (_, trunk) = &self.worker.lines.trunks[at];
+        let trunk = Arc::clone(self.lines[at].trunk());
         let before = self.told[at].replace(state);
         if !self.is_stopping {
-            trouble::changes(trunk, before, state)
+            trouble::changes(&trunk, before, state)
                 .iter()
                 .for_each(Word::log);
         }
@@ -261,6 +272,45 @@ impl Run<'_> {
     }
 }
 
+/// What is done with names.
+impl Run<'_> {
+    fn resolve(&mut self, at: usize, place: usize, name: PeerName) {
+        let transport = self.lines[at].trunk().transport;
+        let local = self.worker.door.local(transport);
+        let question = Question {
+            name,
+            transport,
+            families: Families::of(local.unwrap_or(self.worker.own[at]).ip()),
+        };
+        self.streams
+            .resolve(at, place, self.worker.dns.clone(), question);
+    }
+
+    async fn on_resolved(&mut self, at: usize, place: usize, answer: Result<Answer, NameFault>) {
+        let trunks = self.worker.lines.led();
+        let answer = without_others(answer, at, trunks.iter().map(Arc::as_ref));
+        let targets = answer.as_ref().map_or(&[][..], |answer| &answer.targets);
+        let first = targets.iter().min_by_key(|target| target.priority);
+        let first = first.and_then(|first| first.addresses.first().copied());
+        let local = self.worker.door.local(self.lines[at].trunk().transport);
+        let own = first.zip(local).and_then(|(peer, local)| {
+            door::own_for(local, self.worker.address, peer, &self.worker.nat)
+        });
+        let answer = &answer;
+        self.handle(at, LineInput::Resolved { place, answer, own })
+            .await;
+    }
+
+    /// The peers of a trunk are elsewhere: it is admitted from there before anything is sent there.
+    fn lead(&self, at: usize, trunk: Arc<Trunk>) {
+        let lines = &self.worker.lines;
+        lines.lead(at, Arc::clone(&trunk));
+        self.worker.sources.send_replace(Sources::new(&lines.led()));
+        let (connection, _) = lines.trunks[at];
+        self.signalling.lead(connection, trunk);
+    }
+}
+
 /// What is done with connections.
 impl Run<'_> {
     /// From now on peers can connect.
@@ -271,7 +321,7 @@ impl Run<'_> {
             (&door.tls, TrunkTransport::Tls),
         ] {
             if let Some(listener) = listener {
-                let sources = Arc::clone(&self.worker.sources);
+                let sources = self.worker.sources.subscribe();
                 let counters = Arc::clone(&self.signalling.counters);
                 let (listener, tell) = (Arc::clone(listener), tell.clone());
                 self.streams
@@ -321,6 +371,11 @@ impl Run<'_> {
                 let bytes = &bytes;
                 self.handle(line, LineInput::Datagram { from, bytes }).await;
             }
+            Event::Resolved {
+                line,
+                place,
+                answer,
+            } => self.on_resolved(line, place, answer).await,
             Event::Open { line, to } => {
                 let (_, trunk) = &self.worker.lines.trunks[line];
                 let word = self.worker.lines.troubles()[line].ends(trunk, to);

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use model::{
-    Login, NumberPattern, SecretBytes, ServiceName, Trunk, TrunkLogin, TrunkMedia, TrunkName,
-    TrunkTransport,
+    Login, NumberPattern, PeerPlace, SecretBytes, ServiceName, Trunk, TrunkLogin, TrunkMedia,
+    TrunkName, TrunkTransport,
 };
 use node::control::ask;
 use node::wanted_trunk::{Authority, WantedTrunk};
@@ -29,7 +29,9 @@ pub(crate) fn wanted(site: &Site, peer: SocketAddr) -> WantedTrunk {
             name: TrunkName::parse("provider").unwrap(),
             transport: TrunkTransport::Udp,
             media: TrunkMedia::Rtp,
+            places: PeerPlace::addresses(&[peer]),
             peers: vec![peer],
+            former: Vec::new(),
             networks: Vec::new(),
             domain: "127.0.0.1".to_owned(),
             login: None,
@@ -51,6 +53,7 @@ pub(crate) fn config(site: &Site, wanted: WantedTrunk) -> Config {
             listen: "127.0.0.1:0".parse().unwrap(),
             tls_listen: "127.0.0.1:0".parse().unwrap(),
             address: None,
+            dns: Vec::new(),
             trunks: vec![wanted],
         },
         ..site.config()

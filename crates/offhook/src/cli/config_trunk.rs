@@ -14,6 +14,7 @@ use super::config::{Layers, Source, Sourced};
 use super::config_key::Key;
 use super::config_trunk_peer::{NamedFile, read_ca};
 use super::config_trunk_table::{FileTrunk, TRUNK};
+use super::config_turn::parse_list;
 use super::output::Table;
 
 /// Everything that is configured about them.
@@ -22,6 +23,7 @@ pub(crate) struct TrunkValues {
     listen: Sourced<SocketAddr>,
     tls_listen: Sourced<SocketAddr>,
     address: Sourced<Option<IpAddr>>,
+    dns: Sourced<Vec<SocketAddr>>,
     trunks: Vec<FileTrunk>,
 }
 
@@ -33,6 +35,9 @@ impl TrunkValues {
             listen: layers.parse(&Key::TRUNK_LISTEN, usual.listen, parse_socket)?,
             tls_listen: layers.parse(&Key::TRUNK_TLS_LISTEN, usual.tls_listen, parse_socket)?,
             address: layers.parse(&Key::TRUNK_ADDRESS, usual.address, parse_address)?,
+            dns: layers.parse(&Key::DNS, usual.dns, |text| {
+                parse_list(text, parse_dns_server)
+            })?,
             trunks: layers.trunks().to_vec(),
         })
     }
@@ -44,6 +49,7 @@ impl TrunkValues {
             listen: self.listen.value,
             tls_listen: self.tls_listen.value,
             address: self.address.value,
+            dns: self.dns.value.clone(),
             trunks: trunks.collect::<Result<_, _>>().map_err(Failure::usage)?,
         })
     }
@@ -54,6 +60,7 @@ impl TrunkValues {
             TrunkConfigFault::Listen(_) => &self.listen.source,
             TrunkConfigFault::TlsListen(_) | TrunkConfigFault::Same(_) => &self.tls_listen.source,
             TrunkConfigFault::Address(_) => &self.address.source,
+            TrunkConfigFault::Dns(_) | TrunkConfigFault::DnsTooMany(_) => &self.dns.source,
             TrunkConfigFault::TooMany { .. }
             | TrunkConfigFault::Trunk { .. }
             | TrunkConfigFault::Domain { .. }
@@ -80,6 +87,7 @@ impl TrunkValues {
                 json!(self.address.value),
                 &self.address.source,
             ),
+            (Key::DNS, json!(self.dns.value), &self.dns.source),
         ]
     }
 
@@ -92,7 +100,7 @@ impl TrunkValues {
             place,
         } in self.wanted()
         {
-            let peers: Vec<String> = trunk.peers.iter().map(ToString::to_string).collect();
+            let peers: Vec<String> = trunk.places.iter().map(ToString::to_string).collect();
             let by = match trunk.transport {
                 TrunkTransport::Udp => "",
                 TrunkTransport::Tcp => "TCP ",
@@ -110,7 +118,7 @@ impl TrunkValues {
                 "account": wanted.login.to_string(),
                 "name": wanted.trunk.name.as_str(),
                 "transport": wanted.trunk.transport.as_str(),
-                "peers": wanted.trunk.peers,
+                "peers": wanted.trunk.places.iter().map(ToString::to_string).collect::<Vec<_>>(),
                 "source": wanted.place,
             })
         });
@@ -160,6 +168,15 @@ pub(super) fn parse_password(text: &str) -> Result<SecretBytes, String> {
 fn parse_socket(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| {
         "it must be an IP address and a port, such as 0.0.0.0:5060 or [::]:5060".to_owned()
+    })
+}
+
+/// Port 53 is the usual one.
+fn parse_dns_server(text: &str) -> Result<SocketAddr, String> {
+    let alone = text.parse().map(|ip| SocketAddr::new(ip, 53));
+    text.parse().or(alone).map_err(|_| {
+        "it must be an IP address, perhaps with a port, such as 192.0.2.53 or 127.0.0.1:5353"
+            .to_owned()
     })
 }
 

@@ -6,18 +6,25 @@ use super::config_key::{Form, Key};
 use super::config_turn_key::named_keys;
 
 /// Their keys, in the order of listings.
-pub(crate) const TRUNK_KEYS: [Key; 3] =
-    [Key::TRUNK_LISTEN, Key::TRUNK_TLS_LISTEN, Key::TRUNK_ADDRESS];
+pub(crate) const TRUNK_KEYS: [Key; 4] = [
+    Key::TRUNK_LISTEN,
+    Key::TRUNK_TLS_LISTEN,
+    Key::TRUNK_ADDRESS,
+    Key::DNS,
+];
 
 named_keys! {
     TRUNK_LISTEN: "trunk_listen", "--trunk-listen", "OFFHOOK_TRUNK_LISTEN", Text, "\"0.0.0.0:5060\"";
     TRUNK_TLS_LISTEN: "trunk_tls_listen", "--trunk-tls-listen", "OFFHOOK_TRUNK_TLS_LISTEN", Text, "\"0.0.0.0:5061\"";
     TRUNK_ADDRESS: "trunk_address", "--trunk-address", "OFFHOOK_TRUNK_ADDRESS", Text, "\"203.0.113.7\"";
+    DNS: "dns", "--dns", "OFFHOOK_DNS", List, "[\"192.0.2.53\"]";
 }
 
 /// Their flags, as they were typed.
 #[derive(Args, Clone, Debug, Default)]
-#[command(next_help_heading = "Trunks (docs/trunks.md; each has a variable OFFHOOK_TRUNK_…)")]
+#[command(
+    next_help_heading = "Trunks (docs/trunks.md; each has a variable, such as OFFHOOK_TRUNK_LISTEN)"
+)]
 pub(crate) struct TrunkFlags {
     /// Where the peers of trunks send SIP to, UDP and TCP; bound for what a trunk of the file uses [default: 0.0.0.0:5060]
     #[arg(long, value_name = "ADDR:PORT")]
@@ -28,12 +35,20 @@ pub(crate) struct TrunkFlags {
     /// What the peers of trunks call this machine [default: what packets to them come from, or what --media-public says of it]
     #[arg(long, value_name = "ADDR")]
     pub(crate) trunk_address: Option<String>,
+    /// Ask this server of DNS where the peers of trunks are that have names; again for each [default: as /etc/resolv.conf says]
+    #[arg(long, value_name = "ADDR[:PORT]")]
+    pub(crate) dns: Vec<String>,
 }
 
 impl TrunkFlags {
     /// These flags, and those of `weaker` that were not given here.
     pub(super) fn or(self, weaker: Self) -> Self {
+        let dns = match self.dns.is_empty() {
+            true => weaker.dns,
+            false => self.dns,
+        };
         Self {
+            dns,
             trunk_listen: self.trunk_listen.or(weaker.trunk_listen),
             trunk_tls_listen: self.trunk_tls_listen.or(weaker.trunk_tls_listen),
             trunk_address: self.trunk_address.or(weaker.trunk_address),
@@ -46,6 +61,7 @@ impl TrunkFlags {
             "trunk_listen" => self.trunk_listen.clone(),
             "trunk_tls_listen" => self.trunk_tls_listen.clone(),
             "trunk_address" => self.trunk_address.clone(),
+            "dns" => (!self.dns.is_empty()).then(|| self.dns.join(",")),
             _ => None,
         }
     }

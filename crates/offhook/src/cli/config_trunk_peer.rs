@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use node::model::media::Network;
-use node::model::{TrunkMedia, TrunkTransport};
+use node::model::{PeerName, PeerPlace, TrunkMedia, TrunkTransport};
 use node::wanted_trunk::Authority;
 
 use super::config_turn::parse_network;
@@ -37,29 +37,35 @@ pub(super) fn parse_media(text: &str) -> Result<TrunkMedia, String> {
     known.ok_or_else(|| "it must be rtp, srtp or srtp-or-rtp".to_owned())
 }
 
-/// The first peer's address as a host of SIP addresses.
-pub(super) fn host(peers: &[SocketAddr]) -> String {
-    match peers.first().map(SocketAddr::ip) {
-        Some(IpAddr::V4(ip)) => ip.to_string(),
-        Some(IpAddr::V6(ip)) => format!("[{ip}]"),
+/// The first peer as a host of SIP addresses.
+pub(super) fn host(places: &[PeerPlace]) -> String {
+    match places.first() {
+        Some(PeerPlace::Name(name)) => name.host().to_owned(),
+        Some(PeerPlace::Address(address)) => match address.ip() {
+            IpAddr::V4(ip) => ip.to_string(),
+            IpAddr::V6(ip) => format!("[{ip}]"),
+        },
         None => String::new(),
     }
 }
 
-pub(super) fn parse_peer(text: &str, transport: TrunkTransport) -> Result<SocketAddr, String> {
+pub(super) fn parse_peer(text: &str, transport: TrunkTransport) -> Result<PeerPlace, String> {
     let bare = text
         .strip_prefix('[')
         .and_then(|text| text.strip_suffix(']'));
     let alone = bare.unwrap_or(text).parse::<IpAddr>();
     let alone = alone.map(|ip| SocketAddr::new(ip, transport.port()));
-    let peer: SocketAddr = text.parse().or(alone).map_err(|_| {
-        "it must be an IP address, perhaps with a port, such as 192.0.2.10:5060; names are not resolved yet"
-    })?;
+    let Ok(peer) = text.parse::<SocketAddr>().or(alone) else {
+        let name = PeerName::parse(text).map(PeerPlace::Name);
+        return name.map_err(|fault| {
+            format!("it must be an IP address or a name, perhaps with a port, such as 192.0.2.10:5060 or sip.example.com; {fault}")
+        });
+    };
     let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
     if peer.ip().is_unspecified() || peer.ip().is_multicast() || peer.port() == 0 {
         return Err("nobody can be there".to_owned());
     }
-    Ok(peer)
+    Ok(PeerPlace::Address(peer))
 }
 
 pub(super) fn parse_own_network(text: &str) -> Result<Network, String> {
@@ -81,10 +87,20 @@ mod tests {
             let transport = parse_transport(transport).unwrap();
             assert_eq!(
                 parse_peer("192.0.2.10", transport),
-                Ok(peer.parse().unwrap())
+                Ok(PeerPlace::Address(peer.parse().unwrap()))
             );
-            let at = "[2001:db8::1]:7".parse().unwrap();
+            let at = PeerPlace::Address("[2001:db8::1]:7".parse().unwrap());
             assert_eq!(parse_peer("[2001:db8::1]:7", transport), Ok(at));
+        }
+        let named = |text| parse_peer(text, TrunkTransport::Tls).map(|peer| peer.to_string());
+        assert_eq!(named("SIP.example.com"), Ok("sip.example.com".to_owned()));
+        assert_eq!(named("pbx:5070"), Ok("pbx:5070".to_owned()));
+        for wrong in ["_sip._udp.example.com", "a..b", "pbx:0", "1.2.3"] {
+            let rule = named(wrong).unwrap_err();
+            assert!(
+                rule.contains("or a name") && rule.contains("is no name"),
+                "{rule}"
+            );
         }
         assert!(
             parse_transport("sctp")

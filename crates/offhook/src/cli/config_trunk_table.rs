@@ -8,8 +8,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use node::model::{
-    InvalidTrunk, Login, Number, NumberPattern, SecretBytes, ServiceName, Trunk, TrunkLogin,
-    TrunkName, TrunkTransport, limits,
+    InvalidTrunk, Login, Number, NumberPattern, PeerPlace, SecretBytes, ServiceName, Trunk,
+    TrunkLogin, TrunkName, TrunkTransport, limits,
 };
 use node::wanted_trunk::{Authority, WantedTrunk};
 use toml::Spanned;
@@ -118,8 +118,8 @@ impl TrunkTable<'_> {
         let transport = table
             .worded(&TRANSPORT, parse_transport)?
             .unwrap_or_default();
-        let peers = self.list(&PEERS, |text| parse_peer(text, transport))?;
-        let peers = peers.ok_or_else(|| table.lacks(&PEERS))?;
+        let places = self.list(&PEERS, |text| parse_peer(text, transport))?;
+        let places = places.ok_or_else(|| table.lacks(&PEERS))?;
         let (own_login, password_file) = self.login()?;
         let caller = table.text(&CALLER)?.map(|text| Number::parse(&text));
         let trunk = Trunk {
@@ -128,8 +128,10 @@ impl TrunkTable<'_> {
             transport,
             media: table.worded(&MEDIA, parse_media)?.unwrap_or_default(),
             networks: self.list(&NETWORKS, parse_own_network)?.unwrap_or_default(),
-            domain: table.text(&DOMAIN)?.unwrap_or_else(|| host(&peers)),
-            peers,
+            domain: table.text(&DOMAIN)?.unwrap_or_else(|| host(&places)),
+            peers: places.iter().filter_map(PeerPlace::address).collect(),
+            former: Vec::new(),
+            places,
             login: own_login,
             registration: table.worded(&REGISTER, parse_register)?.flatten(),
             check: table

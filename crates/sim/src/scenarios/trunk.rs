@@ -67,7 +67,7 @@ pub(super) fn calls_number(stage: &mut Stage, actions: Value) {
     stage.claim(begun.is_ok(), "it may");
 }
 
-fn call_to_number(record: u128) -> Start {
+pub(super) fn call_to_number(record: u128) -> Start {
     Start {
         account: account_id(0),
         id: RecordId(record),

@@ -25,6 +25,7 @@ pub(super) fn plan(random: &mut Random) -> Option<TrunkPlan> {
             .happens(500)
             .then(|| Duration::from_secs(random.between(90, 200))),
         is_trusted: random.happens(500),
+        is_named: random.happens(400),
         ..TrunkPlan::default()
     };
     if random.happens(700) {
@@ -106,7 +107,7 @@ pub(super) fn disturb(world: &mut World, random: &mut Random, services: &[String
     let at = random.below(count as u64) as usize;
     let open = world.trunks.phones[at].open();
     let call = random.pick(&open).copied();
-    match (random.below(24), call) {
+    match (random.below(26), call) {
         (0, _) => world.phone(at, |phone, _| phone.restart()),
         (1, _) => {
             let until = world.micros() + random.below(60 * SECOND);
@@ -131,6 +132,11 @@ pub(super) fn disturb(world: &mut World, random: &mut Random, services: &[String
             let (own, said) = (phone.server(), phone.heard.last());
             let said = said.map_or_else(Vec::new, |(_, text)| text.clone().into_bytes());
             world.knock(stranger, own, &said);
+        }
+        (13 | 14, _) => {
+            let line = random.below(world.trunks.posts.len() as u64) as usize;
+            let peers = world.trunks.posts[line].peers.clone();
+            world.trunks.dns.disturb(random, line, &peers);
         }
         (_, _) => {
             let called = match random.below(10) {

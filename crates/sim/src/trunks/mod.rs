@@ -3,6 +3,7 @@
 //!
 //! Knows no world: what is under way and when it arrives is the world's.
 
+mod dns;
 mod judge;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -10,15 +11,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::{
-    ConnectionId, Now, Number, NumberPattern, SecretBytes, ServiceName, Trunk, TrunkLogin,
-    TrunkMedia, TrunkName, TrunkTransport,
+    ConnectionId, Now, Number, NumberPattern, PeerName, PeerPlace, SecretBytes, ServiceName, Trunk,
+    TrunkLogin, TrunkMedia, TrunkName, TrunkTransport,
 };
-use switch::trunk::Line;
+use switch::trunk::{Line, NameFault};
 
 use crate::datagram::Quality;
 use crate::phone::Phone;
 use crate::random::Random;
 use crate::server::account_id;
+pub use dns::Dns;
 pub use judge::Judge;
 
 /// Connections of clients are counted from 1; lines are far above.
@@ -43,6 +45,8 @@ pub struct TrunkPlan {
     pub session: Option<Duration>,
     /// Whether it is told who calls.
     pub is_trusted: bool,
+    /// Whether DNS says where its peers are, and not the operator.
+    pub is_named: bool,
 }
 
 impl Default for TrunkPlan {
@@ -54,6 +58,7 @@ impl Default for TrunkPlan {
             check: None,
             session: None,
             is_trusted: false,
+            is_named: false,
         }
     }
 }
@@ -66,6 +71,12 @@ impl TrunkPlan {
             (line, Arc::new(self.trunk(account)))
         });
         all.collect()
+    }
+
+    /// Where the peers of an account's trunk are.
+    fn addresses(&self, account: usize) -> Vec<SocketAddr> {
+        let peers = 0..self.peers;
+        peers.map(|peer| peer_address(account, peer)).collect()
     }
 
     fn trunk(&self, account: usize) -> Trunk {
@@ -82,9 +93,17 @@ impl TrunkPlan {
             name: TrunkName::parse("provider").expect("it is a name"),
             transport: TrunkTransport::Udp,
             media: TrunkMedia::Rtp,
-            peers: (0..self.peers)
-                .map(|peer| peer_address(account, peer))
-                .collect(),
+            places: match self.is_named {
+                true => vec![PeerPlace::Name(
+                    PeerName::parse(DOMAIN).expect("it is a name"),
+                )],
+                false => PeerPlace::addresses(&self.addresses(account)),
+            },
+            peers: match self.is_named {
+                true => Vec::new(),
+                false => self.addresses(account),
+            },
+            former: Vec::new(),
             networks: Vec::new(),
             domain: DOMAIN.to_owned(),
             login: Some(TrunkLogin {
@@ -120,8 +139,12 @@ pub struct Post {
     pub node: usize,
     /// What it is called by its server.
     pub connection: ConnectionId,
-    /// Whose.
+    /// Whose, where its name leads now.
     pub trunk: Arc<Trunk>,
+    /// The same as its server knows it at its start.
+    pub planned: Arc<Trunk>,
+    /// Where telephones are.
+    pub peers: Vec<SocketAddr>,
     /// While its server runs.
     pub line: Option<Line>,
     /// What it may not do.
@@ -135,6 +158,8 @@ pub struct Trunks {
     pub posts: Vec<Post>,
     /// Telephones, whoever they belong to.
     pub phones: Vec<Phone>,
+    /// What is said of names.
+    pub dns: Dns,
     /// How good the network is.
     pub quality: Quality,
     /// Whether everybody has left: lines that begin now are stopped at once.
@@ -149,6 +174,7 @@ impl Trunks {
         let mut trunks = Self {
             posts: Vec::new(),
             phones: Vec::new(),
+            dns: Dns::default(),
             quality: plan.map_or(Quality::STEADY, |plan| plan.quality),
             is_over: false,
             random: random.fork(),
@@ -156,11 +182,20 @@ impl Trunks {
         let all = plan.map(|plan| plan.trunks(accounts));
         for (account, (connection, trunk)) in all.iter().flat_map(|all| all.iter()).enumerate() {
             let node = account % servers;
-            for peer in &trunk.peers {
+            let peers = plan.map_or(Vec::new(), |plan| plan.addresses(account));
+            for peer in &peers {
                 let phone = Phone::new(*peer, own_address(node), DOMAIN, random.fork());
                 trunks.phones.push(phone);
             }
+            let ranked = peers.iter().zip(0..);
+            let ranked: Vec<_> = ranked
+                .map(|(peer, priority)| (*peer, priority, 0))
+                .collect();
+            trunks.dns.says.push(Err(NameFault::NotYet));
+            trunks.dns.leads(account, &ranked);
             trunks.posts.push(Post {
+                planned: Arc::clone(trunk),
+                peers,
                 node,
                 connection: *connection,
                 trunk: Arc::clone(trunk),
@@ -174,7 +209,8 @@ impl Trunks {
     /// The lines of a server begin.
     pub fn start(&mut self, node: usize, now: Now) {
         for post in self.posts.iter_mut().filter(|post| post.node == node) {
-            let (seed, trunk) = (self.random.seed(), Arc::clone(&post.trunk));
+            let (seed, trunk) = (self.random.seed(), Arc::clone(&post.planned));
+            post.trunk = Arc::clone(&trunk);
             let own = own_address(node);
             post.line = Some(Line::new(post.connection, trunk, own, seed, now));
             post.judge = Judge::default();

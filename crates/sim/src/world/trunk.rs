@@ -4,9 +4,10 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use model::{CallRecord, ConnectionId};
-use switch::trunk::{LineEffect, LineInput};
+use switch::trunk::{LineEffect, LineInput, without_others};
 
 use super::{Event, Sleeper, World};
 use crate::clock::{MILLI, Rank, SECOND};
@@ -24,6 +25,8 @@ pub(super) enum Post {
     Datagram(SocketAddr, SocketAddr, Vec<u8>),
     /// From a line to the shard, if the server has not been started anew since.
     Deliver(usize, u32, Vec<u8>),
+    /// DNS answers a line about a place, if the server has not been started anew since.
+    Answer(usize, u32, usize),
 }
 
 /// How calls have ended for the servers, by Call-ID; nothing, while they go on.
@@ -142,6 +145,12 @@ impl World {
                     self.settle(node);
                 }
             }
+            Post::Answer(line, boot, place) => {
+                let node = self.trunks.posts[line].node;
+                if self.servers[node].boot == boot && self.servers[node].is_up {
+                    self.dns_answers(line, place);
+                }
+            }
         }
         self.check_ends();
     }
@@ -170,6 +179,16 @@ impl World {
             self.draw_datagram(Some(line), phone, bytes, true);
         }
         self.tell_line(line, LineInput::Datagram { from, bytes });
+    }
+
+    fn dns_answers(&mut self, line: usize, place: usize) {
+        let trunks = self.trunks.posts.iter();
+        let trunks = trunks.map(|post| post.trunk.as_ref());
+        let answer = without_others(self.trunks.dns.says[line].clone(), line, trunks);
+        let node = self.trunks.posts[line].node;
+        let own = Some(crate::trunks::own_address(node));
+        let answer = &answer;
+        self.tell_line(line, LineInput::Resolved { place, answer, own });
     }
 
     fn draw_datagram(&mut self, line: Option<usize>, phone: usize, bytes: &[u8], is_up: bool) {
@@ -219,6 +238,18 @@ impl World {
                     let boot = self.servers[node].boot;
                     let post = Event::Post(Post::Deliver(at, boot, message));
                     self.agenda.at(micros, Rank::Usual, post);
+                }
+                LineEffect::Resolve { place, .. } => {
+                    let boot = self.servers[node].boot;
+                    let answers = Event::Post(Post::Answer(at, boot, place));
+                    let answered = micros + self.trunks.dns.takes;
+                    self.agenda.at(answered, Rank::Usual, answers);
+                }
+                LineEffect::Trunk(trunk) => {
+                    post.trunk = Arc::clone(&trunk);
+                    let (now, connection) = (self.now(), self.trunks.posts[at].connection);
+                    self.servers[node].lead(now, connection, trunk);
+                    self.settle(node);
                 }
                 LineEffect::State(state) => {
                     let note = format!("line: {state:?}");

@@ -4,13 +4,13 @@
 //! Finds them by what is answered and by what a shard sends after; never sends anything.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use model::Instant;
 use sip::transaction::{Client, ClientKey};
 
 use super::deadlines::{Deadlines, instant};
-use super::dialog::DialogKey;
+use super::dialog::{DialogKey, is_at};
 
 /// Who waits for an answer.
 #[derive(Debug)]
@@ -130,6 +130,12 @@ impl Asking {
 
     pub(super) fn len(&self) -> usize {
         self.all.len()
+    }
+
+    /// Whether any went to whoever is there.
+    pub(super) fn has_one_with(&self, ip: IpAddr) -> bool {
+        let mut all = self.all.values();
+        all.any(|kept| is_at(ip, kept.asked.to) || kept.asked.by.is_some_and(|by| is_at(ip, by)))
     }
 
     /// Whether a final answer is still to come to any.

@@ -4,7 +4,7 @@
 //! Bounded in number, and each in time. Never sends anything.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use model::{Instant, Trunk, limits};
 use sip::{Headers, Name};
@@ -251,9 +251,23 @@ impl Dialogs {
         }
     }
 
+    /// Whether any is with whoever is there.
+    pub(super) fn has_one_with(&self, ip: IpAddr) -> bool {
+        self.all.values().any(|dialog| {
+            let taken = dialog.accepted.iter().map(|accepted| accepted.peer);
+            let mut all = taken.chain(dialog.source).chain([dialog.peer]);
+            all.any(|at| is_at(ip, at))
+        })
+    }
+
     pub(super) fn len(&self) -> usize {
         self.all.len()
     }
+}
+
+/// Whether an address is on this machine.
+pub(super) fn is_at(ip: IpAddr, at: SocketAddr) -> bool {
+    at.ip().to_canonical() == ip.to_canonical()
 }
 
 /// The Record-Route items of a message in its order; none if they are too many to be kept.

@@ -12,10 +12,37 @@ use sip::{MessageWriter, Method, Name, Response};
 use super::asking::{Asked, Origin};
 use super::deadlines::moment;
 use super::line::Line;
+use super::names::drawn;
+use crate::random::Random;
+
+/// Somebody who may be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Candidate {
+    pub(super) address: SocketAddr,
+    /// Those with the same share what there is; the least comes first.
+    pub(super) rank: u32,
+    /// Which host it is; the first address that answers stands for it.
+    pub(super) host: (usize, usize),
+    /// Of its share (RFC 2782).
+    pub(super) weight: u16,
+}
+
+impl Candidate {
+    /// One that shares with nobody.
+    pub(super) fn alone(address: SocketAddr, rank: u32) -> Self {
+        Self {
+            address,
+            rank,
+            host: (rank as usize, 0),
+            weight: 0,
+        }
+    }
+}
 
 #[derive(Debug)]
 struct Peer {
     address: SocketAddr,
+    candidate: Candidate,
     /// It did not answer when it was last spoken to.
     is_silent: bool,
     /// It is being asked.
@@ -25,6 +52,16 @@ struct Peer {
 }
 
 impl Peer {
+    fn new(candidate: Candidate) -> Self {
+        Self {
+            address: candidate.address,
+            candidate,
+            is_silent: false,
+            is_asked: false,
+            rests: None,
+        }
+    }
+
     fn may_be_used(&self) -> bool {
         !self.is_silent && self.rests.is_none()
     }
@@ -46,20 +83,14 @@ pub(super) struct Health {
 
 impl Health {
     pub(super) fn new(
-        peers: &[SocketAddr],
+        candidates: Vec<Candidate>,
         pause: Option<Duration>,
         now: Instant,
         call_id: String,
         tag: String,
     ) -> Self {
-        let peer = |address: &SocketAddr| Peer {
-            address: *address,
-            is_silent: false,
-            is_asked: false,
-            rests: None,
-        };
         Self {
-            peers: peers.iter().map(peer).collect(),
+            peers: candidates.into_iter().map(Peer::new).collect(),
             pause,
             due: pause.map(|_| now),
             refused: None,
@@ -75,6 +106,43 @@ impl Health {
         peers
             .find(|peer| !tried.contains(&peer.address))
             .map(|peer| peer.address)
+    }
+
+    /// The same for one call: those of the first rank have their shares, by their weights.
+    pub(super) fn draw(&self, tried: &[SocketAddr], random: &mut Random) -> Option<SocketAddr> {
+        let usable = |peer: &&Peer| peer.may_be_used() && !tried.contains(&peer.address);
+        let rank = self.peers.iter().find(usable)?.candidate.rank;
+        let mut hosts: Vec<Candidate> = Vec::new();
+        for Peer { candidate, .. } in self.peers.iter().filter(usable) {
+            let is_new = hosts.iter().all(|known| known.host != candidate.host);
+            if candidate.rank == rank && is_new {
+                hosts.push(*candidate);
+            }
+        }
+        let weights: Vec<u16> = hosts.iter().map(|host| host.weight).collect();
+        let at = match weights.iter().any(|weight| *weight > 0) && hosts.len() > 1 {
+            true => drawn(&weights, random),
+            false => 0,
+        };
+        hosts.get(at).map(|host| host.address)
+    }
+
+    /// The peers are others now. What is known of those that stay is kept; new ones are asked at once.
+    pub(super) fn replace(&mut self, candidates: Vec<Candidate>, now: Instant) {
+        let mut before = std::mem::take(&mut self.peers);
+        for candidate in candidates {
+            let known = before
+                .iter()
+                .position(|peer| peer.address == candidate.address);
+            self.peers.push(match known {
+                Some(at) => Peer {
+                    candidate,
+                    ..before.swap_remove(at)
+                },
+                None => Peer::new(candidate),
+            });
+        }
+        self.due = self.pause.map(|_| now);
     }
 
     /// The status of the last failure, while a peer is missed.
@@ -132,10 +200,13 @@ impl Health {
         (self.pause, self.due) = (None, None);
     }
 
-    /// Whom to ask now: those that are used, or would be if they answered.
+    /// Whom to ask now: those that are used, or would be if they answered, and those that share with them.
     fn to_ask(&self) -> Vec<SocketAddr> {
-        let used = self.peers.iter().position(Peer::may_be_used);
-        let count = used.map_or(self.peers.len(), |used| used + 1);
+        let used = self.peers.iter().find(|peer| peer.may_be_used());
+        let rank = used.map_or(u32::MAX, |used| used.candidate.rank);
+        let mut peers = self.peers.iter();
+        let beyond = peers.position(|peer| peer.candidate.rank > rank);
+        let count = beyond.unwrap_or(self.peers.len());
         let peers = self.peers.iter().take(count);
         let idle = peers.filter(|peer| !peer.is_asked && peer.rests.is_none());
         idle.map(|peer| peer.address).collect()

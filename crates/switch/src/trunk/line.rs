@@ -4,12 +4,13 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use model::{ConnectionId, Instant, Now, Trunk, limits};
+use model::{ConnectionId, Instant, Now, PeerName, Trunk, limits};
 
 use super::asking::Asking;
 use super::dialog::Dialogs;
 use super::health::Health;
 use super::here::Here;
+use super::names::{Answer, NameFault, Names};
 use super::registration::Registration;
 use super::rewrite;
 use super::serving::Serving;
@@ -32,6 +33,15 @@ pub enum LineInput<'a> {
         to: SocketAddr,
         /// Whether it was open: what was sent by it may have arrived.
         was_open: bool,
+    },
+    /// What came of [`LineEffect::Resolve`].
+    Resolved {
+        /// The place of the name.
+        place: usize,
+        /// What DNS says, without what is another trunk's ([`without_others`](super::without_others)).
+        answer: &'a Result<Answer, NameFault>,
+        /// Where whoever is there reaches our socket.
+        own: Option<SocketAddr>,
     },
     /// A message that a shard sends on the line's connection.
     Send {
@@ -68,6 +78,16 @@ pub enum LineEffect {
         /// A whole message that `sip::parse` takes.
         message: Vec<u8>,
     },
+    /// Ask DNS about a name of the trunk's (RFC 3263 §4), by the trunk's transport. [`LineInput::Resolved`] must come of it.
+    Resolve {
+        /// Its place ([`Trunk::places`]).
+        place: usize,
+        /// Which one.
+        name: PeerName,
+    },
+    /// The peers of the trunk are elsewhere: from now on it is admitted from there, and its shard is to know
+    /// ([`Input::Trunk`](crate::Input::Trunk)). Whatever is sent there comes after this.
+    Trunk(Arc<Trunk>),
     /// The line is another than it was.
     State(LineState),
     /// Add one to this counter.
@@ -83,6 +103,8 @@ pub struct LineState {
     pub is_registered: Option<bool>,
     /// The status of the last refusal of a registration, or of the OPTIONS; 408 for none.
     pub refused: Option<u16>,
+    /// The first name that DNS says nothing of use about now, by its place, and why. What it led to before is still used.
+    pub name: Option<(usize, NameFault)>,
 }
 
 /// See the module.
@@ -92,6 +114,9 @@ pub struct Line {
     trunk: Arc<Trunk>,
     /// Where peers reach our socket.
     own: SocketAddr,
+    /// The same for those that no name leads to.
+    own_at_first: SocketAddr,
+    names: Names,
     pub(super) asking: Asking,
     pub(super) serving: Serving,
     pub(super) dialogs: Dialogs,
@@ -119,7 +144,9 @@ impl Line {
     ) -> Self {
         let mut random = Random::new(seed);
         let mut mint = || format!("{:016x}", random.bits());
-        let health = Health::new(&trunk.peers, trunk.check, now.mono, mint(), mint());
+        let names = Names::new(&trunk.places, now.mono);
+        let candidates = names.candidates();
+        let health = Health::new(candidates, trunk.check, now.mono, mint(), mint());
         let registration = trunk
             .registration
             .map(|wanted| Registration::new(wanted, mint(), mint()));
@@ -128,6 +155,8 @@ impl Line {
             connection,
             trunk,
             own,
+            own_at_first: own,
+            names,
             asking: Asking::new(),
             serving: Serving::new(),
             dialogs: Dialogs::new(),
@@ -170,6 +199,7 @@ impl Line {
             LineInput::Datagram { from, bytes } => self.on_datagram(now, from, bytes),
             LineInput::Send { message } => self.on_sent(now, message),
             LineInput::Lost { to, was_open } => self.on_lost(now, to, was_open),
+            LineInput::Resolved { place, answer, own } => self.on_resolved(now, place, answer, own),
             LineInput::Timeout => {}
             LineInput::Stop => self.on_stop(now),
         }
@@ -204,14 +234,61 @@ impl Line {
             self.dialogs.first_end(),
             self.health.due,
             self.health.first_rested(),
+            self.names.first_due(),
             registration,
         ];
         all.into_iter().flatten().min()
     }
 
+    /// DNS has answered: the peers are perhaps elsewhere.
+    fn on_resolved(
+        &mut self,
+        now: Now,
+        place: usize,
+        answer: &Result<Answer, NameFault>,
+        own: Option<SocketAddr>,
+    ) {
+        if self.is_stopping {
+            return;
+        }
+        let random = &mut self.random;
+        self.names.learn(place, answer, own, now.mono, random);
+        self.own = self.names.own().unwrap_or(self.own_at_first);
+        let candidates = self.names.candidates();
+        let peers: Vec<_> = candidates.iter().map(|known| known.address).collect();
+        let gone = self.trunk.known().filter(|known| !peers.contains(known));
+        let is_wanted = |ip| {
+            self.dialogs.has_one_with(ip)
+                || self.asking.has_one_with(ip)
+                || self.serving.has_one_with(ip)
+        };
+        let former = gone.filter(|known| is_wanted(known.ip()));
+        let former: Vec<_> = former.take(limits::TRUNK_TARGETS).copied().collect();
+        if peers == self.trunk.peers && former == self.trunk.former {
+            return;
+        }
+        self.health.replace(candidates, now.mono);
+        let trunk = Trunk {
+            peers,
+            former,
+            ..Trunk::clone(&self.trunk)
+        };
+        self.trunk = Arc::new(trunk);
+        self.effect(LineEffect::Trunk(Arc::clone(&self.trunk)));
+    }
+
+    /// Whom an initial request goes to. A registrar has calls by itself alone; others have their shares.
+    pub(super) fn peer_for(&mut self, tried: &[SocketAddr]) -> Option<SocketAddr> {
+        match self.registration {
+            Some(_) => self.health.next(tried),
+            None => self.health.draw(tried, &mut self.random),
+        }
+    }
+
     fn on_stop(&mut self, now: Now) {
         if !std::mem::replace(&mut self.is_stopping, true) {
             self.health.stop();
+            self.names.stop();
             self.unregister(now);
         }
     }
@@ -226,6 +303,9 @@ impl Line {
         }
         self.dialogs.forget_ended(now.mono);
         self.health.wake_rested(now.mono);
+        for (place, name) in self.names.take_due(now.mono) {
+            self.effect(LineEffect::Resolve { place, name });
+        }
         let is_due = |due: Option<Instant>| due.is_some_and(|at| at <= now.mono);
         if is_due(self.health.due) {
             self.check_peers(now);
@@ -249,6 +329,7 @@ impl Line {
             peer,
             is_registered: registration.map(|known| known.is_registered),
             refused: refused.or_else(|| self.health.refused()),
+            name: self.names.fault(),
         };
         if self.told != Some(state) {
             self.told = Some(state);

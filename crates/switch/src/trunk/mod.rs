@@ -15,6 +15,7 @@ mod here;
 mod incoming;
 mod late;
 mod line;
+mod names;
 mod outgoing;
 mod registration;
 mod reliable;
@@ -29,3 +30,4 @@ mod way;
 pub(crate) use route::called_by;
 
 pub use line::{Line, LineEffect, LineInput, LineState};
+pub use names::{Answer, NameFault, Target, without_others};

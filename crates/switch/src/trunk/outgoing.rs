@@ -111,10 +111,10 @@ impl Line {
     }
 
     /// Where a request of the shard's goes first.
-    fn first_hop(&self, dialog: &DialogKey, to_tag: &str) -> Option<SocketAddr> {
+    fn first_hop(&mut self, dialog: &DialogKey, to_tag: &str) -> Option<SocketAddr> {
         match self.dialogs.get(dialog) {
             Some(known) if !to_tag.is_empty() => Some(known.next_hop(to_tag, self.trunk())),
-            Some(_) | None => self.health.next(&[]),
+            Some(_) | None => self.peer_for(&[]),
         }
     }
 
@@ -343,7 +343,7 @@ impl Line {
             from.tried.push(to);
             self.health.rests(to, response, now.mono);
             self.health.doubt(to, 503, now.mono);
-            let next = self.health.next(&from.tried).filter(|_| is_wanted);
+            let next = self.peer_for(&from.tried).filter(|_| is_wanted);
             if let Some(next) = next {
                 return self.try_next(now, from, next, cseq);
             }
@@ -436,7 +436,7 @@ impl Line {
                 self.health.doubt(to, status, now.mono);
                 from.tried.push(to);
                 self.forsake(now, id, from.clone());
-                match self.health.next(&from.tried) {
+                match self.peer_for(&from.tried) {
                     Some(next) => self.try_next(now, from, next, cseq),
                     None => self.conclude(now, &from, status),
                 }

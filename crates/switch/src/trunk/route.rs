@@ -19,9 +19,18 @@ use crate::shard::Shard;
 impl Shard {
     /// The trunk whose line a connection is.
     pub(crate) fn trunk_of(&self, connection: ConnectionId) -> Option<&Arc<Trunk>> {
-        let trunks = &self.snapshot.settings.trunks;
+        let trunks = &self.trunks;
         let at = trunks.binary_search_by_key(&connection, |(line, _)| *line);
         at.ok().map(|at| &trunks[at].1)
+    }
+
+    /// The peers of a trunk are elsewhere now.
+    pub(crate) fn on_trunk(&mut self, connection: ConnectionId, trunk: Arc<Trunk>) {
+        let mut trunks = self.trunks.to_vec();
+        if let Some(known) = trunks.iter_mut().find(|(line, _)| *line == connection) {
+            known.1 = trunk;
+            self.trunks = trunks.into();
+        }
     }
 
     /// The lines that lead to a destination, the first one first: a number goes by each trunk of the account; an address by those of a peer with
@@ -54,7 +63,7 @@ impl Shard {
         account: AccountId,
         is_wanted: impl Fn(&Trunk) -> bool,
     ) -> Vec<(ConnectionId, Arc<Trunk>)> {
-        let all = self.snapshot.settings.trunks.iter();
+        let all = self.trunks.iter();
         let found = all.filter(|(_, trunk)| trunk.account == account && is_wanted(trunk));
         found.cloned().collect()
     }
@@ -215,7 +224,7 @@ fn shown(user: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use model::{TrunkMedia, TrunkName, TrunkTransport};
+    use model::{PeerPlace, TrunkMedia, TrunkName, TrunkTransport};
 
     use super::*;
     use crate::input::{Settings, Snapshot};
@@ -228,7 +237,9 @@ mod tests {
             name: TrunkName::parse(name).unwrap(),
             transport: TrunkTransport::Udp,
             media: TrunkMedia::Rtp,
+            places: PeerPlace::addresses(&[peer.parse().unwrap()]),
             peers: vec![peer.parse().unwrap()],
+            former: Vec::new(),
             networks: Vec::new(),
             domain: domain.to_owned(),
             login: None,

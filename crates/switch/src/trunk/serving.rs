@@ -4,12 +4,13 @@
 //! Finds them by what comes again and by what a shard answers; never sends anything.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use model::Instant;
 use sip::transaction::{Repetition, Server, ServerKey};
 
 use super::deadlines::{Deadlines, instant, moment};
+use super::dialog::is_at;
 
 /// A 2xx that nobody has acknowledged.
 #[derive(Debug)]
@@ -100,6 +101,12 @@ impl Serving {
 
     pub(super) fn len(&self) -> usize {
         self.all.len()
+    }
+
+    /// Whether any came from whoever is there.
+    pub(super) fn has_one_with(&self, ip: IpAddr) -> bool {
+        let mut all = self.all.values();
+        all.any(|(served, _)| is_at(ip, served.from))
     }
 
     /// Whether an answer is still to be acknowledged.

@@ -5,6 +5,7 @@ mod hostile;
 mod incoming;
 mod late;
 mod loss;
+mod names;
 mod outgoing;
 mod registration;
 mod reliable;
@@ -15,8 +16,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::{
-    AccountId, ConnectionId, Instant, Now, SecretBytes, Trunk, TrunkLogin, TrunkMedia, TrunkName,
-    TrunkTransport, UnixTime,
+    AccountId, ConnectionId, Instant, Now, PeerName, PeerPlace, SecretBytes, Trunk, TrunkLogin,
+    TrunkMedia, TrunkName, TrunkTransport, UnixTime,
 };
 
 use super::{Line, LineEffect, LineInput, LineState};
@@ -31,12 +32,15 @@ fn address(text: &str) -> SocketAddr {
 }
 
 fn trunk(peers: &[&str]) -> Trunk {
+    let peers: Vec<_> = peers.iter().map(|peer| address(peer)).collect();
     Trunk {
         account: AccountId(1),
         name: TrunkName::parse("provider").unwrap(),
         transport: TrunkTransport::Udp,
         media: TrunkMedia::Rtp,
-        peers: peers.iter().map(|peer| address(peer)).collect(),
+        places: PeerPlace::addresses(&peers),
+        peers,
+        former: Vec::new(),
         networks: Vec::new(),
         domain: "sip.example.com".into(),
         login: Some(TrunkLogin {
@@ -61,6 +65,10 @@ struct Bench {
     ways: Vec<Option<SocketAddr>>,
     delivered: Vec<String>,
     states: Vec<LineState>,
+    /// What DNS was to be asked.
+    names: Vec<(u64, usize, PeerName)>,
+    /// What the trunk became, and how many datagrams had been sent before.
+    trunks: Vec<(usize, Arc<Trunk>)>,
     counts: Vec<Counter>,
 }
 
@@ -76,6 +84,8 @@ impl Bench {
             ways: Vec::new(),
             delivered: Vec::new(),
             states: Vec::new(),
+            names: Vec::new(),
+            trunks: Vec::new(),
             counts: Vec::new(),
         };
         bench.run_to(0);
@@ -99,6 +109,8 @@ impl Bench {
                     sip::parse(&message).expect("a shard gets what parses");
                     self.delivered.push(String::from_utf8(message).unwrap());
                 }
+                LineEffect::Resolve { place, name } => self.names.push((self.at, place, name)),
+                LineEffect::Trunk(trunk) => self.trunks.push((self.datagrams.len(), trunk)),
                 LineEffect::State(state) => self.states.push(state),
                 LineEffect::Count(counter) => self.counts.push(counter),
             }

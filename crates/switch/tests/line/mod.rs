@@ -12,11 +12,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::{
-    AccountId, ConnectionId, Instant, Now, SecretBytes, Trunk, TrunkLogin, TrunkMedia, TrunkName,
-    TrunkTransport, UnixTime,
+    AccountId, ConnectionId, Instant, Now, PeerName, PeerPlace, SecretBytes, Trunk, TrunkLogin,
+    TrunkMedia, TrunkName, TrunkTransport, UnixTime,
 };
 use sip::{Message, MessageWriter, Method};
-use switch::trunk::{Line, LineEffect, LineInput};
+use switch::trunk::{Answer, Line, LineEffect, LineInput, NameFault, Target};
 
 /// Steps of one input, and messages that are kept to be answered and said again.
 const STEPS: usize = 200;
@@ -75,13 +75,21 @@ fn trunk(settings: u8) -> Trunk {
         user: "alice@home".into(),
         password: SecretBytes::new(b"secret".to_vec()),
     };
+    let mut peers: Vec<_> = peers[..count].iter().map(|peer| address(peer)).collect();
+    let mut places = PeerPlace::addresses(&peers);
+    if settings & 16 != 0 {
+        peers.clear();
+        places = vec![PeerPlace::Name(PeerName::parse("sip.example.com").unwrap())];
+    }
     let has_login = settings & 6 != 0;
     Trunk {
         account: AccountId(1),
         name: TrunkName::parse("provider").unwrap(),
         transport: TrunkTransport::Udp,
         media: TrunkMedia::Rtp,
-        peers: peers[..count].iter().map(|peer| address(peer)).collect(),
+        places,
+        peers,
+        former: Vec::new(),
         networks: Vec::new(),
         domain: "sip.example.com".into(),
         login: has_login.then_some(login),
@@ -167,7 +175,8 @@ impl Bench {
                     self.judge(&message);
                     keep(&mut self.delivered, message);
                 }
-                LineEffect::State(_) | LineEffect::Count(_) => {}
+                LineEffect::Trunk(trunk) => self.trunk = trunk,
+                LineEffect::Resolve { .. } | LineEffect::State(_) | LineEffect::Count(_) => {}
             }
         }
     }
@@ -212,7 +221,10 @@ impl Bench {
     }
 
     fn step(&mut self, [what, a, b, c]: [usize; 4]) {
+        // The shell admits nobody before DNS has said who may be.
+        let is_known = self.trunk.known().next().is_some();
         match what % 12 {
+            4..=9 if !is_known => {}
             0 => self.shard_asks("INVITE", self.asked, "", b),
             1 => self.shard_asks(
                 METHODS[a % METHODS.len()],
@@ -236,13 +248,40 @@ impl Bench {
                 c,
             ),
             9 => self.peer_asks(["ACK", "CANCEL"][a % 2], b, c),
+            10 if a % 4 == 0 => self.resolve(b, c),
             10 => self.pass(PAUSES_MS[a % PAUSES_MS.len()]),
             _ => self.pass(a as u64),
         }
     }
 
+    /// DNS answers: where the name leads, or that it cannot say.
+    fn resolve(&mut self, which: usize, weight: usize) {
+        let target = |at: usize| Target {
+            priority: (which >> 4) as u16 * at as u16,
+            weight: weight as u16,
+            addresses: vec![address(&format!("192.0.2.{}:5060", 10 + at))],
+        };
+        let among = (0..4).filter(|at| which & (1 << at) != 0);
+        let answer = Answer {
+            targets: among.map(target).collect(),
+            lasts: Duration::from_secs(weight as u64),
+        };
+        let answer = match weight % 8 {
+            0 => Err(NameFault::NoAnswer),
+            _ => Ok(answer),
+        };
+        let answer = &answer;
+        self.handle(LineInput::Resolved {
+            place: 0,
+            answer,
+            own: None,
+        });
+    }
+
     fn peer(&self, which: usize) -> SocketAddr {
-        self.trunk.peers[which % self.trunk.peers.len()]
+        let known: Vec<_> = self.trunk.known().copied().collect();
+        let at = which.checked_rem(known.len());
+        at.map_or(address("192.0.2.10:5060"), |at| known[at])
     }
 
     fn hear(&mut self, which: usize, change: impl FnOnce(&mut Vec<u8>), from: usize) {

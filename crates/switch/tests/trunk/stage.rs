@@ -8,8 +8,8 @@ use model::media::{LegId, MediaCommand, MediaEvent, Network};
 use model::{
     Account, AccountId, AccountKind, Application, CallRecord, ClientGroup, ClientId, CloudId,
     ConnectionId, Directory, Instant, Now, NumberPattern, Page, PageAnswer, PageMethod,
-    PageRequest, PageUrl, RingOrder, SecretBytes, Service, ServiceName, ServiceTarget, TokenLimit,
-    Trunk, TrunkMedia, TrunkName, TrunkTransport, UnixTime, Username, WebRtcAccessKey,
+    PageRequest, PageUrl, PeerPlace, RingOrder, SecretBytes, Service, ServiceName, ServiceTarget,
+    TokenLimit, Trunk, TrunkMedia, TrunkName, TrunkTransport, UnixTime, Username, WebRtcAccessKey,
 };
 use serde_json::Value;
 use switch::{Closing, Effect, Input, Settings, Shard, Snapshot};
@@ -72,7 +72,9 @@ fn trunk() -> Trunk {
         name: TrunkName::parse("provider").unwrap(),
         transport: TrunkTransport::Udp,
         media: TrunkMedia::Rtp,
+        places: PeerPlace::addresses(&["192.0.2.10:5060".parse().unwrap()]),
         peers: vec!["192.0.2.10:5060".parse().unwrap()],
+        former: Vec::new(),
         networks: vec![Network::new("198.51.100.0".parse().unwrap(), 24).unwrap()],
         domain: "sip.example.com".into(),
         login: None,
@@ -118,7 +120,9 @@ impl Stage {
     pub(crate) fn with_second() -> Self {
         let second = Trunk {
             name: TrunkName::parse("other").unwrap(),
+            places: PeerPlace::addresses(&["192.0.2.20:5060".parse().unwrap()]),
             peers: vec!["192.0.2.20:5060".parse().unwrap()],
+            former: Vec::new(),
             domain: "other.example.com".into(),
             numbers: Vec::new(),
             ..trunk()

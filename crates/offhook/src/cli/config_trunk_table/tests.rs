@@ -216,13 +216,9 @@ fn a_wrong_value_is_told_with_what_would_be_right() {
     };
     let number = |rule: &str| table(&format!("[trunk.numbers]\n{rule}"));
     refused(&[
+        (&peers("[\"sip..example.com\"]"), 4, "is no name"),
         (
-            &peers("[\"sip.example.com\"]"),
-            4,
-            "names are not resolved yet",
-        ),
-        (
-            &peers("[\"sip.example.com:5060\"]"),
+            &peers("[\"sip.example.com:0\"]"),
             4,
             "such as 192.0.2.10:5060",
         ),

@@ -98,7 +98,8 @@ fn when_no_peer_answers_calls_are_refused_at_once_and_all_are_asked() {
         LineState {
             peer: None,
             is_registered: None,
-            refused: Some(503)
+            refused: Some(503),
+            name: None,
         }
     );
     bench.send(&request("INVITE", 1, INVITE, "", ""));

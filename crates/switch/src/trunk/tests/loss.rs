@@ -56,7 +56,11 @@ impl World {
                     }
                     self.heard[which].push(message);
                 }
-                LineEffect::State(_) | LineEffect::Count(_) | LineEffect::Stream { .. } => {}
+                LineEffect::Resolve { .. }
+                | LineEffect::Trunk(_)
+                | LineEffect::State(_)
+                | LineEffect::Count(_)
+                | LineEffect::Stream { .. } => {}
             }
         }
     }

@@ -1,0 +1,78 @@
+// A trunk whose peer has a name: DNS of the test's own says where it is, by NAPTR and SRV, and SIPp is there, or nobody.
+import assert from 'node:assert/strict';
+import dgram from 'node:dgram';
+
+import { eventually } from '../browser/harness/bounded.mjs';
+import { freePort, scenario } from './harness/trunk_stage.mjs';
+
+const CALLED = '+447700900123';
+const NAMED = ['peers = ["provider.example"]', 'domain = "127.0.0.1"'];
+const ROWS = /^(Via|From|To|Call-ID|CSeq):.*\r\n/gim;
+
+/** Calls the number from the application, and says that who answers is talked to. */
+async function reaches(stage) {
+  const [near, far] = [await stage.sound(), await stage.sound()];
+  stage.webhook.page('first', [{ connect: { destinations: [`tel:${CALLED}`], next_page: { url: 'after' } } }]);
+  const peer = await stage.peer('trunk_callee', { sound_port: far.port });
+  const caller = await stage.caller('trunk_caller', { sound_port: near.port });
+  const instance = (await stage.webhook.told('first')).application_instance_id;
+  await far.says(0x2a, 0xaa);
+  await near.hears(0x2a, 0xaa, 25);
+  await stage.server.interrupt(stage.account, instance);
+  await Promise.all([peer.verdict(), caller.verdict()]);
+}
+
+/** The peer of the trunk, once there is one; DNS that has failed is asked again after ten seconds. */
+function isUsed(stage, peer) {
+  return eventually(`the peer is ${peer}`, async () => (await stage.status()).peer === peer, 15_000);
+}
+
+/** Somebody who says to every INVITE that it cannot now. */
+async function overloaded() {
+  const socket = dgram.createSocket('udp4');
+  await new Promise((bound) => socket.bind(0, '127.0.0.1', bound));
+  const asked = [];
+  socket.on('message', (bytes, from) => {
+    const text = bytes.toString();
+    asked.push(text.split(' ')[0]);
+    if (text.startsWith('INVITE ')) {
+      const answer = `SIP/2.0 503 Service Unavailable\r\n${text.match(ROWS).join('')}Content-Length: 0\r\n\r\n`;
+      socket.send(answer, from.port, from.address);
+    }
+  });
+  return { port: socket.address().port, asked, close: () => socket.close() };
+}
+
+scenario('NAPTR and SRV lead to two peers: where the first cannot the call goes to the second', async (stage) => {
+  const [dns, first] = [await stage.dns(), await overloaded()];
+  stage.peerPort = await freePort();
+  dns.rule('provider.example', { order: 10, service: 'SIP+D2U', replacement: '_sip._udp.edge.example' });
+  dns.rule('provider.example', { order: 5, service: 'SIP+D2T', replacement: '_sip._tcp.edge.example' });
+  dns.service('_sip._udp.edge.example', { priority: 20, port: stage.peerPort, host: 'two.example' });
+  dns.service('_sip._udp.edge.example', { priority: 10, port: first.port, host: 'one.example' });
+  dns.host('one.example', '127.0.0.1');
+  dns.host('two.example', '127.0.0.1');
+  await stage.open(...NAMED);
+  await isUsed(stage, `127.0.0.1:${first.port}`);
+  assert.equal((await stage.status()).trouble, null);
+  assert.ok(dns.asked.includes('NAPTR provider.example') && !dns.asked.includes('SRV _sip._tcp.edge.example'));
+  await reaches(stage);
+  assert.ok(first.asked.includes('INVITE'), 'the first was asked first');
+  first.close();
+});
+
+scenario('a name that DNS does not know is told, and calls are refused until it is known', async (stage) => {
+  const dns = await stage.dns();
+  await stage.open(...NAMED);
+  const trouble = await eventually('it is told', async () => {
+    const { peer, trouble } = await stage.status();
+    return peer === null && trouble?.includes('NXDOMAIN') && trouble;
+  });
+  assert.match(trouble, /^provider\.example has no address: there is no such name \(NXDOMAIN\); calls to it are refused/);
+  stage.peerPort = await freePort();
+  dns.service('_sip._udp.provider.example', { priority: 0, port: stage.peerPort, host: 'one.example' });
+  dns.host('one.example', '127.0.0.1');
+  await isUsed(stage, `127.0.0.1:${stage.peerPort}`);
+  assert.equal((await stage.status()).trouble, null);
+  await reaches(stage);
+});
