@@ -499,7 +499,7 @@ mod tests {
         };
         let number = |rule: &str| table(&format!("[trunk.numbers]\n{rule}"));
         refused(&[
-            (&peers("[\"sip.example.com\"]"), 4, "is no name"),
+            (&peers("[\"_sip.example.com\"]"), 4, "is no name"),
             (
                 &peers("[\"sip.example.com:0\"]"),
                 4,
