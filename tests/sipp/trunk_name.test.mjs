@@ -16,8 +16,9 @@ async function reaches(stage) {
   const peer = await stage.peer('trunk_callee', { sound_port: far.port });
   const caller = await stage.caller('trunk_caller', { sound_port: near.port });
   const instance = (await stage.webhook.told('first')).application_instance_id;
+  await near.says(0x34, 0xb4);
   await far.says(0x2a, 0xaa);
-  await near.hears(0x2a, 0xaa, 25);
+  await Promise.all([far.hears(0x34, 0xb4, 25), near.hears(0x2a, 0xaa, 25)]);
   await stage.server.interrupt(stage.account, instance);
   await Promise.all([peer.verdict(), caller.verdict()]);
 }

@@ -9,8 +9,8 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverConfig};
+use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
-use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::rr::rdata::{NAPTR, SRV};
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
 use model::{PeerName, TrunkTransport, limits};
@@ -256,12 +256,19 @@ fn srv(record: RData) -> Option<SRV> {
     reason = "what else can go wrong is the resolver's, and not exhaustive"
 )]
 fn fault(error: &NetError) -> NameFault {
-    match error {
-        NetError::Timeout => NameFault::NoAnswer,
-        NetError::Dns(DnsError::NoRecordsFound(_)) if error.is_nx_domain() => NameFault::NoSuchName,
-        NetError::Dns(DnsError::NoRecordsFound(_)) => NameFault::NoAddress,
-        NetError::Io(_) | NetError::NoConnections => NameFault::NoAnswer,
-        _ => NameFault::Failed,
+    if error.is_nx_domain() {
+        return NameFault::NoSuchName;
+    }
+    if error.is_no_records_found() {
+        return NameFault::NoAddress;
+    }
+    let is_silent = matches!(
+        error,
+        NetError::Timeout | NetError::Io(_) | NetError::NoConnections
+    );
+    match is_silent {
+        true => NameFault::NoAnswer,
+        false => NameFault::Failed,
     }
 }
 

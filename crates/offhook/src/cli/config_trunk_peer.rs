@@ -75,6 +75,9 @@ pub(super) fn parse_own_network(text: &str) -> Result<Network, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
+    use super::super::config_file::ConfigFile;
     use super::*;
 
     #[test]
@@ -107,6 +110,22 @@ mod tests {
                 .unwrap_err()
                 .contains("udp, tcp or tls")
         );
+    }
+
+    #[test]
+    fn a_name_is_taken_without_asking_dns_and_is_the_domain() {
+        let text = "[[trunk]]\naccount = \"1-2-0/a@b.c\"\nname = \"t\"\n\
+                    peers = [\"SIP.example.com\", \"192.0.2.1\", \"pbx:5070\"]";
+        let trunk = ConfigFile::parse(Path::new("offhook.toml"), text)
+            .unwrap()
+            .trunks()[0]
+            .wanted
+            .trunk
+            .clone();
+        let places: Vec<String> = trunk.places.iter().map(ToString::to_string).collect();
+        assert_eq!(places, ["sip.example.com", "192.0.2.1:5060", "pbx:5070"]);
+        assert_eq!(trunk.peers, ["192.0.2.1:5060".parse().unwrap()]);
+        assert_eq!(trunk.domain, "sip.example.com");
     }
 
     #[test]

@@ -216,7 +216,7 @@ fn a_wrong_value_is_told_with_what_would_be_right() {
     };
     let number = |rule: &str| table(&format!("[trunk.numbers]\n{rule}"));
     refused(&[
-        (&peers("[\"sip..example.com\"]"), 4, "is no name"),
+        (&peers("[\"_sip.example.com\"]"), 4, "is no name"),
         (
             &peers("[\"sip.example.com:0\"]"),
             4,
