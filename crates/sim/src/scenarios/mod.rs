@@ -39,6 +39,7 @@ mod sweep;
 mod thief;
 mod token;
 mod trunk;
+mod trunk_early;
 mod trunk_session;
 
 pub use stage::Stage;
@@ -92,6 +93,7 @@ pub fn all() -> Vec<Scenario> {
         relay::ALL,
         thief::ALL,
         trunk::ALL,
+        trunk_early::ALL,
         trunk_session::ALL,
     ]
     .concat()

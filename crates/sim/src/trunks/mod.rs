@@ -28,6 +28,9 @@ pub const DOMAIN: &str = "sip.example.com";
 /// The names that numbers lead to: `+4419083` and two digits, the first `00`.
 pub const NAMES: [&str; 7] = ["ivr", "ann", "bob", "bobby", "cy", "team-a", "team-b"];
 
+/// Where the spare trunk's peer is, as if it were an account's: behind all of them.
+const SPARE: usize = 20;
+
 /// What a world's trunks are like.
 #[derive(Clone, Debug)]
 pub struct TrunkPlan {
@@ -43,6 +46,8 @@ pub struct TrunkPlan {
     pub session: Option<Duration>,
     /// Whether it is told who calls.
     pub is_trusted: bool,
+    /// Whether the first account has a second one, whose telephone is the last.
+    pub has_spare: bool,
 }
 
 impl Default for TrunkPlan {
@@ -54,6 +59,7 @@ impl Default for TrunkPlan {
             check: None,
             session: None,
             is_trusted: false,
+            has_spare: false,
         }
     }
 }
@@ -65,7 +71,19 @@ impl TrunkPlan {
             let line = ConnectionId(FIRST + account as u64);
             (line, Arc::new(self.trunk(account)))
         });
-        all.collect()
+        all.chain(self.spare(accounts)).collect()
+    }
+
+    fn spare(&self, accounts: usize) -> Option<(ConnectionId, Arc<Trunk>)> {
+        let trunk = Trunk {
+            name: TrunkName::parse("spare").expect("it is a name"),
+            peers: vec![peer_address(SPARE, 0)],
+            domain: "spare.example.com".to_owned(),
+            numbers: Vec::new(),
+            ..self.trunk(0)
+        };
+        let line = ConnectionId(FIRST + accounts as u64);
+        self.has_spare.then(|| (line, Arc::new(trunk)))
     }
 
     fn trunk(&self, account: usize) -> Trunk {
@@ -153,8 +171,9 @@ impl Trunks {
             random: random.fork(),
         };
         let all = plan.map(|plan| plan.trunks(accounts));
-        for (account, (connection, trunk)) in all.iter().flat_map(|all| all.iter()).enumerate() {
-            let node = account % servers;
+        for (connection, trunk) in all.iter().flat_map(|all| all.iter()) {
+            let account = (0..accounts).find(|account| account_id(*account) == trunk.account);
+            let node = account.unwrap_or(0) % servers;
             for peer in &trunk.peers {
                 let phone = Phone::new(*peer, own_address(node), DOMAIN, random.fork());
                 trunks.phones.push(phone);

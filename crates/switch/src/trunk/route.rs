@@ -11,11 +11,13 @@ use model::{
     AccountId, Callee, Caller, ClientGroup, ClientId, ConnectionId, Now, Number, RingOrder,
     Service, ServiceTarget, Trunk, TrunkLogin, limits,
 };
-use sip::{Name, NameAddr, Request};
+use sip::{Capabilities, Name, NameAddr, Request};
 
 use crate::application::{Asked, Destination, Plan};
 use crate::refusal::{self, Refusal};
-use crate::shard::Shard;
+use crate::shard::{CAPABILITIES, Shard};
+
+use super::reliable::EXTENSION;
 
 impl Shard {
     /// The trunk whose line a connection is.
@@ -23,6 +25,17 @@ impl Shard {
         let trunks = &self.snapshot.settings.trunks;
         let at = trunks.binary_search_by_key(&connection, |(line, _)| *line);
         at.ok().map(|at| &trunks[at].1)
+    }
+
+    /// What a connection may ask for: a line does itself what makes provisional answers arrive (RFC 3262), and no client is sent them so.
+    pub(crate) fn understood(&self, connection: ConnectionId) -> Capabilities {
+        match self.trunk_of(connection) {
+            Some(_) => Capabilities {
+                extensions: &["timer", "outbound", "path", EXTENSION],
+                ..CAPABILITIES
+            },
+            None => CAPABILITIES,
+        }
     }
 
     /// The lines that lead to a destination, the first one first: a number goes by each trunk of the account; an address by those of a peer with
