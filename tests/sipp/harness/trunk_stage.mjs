@@ -12,6 +12,7 @@ import { Server } from '../../browser/harness/server.mjs';
 import { SipTrace } from '../../browser/harness/sip_trace.mjs';
 import { Webhook } from '../../browser/harness/webhook.mjs';
 import { Baresip } from './baresip.mjs';
+import { EarlyPhone } from './early_phone.mjs';
 import { Kamailio } from './kamailio.mjs';
 import { Rtp } from './rtp.mjs';
 import { Sipp } from './sipp.mjs';
@@ -124,6 +125,14 @@ class Stage {
     this.peerPort ??= await freePort();
     const known = this.#by === 'tls' ? await this.#known() : undefined;
     const phone = await Baresip.start(user, this.peerPort, hz, this.#by, known);
+    this.#phones.push(phone);
+    return phone;
+  }
+
+  /** The peer of the trunk is a telephone that is heard before it answers, with this end of RTP. */
+  async earlyPhone(sound) {
+    this.peerPort ??= await freePort();
+    const phone = await EarlyPhone.listen(this.peerPort, sound.port);
     this.#phones.push(phone);
     return phone;
   }
