@@ -40,6 +40,7 @@ async function answered(stage, caller) {
   const phone = await hears(stage, call, caller);
   call.telephone.answer();
   await call.telephone.hears('ACK');
+  await eventually('the caller knows that it is answered', async () => (await phone.messages()).includes('\nACK '));
   const { application_instance_id: instance } = await stage.webhook.told('first');
   await stage.server.interrupt(stage.account, instance);
   await Promise.all([phone.verdict(), call.telephone.hears('BYE')]);
