@@ -10,9 +10,9 @@ const CALLED = '+447700900123';
 const LOGIN = ['user = "44207"', 'password = "s3cret word"'];
 
 /** A call that the application connects to a number: the caller and who is called, each with an end of RTP. */
-async function connected(stage, callee, extra = {}) {
+async function connected(stage, callee, extra = {}, before = []) {
   const [near, far] = [await stage.sound(), await stage.sound()];
-  stage.webhook.page('first', [{ connect: { destinations: [`tel:${CALLED}`], next_page: { url: 'after' }, ...extra } }]);
+  stage.webhook.page('first', [...before, { connect: { destinations: [`tel:${CALLED}`], next_page: { url: 'after' }, ...extra } }]);
   const peer = await stage.peer(callee, { sound_port: far.port });
   const caller = await stage.caller('trunk_caller', { sound_port: near.port });
   return { near, far, peer, caller, instance: (await stage.webhook.told('first')).application_instance_id };
@@ -54,7 +54,7 @@ scenario('whoever is called is behind proxies, and plays something before it ans
 
 scenario('whoever is called is heard and hears before it answers, where that is wanted', async (stage) => {
   await stage.open();
-  await talk(stage, await connected(stage, 'trunk_early_callee', { pass_early_media: true }));
+  await talk(stage, await connected(stage, 'trunk_early_callee', { pass_early_media: true }, [{ answer: {} }]));
   const calls = await eventually('both calls have records with an end', async () => {
     const calls = await stage.calls();
     return calls.length === 2 && calls.every(({ status }) => status !== null) && calls;

@@ -44,12 +44,21 @@ export class Rtp {
   }
 
   /** Says two samples of PCMA in turn, over and over, to where packets come from. */
-  async says(one, other) {
+  says(one, other) {
+    return this.#repeat(Buffer.alloc(FRAME_BYTES, Buffer.from([one, other])));
+  }
+
+  /** The same of a sine, of which a frame holds whole waves. */
+  saysTone(hz) {
+    const wave = (place) => 8_000 * Math.sin((2 * Math.PI * hz * place * FRAME_MS) / 1_000 / FRAME_BYTES);
+    return this.#repeat(Buffer.from(Array.from({ length: FRAME_BYTES }, (_, place) => pcma(wave(place)))));
+  }
+
+  async #repeat(samples) {
     await this.#heard.first('a packet of RTP has come', () => true);
     const header = Buffer.alloc(HEADER_BYTES);
     header[0] = 0x80;
     header.writeUInt32BE(0x0ff00000 | this.port, 8);
-    const samples = Buffer.alloc(FRAME_BYTES, Buffer.from([one, other]));
     let count = 0;
     this.#fallSilent = every(FRAME_MS, () => {
       header[1] = (count === 0 ? 0x80 : 0) | PCMA;
@@ -94,6 +103,14 @@ export class Rtp {
     const samples = Buffer.from(bytes.subarray(HEADER_BYTES));
     this.#heard.add({ type: bytes[1] & 0x7f, sequence: bytes.readUInt16BE(2), ssrc: bytes.readUInt32BE(8), samples });
   }
+}
+
+/** A sample of 16 bits as one of PCMA (ITU-T G.711). */
+function pcma(sample) {
+  const level = Math.min(Math.abs(Math.trunc(sample)) >> 4, 0x7ff);
+  const segment = Math.max(0, Math.floor(Math.log2(level || 1)) - 3);
+  const place = (level >> Math.max(0, segment - 1)) & 0x0f;
+  return ((sample < 0 ? 0 : 0x80) | (segment << 4) | place) ^ 0x55;
 }
 
 /** How often the sign changes, which is the first bit of each sample of PCMA. */

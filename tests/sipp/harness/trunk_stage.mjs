@@ -14,6 +14,7 @@ import { SipTrace } from '../../browser/harness/sip_trace.mjs';
 import { Webhook } from '../../browser/harness/webhook.mjs';
 import { Baresip } from './baresip.mjs';
 import { Dns } from './dns.mjs';
+import { EarlyPhone } from './early_phone.mjs';
 import { Kamailio } from './kamailio.mjs';
 import { Rtp } from './rtp.mjs';
 import { Sipp } from './sipp.mjs';
@@ -143,6 +144,14 @@ class Stage {
   async callingTelephone(user, hz) {
     const dials = `sip:${NUMBER}@${this.#address};transport=tls`;
     const phone = await Baresip.start(user, this.peerPort, hz, this.#by, await this.#known(), { secret: true, dials });
+    this.#phones.push(phone);
+    return phone;
+  }
+
+  /** The peer of the trunk is a telephone that is heard before it answers, with this end of RTP. */
+  async earlyPhone(sound) {
+    this.peerPort ??= await freePort();
+    const phone = await EarlyPhone.listen(this.peerPort, sound.port);
     this.#phones.push(phone);
     return phone;
   }

@@ -251,10 +251,6 @@ fn srv(record: RData) -> Option<SRV> {
     Some(host)
 }
 
-#[expect(
-    clippy::wildcard_enum_match_arm,
-    reason = "what else can go wrong is the resolver's, and not exhaustive"
-)]
 fn fault(error: &NetError) -> NameFault {
     if error.is_nx_domain() {
         return NameFault::NoSuchName;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use model::{CallRecord, RecordId, RelayUsage};
+use model::{CallRecord, Callee, RecordId, RelayUsage};
 
 #[derive(Debug, Default)]
 pub(super) struct Records {
@@ -28,7 +28,7 @@ impl Records {
                     .callee
                     .client()
                     .is_none_or(|client| record.callee.client() == Some(client))
-                && before.call_id == record.call_id
+                && (before.call_id == record.call_id || goes_onward(before, record))
                 && before.started == record.started;
             if !is_same {
                 return Err(format!("record {id} has become another call's"));
@@ -69,6 +69,16 @@ impl Records {
             None => Ok(()),
         }
     }
+}
+
+/// A number that nobody has answered is called by another trunk, in a dialog of its own.
+fn goes_onward(before: &CallRecord, now: &CallRecord) -> bool {
+    let trunk = |record: &CallRecord| match &record.callee {
+        Callee::Number { trunk, .. } => Some(trunk.clone()),
+        Callee::Client(_) | Callee::Service { .. } => None,
+    };
+    let (from, to) = (trunk(before), trunk(now));
+    before.answered.is_none() && from.is_some() && to.is_some() && from != to
 }
 
 /// Whether nothing of what was relayed before is missing.

@@ -151,10 +151,17 @@ impl Phone {
     }
 
     pub(super) fn ring(&mut self, now: u64, call: usize) {
+        let status = if self.conduct.is_early { 183 } else { 180 };
         if self.is_called(call)
-            && let Some(writer) = self.reply(call, 180)
+            && let Some(mut writer) = self.reply(call, status)
         {
-            self.say(now, writer.finish());
+            let message = if status == 183 {
+                writer.header("Content-Type", "application/sdp");
+                writer.finish_with(SDP.as_bytes())
+            } else {
+                writer.finish()
+            };
+            self.say(now, message);
         }
     }
 

@@ -41,6 +41,8 @@ pub struct Conduct {
     pub takes: Option<(u16, u64)>,
     /// Whether it says that it rings.
     pub rings: bool,
+    /// Whether it lets itself be heard meanwhile.
+    pub is_early: bool,
     /// After how long it hangs up.
     pub talks: Option<u64>,
     /// How long it takes for anything that it says.
@@ -62,6 +64,7 @@ impl Default for Conduct {
         Self {
             takes: Some((200, SECOND)),
             rings: true,
+            is_early: false,
             talks: None,
             slow: 0,
             refuses: VecDeque::new(),

@@ -39,6 +39,7 @@ mod sweep;
 mod thief;
 mod token;
 mod trunk;
+mod trunk_early;
 mod trunk_name;
 mod trunk_session;
 
@@ -93,6 +94,7 @@ pub fn all() -> Vec<Scenario> {
         relay::ALL,
         thief::ALL,
         trunk::ALL,
+        trunk_early::ALL,
         trunk_name::ALL,
         trunk_session::ALL,
     ]

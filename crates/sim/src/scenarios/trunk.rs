@@ -26,6 +26,8 @@ scenarios! {
     trunk_crossed_answer: "A telephone takes a call that is being cancelled: it is told at once that it is over.",
     trunk_late_answer: "A telephone says nothing for 40 s and then takes the call: it gets its ACK and a BYE, and the application hears nothing of it.",
     trunk_peer_is_gone: "A peer is gone: the call goes to the next one.",
+    trunk_start_next_line: "The peer of the first trunk has no room: an application's call goes by the second one, as one call.",
+    trunk_start_no_line: "Neither trunk has an answer: the final page is told what the last one said.",
     trunk_peer_rests: "A peer says for how long it cannot: calls go to the next one meanwhile, and come back.",
     trunk_challenges: "A telephone asks who we are, with several challenges in one row: the strongest is answered.",
     trunk_challenges_for_ever: "A telephone asks who we are again and again: that is a refusal.",
@@ -295,6 +297,43 @@ fn trunk_peer_is_gone(stage: &mut Stage) {
     );
     stands(stage, 1, 0, Stand::Over);
     stage.claim(plays(stage) == 1, "the next is played to");
+}
+
+/// The first trunk's peer says this to a call that an application begins, and the spare one's that.
+fn starts_with_spare(stage: &mut Stage, first: u16, second: Option<u16>) {
+    begin(
+        stage,
+        TrunkPlan {
+            has_spare: true,
+            ..TrunkPlan::default()
+        },
+    );
+    let spare = stage.world.trunks.phones.len() - 1;
+    for (phone, status) in [(0, Some(first)), (spare, second)] {
+        let conduct = &mut stage.world.trunks.phones[phone].conduct;
+        conduct.always = status.map(|status| (status, String::new()));
+    }
+    calls_number(stage, json!([play()]));
+    stage.seconds(4);
+    stage.claim(count(stage, 0, "INVITE ") == 1, "the first is asked");
+    stage.claim(count(stage, spare, "INVITE ") == 1, "so is the next");
+}
+
+fn trunk_start_next_line(stage: &mut Stage) {
+    starts_with_spare(stage, 503, None);
+    stage.claim(plays(stage) == 1, "whoever answers is played to");
+    stage.recorded(EndedBy::Caller, 200);
+    let callee = stage.records()[0].callee.to_string();
+    let by = "+447700900123 by spare";
+    stage.claim(callee == by, &format!("it is one call: {callee}"));
+    stage.claim(stage.world.gateways[0].legs().is_empty(), "no leg is left");
+}
+
+fn trunk_start_no_line(stage: &mut Stage) {
+    starts_with_spare(stage, 503, Some(503));
+    let cause = told(stage, "final")["this_call"]["call_cause"].clone();
+    stage.claim(cause == "dropped", "it is told");
+    stage.recorded(EndedBy::Callee, 503);
 }
 
 fn trunk_peer_rests(stage: &mut Stage) {

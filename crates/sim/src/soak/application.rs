@@ -224,6 +224,9 @@ fn connect(random: &mut Random, next: &Value) -> Value {
     if random.happens(500) {
         connect["next_page"] = next.clone();
     }
+    if random.happens(400) {
+        connect["pass_early_media"] = json!(true);
+    }
     if random.happens(300) {
         connect["hold_media"] = json!({ "play": play(random) });
     }

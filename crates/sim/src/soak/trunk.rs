@@ -26,6 +26,7 @@ pub(super) fn plan(random: &mut Random) -> Option<TrunkPlan> {
             .then(|| Duration::from_secs(random.between(90, 200))),
         is_trusted: random.happens(500),
         is_named: random.happens(400),
+        has_spare: random.happens(300),
         ..TrunkPlan::default()
     };
     if random.happens(700) {
@@ -60,6 +61,7 @@ fn conduct(random: &mut Random) -> Conduct {
             _ => Some((200, random.below(10 * SECOND))),
         },
         rings: random.happens(800),
+        is_early: random.happens(300),
         talks: random.happens(600).then(|| random.below(40 * SECOND)),
         slow: if random.happens(200) {
             random.below(3 * SECOND)

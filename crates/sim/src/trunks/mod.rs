@@ -30,6 +30,9 @@ pub const DOMAIN: &str = "sip.example.com";
 /// The names that numbers lead to: `+4419083` and two digits, the first `00`.
 pub const NAMES: [&str; 7] = ["ivr", "ann", "bob", "bobby", "cy", "team-a", "team-b"];
 
+/// Where the spare trunk's peer is, as if it were an account's: behind all of them.
+const SPARE: usize = 20;
+
 /// What a world's trunks are like.
 #[derive(Clone, Debug)]
 pub struct TrunkPlan {
@@ -47,6 +50,8 @@ pub struct TrunkPlan {
     pub is_trusted: bool,
     /// Whether DNS says where its peers are, and not the operator.
     pub is_named: bool,
+    /// Whether the first account has a second one, whose telephone is the last.
+    pub has_spare: bool,
 }
 
 impl Default for TrunkPlan {
@@ -59,6 +64,7 @@ impl Default for TrunkPlan {
             session: None,
             is_trusted: false,
             is_named: false,
+            has_spare: false,
         }
     }
 }
@@ -70,7 +76,20 @@ impl TrunkPlan {
             let line = ConnectionId(FIRST + account as u64);
             (line, Arc::new(self.trunk(account)))
         });
-        all.collect()
+        all.chain(self.spare(accounts)).collect()
+    }
+
+    fn spare(&self, accounts: usize) -> Option<(ConnectionId, Arc<Trunk>)> {
+        let trunk = Trunk {
+            name: TrunkName::parse("spare").expect("it is a name"),
+            places: PeerPlace::addresses(&[peer_address(SPARE, 0)]),
+            peers: vec![peer_address(SPARE, 0)],
+            domain: "spare.example.com".to_owned(),
+            numbers: Vec::new(),
+            ..self.trunk(0)
+        };
+        let line = ConnectionId(FIRST + accounts as u64);
+        self.has_spare.then(|| (line, Arc::new(trunk)))
     }
 
     /// Where the peers of an account's trunk are.
@@ -180,9 +199,14 @@ impl Trunks {
             random: random.fork(),
         };
         let all = plan.map(|plan| plan.trunks(accounts));
-        for (account, (connection, trunk)) in all.iter().flat_map(|all| all.iter()).enumerate() {
+        for (line, (connection, trunk)) in all.iter().flat_map(|all| all.iter()).enumerate() {
+            let account = (0..accounts).find(|account| account_id(*account) == trunk.account);
+            let account = account.unwrap_or(0);
             let node = account % servers;
-            let peers = plan.map_or(Vec::new(), |plan| plan.addresses(account));
+            let peers = match (trunk.peers.is_empty(), plan) {
+                (true, Some(plan)) => plan.addresses(account),
+                (true, None) | (false, _) => trunk.peers.clone(),
+            };
             for peer in &peers {
                 let phone = Phone::new(*peer, own_address(node), DOMAIN, random.fork());
                 trunks.phones.push(phone);
@@ -192,7 +216,7 @@ impl Trunks {
                 .map(|(peer, priority)| (*peer, priority, 0))
                 .collect();
             trunks.dns.says.push(Err(NameFault::NotYet));
-            trunks.dns.leads(account, &ranked);
+            trunks.dns.leads(line, &ranked);
             trunks.posts.push(Post {
                 planned: Arc::clone(trunk),
                 peers,

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use model::{CallRecord, ConnectionId};
+use model::{CallRecord, ConnectionId, RecordId};
 use switch::trunk::{LineEffect, LineInput, without_others};
 
 use super::{Event, Sleeper, World};
@@ -33,6 +33,8 @@ pub(super) enum Post {
 #[derive(Debug, Default)]
 pub(super) struct Ends {
     calls: BTreeMap<String, Option<u64>>,
+    /// The Call-ID that a record had last.
+    dialogs: BTreeMap<RecordId, String>,
     next_look: u64,
 }
 
@@ -130,6 +132,12 @@ impl World {
         if !self.trunks.posts.is_empty() {
             let at = record.outcome.is_some().then(|| self.micros());
             self.ends.calls.insert(record.call_id.clone(), at);
+            let before = self.ends.dialogs.insert(record.id, record.call_id.clone());
+            // A number is called by another trunk: what went by the one before is over.
+            if let Some(before) = before.filter(|before| *before != record.call_id) {
+                let now = self.micros();
+                self.ends.calls.insert(before, Some(now));
+            }
         }
     }
 

@@ -343,10 +343,13 @@ fn upsert(records: &[CallRecord]) -> QueryBuilder<sqlx::Sqlite> {
             .push_bind(matches!(record.caller, Caller::Service(_)))
             .push_bind(matches!(record.caller, Caller::Account(_)));
     });
-    // The four columns of the outcome come together or not at all; what relays did only becomes more.
+    // The four columns of the outcome come together or not at all; what relays did only becomes more. A number may be called by another
+    // trunk until its call has ended.
     statement.push(
         " ON CONFLICT (id) DO UPDATE SET \
          callee = CASE excluded.callee WHEN '' THEN callee ELSE excluded.callee END, \
+         call_id = CASE WHEN ended_ms IS NULL THEN excluded.call_id ELSE call_id END, \
+         callee_trunk = CASE WHEN ended_ms IS NULL THEN excluded.callee_trunk ELSE callee_trunk END, \
          ringing_ms = coalesce(excluded.ringing_ms, ringing_ms), \
          answered_ms = coalesce(excluded.answered_ms, answered_ms), \
          ended_ms = coalesce(excluded.ended_ms, ended_ms), \

@@ -90,6 +90,28 @@ async fn whoever_calls_or_is_called_by_a_trunk_and_a_service_that_calls_are_kept
 }
 
 #[tokio::test]
+async fn a_number_that_another_trunk_calls_is_that_ones_until_the_end() {
+    let (_dir, store) = sample::fresh().await;
+    let id = store.create_account(sample::account("ann")).await.unwrap();
+    let by = |trunk: &str| CallRecord {
+        callee: Callee::Number {
+            number: "112".into(),
+            trunk: TrunkName::parse(trunk).unwrap(),
+        },
+        call_id: format!("by-{trunk}"),
+        ..sample::call(id, 0)
+    };
+    let (first, second) = (by("provider"), by("pbx"));
+    let ended = sample::hung_up(&second);
+    for record in [&first, &second, &ended, &first] {
+        let record = std::slice::from_ref(record);
+        store.save_records(record).await.unwrap();
+    }
+    let kept = store.records(RecordQuery::default()).await.unwrap();
+    assert_eq!(kept, [ended], "a late repeat takes nothing away");
+}
+
+#[tokio::test]
 async fn a_call_of_a_service_is_told_its_client_later() {
     let (_dir, store) = sample::fresh().await;
     let id = store.create_account(sample::account("ann")).await.unwrap();

@@ -269,6 +269,14 @@ impl Dialog {
         }
     }
 
+    /// Lets the client hear something before its call is taken, with the SDP that will take it (RFC 3261 §13.3.1.1).
+    pub(crate) fn progress(&mut self, answer: &str, act: &mut Act<'_>) {
+        if let State::Called { head } = &self.state {
+            let writer = head.write(183, "Session Progress", Some(&self.leg.local_tag));
+            self.send_sdp(writer, &[], answer, act);
+        }
+    }
+
     /// Takes the client's call with this SDP.
     pub(crate) fn accept(
         &mut self,

@@ -33,15 +33,21 @@ impl Run {
                 self.script.begin(act.now.mono);
                 self.begin_at_once(act);
             }
+            Said::Declines { status } if self.goes_on(status) => {}
             Said::Declines { status } => {
-                let end = self.their_end(status, declined(Some(&self.kind), status));
-                self.finish(end, act);
+                self.finish_declined(status, act);
             }
             Said::Reoffers(offer) => {
                 let leg = self.leg(CALLER);
                 self.tell_gateway(MediaCommand::Reoffer { leg, offer }, act);
             }
         }
+    }
+
+    /// Whom the application calls does not take the call.
+    pub(super) fn finish_declined(&mut self, status: u16, act: &mut Act<'_>) {
+        let end = self.their_end(status, declined(Some(&self.kind), status));
+        self.finish(end, act);
     }
 
     /// A telephone hears from when it is talked to, and may say nothing before it has heard something; a browser has to be connected.
@@ -57,6 +63,7 @@ impl Run {
             MediaEvent::Answered { answer, .. } => self.on_answer(&answer, act),
             MediaEvent::Offered { offer, .. } => self.invite_first(&offer, act),
             MediaEvent::Refused { sentence, .. } => self.on_no_answer(&sentence, act),
+            MediaEvent::Connected { .. } if self.is_connected_early() => {}
             MediaEvent::Connected { .. } => self.script.on_talking(act.now.mono),
             MediaEvent::Ended { end, .. } => match end {
                 LegEnd::Closed => {}
@@ -86,10 +93,18 @@ impl Run {
         if self.kind == LegKind::WebRtc {
             self.reach(self.caller.connection(), act);
         }
+        if self.is_to_be_early() {
+            return self.tell_early(answer, act);
+        }
+        self.take_call(answer, act);
+        self.join_whoever_answered(act);
+    }
+
+    /// The caller is told that it is answered, and the answer to its offer.
+    pub(super) fn take_call(&mut self, answer: &str, act: &mut Act<'_>) {
         let headers = std::mem::take(&mut self.headers);
         self.caller.accept(answer, &headers, act);
         self.note_answered(act);
-        self.join_whoever_answered(act);
     }
 
     /// The gateway has made the offer for whom the application calls.

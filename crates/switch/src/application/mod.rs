@@ -26,6 +26,7 @@ mod joining;
 mod keys;
 mod leaving;
 mod linking;
+mod onward;
 mod page;
 mod plan;
 mod questions;

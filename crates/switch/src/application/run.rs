@@ -18,8 +18,10 @@ use sip::{Message, Request, Response};
 use super::conference::Wish;
 use super::connecting::Connecting;
 use super::dialog::Dialog;
+use super::early::Early;
 use super::instance::{self, Told};
 use super::leaving::Leaving;
+use super::onward::Onward;
 use super::plan::Plan;
 use super::questions::Questions;
 use super::script::{Asking, Script, Step};
@@ -48,7 +50,11 @@ pub(crate) struct Run {
     pub(super) kind: LegKind,
     pub(super) about: About,
     /// The caller's, until the gateway has it.
-    offer: Option<Sdp>,
+    pub(super) offer: Option<Sdp>,
+    /// What the caller may hear though it has not been answered.
+    pub(super) early: Option<Early>,
+    /// By which lines whom its application calls is called.
+    pub(super) onward: Option<Onward>,
     /// Rows of the answer, or of the INVITE, while the gateway makes its part.
     pub(super) headers: Vec<(Cow<'static, str>, String)>,
     pub(super) script: Script,
@@ -149,6 +155,8 @@ impl Run {
             kind,
             about,
             offer,
+            early: None,
+            onward: None,
             headers,
             phase: Phase::Setup { until },
             record,
@@ -408,7 +416,9 @@ impl Run {
             Phase::Setup { until } if until <= now => {
                 let why = match self.about.is_outgoing {
                     true => "the callee did not answer in time",
-                    false if self.script.only_rings() => "nobody answered in time",
+                    false if self.script.only_rings() || self.early.is_some() => {
+                        "nobody answered in time"
+                    }
                     false => "the application did not answer in time",
                 };
                 self.finish(End::server(480, why), act);
@@ -498,6 +508,7 @@ impl Run {
                 self.headers = rows.map(|(name, value)| (name.into(), value)).collect();
                 self.answer_caller(act);
             }
+            Step::LetHear => self.let_hear(act),
             Step::Reject { status } => {
                 let end = self.own_end(status, "rejected by the application");
                 self.finish(end, act);
@@ -526,14 +537,6 @@ impl Run {
             account: self.account,
             source,
         }));
-    }
-
-    /// The gateway is to answer the caller's offer, if it has not.
-    pub(super) fn answer_caller(&mut self, act: &mut Act<'_>) {
-        if let Some(offer) = self.offer.take() {
-            let (leg, kind) = (self.leg(CALLER), self.kind.clone());
-            self.tell_gateway(MediaCommand::Answer { leg, kind, offer }, act);
-        }
     }
 
     fn ask(&self, asking: Asking, act: &mut Act<'_>) {

@@ -41,6 +41,8 @@ pub(crate) enum Step {
         /// Rows of the answer.
         headers: Vec<(String, String)>,
     },
+    /// The caller is to hear before its call is taken; [`Script::on_let_hear`] says when it can.
+    LetHear,
     /// The call is not to be taken.
     Reject {
         /// What its caller hears.
@@ -237,6 +239,11 @@ impl Script {
     /// The caller can hear.
     pub(crate) fn on_talking(&mut self, now: Instant) {
         self.is_talking = true;
+        self.on_let_hear(now);
+    }
+
+    /// The caller can hear, though its call may not be taken.
+    pub(crate) fn on_let_hear(&mut self, now: Instant) {
         if let Doing::Answering(action) = &self.doing {
             let action = action.clone();
             self.doing = Doing::Nothing;
@@ -437,6 +444,10 @@ impl Script {
         match self.waiting.pop_front() {
             None if self.plan.is_secondary() => self.steps.push(Step::Join),
             None => self.hang_up(200, "the application has nothing more to do".to_owned()),
+            Some(Action::Connect(connect)) if connect.passes_early && !self.is_talking => {
+                self.doing = Doing::Answering(Action::Connect(connect));
+                self.steps.push(Step::LetHear);
+            }
             Some(action) if action.needs_answer() && !self.is_talking => {
                 let headers = match &action {
                     Action::Answer { headers } => headers.clone(),

@@ -166,7 +166,11 @@ impl Run {
             Step::Join => self.join_secondary(place, act),
             Step::Stream(opening) => self.stream_secondary(opening, act),
             // It was answered, and calls nobody.
-            Step::Answer { .. } | Step::Connect(_) | Step::Disconnect | Step::Confer(_) => {}
+            Step::Answer { .. }
+            | Step::LetHear
+            | Step::Connect(_)
+            | Step::Disconnect
+            | Step::Confer(_) => {}
         }
     }
 
@@ -235,6 +239,7 @@ impl Run {
             return;
         };
         called.joined = Some(now);
+        self.answer_early(act);
         self.script.on_connected();
         let (leg, other) = (self.leg(CALLER), place);
         self.tell_gateway(MediaCommand::Join { leg, other }, act);

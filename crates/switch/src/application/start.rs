@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use model::media::{LegKind, MediaEvent};
 use model::{
-    AccountId, CallRecord, Callee, Caller, ClientId, ConnectionId, Now, Page, ServiceName,
+    AccountId, CallRecord, Callee, Caller, ClientId, ConnectionId, Now, Page, ServiceName, Trunk,
 };
 use sip::{Message, Request, Response};
 
@@ -255,6 +255,7 @@ impl Shard {
         before: Option<model::Instant>,
         was_over: bool,
     ) {
+        self.go_onward(now, &mut run);
         self.find_wanted(now, &mut run);
         for left in run.take_left() {
             if !run.connections().contains(&left) {
@@ -340,18 +341,29 @@ impl Shard {
 
     /// Somebody behind a trunk: by the first line with room that was not tried yet.
     fn ring_number(&mut self, now: Now, run: &mut Run, number: &str, wanted: Wanted) {
-        let mut lines = self.trunks_for(run.record().account, &wanted.to);
-        let is_known = !lines.is_empty();
-        lines.retain(|(line, _)| wanted.is_new(*line) && self.has_room_on_line(*line));
-        let Some((line, trunk)) = lines.into_iter().next() else {
-            return run.miss(if is_known { 503 } else { 404 });
+        let (line, trunk) = match self.next_line(run.record().account, &wanted) {
+            Ok(next) => next,
+            Err(status) => return run.miss(status),
         };
-        self.know_line(line, trunk.account);
         run.ring(
             wanted.by(line),
             |party, from, act| Outgoing::to_number(party, from, number, line, &trunk, act),
             &mut self.act(now),
         );
+    }
+
+    /// The first line with room that leads there and was not tried yet; a status that says why there is none.
+    pub(super) fn next_line(
+        &mut self,
+        account: AccountId,
+        wanted: &Wanted,
+    ) -> Result<(ConnectionId, Arc<Trunk>), u16> {
+        let mut lines = self.trunks_for(account, &wanted.to);
+        let status: u16 = if lines.is_empty() { 404 } else { 503 };
+        lines.retain(|(line, _)| wanted.is_new(*line) && self.has_room_on_line(*line));
+        let (line, trunk) = lines.into_iter().next().ok_or(status)?;
+        self.know_line(line, account);
+        Ok((line, trunk))
     }
 
     fn part(&mut self, connection: ConnectionId, key: CallKey) {

@@ -11,10 +11,12 @@ use super::action::Destination;
 use super::calling::Outgoing;
 use super::dialog::Dialog;
 use super::instance::{self, Told};
+use super::onward::Onward;
 use super::page;
 use super::plan::Plan;
 use super::questions::Questions;
 use super::run::{About, Beginning, CALLER, Run};
+use super::wanted::Wanted;
 use crate::call::CallKey;
 use crate::effect::{Counter, Effect};
 use crate::shard::Shard;
@@ -140,7 +142,9 @@ impl Shard {
         };
         match self.outgoing(now, key, &start, &about, to) {
             None => {}
-            Some(Ok(outgoing)) => self.call_out(now, key, start, about, plan, outgoing),
+            Some(Ok((outgoing, wanted))) => {
+                self.call_out(now, key, start, about, plan, outgoing, wanted);
+            }
             Some(Err((status, callee))) => {
                 self.tell_unreachable(now, key, &start, &about, &plan, status, callee);
             }
@@ -176,19 +180,15 @@ impl Shard {
         start: &Start,
         about: &About,
         to: Destination,
-    ) -> Option<Result<Outgoing, (u16, Callee)>> {
+    ) -> Option<Result<(Outgoing, Wanted), (u16, Callee)>> {
         let (account, party) = (start.account, (key, CALLER));
+        let wanted = Wanted::new(to.clone());
         if let Destination::Client(client) = to {
             return Some(match self.may_ring(account, &caller_of(start), &client) {
                 Ok(binding) => {
                     let act = &mut self.act(now);
-                    Ok(Outgoing::to_client(
-                        party,
-                        &about.from,
-                        &client,
-                        &binding,
-                        act,
-                    ))
+                    let outgoing = Outgoing::to_client(party, &about.from, &client, &binding, act);
+                    Ok((outgoing, wanted))
                 }
                 Err(status) => Err((status, Callee::Client(client))),
             });
@@ -199,16 +199,16 @@ impl Shard {
             number: about.to.clone(),
             trunk: first.name.clone(),
         };
-        let mut lines = lines.into_iter();
-        let Some((line, trunk)) = lines.find(|(line, _)| self.has_room_on_line(*line)) else {
-            return Some(Err((503, callee)));
+        let (line, trunk) = match self.next_line(account, &wanted) {
+            Ok(next) => next,
+            Err(status) => return Some(Err((status, callee))),
         };
-        self.know_line(line, account);
         let act = &mut self.act(now);
         let outgoing = Outgoing::to_number(party, &about.from, &about.to, line, &trunk, act);
-        Some(Ok(outgoing))
+        Some(Ok((outgoing, wanted.by(line))))
     }
 
+    #[expect(clippy::too_many_arguments, reason = "what a call is made of")]
     fn call_out(
         &mut self,
         now: Now,
@@ -217,6 +217,7 @@ impl Shard {
         about: About,
         plan: Plan,
         outgoing: Outgoing,
+        wanted: Wanted,
     ) {
         let (account, connection) = (start.account, outgoing.leg.connection);
         let record = record_of(&start, outgoing.callee, now);
@@ -235,7 +236,8 @@ impl Shard {
             until: now.mono + self.snapshot.settings.no_answer,
             is_strangers: false,
         };
-        let run = Run::begin(beginning, &mut self.act(now));
+        let mut run = Run::begin(beginning, &mut self.act(now));
+        run.onward = Some(Onward::new(wanted));
         if let Some(known) = self.connections.get_mut(&connection) {
             known.note_call(key);
         }

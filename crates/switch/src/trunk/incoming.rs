@@ -75,7 +75,7 @@ impl Line {
             return self.answer_options(from, request);
         }
         if request.method == Method::Prack && !is_initial {
-            return self.on_prack(from, request);
+            return self.on_prack(now, from, request);
         }
         if let Some(refused) = self.unsupported(request) {
             return self.reply(from, answered(refused, from));
@@ -196,7 +196,7 @@ impl Line {
     }
 
     /// The shard answers a peer's request.
-    pub(super) fn on_shard_answer(&mut self, now: Now, response: &Response<'_>) {
+    pub(super) fn on_shard_answer(&mut self, now: Now, response: &Response<'_>, bytes: &[u8]) {
         let own = self.here();
         let is_stream = own.transport.is_stream();
         let key = ServerKey::answered_by(response);
@@ -207,6 +207,9 @@ impl Line {
         let Some(served) = self.serving.get_mut(id) else {
             return;
         };
+        if served.must_wait(response) {
+            return served.hold(bytes);
+        }
         let (code, to) = (response.status, served.from);
         let is_in_dialog = served.is_invite && (101..300).contains(&code);
         let routes = match is_in_dialog {
@@ -232,7 +235,7 @@ impl Line {
             served.unanswered = None;
             // A final answer says all that one before it did.
             if let Some(reliable) = &mut served.reliable {
-                reliable.unheard = None;
+                (reliable.unheard, reliable.held) = (None, None);
             }
         }
         let opens = is_in_dialog && served.is_initial;
@@ -240,6 +243,7 @@ impl Line {
         let is_accepted = served.is_invite && (200..300).contains(&code);
         if is_accepted {
             served.unheard = Some(Unheard {
+                has_sdp: true,
                 repetition: Repetition::after(moment(now.mono), T2),
                 message: message.clone(),
                 until: now.mono + limits::TRANSACTION_TIME,
@@ -285,8 +289,12 @@ impl Line {
             }
             again.extend(served.repeat_unheard(now.mono));
             let is_over = served.is_over || is_done;
+            let held = served.give_up_held();
             for message in again {
                 self.reply(to, message);
+            }
+            if let Some(held) = held {
+                return self.refuse_unacknowledged(now, &held);
             }
             if is_over {
                 break;

@@ -52,7 +52,7 @@ impl Line {
                 | Method::Refer
                 | Method::Other(_) => self.ask(now, &request, message),
             },
-            Ok(Message::Response(response)) => self.on_shard_answer(now, &response),
+            Ok(Message::Response(response)) => self.on_shard_answer(now, &response, message),
             Err(_) => self.count(Counter::Malformed),
         }
     }

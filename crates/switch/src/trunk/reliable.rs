@@ -1,8 +1,8 @@
 //! Provisional answers that must arrive (RFC 3262): those of a peer get their PRACK from here, and ours are sent again until its
 //! PRACK comes, where it wants that.
 //!
-//! The shard knows nothing of it: it hears each answer once, and gives each once. Ours never hold SDP; what a peer's hold is kept
-//! for a 2xx that has none.
+//! The shard knows nothing of it: it hears each answer once, and gives each once. What follows SDP of ours waits until that has
+//! arrived; what a peer's answers hold is kept for a 2xx that has none.
 
 use std::net::SocketAddr;
 
@@ -15,7 +15,7 @@ use super::deadlines::moment;
 use super::incoming::{answered, key_by_to};
 use super::line::Line;
 use super::outgoing::Attempt;
-use super::serving::{Reliable, Unheard};
+use super::serving::{Served, Unheard};
 
 /// The extension's name.
 pub(super) const EXTENSION: &str = "100rel";
@@ -34,6 +34,26 @@ pub(super) struct Heard {
 /// Whether somebody wants its provisional answers to arrive.
 pub(super) fn is_wanted(headers: &Headers<'_>) -> bool {
     headers.lists(Name::Require, EXTENSION)
+}
+
+impl Served {
+    /// Whether an answer of the shard's has to wait for the PRACK of the one before: SDP would be lost, and a 2xx must not overtake it.
+    pub(super) fn must_wait(&self, response: &Response<'_>) -> bool {
+        let reliable = self.reliable.as_ref();
+        let unheard = reliable.and_then(|reliable| reliable.unheard.as_ref());
+        unheard.is_some_and(|unheard| match response.status {
+            ..200 => !response.body.is_empty(),
+            200..300 => unheard.has_sdp,
+            _ => false,
+        })
+    }
+
+    /// Keeps it until then: the last one says all that those before did.
+    pub(super) fn hold(&mut self, message: &[u8]) {
+        if let Some(reliable) = &mut self.reliable {
+            reliable.held = Some(message.to_vec());
+        }
+    }
 }
 
 impl Line {
@@ -158,12 +178,13 @@ impl Line {
             repetition: Repetition::after(moment(now.mono), limits::TRANSACTION_TIME),
             message: message.clone(),
             until: now.mono + limits::TRANSACTION_TIME,
+            has_sdp: !response.body.is_empty(),
         });
         Some(message)
     }
 
     /// A peer's PRACK: it is answered here.
-    pub(super) fn on_prack(&mut self, from: SocketAddr, request: &Request<'_>) {
+    pub(super) fn on_prack(&mut self, now: Now, from: SocketAddr, request: &Request<'_>) {
         let rack = request.headers.get(Name::RAck).unwrap_or_default();
         let mut words = rack.split_ascii_whitespace();
         let mut number = || words.next().and_then(|word| word.parse::<u32>().ok());
@@ -176,12 +197,14 @@ impl Line {
             let reliable = served.reliable.as_mut();
             reliable.filter(|known| rseq.is_some() && known.rseq == rseq && cseq == Some(cseq_of))
         });
+        let mut held = None;
         let status = match reliable {
             None => 481,
-            // Ours held no answer, so that this is another offer.
+            // Ours held no offer, so that this is another one.
             Some(_) if !request.body.is_empty() => 488,
-            Some(Reliable { unheard, .. }) => {
-                *unheard = None;
+            Some(reliable) => {
+                reliable.unheard = None;
+                held = reliable.held.take();
                 200
             }
         };
@@ -191,5 +214,24 @@ impl Line {
         let reason = status::reason(status);
         let writer = MessageWriter::reply(request, status, reason, Some(self.tag()));
         self.reply(from, answered(writer.finish(), from));
+        if let Some(held) = held {
+            self.on_sent(now, &held);
+        }
+    }
+
+    /// A peer has never acknowledged what had to arrive (§3): its call is refused in place of what was to follow.
+    pub(super) fn refuse_unacknowledged(&mut self, now: Now, held: &[u8]) {
+        let Ok(Message::Response(response)) = sip::parse(held) else {
+            return;
+        };
+        let mut writer = MessageWriter::response(504, status::reason(504));
+        for name in [Name::Via, Name::From, Name::To, Name::CallId, Name::CSeq] {
+            for row in response.headers.all(name) {
+                writer.header(name.as_str(), row);
+            }
+        }
+        let why = "399 offhook \"a provisional answer was never acknowledged by PRACK\"";
+        writer.header("Warning", why);
+        self.on_sent(now, &writer.finish());
     }
 }

@@ -10,11 +10,13 @@ use model::{
     AccountId, Callee, Caller, ClientGroup, ClientId, ConnectionId, Now, Number, RingOrder,
     Service, ServiceTarget, Trunk, TrunkLogin, limits,
 };
-use sip::{Name, NameAddr, Request};
+use sip::{Capabilities, Name, NameAddr, Request};
 
 use crate::application::{Asked, Destination, Plan};
 use crate::refusal::{self, Refusal};
-use crate::shard::Shard;
+use crate::shard::{CAPABILITIES, Shard};
+
+use super::reliable::EXTENSION;
 
 impl Shard {
     /// The trunk whose line a connection is.
@@ -30,6 +32,17 @@ impl Shard {
         if let Some(known) = trunks.iter_mut().find(|(line, _)| *line == connection) {
             known.1 = trunk;
             self.trunks = trunks.into();
+        }
+    }
+
+    /// What a connection may ask for: a line does itself what makes provisional answers arrive (RFC 3262), and no client is sent them so.
+    pub(crate) fn understood(&self, connection: ConnectionId) -> Capabilities {
+        match self.trunk_of(connection) {
+            Some(_) => Capabilities {
+                extensions: &["timer", "outbound", "path", EXTENSION],
+                ..CAPABILITIES
+            },
+            None => CAPABILITIES,
         }
     }
 

@@ -12,9 +12,10 @@ use sip::transaction::{Repetition, Server, ServerKey};
 use super::deadlines::{Deadlines, instant, moment};
 use super::dialog::is_at;
 
-/// A 2xx that nobody has acknowledged.
+/// A 2xx, or a provisional answer, that nobody has acknowledged.
 #[derive(Debug)]
 pub(super) struct Unheard {
+    pub(super) has_sdp: bool,
     pub(super) repetition: Repetition,
     pub(super) message: Vec<u8>,
     pub(super) until: Instant,
@@ -27,6 +28,8 @@ pub(super) struct Reliable {
     pub(super) rseq: Option<u32>,
     /// Until its PRACK comes.
     pub(super) unheard: Option<Unheard>,
+    /// What the shard has said since and must not overtake it: SDP, or a 2xx after SDP (§3, §5).
+    pub(super) held: Option<Vec<u8>>,
 }
 
 /// A request of a peer.
@@ -63,6 +66,15 @@ impl Served {
             }
         }
         again
+    }
+
+    /// What the shard has said and nobody has heard, because what came before it was never acknowledged.
+    pub(super) fn give_up_held(&mut self) -> Option<Vec<u8>> {
+        let reliable = self.reliable.as_mut()?;
+        match reliable.unheard {
+            Some(_) => None,
+            None => reliable.held.take(),
+        }
     }
 
     fn deadline(&self) -> Option<Instant> {

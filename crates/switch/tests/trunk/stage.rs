@@ -8,8 +8,9 @@ use model::media::{LegId, MediaCommand, MediaEvent, Network};
 use model::{
     Account, AccountId, AccountKind, Application, CallRecord, ClientGroup, ClientId, CloudId,
     ConnectionId, Directory, Instant, Now, NumberPattern, Page, PageAnswer, PageMethod,
-    PageRequest, PageUrl, PeerPlace, RingOrder, SecretBytes, Service, ServiceName, ServiceTarget,
-    TokenLimit, Trunk, TrunkMedia, TrunkName, TrunkTransport, UnixTime, Username, WebRtcAccessKey,
+    PageRequest, PageUrl, PeerPlace, RecordId, RingOrder, SecretBytes, Service, ServiceName,
+    ServiceTarget, Start, Then, TokenLimit, Trunk, TrunkMedia, TrunkName, TrunkTransport, UnixTime,
+    Username, WebRtcAccessKey,
 };
 use serde_json::Value;
 use switch::{Closing, Effect, Input, Settings, Shard, Snapshot};
@@ -35,7 +36,10 @@ fn application() -> Application {
             url: PageUrl::parse("https://app.example.com/first").unwrap(),
             method: PageMethod::Post,
         },
-        final_page: None,
+        final_page: Some(Page {
+            url: PageUrl::parse("https://app.example.com/final").unwrap(),
+            method: PageMethod::Post,
+        }),
         error_page: None,
         secret: SecretBytes::new(vec![b'x'; 32]),
     }
@@ -176,7 +180,10 @@ impl Stage {
                     if self.heard.starts_with("INVITE ") {
                         self.invited = self.heard.clone();
                         self.invited_on = connection;
-                    } else if self.heard.starts_with("SIP/2.0 200") && self.heard.contains("INVITE")
+                    } else if self.heard.contains(" INVITE\r\n")
+                        && ["SIP/2.0 183", "SIP/2.0 200"]
+                            .iter()
+                            .any(|line| self.heard.starts_with(line))
                     {
                         self.answered = self.heard.clone();
                     }
@@ -321,6 +328,35 @@ impl Stage {
         });
         let session = session.unwrap_or_else(|| panic!("{:?}", self.heard));
         LegId { session, place }
+    }
+
+    /// Its application calls somebody.
+    pub(crate) fn starts(&mut self, to: &str) {
+        let start = Start {
+            account: ACCOUNT,
+            id: RecordId(77),
+            to: to.to_owned(),
+            from: "+441908273800".to_owned(),
+            then: Then::Application {
+                service: ServiceName::parse("reception").unwrap(),
+                token: None,
+                parameters: None,
+            },
+        };
+        self.tell(Input::Start(start));
+    }
+
+    /// The account has its application leave off, and ask this page.
+    pub(crate) fn interrupts(&mut self, instance: &str, redirect: &str) {
+        let redirect = Page {
+            url: PageUrl::parse(redirect).unwrap(),
+            method: PageMethod::Post,
+        };
+        self.tell(Input::Interrupt {
+            account: ACCOUNT,
+            instance,
+            redirect: Some(redirect),
+        });
     }
 
     pub(crate) fn disable(&mut self) {

@@ -116,6 +116,80 @@ fn what_takes_the_call_is_no_less_than_what_rings() {
     bench.ends_empty();
 }
 
+fn prack(ringing: &str, branch: &str) -> String {
+    let prack = peer_request("PRACK", branch, "p0.1-2", 8);
+    let rack = format!("RAck: {} 7 INVITE\r\nMax-Forwards", row(ringing, "RSeq"));
+    prack.replace("Max-Forwards", &rack)
+}
+
+/// An answer of the shard's with SDP.
+fn answers(bench: &mut Bench, given: &str, status: u16) {
+    let answer = reply(given, status, "p0.1-2");
+    bench.send(&with_sdp(&answer, "v=0 early"));
+}
+
+#[test]
+fn early_sdp_arrives_before_the_call_is_taken() {
+    let mut bench = Bench::new(trunk(&[A]));
+    let (given, ringing) = rings(&mut bench);
+    answers(&mut bench, &given, 183);
+    assert!(bench.sent().is_empty(), "one at a time");
+    bench.hear(A, &prack(&ringing, "z9hG4bKp2"));
+    let [(.., acknowledged), (.., early)] = &bench.sent()[..] else {
+        panic!("what waited is sent now");
+    };
+    assert!(acknowledged.starts_with("SIP/2.0 200"));
+    assert!(early.starts_with("SIP/2.0 183") && early.ends_with("v=0 early"));
+    assert_eq!(row(early, "Require"), "100rel");
+    answers(&mut bench, &given, 200);
+    assert!(bench.sent().is_empty(), "the 183 may be lost");
+    bench.hear(A, &prack(early, "z9hG4bKp3"));
+    let [(.., acknowledged), (.., taken)] = &bench.sent()[..] else {
+        panic!("what waited is sent now");
+    };
+    assert_eq!(row(acknowledged, "CSeq"), "8 PRACK");
+    assert!(taken.starts_with("SIP/2.0 200") && taken.ends_with("v=0 early"));
+    assert!(!taken.contains("RSeq"));
+    bench.hear(A, &peer_request("ACK", "z9hG4bKp4", "p0.1-2", 7));
+    assert!(bench.heard_one().starts_with("ACK "));
+    bench.ends_empty();
+}
+
+#[test]
+fn early_sdp_that_nobody_acknowledges_ends_the_call() {
+    let mut bench = Bench::new(trunk(&[A]));
+    let (given, ringing) = rings(&mut bench);
+    bench.hear(A, &prack(&ringing, "z9hG4bKp2"));
+    answers(&mut bench, &given, 183);
+    answers(&mut bench, &given, 200);
+    bench.sent();
+    bench.wait(31_900);
+    let sent = bench.sent();
+    assert!(
+        sent.iter()
+            .all(|(.., sent)| sent.starts_with("SIP/2.0 183"))
+    );
+    bench.wait(200);
+    let refused = bench.sent_one();
+    assert!(refused.starts_with("SIP/2.0 504"), "{refused}");
+    assert!(row(&refused, "To").ends_with(";tag=p0.1-2"));
+    bench.hear(A, &peer_request("ACK", "z9hG4bKp1", "p0.1-2", 7));
+    bench.ends_empty();
+}
+
+#[test]
+fn a_refusal_waits_for_no_prack() {
+    let mut bench = Bench::new(trunk(&[A]));
+    let (given, ringing) = rings(&mut bench);
+    bench.hear(A, &prack(&ringing, "z9hG4bKp2"));
+    answers(&mut bench, &given, 183);
+    answers(&mut bench, &given, 200);
+    bench.sent();
+    bench.send(&reply(&given, 486, "p0.1-2"));
+    assert!(bench.sent_one().starts_with("SIP/2.0 486"));
+    bench.ends_empty();
+}
+
 #[test]
 fn what_nobody_can_do_is_refused() {
     let mut bench = Bench::new(trunk(&[A]));
