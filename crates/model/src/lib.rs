@@ -28,5 +28,6 @@ pub use record::{CallOutcome, CallRecord, Callee, Caller, EndedBy, RelayTraffic,
 pub use service::{ClientGroup, InvalidGroup, RingOrder, Service, ServiceCallers, ServiceTarget};
 pub use time::{Instant, Now, UnixTime};
 pub use trunk::{
-    InvalidNumber, InvalidTrunk, Number, NumberPattern, Trunk, TrunkLogin, TrunkTransport,
+    InvalidNumber, InvalidTrunk, Number, NumberPattern, Trunk, TrunkLogin, TrunkTransfer,
+    TrunkTransport,
 };

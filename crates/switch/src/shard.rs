@@ -25,7 +25,7 @@ use crate::timer::{Due, Timers};
 use crate::token::Remembered;
 
 /// What we understand (RFC 3261 §8.2): session timers pass between the clients.
-const CAPABILITIES: Capabilities = Capabilities {
+pub(crate) const CAPABILITIES: Capabilities = Capabilities {
     methods: &[
         Method::Invite,
         Method::Ack,
@@ -228,7 +228,7 @@ impl Shard {
     ) {
         if request.method == Method::Cancel {
             self.on_cancel(now, connection, request);
-        } else if let Err(screened) = sip::screen(request, &CAPABILITIES) {
+        } else if let Err(screened) = sip::screen(request, self.capabilities(connection)) {
             self.refuse(now, connection, request, &refusal::screened(screened));
         } else if let Some(tag) = request.headers.to().tag() {
             self.on_dialog_request(now, connection, tag, request, message);

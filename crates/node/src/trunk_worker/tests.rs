@@ -34,6 +34,7 @@ pub(super) fn trunk(name: &str, peers: &[&str]) -> Trunk {
         caller: None,
         session: None,
         is_trusted: false,
+        transfer: Default::default(),
     }
 }
 

@@ -19,6 +19,7 @@ use super::config_key::Form;
 use super::config_table::{FileTable, TableKey};
 use super::config_trunk::parse_password;
 use super::config_trunk_peer::{NamedFile, host, parse_own_network, parse_peer, parse_transport};
+use super::config_trunk_word::{parse_pause, parse_register, parse_transfer};
 
 /// The key at the top of the file.
 pub(crate) const TRUNK: &str = "trunk";
@@ -38,9 +39,10 @@ const CHECK_S: TableKey = TableKey::new("check_s", Form::Number, "30");
 const SESSION_S: TableKey = TableKey::new("session_s", Form::Number, "1800");
 const CALLER: TableKey = TableKey::text("caller", "\"+442079460000\"");
 const TRUSTED: TableKey = TableKey::new("trusted", Form::Switch, "true");
+const TRANSFER: TableKey = TableKey::text("transfer", "\"own\"");
 const NUMBERS: TableKey = TableKey::new("numbers", Form::Table, "{ \"+4420*\" = \"support\" }");
 
-const KEYS: [&TableKey; 16] = [
+const KEYS: [&TableKey; 17] = [
     &ACCOUNT,
     &NAME,
     &TRANSPORT,
@@ -56,6 +58,7 @@ const KEYS: [&TableKey; 16] = [
     &SESSION_S,
     &CALLER,
     &TRUSTED,
+    &TRANSFER,
     &NUMBERS,
 ];
 
@@ -138,6 +141,7 @@ impl TrunkTable<'_> {
                 .transpose()
                 .map_err(|error| format!("{}: {error}", table.line(&CALLER)))?,
             is_trusted: table.text(&TRUSTED)?.is_some_and(|text| text == "true"),
+            transfer: table.worded(&TRANSFER, parse_transfer)?.unwrap_or_default(),
         };
         trunk
             .check()
@@ -287,28 +291,10 @@ fn key_of(fault: &InvalidTrunk) -> &'static TableKey {
     }
 }
 
-fn parse_register(text: &str) -> Result<Option<Duration>, String> {
-    match text {
-        "true" => Ok(Some(limits::TRUNK_REGISTRATION)),
-        "false" => Ok(None),
-        _ => {
-            let seconds = text.parse().map(Duration::from_secs).map(Some);
-            seconds.map_err(|_| "it must be true, false, or a number of seconds".to_owned())
-        }
-    }
-}
-
-/// Of `check_s` and `session_s`.
-fn parse_pause(text: &str) -> Result<Option<Duration>, String> {
-    match text.parse() {
-        Ok(0) => Ok(None),
-        Ok(seconds) => Ok(Some(Duration::from_secs(seconds))),
-        Err(_) => Err("it must be a number of seconds, or 0 for never".to_owned()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use node::model::TrunkTransfer;
+
     use super::super::config_file::ConfigFile;
     use super::*;
 
@@ -347,6 +333,7 @@ mod tests {
         assert_eq!((&trunk.login, trunk.registration), (&None, None));
         assert!(trunk.networks.is_empty() && trunk.numbers.is_empty());
         assert!(trunk.caller.is_none() && !trunk.is_trusted);
+        assert_eq!(trunk.transfer, TrunkTransfer::Own);
         assert_eq!(read("demo = false"), Ok(Vec::new()));
         let six = "[[trunk]]\naccount = \"1-2-0/a@b.c\"\nname = \"t\"\n\
                    peers = [\"2001:db8::1\", \"[2001:db8::2]\", \"[2001:db8::1]:5070\", \"[::ffff:192.0.2.1]:5\"]";

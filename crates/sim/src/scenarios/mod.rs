@@ -40,6 +40,7 @@ mod thief;
 mod token;
 mod trunk;
 mod trunk_session;
+mod trunk_transfer;
 
 pub use stage::Stage;
 
@@ -93,6 +94,7 @@ pub fn all() -> Vec<Scenario> {
         thief::ALL,
         trunk::ALL,
         trunk_session::ALL,
+        trunk_transfer::ALL,
     ]
     .concat()
 }

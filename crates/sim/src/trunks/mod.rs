@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use model::{
     ConnectionId, Now, Number, NumberPattern, SecretBytes, ServiceName, Trunk, TrunkLogin,
-    TrunkName, TrunkTransport,
+    TrunkName, TrunkTransfer, TrunkTransport,
 };
 use switch::trunk::Line;
 
@@ -43,6 +43,8 @@ pub struct TrunkPlan {
     pub session: Option<Duration>,
     /// Whether it is told who calls.
     pub is_trusted: bool,
+    /// To whom its peers may transfer calls.
+    pub transfer: TrunkTransfer,
 }
 
 impl Default for TrunkPlan {
@@ -54,6 +56,7 @@ impl Default for TrunkPlan {
             check: None,
             session: None,
             is_trusted: false,
+            transfer: TrunkTransfer::Own,
         }
     }
 }
@@ -96,6 +99,7 @@ impl TrunkPlan {
             numbers: NAMES.iter().enumerate().map(number).collect(),
             caller: Number::parse("+442079460000").ok(),
             is_trusted: self.is_trusted,
+            transfer: self.transfer,
         }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use model::media::{LegKind, MediaCommand};
 
-use super::run::{CALLER, Run};
+use super::run::Run;
 use crate::call::Act;
 
 impl Run {
@@ -28,7 +28,7 @@ impl Run {
         self.script.on_connected();
         let (leg, other) = (self.leg(place), place);
         self.tell_gateway(MediaCommand::Accept { leg, answer }, act);
-        let leg = self.leg(CALLER);
+        let leg = self.leg(self.first);
         self.tell_gateway(MediaCommand::Join { leg, other }, act);
     }
 
@@ -60,7 +60,7 @@ impl Run {
     pub(super) fn part_early(&mut self, place: u8, act: &mut Act<'_>) {
         let early = self.connecting.as_ref().and_then(|known| known.early);
         if early == Some(place) {
-            let leg = self.leg(CALLER);
+            let leg = self.leg(self.first);
             self.tell_gateway(MediaCommand::Part { leg }, act);
             self.end_early(place, act);
         }

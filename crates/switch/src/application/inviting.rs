@@ -12,6 +12,9 @@ impl Dialog {
         if self.is_refresh(response) {
             return self.on_refreshed(response, act);
         }
+        if response.headers.cseq().method == Method::Notify {
+            self.on_notified(response, act);
+        }
         if response.headers.cseq().method != Method::Invite {
             return Said::Nothing;
         }
@@ -112,6 +115,7 @@ impl Dialog {
             calling.silent = None;
             self.send_cancel(act);
         }
+        self.say_farewell(act);
         self.state = State::Over;
     }
 

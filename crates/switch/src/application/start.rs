@@ -11,11 +11,12 @@ use model::{
 use sip::{Message, Request, Response};
 
 use super::action::Destination;
+use super::beginning::{About, Beginning};
 use super::calling::Outgoing;
 use super::dialog::Dialog;
 use super::instance::run_of;
 use super::plan::Plan;
-use super::run::{About, Beginning, CALLER, Run};
+use super::run::{CALLER, Run};
 use super::wanted::Wanted;
 use crate::call::{Act, CallKey, Leg, mint_party_tag, read_branch, read_party_tag};
 use crate::effect::Counter;
@@ -57,6 +58,7 @@ impl Shard {
         let target = caller_target(request)?;
         let trunk = self.trunk_of(connection).map(Arc::as_ref);
         let (called, session) = (called_by(trunk, request), trunk.and_then(|of| of.session));
+        let transfers = trunk.map(|of| of.transfer);
         let is_strangers = kind == LegKind::WebRtc && !self.is_proven(connection);
         if let Err(many) = self.going.check(account, is_strangers) {
             self.act(now).count(Counter::ApplicationCallsFull);
@@ -94,7 +96,9 @@ impl Shard {
             key,
             shard,
             plan,
-            dialog: Dialog::called(key, leg, request, &mut act).timed(session, Some(request)),
+            dialog: Dialog::called(key, leg, request, &mut act)
+                .timed(session, Some(request))
+                .transfers(transfers),
             kind,
             about: About {
                 service: record
@@ -272,8 +276,13 @@ impl Shard {
         }
         self.timers
             .shift(Due::Call(key), before, Some(run.deadline()));
+        let parted = run.take_parted();
         self.runs.insert(key, run);
         self.grant_wishes(now, key);
+        self.carry_transfers(now, key);
+        for other in parted {
+            self.drive_run(now, other, Run::on_bridge_over);
+        }
     }
 
     /// Finds whom a run wants to call.
@@ -283,8 +292,8 @@ impl Shard {
             if wanted.is_empty() {
                 return;
             }
-            let caller = run.record().caller.clone();
             for wanted in wanted {
+                let caller = run.caller_for(&wanted);
                 match wanted.to.clone() {
                     Destination::Client(client) => {
                         self.ring_client(now, run, &caller, &client, wanted);
@@ -308,12 +317,12 @@ impl Shard {
         wanted: Wanted,
     ) {
         let account = run.record().account;
-        let found = match run.only_rings() {
+        let found = match run.only_rings() && !wanted.is_in_transfer() {
             true => self.may_ring_idle(account, caller, client),
             false => self.may_ring(account, caller, client),
         };
         match found {
-            Err(status) => run.miss(status),
+            Err(status) => run.miss(&wanted, status),
             Ok(binding) => run.ring(
                 wanted,
                 |party, from, act| Outgoing::to_client(party, from, client, &binding, act),
@@ -344,12 +353,19 @@ impl Shard {
         let is_known = !lines.is_empty();
         lines.retain(|(line, _)| wanted.is_new(*line) && self.has_room_on_line(*line));
         let Some((line, trunk)) = lines.into_iter().next() else {
-            return run.miss(if is_known { 503 } else { 404 });
+            return run.miss(&wanted, if is_known { 503 } else { 404 });
         };
         self.know_line(line, trunk.account);
+        let rows = match wanted.is_in_transfer() {
+            true => run.rows_of_transfer(trunk.is_trusted),
+            false => Vec::new(),
+        };
         run.ring(
             wanted.by(line),
-            |party, from, act| Outgoing::to_number(party, from, number, line, &trunk, act),
+            |party, from, act| {
+                let to = Outgoing::to_number(party, from, number, line, &trunk, act);
+                to.with(rows)
+            },
             &mut self.act(now),
         );
     }

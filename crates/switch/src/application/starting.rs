@@ -8,13 +8,14 @@ use model::{
 };
 
 use super::action::Destination;
+use super::beginning::{About, Beginning};
 use super::calling::Outgoing;
 use super::dialog::Dialog;
 use super::instance::{self, Told};
 use super::page;
 use super::plan::Plan;
 use super::questions::Questions;
-use super::run::{About, Beginning, CALLER, Run};
+use super::run::{CALLER, Run};
 use crate::call::CallKey;
 use crate::effect::{Counter, Effect};
 use crate::shard::Shard;
@@ -225,7 +226,8 @@ impl Shard {
             shard: self.number,
             plan,
             dialog: Dialog::planned(key, outgoing.leg, &record.call_id)
-                .timed(outgoing.session, None),
+                .timed(outgoing.session, None)
+                .transfers(outgoing.transfers),
             kind: outgoing.kind,
             about,
             offer: None,

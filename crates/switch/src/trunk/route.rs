@@ -13,7 +13,7 @@ use model::{
 };
 use sip::{Name, NameAddr, Request};
 
-use crate::application::{Asked, Destination, Plan};
+use crate::application::{Asked, Destination, Plan, Replaces};
 use crate::refusal::{self, Refusal};
 use crate::shard::Shard;
 
@@ -85,6 +85,11 @@ impl Shard {
         if trunk.session.is_some() && Asked::of(&request.headers).is_too_brief() {
             return Err(refusal::session_too_brief());
         }
+        if trunk.transfer.is_any()
+            && let Some(replaces) = Replaces::of(request)?
+        {
+            return self.replace_leg(trunk, connection, request, &replaces, now);
+        }
         let called = called_by(Some(trunk), request);
         let planned = self.plan_for(trunk, &caller, &called);
         let (callee, plan) = planned.inspect_err(|refusal| {
@@ -111,7 +116,7 @@ impl Shard {
     }
 
     /// Whom a trunk's call is for, and what happens to it: a number is a service's, anything else a client.
-    fn plan_for(
+    pub(super) fn plan_for(
         &mut self,
         trunk: &Trunk,
         caller: &Caller,
@@ -194,7 +199,7 @@ pub(crate) fn called_by<'a>(trunk: Option<&Trunk>, request: &Request<'a>) -> Cow
 }
 
 /// Who calls: what a trusted trunk asserts (RFC 3325), else what stands in From.
-fn caller_of(trunk: &Trunk, request: &Request<'_>) -> String {
+pub(super) fn caller_of(trunk: &Trunk, request: &Request<'_>) -> String {
     let headers = &request.headers;
     let asserted = headers.get(Name::Other("P-Asserted-Identity"));
     let asserted = asserted.and_then(|identity| NameAddr::parse(identity).ok());
@@ -211,7 +216,7 @@ fn caller_of(trunk: &Trunk, request: &Request<'_>) -> String {
 }
 
 /// What a peer wrote of a user, as it may stand in a list.
-fn shown(user: &str) -> String {
+pub(super) fn shown(user: &str) -> String {
     let shown = user.chars().filter(|character| !character.is_control());
     shown.take(limits::CALL_FROM_BYTES / 4).collect()
 }
@@ -240,6 +245,7 @@ mod tests {
             caller: None,
             session: None,
             is_trusted: false,
+            transfer: Default::default(),
         })
     }
 

@@ -6,6 +6,7 @@
 
 mod early;
 mod stage;
+mod transfer;
 
 use model::media::{LegKind, MediaCommand};
 use model::{Callee, Caller, SecretBytes, TrunkLogin};
