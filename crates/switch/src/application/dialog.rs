@@ -74,6 +74,8 @@ pub(super) struct Calling {
     pub(super) silent: Option<Instant>,
     /// The Reason of a CANCEL that is to be sent or was.
     pub(super) cancelled: Option<Cancelled>,
+    /// The tag of whoever has said last that it rings.
+    pub(super) early_tag: Option<Box<str>>,
 }
 
 #[derive(Debug)]
@@ -192,6 +194,7 @@ impl Dialog {
             branch,
             silent: Some(act.now.mono + limits::TRANSACTION_TIME),
             cancelled: None,
+            early_tag: None,
         });
     }
 

@@ -27,6 +27,8 @@ impl Dialog {
         match response.status {
             ..200 => {
                 calling.silent = None;
+                let tag = response.headers.to().tag();
+                calling.early_tag = tag.map(Into::into).or(calling.early_tag.take());
                 self.send_cancel(act);
                 let sound = std::str::from_utf8(response.body);
                 match sound {

@@ -56,7 +56,13 @@ impl Dialog {
     }
 
     fn remote_tag_is(&self, tag: &str) -> bool {
-        self.leg.remote_tag.as_deref() == Some(tag)
+        let known = match &self.state {
+            State::Calling(calling) => &calling.early_tag,
+            State::Called { .. } | State::Planned | State::Talking { .. } | State::Over => {
+                &self.leg.remote_tag
+            }
+        };
+        known.as_deref() == Some(tag)
     }
 
     /// Whether transfers are to be had here.
