@@ -31,5 +31,5 @@ pub use service::{ClientGroup, InvalidGroup, RingOrder, Service, ServiceCallers,
 pub use time::{Instant, Now, UnixTime};
 pub use trunk::{
     InvalidNumber, InvalidTrunk, Number, NumberPattern, Trunk, TrunkLogin, TrunkMedia,
-    TrunkTransport,
+    TrunkTransfer, TrunkTransport,
 };

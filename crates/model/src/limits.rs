@@ -529,6 +529,12 @@ pub const TRUNK_FORKS: usize = 8;
 pub const TRUNK_DIALOG_TIME: Duration = Duration::from_secs(86_400);
 /// A call that a peer has not answered after so long is taken back: shards and peers have long given up by then (timer C).
 pub const TRUNK_RINGING_TIME: Duration = Duration::from_secs(3_600);
+/// Transfers that one dialog of a trunk may ask for: more than people need, and an end to peers that send calls round in circles.
+pub const TRANSFERS_PER_DIALOG: u8 = 16;
+/// Transfers of one call, whoever asks for them: each needs a place of its own among the call's legs.
+pub const TRANSFERS_PER_CALL: u8 = 32;
+/// How long the subscription of a transfer is said to last: those who ring stop before (`no_answer`, rows of a group).
+pub const TRANSFER_TIME: Duration = Duration::from_secs(600);
 /// How often the sessions of a trunk's calls are refreshed unless the operator says otherwise: what RFC 4028 §4 recommends.
 pub const SESSION_TIME: Duration = Duration::from_secs(1_800);
 /// The shortest session (RFC 4028 §5).

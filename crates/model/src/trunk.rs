@@ -46,6 +46,42 @@ pub struct Trunk {
     pub caller: Option<Number>,
     /// Whether it is told who calls by P-Asserted-Identity (RFC 3325).
     pub is_trusted: bool,
+    /// To whom its peers may transfer calls.
+    pub transfer: TrunkTransfer,
+}
+
+/// To whom a trunk's peers may transfer the calls that they have with us (RFC 3515, RFC 3891).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TrunkTransfer {
+    /// To nobody.
+    None,
+    /// To whom their own calls reach, and back to the same trunk: nothing goes out by a trunk that others pay for.
+    #[default]
+    Own,
+    /// To numbers of the account's other trunks as well.
+    Any,
+}
+
+impl TrunkTransfer {
+    /// Every one.
+    pub const ALL: [Self; 3] = [Self::None, Self::Own, Self::Any];
+
+    /// As it is configured.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Own => "own",
+            Self::Any => "any",
+        }
+    }
+
+    /// Whether there are transfers at all.
+    pub const fn is_any(self) -> bool {
+        match self {
+            Self::None => false,
+            Self::Own | Self::Any => true,
+        }
+    }
 }
 
 /// By what SIP comes to a peer and from it (RFC 3261 §18).
@@ -422,6 +458,7 @@ mod tests {
             caller: None,
             session: None,
             is_trusted: false,
+            transfer: TrunkTransfer::Own,
         };
         assert_eq!(trunk.check(), Ok(()));
         assert!(trunk.admits("192.0.2.10".parse().unwrap()));

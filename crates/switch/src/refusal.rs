@@ -14,6 +14,10 @@ use crate::token::RejectedToken;
 /// Methods that we take, for Allow (RFC 3261 §20.5).
 pub(crate) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, INFO, UPDATE, MESSAGE";
 
+/// The same on a trunk whose peers may have calls transferred.
+pub(crate) const ALLOW_TRANSFERS: &str =
+    "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, INFO, UPDATE, MESSAGE, REFER, NOTIFY";
+
 /// A refusal, ready to be written as the answer to a request.
 #[derive(Clone, Debug)]
 pub(crate) struct Refusal {
@@ -159,6 +163,60 @@ pub(crate) fn method_outside_dialog() -> Refusal {
 
 pub(crate) fn method_in_dialog() -> Refusal {
     Refusal::new(405, "this method is not passed on inside a call").with("Allow", ALLOW)
+}
+
+// Transfers.
+
+pub(crate) fn refer_to(what: &'static str) -> Refusal {
+    Refusal::new(400, what)
+}
+
+pub(crate) fn refer_scheme() -> Refusal {
+    Refusal::new(416, "Refer-To must be an address of sip:, sips: or tel:")
+}
+
+pub(crate) fn malformed_replaces() -> Refusal {
+    let text = "Replaces must be one call: its Call-ID, one to-tag and one from-tag (RFC 3891)";
+    Refusal::new(400, text)
+}
+
+pub(crate) fn no_transfers() -> Refusal {
+    let text = "calls of this trunk are not transferred: its key 'transfer' would have to be \"own\" or \"any\"";
+    Refusal::new(603, text)
+}
+
+pub(crate) fn transfer_too_early() -> Refusal {
+    Refusal::new(403, "a call can be transferred when it has been answered")
+}
+
+pub(crate) fn transfer_pending() -> Refusal {
+    Refusal::new(491, "the transfer before has not come to its end yet")
+}
+
+pub(crate) fn transfers_full() -> Refusal {
+    let most = limits::TRANSFERS_PER_DIALOG;
+    Refusal::new(
+        403,
+        format!("a call has been transferred {most} times, as often as it may be"),
+    )
+}
+
+pub(crate) fn no_subscription() -> Refusal {
+    Refusal::new(481, "there is no subscription of ours in this call")
+}
+
+pub(crate) fn nothing_to_replace() -> Refusal {
+    let text = "Replaces names no call of this trunk that goes on; it may have ended";
+    Refusal::new(481, text)
+}
+
+pub(crate) fn replaced_has_ended() -> Refusal {
+    Refusal::new(603, "the call that Replaces names has ended")
+}
+
+pub(crate) fn replaced_is_answered() -> Refusal {
+    let text = "the call that Replaces names has been answered, and early-only was asked for";
+    Refusal::new(486, text)
 }
 
 pub(crate) fn no_such_call() -> Refusal {

@@ -356,7 +356,7 @@ pub(crate) fn caller_target<'a>(request: &Request<'a>) -> Result<&'a str, Refusa
 }
 
 /// Existing clients cannot take an INVITE without an SDP offer.
-fn check_offer(request: &Request<'_>) -> Result<(), Refusal> {
+pub(crate) fn check_offer(request: &Request<'_>) -> Result<(), Refusal> {
     debug_assert!(request.method == Method::Invite);
     if request.body.is_empty() {
         return Err(refusal::no_offer());

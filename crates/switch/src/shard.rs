@@ -234,7 +234,7 @@ impl Shard {
     ) {
         if request.method == Method::Cancel {
             self.on_cancel(now, connection, request);
-        } else if let Err(screened) = sip::screen(request, &self.understood(connection)) {
+        } else if let Err(screened) = sip::screen(request, self.capabilities(connection)) {
             self.refuse(now, connection, request, &refusal::screened(screened));
         } else if let Some(tag) = request.headers.to().tag() {
             self.on_dialog_request(now, connection, tag, request, message);

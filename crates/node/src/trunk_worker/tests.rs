@@ -38,6 +38,7 @@ pub(super) fn trunk(name: &str, peers: &[&str]) -> Trunk {
         caller: None,
         session: None,
         is_trusted: false,
+        transfer: Default::default(),
     }
 }
 

@@ -41,6 +41,7 @@ pub(crate) fn wanted(site: &Site, peer: SocketAddr) -> WantedTrunk {
             caller: None,
             session: None,
             is_trusted: false,
+            transfer: Default::default(),
         },
         ca: Authority::System,
         place: "offhook.toml line 3".to_owned(),

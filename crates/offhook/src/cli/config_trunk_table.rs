@@ -21,6 +21,7 @@ use super::config_trunk::parse_password;
 use super::config_trunk_peer::{
     NamedFile, host, parse_media, parse_own_network, parse_peer, parse_transport,
 };
+use super::config_trunk_word::{parse_pause, parse_register, parse_transfer};
 
 /// The key at the top of the file.
 pub(crate) const TRUNK: &str = "trunk";
@@ -41,6 +42,7 @@ const CHECK_S: TableKey = TableKey::new("check_s", Form::Number, "30");
 const SESSION_S: TableKey = TableKey::new("session_s", Form::Number, "1800");
 const CALLER: TableKey = TableKey::text("caller", "\"+442079460000\"");
 const TRUSTED: TableKey = TableKey::new("trusted", Form::Switch, "true");
+const TRANSFER: TableKey = TableKey::text("transfer", "\"own\"");
 const NUMBERS: TableKey = TableKey::new("numbers", Form::Table, "{ \"+4420*\" = \"support\" }");
 
 const KEYS: [&TableKey; 17] = [
@@ -60,6 +62,7 @@ const KEYS: [&TableKey; 17] = [
     &SESSION_S,
     &CALLER,
     &TRUSTED,
+    &TRANSFER,
     &NUMBERS,
 ];
 
@@ -145,6 +148,7 @@ impl TrunkTable<'_> {
                 .transpose()
                 .map_err(|error| format!("{}: {error}", table.line(&CALLER)))?,
             is_trusted: table.text(&TRUSTED)?.is_some_and(|text| text == "true"),
+            transfer: table.worded(&TRANSFER, parse_transfer)?.unwrap_or_default(),
         };
         trunk
             .check()
@@ -292,26 +296,6 @@ fn key_of(fault: &InvalidTrunk) -> &'static TableKey {
         InvalidTrunk::Session(_) => &SESSION_S,
         InvalidTrunk::Domain(_) => &DOMAIN,
         InvalidTrunk::User(_) => &USER,
-    }
-}
-
-fn parse_register(text: &str) -> Result<Option<Duration>, String> {
-    match text {
-        "true" => Ok(Some(limits::TRUNK_REGISTRATION)),
-        "false" => Ok(None),
-        _ => {
-            let seconds = text.parse().map(Duration::from_secs).map(Some);
-            seconds.map_err(|_| "it must be true, false, or a number of seconds".to_owned())
-        }
-    }
-}
-
-/// Of `check_s` and `session_s`.
-fn parse_pause(text: &str) -> Result<Option<Duration>, String> {
-    match text.parse() {
-        Ok(0) => Ok(None),
-        Ok(seconds) => Ok(Some(Duration::from_secs(seconds))),
-        Err(_) => Err("it must be a number of seconds, or 0 for never".to_owned()),
     }
 }
 

@@ -18,6 +18,7 @@ mod config_trunk;
 mod config_trunk_key;
 mod config_trunk_peer;
 mod config_trunk_table;
+mod config_trunk_word;
 mod config_turn;
 mod config_turn_key;
 mod key;

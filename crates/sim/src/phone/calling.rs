@@ -11,6 +11,11 @@ const PATIENCE: u64 = 100 * SECOND;
 impl Phone {
     /// Calls a number, or whoever else has this name; gives its number among its calls.
     pub fn call(&mut self, now: u64, called: &str) -> usize {
+        self.call_with(now, called, "")
+    }
+
+    /// The same, with these rows besides.
+    pub fn call_with(&mut self, now: u64, called: &str, rows: &str) -> usize {
         let (tag, call_id) = (self.mint(), self.mint());
         let own = format!("<sip:+441234567890@{}>;tag={tag}", self.domain);
         let uri = format!("sip:{called}@{}", self.server);
@@ -33,7 +38,7 @@ impl Phone {
             is_acknowledged: true,
         });
         let call = self.calls.len() - 1;
-        let invite = self.offer(call);
+        let invite = self.offer(call, rows);
         self.calls[call].invite.clone_from(&invite);
         self.ask(now, invite);
         call
@@ -42,7 +47,7 @@ impl Phone {
     /// Asks for its media otherwise, or as they were.
     pub fn hold(&mut self, now: u64, call: usize) {
         if self.calls[call].stand == Stand::Talking {
-            let invite = self.offer(call);
+            let invite = self.offer(call, "");
             self.ask(now, invite);
         }
     }
@@ -77,8 +82,8 @@ impl Phone {
         self.end(now, call);
     }
 
-    fn offer(&mut self, call: usize) -> Vec<u8> {
-        let rows = self.conduct.rows.clone();
+    fn offer(&mut self, call: usize, more: &str) -> Vec<u8> {
+        let rows = format!("{}\n{more}", self.conduct.rows);
         let mut writer = self.request(call, "INVITE");
         push_rows(&mut writer, &rows);
         writer.header("Content-Type", "application/sdp");

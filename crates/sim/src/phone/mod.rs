@@ -6,6 +6,7 @@
 mod answering;
 mod calling;
 mod repeats;
+mod transferring;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;

@@ -42,6 +42,7 @@ mod trunk;
 mod trunk_early;
 mod trunk_name;
 mod trunk_session;
+mod trunk_transfer;
 
 pub use stage::Stage;
 
@@ -97,6 +98,7 @@ pub fn all() -> Vec<Scenario> {
         trunk_early::ALL,
         trunk_name::ALL,
         trunk_session::ALL,
+        trunk_transfer::ALL,
     ]
     .concat()
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use model::TrunkTransfer;
+
 use super::application;
 use crate::clock::SECOND;
 use crate::datagram::Quality;
@@ -27,6 +29,11 @@ pub(super) fn plan(random: &mut Random) -> Option<TrunkPlan> {
         is_trusted: random.happens(500),
         is_named: random.happens(400),
         has_spare: random.happens(300),
+        transfer: match random.below(6) {
+            0 => TrunkTransfer::None,
+            1 | 2 => TrunkTransfer::Any,
+            _ => TrunkTransfer::Own,
+        },
         ..TrunkPlan::default()
     };
     if random.happens(700) {
@@ -128,6 +135,7 @@ pub(super) fn disturb(world: &mut World, random: &mut Random, services: &[String
             let method = random.pick(&methods).copied().unwrap_or("INFO");
             world.phone(at, |phone, now| phone.ask_in_call(now, call, method));
         }
+        (13..16, Some(call)) => transfer(world, random, at, call, &open),
         (12, _) => {
             let stranger = "198.51.100.66:5060".parse().expect("it is an address");
             let phone = &world.trunks.phones[at];
@@ -154,6 +162,42 @@ pub(super) fn disturb(world: &mut World, random: &mut Random, services: &[String
                 world.phone(at, |phone, now| phone.call(now, &called));
             }
         }
+    }
+}
+
+/// A telephone has a call transferred, or calls to take the place of one; well or badly.
+fn transfer(world: &mut World, random: &mut Random, at: usize, call: usize, open: &[usize]) {
+    let other = random.pick(open).copied().unwrap_or(call);
+    let user = match random.below(5) {
+        0 => "+15550".to_owned(),
+        1 => Trunks::number_of(NAMES[0]),
+        _ => random
+            .pick(&NAMES[1..])
+            .copied()
+            .unwrap_or("ann")
+            .to_owned(),
+    };
+    let is_odd = random.happens(100);
+    let leaves = random.happens(200);
+    let what = random.below(10);
+    let anybody = random.below(world.trunks.phones.len() as u64) as usize;
+    match what {
+        0..2 => world.phone(at, |phone, now| phone.join(now, call, other)),
+        2 => {
+            if let Some(replaces) = world.trunks.phones[at].replaces(other) {
+                world.phone(anybody, |phone, now| phone.replace(now, &replaces));
+            }
+        }
+        _ => world.phone(at, |phone, now| {
+            let to = match is_odd {
+                true => "http://example.com".to_owned(),
+                false => phone.at_server(&user),
+            };
+            phone.refer(now, call, &to, "Referred-By: <sip:boss@example.com>");
+            if leaves {
+                phone.hang_up(now, call);
+            }
+        }),
     }
 }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use model::{
     ConnectionId, Now, Number, NumberPattern, PeerName, PeerPlace, SecretBytes, ServiceName, Trunk,
-    TrunkLogin, TrunkMedia, TrunkName, TrunkTransport,
+    TrunkLogin, TrunkMedia, TrunkName, TrunkTransfer, TrunkTransport,
 };
 use switch::trunk::{Line, NameFault};
 
@@ -52,6 +52,8 @@ pub struct TrunkPlan {
     pub is_named: bool,
     /// Whether the first account has a second one, whose telephone is the last.
     pub has_spare: bool,
+    /// To whom its peers may transfer calls.
+    pub transfer: TrunkTransfer,
 }
 
 impl Default for TrunkPlan {
@@ -65,6 +67,7 @@ impl Default for TrunkPlan {
             is_trusted: false,
             is_named: false,
             has_spare: false,
+            transfer: TrunkTransfer::Own,
         }
     }
 }
@@ -135,6 +138,7 @@ impl TrunkPlan {
             numbers: NAMES.iter().enumerate().map(number).collect(),
             caller: Number::parse("+442079460000").ok(),
             is_trusted: self.is_trusted,
+            transfer: self.transfer,
         }
     }
 }

@@ -198,6 +198,22 @@ pub(crate) struct Connect {
     pub(crate) next: Option<Page>,
 }
 
+impl Connect {
+    /// These ring, and nothing else is said.
+    pub(crate) fn ringing(destinations: Vec<Destination>, ring: Duration) -> Self {
+        Self {
+            destinations,
+            later: Vec::new(),
+            from: None,
+            hold: None,
+            ring,
+            passes_early: false,
+            secondary: None,
+            next: None,
+        }
+    }
+}
+
 /// The pages of whoever answers a `connect`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct SecondaryCall {

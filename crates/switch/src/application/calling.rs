@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use model::media::{LegKind, MediaCommand};
-use model::{CallRecord, Callee, ClientId, ConnectionId, Number, Trunk};
+use model::{CallRecord, Callee, Caller, ClientId, ConnectionId, Number, Trunk, TrunkTransfer};
 
 use super::connecting::Called;
 use super::dialog::Dialog;
@@ -26,6 +26,8 @@ pub(crate) struct Outgoing {
     pub(crate) session: Option<Duration>,
     /// Rows of the INVITE.
     pub(crate) headers: Vec<(Cow<'static, str>, String)>,
+    /// Whom it may have calls transferred to, if it is a trunk's.
+    pub(crate) transfers: Option<TrunkTransfer>,
 }
 
 impl Outgoing {
@@ -55,6 +57,7 @@ impl Outgoing {
             kind: LegKind::WebRtc,
             session: None,
             headers: Vec::new(),
+            transfers: None,
         }
     }
 
@@ -95,7 +98,18 @@ impl Outgoing {
             kind,
             session: trunk.session,
             headers,
+            transfers: Some(trunk.transfer),
         }
+    }
+}
+
+impl Outgoing {
+    /// With these rows besides.
+    pub(crate) fn with(mut self, rows: Vec<(&'static str, String)>) -> Self {
+        let rows = rows.into_iter();
+        self.headers
+            .extend(rows.map(|(name, value)| (name.into(), value)));
+        self
     }
 }
 
@@ -107,23 +121,24 @@ impl Run {
         outgoing: impl FnOnce((CallKey, u8), &str, &mut Act<'_>) -> Outgoing,
         act: &mut Act<'_>,
     ) {
-        let Some(connecting) = &mut self.connecting else {
+        let caller = self.caller_for(&wanted);
+        let (place, key, account) = (self.next_place(), self.key, self.account);
+        let Some(connecting) = self.ringing_for(&wanted) else {
             return;
         };
-        self.last_place = self.last_place.checked_add(1).unwrap_or(1);
-        let place = self.last_place;
         let Outgoing {
             leg,
             callee,
             kind,
             session,
             headers,
-        } = outgoing((self.key, place), &connecting.from, act);
+            transfers,
+        } = outgoing((key, place), &connecting.from, act);
         let id = act.random.record_id();
         let record = CallRecord {
             id,
-            account: self.account,
-            caller: self.record.caller.clone(),
+            account,
+            caller,
             callee,
             call_id: id.to_string(),
             started: act.now.unix,
@@ -140,13 +155,32 @@ impl Run {
             connection: leg.connection,
             kind: kind.clone(),
             headers,
-            dialog: Dialog::planned(self.key, leg, &record.call_id).timed(session, None),
+            dialog: Dialog::planned(key, leg, &record.call_id)
+                .timed(session, None)
+                .transfers(transfers),
             record,
             joined: None,
             bye_due: None,
         });
         let leg = self.leg(place);
         self.tell_gateway(MediaCommand::Offer { leg, kind }, act);
+    }
+
+    /// Whom records of those who are called name as the caller.
+    pub(crate) fn caller_for(&self, wanted: &Wanted) -> Caller {
+        let in_transfer = self.caller_in_transfer();
+        let known = in_transfer.filter(|_| wanted.is_in_transfer());
+        known.unwrap_or(&self.record.caller).clone()
+    }
+
+    /// A place that nobody has.
+    pub(crate) fn next_place(&mut self) -> u8 {
+        loop {
+            self.last_place = self.last_place.checked_add(1).unwrap_or(1);
+            if self.dialog(self.last_place).is_none() {
+                return self.last_place;
+            }
+        }
     }
 }
 

@@ -46,6 +46,12 @@ pub(crate) enum Wish {
 }
 
 impl Conferences {
+    /// A room of the gateway that has no name.
+    pub(crate) fn nameless(&mut self, shard: u16) -> RoomId {
+        self.last += 1;
+        RoomId::of_shard(shard, self.last)
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.rooms.is_empty()
     }

@@ -115,7 +115,7 @@ impl Script {
     }
 
     /// In again, which changes whether the others hear it.
-    fn enter_room(&mut self, beep: bool) {
+    pub(super) fn enter_room(&mut self, beep: bool) {
         if let Doing::Conferring(conferring) = &self.doing
             && let Some((room, _)) = conferring.room
         {

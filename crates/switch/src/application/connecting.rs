@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use sip::Message;
 
 use super::action::{Connect, Destination, SecondaryCall};
+use super::bridging::Bridge;
 use super::dialog::{Dialog, Said};
 use super::instance::{cause_of, seconds};
 use super::run::Run;
@@ -24,15 +25,15 @@ use crate::refusal;
 #[derive(Debug)]
 pub(crate) struct Connecting {
     /// Whom the shard is still to find.
-    wanted: Vec<Wanted>,
+    pub(super) wanted: Vec<Wanted>,
     /// What they are told who calls.
     pub(super) from: String,
     /// Who rings next, if nobody of those who ring takes the call.
-    later: VecDeque<Vec<Destination>>,
+    pub(super) later: VecDeque<Vec<Wanted>>,
     /// For how long they ring.
-    ring: Duration,
+    pub(super) ring: Duration,
     /// When nobody rings any longer.
-    until: Instant,
+    pub(super) until: Instant,
     pub(super) called: Vec<Called>,
     /// Whether the caller may hear one of them before it answers, and whom it hears.
     pub(super) passes_early: bool,
@@ -40,12 +41,14 @@ pub(crate) struct Connecting {
     /// What whoever answers is asked first.
     pub(super) secondary: Option<SecondaryCall>,
     /// Of those who did not answer: the best that is to be said.
-    status: u16,
+    pub(super) status: u16,
+    /// The call whose party the caller hears, where a transfer has made one of two.
+    pub(super) bridge: Option<Bridge>,
 }
 
 /// Somebody who rings, or talks.
 #[derive(Debug)]
-pub(super) struct Called {
+pub(crate) struct Called {
     pub(super) place: u8,
     pub(super) wanted: Wanted,
     pub(super) connection: ConnectionId,
@@ -62,6 +65,28 @@ pub(super) struct Called {
 }
 
 impl Connecting {
+    pub(super) fn new(
+        wanted: Vec<Wanted>,
+        later: VecDeque<Vec<Wanted>>,
+        from: String,
+        ring: Duration,
+        now: Instant,
+    ) -> Self {
+        Self {
+            wanted,
+            from,
+            later,
+            ring,
+            until: now + ring,
+            called: Vec::new(),
+            passes_early: false,
+            early: None,
+            secondary: None,
+            status: 404,
+            bridge: None,
+        }
+    }
+
     pub(super) fn connections(&self) -> Vec<ConnectionId> {
         self.called.iter().map(|called| called.connection).collect()
     }
@@ -105,17 +130,16 @@ impl Connecting {
     }
 
     pub(super) fn is_talking(&self) -> bool {
-        self.called
-            .iter()
-            .any(|called| called.record.answered.is_some())
+        let mut called = self.called.iter();
+        self.bridge.is_some() || called.any(|called| called.record.answered.is_some())
     }
 
-    fn at(&mut self, place: u8) -> Option<&mut Called> {
+    pub(super) fn at(&mut self, place: u8) -> Option<&mut Called> {
         self.called.iter_mut().find(|called| called.place == place)
     }
 
     /// One did not answer: the caller's application is told of the one that came nearest.
-    fn note(&mut self, status: u16) {
+    pub(super) fn note(&mut self, status: u16) {
         let rank = |status| match cause_of(status) {
             "busy" => 3,
             "no_answer" => 2,
@@ -137,39 +161,47 @@ impl Run {
         let from = connect
             .from
             .unwrap_or_else(|| self.shown_caller().to_owned());
-        self.connecting = Some(Connecting {
-            wanted: wanted(connect.destinations),
-            from,
-            later: connect.later.into(),
-            ring: connect.ring,
-            until: act.now.mono + connect.ring,
-            called: Vec::new(),
-            passes_early: connect.passes_early,
-            early: None,
-            secondary: connect.secondary,
-            status: 404,
-        });
+        let later = connect.later.into_iter().map(wanted).collect();
+        let (row, now) = (wanted(connect.destinations), act.now.mono);
+        let mut connecting = Connecting::new(row, later, from, connect.ring, now);
+        connecting.passes_early = connect.passes_early;
+        connecting.secondary = connect.secondary;
+        self.connecting = Some(connecting);
     }
 
     /// Whom the shard is to find.
     pub(super) fn take_wanted(&mut self) -> Vec<Wanted> {
-        let connecting = self.connecting.as_mut();
-        connecting.map_or_else(Vec::new, |connecting| {
-            std::mem::take(&mut connecting.wanted)
-        })
+        let going = self.transfers.going.as_mut();
+        let all = going.map(|going| &mut going.ringing);
+        let all = all.into_iter().chain(&mut self.connecting);
+        all.flat_map(|known| std::mem::take(&mut known.wanted))
+            .collect()
     }
 
     /// One of them is not here, or is not to be rung.
-    pub(crate) fn miss(&mut self, status: u16) {
-        if let Some(connecting) = &mut self.connecting {
+    pub(super) fn miss(&mut self, wanted: &Wanted, status: u16) {
+        if let Some(connecting) = self.ringing_for(wanted) {
             connecting.note(status);
         }
     }
 
     /// All that the shard could find was rung. If that was nobody, it is over.
     pub(crate) fn all_rung(&mut self, act: &mut Act<'_>) {
+        self.end_transfer_if_alone(act);
         self.end_if_alone(act);
         self.perform(act);
+    }
+
+    /// Among whom somebody is called.
+    pub(super) fn ringing_for(&mut self, wanted: &Wanted) -> Option<&mut Connecting> {
+        match wanted.is_in_transfer() {
+            true => self
+                .transfers
+                .going
+                .as_mut()
+                .map(|going| &mut going.ringing),
+            false => self.connecting.as_mut(),
+        }
     }
 
     pub(super) fn on_callee_said(&mut self, place: u8, said: Said, act: &mut Act<'_>) {
@@ -194,6 +226,8 @@ impl Run {
                 }
                 self.end_if_alone(act);
             }
+            Said::Refers(refer) => self.on_refers(place, *refer, act),
+            Said::HungUp if self.leaves_in_transfer(place, act) => {}
             Said::HungUp => {
                 self.drop_callee(place, End::callee(200, "hung up"), act);
                 self.end_if_alone(act);
@@ -231,6 +265,7 @@ impl Run {
                 }
             }
             MediaEvent::Refused { sentence, .. } => self.on_callee_refused(place, &sentence, act),
+            MediaEvent::Ended { .. } if self.has_left(place) => {}
             MediaEvent::Ended { .. } => {
                 let due = act.now.mono + limits::MEDIA_END_GRACE;
                 if let Some(called) = self.called(place) {
@@ -313,9 +348,11 @@ impl Run {
 
     /// The application has failed or was interrupted: nobody is connected any more.
     pub(super) fn disconnect(&mut self, act: &mut Act<'_>) {
+        self.abort_transfer(act);
         let Some(mut connecting) = self.connecting.take() else {
             return;
         };
+        self.leave_bridge(&connecting, act);
         for mut called in connecting.called.drain(..) {
             let end = match called.record.answered {
                 Some(_) => End::server(200, "the caller was taken elsewhere"),
@@ -333,6 +370,7 @@ impl Run {
         let Some(mut connecting) = self.connecting.take() else {
             return;
         };
+        self.leave_bridge(&connecting, act);
         for mut called in connecting.called.drain(..) {
             let end = match called.record.answered {
                 Some(_) => End::caller(200, "hung up"),
@@ -370,10 +408,15 @@ impl Run {
     }
 
     pub(super) fn called(&mut self, place: u8) -> Option<&mut Called> {
-        self.connecting.as_mut()?.at(place)
+        let going = self.transfers.going.as_mut();
+        let target = going.and_then(|going| going.ringing.at(place));
+        match target {
+            Some(target) => Some(target),
+            None => self.connecting.as_mut()?.at(place),
+        }
     }
 
-    fn invite(&mut self, place: u8, offer: &str, act: &mut Act<'_>) {
+    pub(super) fn invite(&mut self, place: u8, offer: &str, act: &mut Act<'_>) {
         let Some(called) = self
             .called(place)
             .filter(|called| called.dialog.is_planned())
@@ -421,6 +464,9 @@ impl Run {
             return;
         };
         let called = connecting.called.swap_remove(at);
+        if called.joined.is_some() {
+            self.abort_transfer(act);
+        }
         let status = end.status();
         match called.record.answered {
             Some(_) => {
@@ -432,7 +478,11 @@ impl Run {
                 };
                 self.end_connection(lasted, status, act);
             }
-            None => connecting.note(status),
+            None => {
+                if let Some(connecting) = &mut self.connecting {
+                    connecting.note(status);
+                }
+            }
         }
         let leg = self.leg(place);
         self.tell_gateway(MediaCommand::CloseLeg { leg }, act);
@@ -440,15 +490,12 @@ impl Run {
         self.part_with(called, end, act);
     }
 
-    fn part_with(&mut self, mut called: Called, end: End, act: &mut Act<'_>) {
+    pub(super) fn part_with(&mut self, mut called: Called, end: End, act: &mut Act<'_>) {
         called.record.outcome = Some(end.outcome(act.now.unix));
         act.record(&called.record);
         self.end_secondary(called.place, &called.record, act.now.mono);
         self.unreach(called.connection, act);
-        self.past.push_back((called.connection, called.record));
-        if self.past.len() > limits::PAST_CALLEES {
-            self.past.pop_front();
-        }
+        self.keep_past(called.connection, called.record);
         self.see_off(called.place, called.dialog, act);
     }
 
@@ -457,19 +504,15 @@ impl Run {
         let Some(connecting) = &mut self.connecting else {
             return;
         };
-        if !connecting.called.is_empty() || !connecting.wanted.is_empty() {
+        if connecting.bridge.is_some() {
             return;
         }
-        if let Some(next) = connecting.later.pop_front() {
-            connecting.wanted = wanted(next);
-            connecting.until = act.now.mono + connecting.ring;
-            return;
+        if let Some(status) = connecting.is_alone(act.now.mono) {
+            self.end_connection(0.0, status, act);
         }
-        let status = connecting.status;
-        self.end_connection(0.0, status, act);
     }
 
-    fn end_connection(&mut self, lasted: f64, status: u16, act: &mut Act<'_>) {
+    pub(super) fn end_connection(&mut self, lasted: f64, status: u16, act: &mut Act<'_>) {
         if self.connecting.take().is_none() {
             return;
         }
@@ -487,7 +530,7 @@ impl Run {
     }
 }
 
-fn wanted(all: Vec<Destination>) -> Vec<Wanted> {
+pub(super) fn wanted(all: Vec<Destination>) -> Vec<Wanted> {
     all.into_iter().map(Wanted::new).collect()
 }
 

@@ -11,6 +11,8 @@ use sip::{Contact, Headers, Message, MessageWriter, Method, ReplyHead, Request, 
 use crate::call::{Act, CallKey, Hop, Leg, mint_branch};
 use crate::refusal::{self, Refusal};
 
+use super::refer::Refer;
+use super::referring::Referring;
 use super::session_timer::{Asked, SessionTimer};
 
 /// What a client said that its run must know.
@@ -34,6 +36,8 @@ pub(crate) enum Said {
     Accepts(Sdp),
     /// Nobody has said in time that its session goes on.
     Lapses,
+    /// It wants somebody else to have its place; [`Dialog::conclude_refer`] says what has come of it.
+    Refers(Box<Refer>),
     /// It does not take our call.
     Declines {
         /// What it says.
@@ -70,6 +74,8 @@ pub(super) struct Calling {
     pub(super) silent: Option<Instant>,
     /// The Reason of a CANCEL that is to be sent or was.
     pub(super) cancelled: Option<Cancelled>,
+    /// The tag of whoever has said last that it rings.
+    pub(super) early_tag: Option<Box<str>>,
 }
 
 #[derive(Debug)]
@@ -111,6 +117,8 @@ pub(crate) struct Dialog {
     pub(super) opening: Option<(Rows, Box<str>)>,
     /// The CSeq of that INVITE.
     pub(super) invited: u32,
+    /// Of a trunk.
+    pub(super) referring: Option<Referring>,
 }
 
 impl Dialog {
@@ -137,6 +145,7 @@ impl Dialog {
             sdp: None,
             opening: None,
             invited: 0,
+            referring: None,
         }
     }
 
@@ -156,6 +165,7 @@ impl Dialog {
             sdp: None,
             opening: None,
             invited: 0,
+            referring: None,
         }
     }
 
@@ -184,6 +194,7 @@ impl Dialog {
             branch,
             silent: Some(act.now.mono + limits::TRANSACTION_TIME),
             cancelled: None,
+            early_tag: None,
         });
     }
 
@@ -255,6 +266,11 @@ impl Dialog {
             Message::Request(request) => self.on_request(request, act),
             Message::Response(response) => self.on_response(response, act),
         }
+    }
+
+    /// Whether it is one of a client that called us.
+    pub(crate) fn has_called(&self) -> bool {
+        self.initial.is_some()
     }
 
     /// Tells the client that somebody rings.
@@ -421,13 +437,16 @@ impl Dialog {
             Method::Update if request.body.is_empty() => self.accept_in_order(request, act),
             Method::Update => self.refuse(request, &refusal::offer_by_invite(), act),
             Method::Info | Method::Message | Method::Options => self.accept_in_order(request, act),
+            Method::Refer => self.on_refer(request, act),
+            Method::Notify if self.has_transfers() => {
+                self.refuse(request, &refusal::no_subscription(), act)
+            }
             Method::Cancel
             | Method::Register
             | Method::Prack
             | Method::Subscribe
             | Method::Notify
             | Method::Publish
-            | Method::Refer
             | Method::Other(_) => self.refuse(request, &refusal::method_in_dialog(), act),
         }
     }
@@ -505,10 +524,13 @@ impl Dialog {
     ) {
         writer
             .header("Contact", self.leg.contact())
-            .header("Allow", refusal::ALLOW)
+            .header("Allow", self.allow())
             .header("Content-Type", "application/sdp");
         for (name, value) in headers {
             writer.header(name, value);
+        }
+        if self.has_transfers() {
+            writer.header("Supported", "replaces");
         }
         if self.session.is_some() {
             self.sdp = Some(sdp.into());

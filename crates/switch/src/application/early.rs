@@ -6,7 +6,7 @@
 
 use model::media::{LegKind, MediaCommand, Sdp};
 
-use super::run::{CALLER, Run};
+use super::run::Run;
 use crate::call::Act;
 
 /// How far a caller may hear whose call was not taken.
@@ -96,7 +96,7 @@ impl Run {
 
     fn ask_for_answer(&mut self, act: &mut Act<'_>) {
         if let Some(offer) = self.offer.take() {
-            let (leg, kind) = (self.leg(CALLER), self.kind.clone());
+            let (leg, kind) = (self.leg(self.first), self.kind.clone());
             self.tell_gateway(MediaCommand::Answer { leg, kind, offer }, act);
         }
     }
@@ -118,7 +118,7 @@ impl Run {
         self.script.on_connected();
         let (leg, other) = (self.leg(place), place);
         self.tell_gateway(MediaCommand::Accept { leg, answer }, act);
-        let leg = self.leg(CALLER);
+        let leg = self.leg(self.first);
         self.tell_gateway(MediaCommand::Join { leg, other }, act);
     }
 
@@ -150,7 +150,7 @@ impl Run {
     pub(super) fn part_early(&mut self, place: u8, act: &mut Act<'_>) {
         let early = self.connecting.as_ref().and_then(|known| known.early);
         if early == Some(place) {
-            let leg = self.leg(CALLER);
+            let leg = self.leg(self.first);
             self.tell_gateway(MediaCommand::Part { leg }, act);
             self.end_early(place, act);
         }

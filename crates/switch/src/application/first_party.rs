@@ -7,7 +7,7 @@ use model::media::{LegEnd, LegKind, MediaCommand, MediaEvent};
 
 use super::connecting::declined;
 use super::dialog::Said;
-use super::run::{CALLER, Run};
+use super::run::Run;
 use crate::call::{Act, End, Phase};
 use crate::effect::Counter;
 use crate::refusal;
@@ -18,6 +18,8 @@ impl Run {
             Said::Nothing => {}
             Said::Cancelled => self.finish(End::caller(487, "cancelled by the caller"), act),
             Said::Acknowledges => self.begin_at_once(act),
+            Said::Refers(refer) => self.on_refers(self.first, *refer, act),
+            Said::HungUp if self.leaves_in_transfer(self.first, act) => {}
             Said::HungUp => self.finish(self.their_end(200, "hung up"), act),
             Said::Lapses => {
                 let why = "the session was not refreshed in time";
@@ -27,7 +29,7 @@ impl Run {
                 self.record.ringing.get_or_insert(act.now.unix);
             }
             Said::Accepts(answer) => {
-                let leg = self.leg(CALLER);
+                let leg = self.leg(self.first);
                 self.tell_gateway(MediaCommand::Accept { leg, answer }, act);
                 self.note_answered(act);
                 self.script.begin(act.now.mono);
@@ -38,7 +40,7 @@ impl Run {
                 self.finish_declined(status, act);
             }
             Said::Reoffers(offer) => {
-                let leg = self.leg(CALLER);
+                let leg = self.leg(self.first);
                 self.tell_gateway(MediaCommand::Reoffer { leg, offer }, act);
             }
         }
@@ -65,6 +67,7 @@ impl Run {
             MediaEvent::Refused { sentence, .. } => self.on_no_answer(&sentence, act),
             MediaEvent::Connected { .. } if self.is_connected_early() => {}
             MediaEvent::Connected { .. } => self.script.on_talking(act.now.mono),
+            MediaEvent::Ended { .. } if self.has_left(self.first) => {}
             MediaEvent::Ended { end, .. } => match end {
                 LegEnd::Closed => {}
                 LegEnd::Silent => {
@@ -73,7 +76,10 @@ impl Run {
                 }
                 LegEnd::Peer => self.bye_due = Some(act.now.mono + limits::MEDIA_END_GRACE),
             },
-            MediaEvent::NotEntered { sentence, .. } => self.script.on_not_conferring(&sentence),
+            MediaEvent::NotEntered { sentence, .. } => {
+                self.script.on_not_conferring(&sentence);
+                self.on_no_bridge(act);
+            }
             MediaEvent::Digit { .. }
             | MediaEvent::Played { .. }
             | MediaEvent::Recorded { .. }

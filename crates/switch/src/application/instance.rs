@@ -6,7 +6,7 @@ use model::media::StreamRate;
 use model::{CallRecord, EndedBy, RecordId, UnixTime};
 use serde_json::{Map, Value, json};
 
-use super::run::About;
+use super::beginning::About;
 use crate::call::CallKey;
 
 /// The name of a call towards its application and its account: it says whose it is, and cannot be guessed.

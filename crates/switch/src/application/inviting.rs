@@ -12,6 +12,9 @@ impl Dialog {
         if self.is_refresh(response) {
             return self.on_refreshed(response, act);
         }
+        if response.headers.cseq().method == Method::Notify {
+            self.on_notified(response, act);
+        }
         if response.headers.cseq().method != Method::Invite {
             return Said::Nothing;
         }
@@ -24,6 +27,8 @@ impl Dialog {
         match response.status {
             ..200 => {
                 calling.silent = None;
+                let tag = response.headers.to().tag();
+                calling.early_tag = tag.map(Into::into).or(calling.early_tag.take());
                 self.send_cancel(act);
                 let sound = std::str::from_utf8(response.body);
                 match sound {
@@ -112,6 +117,7 @@ impl Dialog {
             calling.silent = None;
             self.send_cancel(act);
         }
+        self.say_farewell(act);
         self.state = State::Over;
     }
 

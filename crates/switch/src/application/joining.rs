@@ -3,12 +3,12 @@
 use model::Callee;
 use model::media::{MediaCommand, Sdp};
 
-use super::run::{CALLER, Run};
+use super::run::Run;
 use crate::call::{Act, End};
 use crate::effect::Counter;
 
 /// What others are told when one has answered.
-const ELSEWHERE: &str = "SIP;cause=200;text=\"Call completed elsewhere\"";
+pub(super) const ELSEWHERE: &str = "SIP;cause=200;text=\"Call completed elsewhere\"";
 
 impl Run {
     /// One has answered: the others stop.
@@ -21,6 +21,12 @@ impl Run {
         act.record(&called.record);
         act.count(Counter::CallAnswered);
         self.accept_callee(place, answer, act);
+        self.won(place, act);
+    }
+
+    /// It is one of those who were called, and the gateway has it.
+    pub(super) fn won(&mut self, place: u8, act: &mut Act<'_>) {
+        let now = act.now.unix;
         let others = self
             .connecting
             .as_ref()
@@ -68,7 +74,7 @@ impl Run {
             .flat_map(|connecting| &connecting.called);
         let place = called.find(|called| called.record.answered.is_some());
         if let Some(other) = place.map(|called| called.place) {
-            let leg = self.leg(CALLER);
+            let leg = self.leg(self.first);
             self.tell_gateway(MediaCommand::Join { leg, other }, act);
         }
     }

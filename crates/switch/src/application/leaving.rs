@@ -5,7 +5,7 @@
 use model::{ConnectionId, Instant, limits};
 use sip::Message;
 
-use super::dialog::Dialog;
+use super::dialog::{Dialog, Said};
 use super::run::Run;
 use crate::call::Act;
 
@@ -20,7 +20,7 @@ pub(super) struct Leaving {
 impl Run {
     /// Nothing more is wanted of it.
     pub(super) fn see_off(&mut self, place: u8, dialog: Dialog, act: &mut Act<'_>) {
-        if dialog.is_over() {
+        if dialog.is_over() && !dialog.owes_notify() {
             return self.leave(dialog.connection());
         }
         self.leaving.push(Leaving {
@@ -39,7 +39,10 @@ impl Run {
     ) {
         let mut all = self.leaving.iter_mut();
         if let Some(leaving) = all.find(|leaving| leaving.place == place) {
-            leaving.dialog.on_message(message, act);
+            let said = leaving.dialog.on_message(message, act);
+            if let Said::Refers(_) = said {
+                leaving.dialog.conclude_refer(481, act);
+            }
         }
         self.forget_those_who_left(act);
     }
@@ -50,7 +53,8 @@ impl Run {
             if leaving.until <= now {
                 leaving.dialog.withdraw(act);
             }
-            if leaving.dialog.is_over() {
+            let is_done = leaving.dialog.is_over() && !leaving.dialog.owes_notify();
+            if is_done || leaving.until <= now {
                 self.leave(leaving.dialog.connection());
             } else {
                 self.leaving.push(leaving);

@@ -25,15 +25,10 @@ impl Plan {
     /// Those of a row ring at once, each row for so long; the next one when nobody of the one before is left.
     pub(crate) fn in_rows(rows: Vec<Vec<Destination>>, ring: Duration) -> Self {
         let mut rows = rows.into_iter();
+        let first = rows.next().unwrap_or_default();
         Self::Ring(Connect {
-            destinations: rows.next().unwrap_or_default(),
             later: rows.collect(),
-            from: None,
-            hold: None,
-            ring,
-            passes_early: false,
-            secondary: None,
-            next: None,
+            ..Connect::ringing(first, ring)
         })
     }
 

@@ -5,7 +5,6 @@
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::Duration;
 
 use model::media::{LegId, LegKind, MediaCommand, MediaEvent, RoomId, Sdp, SessionId};
@@ -15,23 +14,23 @@ use model::{
 };
 use sip::{Message, Request, Response};
 
+use super::beginning::About;
 use super::conference::Wish;
 use super::connecting::Connecting;
 use super::dialog::Dialog;
 use super::early::Early;
-use super::instance::{self, Told};
+use super::instance::Told;
 use super::leaving::Leaving;
 use super::onward::Onward;
-use super::plan::Plan;
-use super::questions::Questions;
 use super::script::{Asking, Script, Step};
 use super::secondary::Secondary;
+use super::transfer::Transfers;
 use crate::call::{Act, CallKey, End, Phase};
 use crate::effect::{Counter, Effect};
 use crate::orphan::{Orphan, Question};
 use crate::refusal;
 
-/// The caller's leg at the gateway, and its party.
+/// The place of whoever is the first party from the beginning.
 pub(super) const CALLER: u8 = 0;
 
 /// See the module.
@@ -67,120 +66,22 @@ pub(crate) struct Run {
     pub(super) secondary: Option<Secondary>,
     /// Records of those who were called and have gone: relays may still tell what they did.
     pub(super) past: VecDeque<(ConnectionId, CallRecord)>,
+    /// The first party's place.
+    pub(super) first: u8,
     pub(super) last_place: u8,
+    pub(super) transfers: Transfers,
     /// What the shard is to do about conferences.
-    wishes: VecDeque<Wish>,
+    pub(super) wishes: VecDeque<Wish>,
     /// Connections that may reach the gateway through a relay.
     pub(super) reached: Vec<ConnectionId>,
     /// Connections that have nothing of it any more.
-    left: Vec<ConnectionId>,
+    pub(super) left: Vec<ConnectionId>,
     pub(super) reach_ends: Option<Instant>,
     /// The caller's media have ended: its BYE is waited for no longer than this.
     pub(super) bye_due: Option<Instant>,
 }
 
-/// What its application is told of a run all the time.
-#[derive(Debug)]
-pub(crate) struct About {
-    pub(crate) service: Box<str>,
-    /// Whether the application has begun the call. Its caller is the one that it called, then.
-    pub(crate) is_outgoing: bool,
-    /// Who calls.
-    pub(crate) from: Box<str>,
-    /// Whom that one has called.
-    pub(crate) to: Box<str>,
-    /// JSON.
-    pub(crate) parameters: Option<Arc<str>>,
-}
-
-/// What a run begins with.
-pub(crate) struct Beginning {
-    pub(crate) key: CallKey,
-    pub(crate) shard: u16,
-    pub(crate) plan: Plan,
-    pub(crate) dialog: Dialog,
-    /// What the caller speaks.
-    pub(crate) kind: LegKind,
-    pub(crate) about: About,
-    /// The caller's, if it is one that calls.
-    pub(crate) offer: Option<Sdp>,
-    /// Rows of the INVITE, if it is one that is called.
-    pub(crate) headers: Vec<(Cow<'static, str>, String)>,
-    /// What the first page is told.
-    pub(crate) token: Option<String>,
-    pub(crate) record: CallRecord,
-    /// How long it may leave its caller without an answer.
-    pub(crate) until: Instant,
-    pub(crate) is_strangers: bool,
-}
-
 impl Run {
-    /// Asks the application's first page, or the gateway for an offer to whom it calls.
-    pub(crate) fn begin(beginning: Beginning, act: &mut Act<'_>) -> Self {
-        let Beginning {
-            key,
-            shard,
-            plan,
-            dialog,
-            kind,
-            about,
-            offer,
-            headers,
-            token,
-            record,
-            until,
-            is_strangers,
-        } = beginning;
-        let secret = match &plan {
-            Plan::Application(application) => Some(application.secret.clone()),
-            Plan::Secondary(_) | Plan::Ring(_) | Plan::Connect(_) => None,
-        };
-        let session = SessionId::of_shard(shard, key.0);
-        let leg = LegId {
-            session,
-            place: CALLER,
-        };
-        let instance = instance::name(shard, key, record.id);
-        act.count(Counter::CallRouted);
-        act.record(&record);
-        let mut run = Self {
-            key,
-            session,
-            account: record.account,
-            is_strangers,
-            script: Script::new(leg, plan, record.id.to_string(), Questions::of(key), token),
-            instance,
-            secret,
-            caller: dialog,
-            kind,
-            about,
-            offer,
-            early: None,
-            onward: None,
-            headers,
-            phase: Phase::Setup { until },
-            record,
-            connecting: None,
-            leaving: Vec::new(),
-            secondary: None,
-            past: VecDeque::new(),
-            last_place: CALLER,
-            wishes: VecDeque::new(),
-            reached: Vec::new(),
-            left: Vec::new(),
-            reach_ends: None,
-            bye_due: None,
-        };
-        if run.about.is_outgoing {
-            let kind = run.kind.clone();
-            run.tell_gateway(MediaCommand::Offer { leg, kind }, act);
-        } else {
-            run.script.begin(act.now.mono);
-        }
-        run.perform(act);
-        run
-    }
-
     pub(crate) fn record(&self) -> &CallRecord {
         &self.record
     }
@@ -191,10 +92,12 @@ impl Run {
 
     /// Whether this connection has anything of it.
     pub(crate) fn concerns(&self, connection: ConnectionId) -> bool {
-        let callees = self.connecting.iter().flat_map(Connecting::connections);
+        let mut callees = self.connecting.iter().flat_map(Connecting::connections);
+        let mut targets = self.targets();
         !self.is_over()
             && (self.caller.connection() == connection
-                || callees.into_iter().any(|callee| callee == connection))
+                || callees.any(|callee| callee == connection)
+                || targets.any(|target| target.connection == connection))
     }
 
     /// How many of those it calls ring on a connection.
@@ -203,7 +106,10 @@ impl Run {
             && self.caller.connection() == connection
             && matches!(self.phase, Phase::Setup { .. });
         let connecting = self.connecting.as_ref();
-        connecting.map_or(0, |connecting| connecting.ringing(connection)) + usize::from(rings)
+        let mut targets = self.targets();
+        connecting.map_or(0, |connecting| connecting.ringing(connection))
+            + usize::from(rings)
+            + usize::from(targets.any(|target| target.connection == connection))
     }
 
     /// Whether there is no application: whoever answers has the caller.
@@ -220,7 +126,7 @@ impl Run {
     }
 
     /// How it ends if its caller, or whom its application has called, ends it.
-    pub(super) fn their_end(&self, status: u16, reason: &str) -> End {
+    pub(super) fn their_end(&self, status: u16, reason: impl Into<String>) -> End {
         match self.about.is_outgoing {
             true => End::callee(status, reason),
             false => End::caller(status, reason),
@@ -256,6 +162,7 @@ impl Run {
     pub(crate) fn connections(&self) -> Vec<ConnectionId> {
         let mut all = vec![self.caller.connection()];
         all.extend(self.connecting.iter().flat_map(Connecting::connections));
+        all.extend(self.targets().map(|target| target.connection));
         all.extend(self.leaving_connections());
         all
     }
@@ -270,6 +177,7 @@ impl Run {
             self.caller.deadline(),
             connecting,
             self.leaving_until(),
+            self.transfer_deadline(),
             self.bye_due,
             self.reach_ends,
         ]
@@ -280,21 +188,37 @@ impl Run {
 
     /// The dialog of one of its parties.
     pub(crate) fn dialog(&self, place: u8) -> Option<&Dialog> {
-        if place == CALLER {
+        if place == self.first {
             return Some(&self.caller);
         }
         let connecting = self.connecting.as_ref();
+        let mut targets = self.targets();
         connecting
             .and_then(|connecting| connecting.dialog(place))
+            .or_else(|| {
+                targets
+                    .find(|target| target.place == place)
+                    .map(|target| &target.dialog)
+            })
             .or_else(|| self.leaving_dialog(place))
     }
 
+    /// The same of somebody who takes part.
+    pub(super) fn dialog_mut(&mut self, place: u8) -> Option<&mut Dialog> {
+        match place == self.first {
+            true => Some(&mut self.caller),
+            false => self.called(place).map(|called| &mut called.dialog),
+        }
+    }
+
     pub(crate) fn has_seen(&self, connection: ConnectionId, request: &Request<'_>) -> bool {
-        self.caller.has_seen(connection, request)
+        self.caller.has_seen(connection, request) || self.target_seen(connection, request).is_some()
     }
 
     pub(crate) fn is_merged(&self, connection: ConnectionId, request: &Request<'_>) -> bool {
+        let mut targets = self.targets();
         self.caller.is_merged(connection, request)
+            || targets.any(|target| target.dialog.is_merged(connection, request))
     }
 
     /// The party that was asked what this answers.
@@ -305,11 +229,13 @@ impl Run {
 
     /// A message of one party's. Requests have been found to belong to its dialog.
     pub(crate) fn on_message(&mut self, place: u8, message: &Message<'_>, act: &mut Act<'_>) {
-        if place == CALLER {
+        if place == self.first {
             let said = self.caller.on_message(message, act);
             self.on_caller_said(said, act);
         } else if self.leaving_dialog(place).is_some() {
             self.on_leaving_message(place, message, act);
+        } else if self.is_target(place) {
+            self.on_target_message(place, message, act);
         } else if let Some(connecting) = &mut self.connecting {
             let said = connecting.on_message(place, message, act);
             self.on_callee_said(place, said, act);
@@ -319,8 +245,13 @@ impl Run {
 
     /// The caller's CANCEL.
     pub(crate) fn on_cancel(&mut self, request: &Request<'_>, act: &mut Act<'_>) {
-        let said = self.caller.on_cancel(request, act);
-        self.on_caller_said(said, act);
+        match self.target_seen(self.caller.connection(), request) {
+            Some(place) => self.on_target_cancel(place, request, act),
+            None => {
+                let said = self.caller.on_cancel(request, act);
+                self.on_caller_said(said, act);
+            }
+        }
         self.perform(act);
     }
 
@@ -339,9 +270,12 @@ impl Run {
     /// The gateway tells something of this run's session.
     pub(crate) fn on_media(&mut self, event: MediaEvent, act: &mut Act<'_>) {
         let place = event.leg().place;
-        if place == CALLER {
+        if place == self.first {
             self.on_caller_media(event, act);
+        } else if self.is_target(place) {
+            self.on_target_media(place, event, act);
         } else {
+            self.on_former_media(&event, act);
             self.on_callee_media(place, event, act);
         }
         self.perform(act);
@@ -363,6 +297,7 @@ impl Run {
             self.caller.lose();
             self.finish(End::lost(self.party(), waited), act);
         } else {
+            self.lose_targets(connection, act);
             self.on_callee_lost(connection, waited, act);
         }
         self.perform(act);
@@ -446,6 +381,7 @@ impl Run {
             let why = format!("the {}'s media ended", self.party());
             self.finish(End::server(503, why), act);
         }
+        self.on_transfer_due(act);
         self.on_callees_due(act);
         self.forget_those_who_left(act);
         self.on_secondary_time(now);
@@ -573,11 +509,12 @@ impl Run {
         } else {
             end.refusal()
         };
-        self.caller.end(&refusal, &end.reason_header(), act);
-        self.end_connecting(&end.reason_header(), act);
         self.phase = Phase::Over {
             until: act.now.mono + limits::LINGER_TIME,
         };
+        self.abort_transfer(act);
+        self.caller.end(&refusal, &end.reason_header(), act);
+        self.end_connecting(&end.reason_header(), act);
         if !self.reached.is_empty() {
             self.reach_ends = Some(act.now.mono + limits::TURN_GRACE);
         }

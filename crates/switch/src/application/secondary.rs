@@ -6,10 +6,11 @@ use model::media::{LegKind, MediaCommand, MediaEvent};
 use model::{AccountId, CallRecord, Callee, Instant, Page, QuestionId, UnixTime};
 
 use super::action::SecondaryCall;
+use super::beginning::About;
 use super::instance::{self, Told};
 use super::plan::Plan;
 use super::questions::{Questions, is_secondary};
-use super::run::{About, CALLER, Run};
+use super::run::Run;
 use super::script::{Asking, Script, Step};
 use super::start::ApplicationState;
 use super::streaming::Opening;
@@ -241,13 +242,13 @@ impl Run {
         called.joined = Some(now);
         self.answer_early(act);
         self.script.on_connected();
-        let (leg, other) = (self.leg(CALLER), place);
+        let (leg, other) = (self.leg(self.first), place);
         self.tell_gateway(MediaCommand::Join { leg, other }, act);
     }
 }
 
 /// Whom a page is told that was called.
-fn word_of(callee: &Callee) -> Box<str> {
+pub(super) fn word_of(callee: &Callee) -> Box<str> {
     match callee {
         Callee::Client(client) => client.as_str().into(),
         Callee::Number { number, .. } => number.clone(),

@@ -11,11 +11,12 @@ use model::{
 use sip::{Message, Request, Response};
 
 use super::action::Destination;
+use super::beginning::{About, Beginning};
 use super::calling::Outgoing;
 use super::dialog::Dialog;
 use super::instance::run_of;
 use super::plan::Plan;
-use super::run::{About, Beginning, CALLER, Run};
+use super::run::{CALLER, Run};
 use super::wanted::Wanted;
 use crate::call::{Act, CallKey, Leg, mint_party_tag, read_branch, read_party_tag};
 use crate::effect::Counter;
@@ -57,6 +58,7 @@ impl Shard {
         let target = caller_target(request)?;
         let trunk = self.trunk_of(connection).map(Arc::as_ref);
         let (called, session) = (called_by(trunk, request), trunk.and_then(|of| of.session));
+        let transfers = trunk.map(|of| of.transfer);
         let is_strangers = kind == LegKind::WebRtc && !self.is_proven(connection);
         if let Err(many) = self.going.check(account, is_strangers) {
             self.act(now).count(Counter::ApplicationCallsFull);
@@ -67,17 +69,8 @@ impl Shard {
         let until = now.mono + plan.patience(self.snapshot.settings.no_answer);
         let headers = &request.headers;
         let mut act = self.act(now);
-        let leg = Leg {
-            connection,
-            domain: headers.from().uri.host.into(),
-            local_tag: mint_party_tag(key, CALLER, act.random),
-            remote_tag: headers.from().tag().map(Into::into),
-            local: format!("<{}>", headers.to().uri_text).into(),
-            remote: format!("<{}>", headers.from().uri_text).into(),
-            target: target.into(),
-            cseq: 0,
-            remote_cseq: headers.cseq().number,
-        };
+        let local_tag = mint_party_tag(key, CALLER, act.random);
+        let leg = Leg::calling(connection, request, target, local_tag);
         let record = CallRecord {
             id: act.random.record_id(),
             account,
@@ -94,7 +87,9 @@ impl Shard {
             key,
             shard,
             plan,
-            dialog: Dialog::called(key, leg, request, &mut act).timed(session, Some(request)),
+            dialog: Dialog::called(key, leg, request, &mut act)
+                .timed(session, Some(request))
+                .transfers(transfers),
             kind,
             about: About {
                 service: record
@@ -273,8 +268,13 @@ impl Shard {
         }
         self.timers
             .shift(Due::Call(key), before, Some(run.deadline()));
+        let parted = run.take_parted();
         self.runs.insert(key, run);
         self.grant_wishes(now, key);
+        self.carry_transfers(now, key);
+        for other in parted {
+            self.drive_run(now, other, Run::on_bridge_over);
+        }
     }
 
     /// Finds whom a run wants to call.
@@ -284,8 +284,8 @@ impl Shard {
             if wanted.is_empty() {
                 return;
             }
-            let caller = run.record().caller.clone();
             for wanted in wanted {
+                let caller = run.caller_for(&wanted);
                 match wanted.to.clone() {
                     Destination::Client(client) => {
                         self.ring_client(now, run, &caller, &client, wanted);
@@ -309,12 +309,12 @@ impl Shard {
         wanted: Wanted,
     ) {
         let account = run.record().account;
-        let found = match run.only_rings() {
+        let found = match run.only_rings() && !wanted.is_in_transfer() {
             true => self.may_ring_idle(account, caller, client),
             false => self.may_ring(account, caller, client),
         };
         match found {
-            Err(status) => run.miss(status),
+            Err(status) => run.miss(&wanted, status),
             Ok(binding) => run.ring(
                 wanted,
                 |party, from, act| Outgoing::to_client(party, from, client, &binding, act),
@@ -343,11 +343,18 @@ impl Shard {
     fn ring_number(&mut self, now: Now, run: &mut Run, number: &str, wanted: Wanted) {
         let (line, trunk) = match self.next_line(run.record().account, &wanted) {
             Ok(next) => next,
-            Err(status) => return run.miss(status),
+            Err(status) => return run.miss(&wanted, status),
+        };
+        let rows = match wanted.is_in_transfer() {
+            true => run.rows_of_transfer(trunk.is_trusted),
+            false => Vec::new(),
         };
         run.ring(
             wanted.by(line),
-            |party, from, act| Outgoing::to_number(party, from, number, line, &trunk, act),
+            |party, from, act| {
+                let to = Outgoing::to_number(party, from, number, line, &trunk, act);
+                to.with(rows)
+            },
             &mut self.act(now),
         );
     }

@@ -8,6 +8,7 @@ use model::{
 };
 
 use super::action::Destination;
+use super::beginning::{About, Beginning};
 use super::calling::Outgoing;
 use super::dialog::Dialog;
 use super::instance::{self, Told};
@@ -15,7 +16,7 @@ use super::onward::Onward;
 use super::page;
 use super::plan::Plan;
 use super::questions::Questions;
-use super::run::{About, Beginning, CALLER, Run};
+use super::run::{CALLER, Run};
 use super::wanted::Wanted;
 use crate::call::CallKey;
 use crate::effect::{Counter, Effect};
@@ -226,7 +227,8 @@ impl Shard {
             shard: self.number,
             plan,
             dialog: Dialog::planned(key, outgoing.leg, &record.call_id)
-                .timed(outgoing.session, None),
+                .timed(outgoing.session, None)
+                .transfers(outgoing.transfers),
             kind: outgoing.kind,
             about,
             offer: None,

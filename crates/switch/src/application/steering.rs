@@ -6,7 +6,7 @@ use model::media::MediaCommand;
 use model::{CallRecord, FileName};
 
 use super::control::{Control, Parties, Wanted};
-use super::run::{CALLER, Run};
+use super::run::Run;
 use crate::call::{Act, Phase};
 use crate::control::{ControlFault, hung_up};
 
@@ -94,9 +94,9 @@ impl Run {
         let second = called.find(|called| called.joined.is_some());
         let second = second.map(|called| called.place);
         match parties {
-            Parties::First => Some(vec![CALLER]),
+            Parties::First => Some(vec![self.first]),
             Parties::Second => second.map(|second| vec![second]),
-            Parties::Both => second.map(|second| vec![CALLER, second]),
+            Parties::Both => second.map(|second| vec![self.first, second]),
         }
     }
 }

@@ -13,7 +13,7 @@ use super::action::Streaming;
 use super::doing::{Doing, Streamed};
 use super::instance::Told;
 use super::page::Fault;
-use super::run::{CALLER, Run};
+use super::run::Run;
 use super::script::{Script, Step};
 use super::shape::StreamShape;
 use crate::call::Act;
@@ -118,7 +118,7 @@ impl Script {
         }
     }
 
-    fn tell_streamed(&mut self, now: Instant, cause: &'static str, result: Value) {
+    pub(super) fn tell_streamed(&mut self, now: Instant, cause: &'static str, result: Value) {
         let Doing::Streaming(streamed) = std::mem::replace(&mut self.doing, Doing::Nothing) else {
             return;
         };
@@ -162,7 +162,7 @@ impl Run {
             return;
         };
         let told = self.told(act.now.unix);
-        let command = opening.command(self.leg(CALLER), told, secret);
+        let command = opening.command(self.leg(self.first), told, secret);
         self.tell_gateway(command, act);
     }
 }

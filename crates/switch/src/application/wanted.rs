@@ -8,20 +8,41 @@ use super::action::Destination;
 
 /// See the module.
 #[derive(Clone, Debug)]
-pub(super) struct Wanted {
+pub(crate) struct Wanted {
     pub(super) to: Destination,
     tried: Vec<ConnectionId>,
+    /// To take the place of a party.
+    is_in_transfer: bool,
+    /// The only line that may be used.
+    only: Option<ConnectionId>,
 }
 
 impl Wanted {
     pub(super) fn new(to: Destination) -> Self {
-        let tried = Vec::new();
-        Self { to, tried }
+        Self {
+            to,
+            tried: Vec::new(),
+            is_in_transfer: false,
+            only: None,
+        }
     }
 
-    /// Whether a line was not tried yet.
+    /// To take the place of a party; `only`: by no other line.
+    pub(super) fn in_transfer(to: Destination, only: Option<ConnectionId>) -> Self {
+        Self {
+            is_in_transfer: true,
+            only,
+            ..Self::new(to)
+        }
+    }
+
+    pub(super) fn is_in_transfer(&self) -> bool {
+        self.is_in_transfer
+    }
+
+    /// Whether a line may be used, and was not tried yet.
     pub(super) fn is_new(&self, line: ConnectionId) -> bool {
-        !self.tried.contains(&line)
+        self.only.is_none_or(|only| only == line) && !self.tried.contains(&line)
     }
 
     /// It goes out by this line.

@@ -113,6 +113,27 @@ pub(crate) struct Leg {
 }
 
 impl Leg {
+    /// Of whoever sends this INVITE, whose Contact is `target`.
+    pub(crate) fn calling(
+        connection: ConnectionId,
+        request: &Request<'_>,
+        target: &str,
+        local_tag: String,
+    ) -> Self {
+        let headers = &request.headers;
+        Self {
+            connection,
+            domain: headers.from().uri.host.into(),
+            local_tag,
+            remote_tag: headers.from().tag().map(Into::into),
+            local: format!("<{}>", headers.to().uri_text).into(),
+            remote: format!("<{}>", headers.from().uri_text).into(),
+            target: target.into(),
+            cseq: 0,
+            remote_cseq: headers.cseq().number,
+        }
+    }
+
     /// A request inside this dialog, or the one that opens it, up to and with CSeq.
     pub(crate) fn request(&self, method: &str, cseq: u32, at: &Hop<'_>) -> MessageWriter {
         let mut writer = MessageWriter::request(method, at.target.unwrap_or(&self.target));

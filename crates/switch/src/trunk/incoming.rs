@@ -170,8 +170,12 @@ impl Line {
             return None;
         }
         let has_timer = self.trunk().session.is_some();
+        let has_transfers = self.trunk().transfer.is_any();
+        let of_transfers = ["replaces", "norefersub"];
         let is_known = |wanted: &&str| {
-            wanted.eq_ignore_ascii_case(reliable::EXTENSION)
+            let is_it = |name: &&str| wanted.eq_ignore_ascii_case(name);
+            (has_transfers && of_transfers.iter().any(is_it))
+                || wanted.eq_ignore_ascii_case(reliable::EXTENSION)
                 || (has_timer && wanted.eq_ignore_ascii_case("timer"))
         };
         let wanted = request.headers.items(sip::Name::Require);
@@ -187,9 +191,13 @@ impl Line {
 
     /// A peer may ask at any time whether we are there (§11); one question is like another, and nothing is kept of it.
     fn answer_options(&mut self, from: SocketAddr, request: &Request<'_>) {
+        let allow = match self.trunk().transfer.is_any() {
+            true => refusal::ALLOW_TRANSFERS,
+            false => refusal::ALLOW,
+        };
         let mut writer = MessageWriter::reply(request, 200, "OK", Some(self.tag()));
         writer
-            .header("Allow", refusal::ALLOW)
+            .header("Allow", allow)
             .header("Accept", "application/sdp")
             .header("Contact", self.here().contact(None));
         self.reply(from, answered(writer.finish(), from));

@@ -25,6 +25,7 @@ mod serving;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod transferring;
 mod way;
 
 pub(crate) use route::called_by;

@@ -10,13 +10,11 @@ use model::{
     AccountId, Callee, Caller, ClientGroup, ClientId, ConnectionId, Now, Number, RingOrder,
     Service, ServiceTarget, Trunk, TrunkLogin, limits,
 };
-use sip::{Capabilities, Name, NameAddr, Request};
+use sip::{Name, NameAddr, Request};
 
-use crate::application::{Asked, Destination, Plan};
+use crate::application::{Asked, Destination, Plan, Replaces};
 use crate::refusal::{self, Refusal};
-use crate::shard::{CAPABILITIES, Shard};
-
-use super::reliable::EXTENSION;
+use crate::shard::Shard;
 
 impl Shard {
     /// The trunk whose line a connection is.
@@ -32,17 +30,6 @@ impl Shard {
         if let Some(known) = trunks.iter_mut().find(|(line, _)| *line == connection) {
             known.1 = trunk;
             self.trunks = trunks.into();
-        }
-    }
-
-    /// What a connection may ask for: a line does itself what makes provisional answers arrive (RFC 3262), and no client is sent them so.
-    pub(crate) fn understood(&self, connection: ConnectionId) -> Capabilities {
-        match self.trunk_of(connection) {
-            Some(_) => Capabilities {
-                extensions: &["timer", "outbound", "path", EXTENSION],
-                ..CAPABILITIES
-            },
-            None => CAPABILITIES,
         }
     }
 
@@ -106,6 +93,11 @@ impl Shard {
         if trunk.session.is_some() && Asked::of(&request.headers).is_too_brief() {
             return Err(refusal::session_too_brief());
         }
+        if trunk.transfer.is_any()
+            && let Some(replaces) = Replaces::of(request)?
+        {
+            return self.replace_leg(trunk, connection, request, &replaces, now);
+        }
         let called = called_by(Some(trunk), request);
         let planned = self.plan_for(trunk, &caller, &called);
         let (callee, plan) = planned.inspect_err(|refusal| {
@@ -130,7 +122,7 @@ impl Shard {
     }
 
     /// Whom a trunk's call is for, and what happens to it: a number is a service's, anything else a client.
-    fn plan_for(
+    pub(super) fn plan_for(
         &mut self,
         trunk: &Trunk,
         caller: &Caller,
@@ -213,7 +205,7 @@ pub(crate) fn called_by<'a>(trunk: Option<&Trunk>, request: &Request<'a>) -> Cow
 }
 
 /// Who calls: what a trusted trunk asserts (RFC 3325), else what stands in From.
-fn caller_of(trunk: &Trunk, request: &Request<'_>) -> String {
+pub(super) fn caller_of(trunk: &Trunk, request: &Request<'_>) -> String {
     let headers = &request.headers;
     let asserted = headers.get(Name::Other("P-Asserted-Identity"));
     let asserted = asserted.and_then(|identity| NameAddr::parse(identity).ok());
@@ -230,7 +222,7 @@ fn caller_of(trunk: &Trunk, request: &Request<'_>) -> String {
 }
 
 /// What a peer wrote of a user, as it may stand in a list.
-fn shown(user: &str) -> String {
+pub(super) fn shown(user: &str) -> String {
     let shown = user.chars().filter(|character| !character.is_control());
     shown.take(limits::CALL_FROM_BYTES / 4).collect()
 }
@@ -262,6 +254,7 @@ mod tests {
             caller: None,
             session: None,
             is_trusted: false,
+            transfer: Default::default(),
         })
     }
 

@@ -53,6 +53,7 @@ fn trunk(peers: &[&str]) -> Trunk {
         caller: None,
         session: None,
         is_trusted: false,
+        transfer: Default::default(),
     }
 }
 

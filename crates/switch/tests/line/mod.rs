@@ -99,6 +99,7 @@ fn trunk(settings: u8) -> Trunk {
         numbers: Vec::new(),
         caller: None,
         is_trusted: false,
+        transfer: Default::default(),
     }
 }
 

@@ -7,6 +7,7 @@
 mod early;
 mod stage;
 mod starting;
+mod transfer;
 
 use model::media::{LegKind, MediaCommand};
 use model::{Callee, Caller, SecretBytes, TrunkLogin};

@@ -9,8 +9,8 @@ use model::{
     Account, AccountId, AccountKind, Application, CallRecord, ClientGroup, ClientId, CloudId,
     ConnectionId, Directory, Instant, Now, NumberPattern, Page, PageAnswer, PageMethod,
     PageRequest, PageUrl, PeerPlace, RecordId, RingOrder, SecretBytes, Service, ServiceName,
-    ServiceTarget, Start, Then, TokenLimit, Trunk, TrunkMedia, TrunkName, TrunkTransport, UnixTime,
-    Username, WebRtcAccessKey,
+    ServiceTarget, Start, Then, TokenLimit, Trunk, TrunkMedia, TrunkName, TrunkTransfer,
+    TrunkTransport, UnixTime, Username, WebRtcAccessKey,
 };
 use serde_json::Value;
 use switch::{Closing, Effect, Input, Settings, Shard, Snapshot};
@@ -92,6 +92,7 @@ fn trunk() -> Trunk {
         caller: None,
         session: None,
         is_trusted: false,
+        transfer: Default::default(),
     }
 }
 
@@ -101,6 +102,8 @@ pub(crate) struct Stage {
     millis: u64,
     /// The last message that went out on the line.
     pub(crate) heard: String,
+    /// All of them.
+    pub(crate) said: Vec<String>,
     /// The last INVITE among them, and the line that it went out on.
     invited: String,
     pub(crate) invited_on: ConnectionId,
@@ -122,6 +125,11 @@ impl Stage {
 
     /// With another trunk of the same account behind the first.
     pub(crate) fn with_second() -> Self {
+        Self::with_second_and(TrunkTransfer::Own)
+    }
+
+    /// The first may have calls transferred to these.
+    pub(crate) fn with_second_and(transfer: TrunkTransfer) -> Self {
         let second = Trunk {
             name: TrunkName::parse("other").unwrap(),
             places: PeerPlace::addresses(&["192.0.2.20:5060".parse().unwrap()]),
@@ -131,7 +139,11 @@ impl Stage {
             numbers: Vec::new(),
             ..trunk()
         };
-        Self::on(vec![(LINE, trunk()), (SECOND, second)])
+        let first = Trunk {
+            transfer,
+            ..trunk()
+        };
+        Self::on(vec![(LINE, first), (SECOND, second)])
     }
 
     fn on(trunks: Vec<(ConnectionId, Trunk)>) -> Self {
@@ -148,6 +160,7 @@ impl Stage {
             settings,
             millis: 0,
             heard: String::new(),
+            said: Vec::new(),
             invited: String::new(),
             invited_on: LINE,
             answered: String::new(),
@@ -169,6 +182,7 @@ impl Stage {
     fn tell(&mut self, input: Input<'_>) {
         self.millis += 1;
         self.shard.handle(self.now(), input);
+        let mut notified = Vec::new();
         while let Some(effect) = self.shard.poll_effect() {
             match effect {
                 Effect::Send {
@@ -177,6 +191,10 @@ impl Stage {
                 } => {
                     assert!([LINE, SECOND].contains(&connection));
                     self.heard = String::from_utf8(message).unwrap();
+                    self.said.push(self.heard.clone());
+                    if self.heard.starts_with("NOTIFY ") {
+                        notified.push((connection, self.heard.clone()));
+                    }
                     if self.heard.starts_with("INVITE ") {
                         self.invited = self.heard.clone();
                         self.invited_on = connection;
@@ -198,6 +216,14 @@ impl Stage {
         }
         let checked = self.shard.check(self.now());
         assert_eq!(checked, Ok(()));
+        for (connection, notify) in notified {
+            let rows = ["Via", "From", "To", "Call-ID", "CSeq"];
+            let rows = rows.map(|name| format!("{name}: {}\r\n", row(&notify, name)));
+            self.says_on(
+                connection,
+                &format!("SIP/2.0 200 OK\r\n{}\r\n", rows.concat()),
+            );
+        }
     }
 
     pub(crate) fn says(&mut self, text: &str) {
@@ -238,12 +264,67 @@ impl Stage {
 
     /// A request of the peer's in the dialog that the last answer has opened, or that it has answered.
     pub(crate) fn in_dialog(&mut self, method: &str) {
+        self.in_dialog_with(method, "", 2);
+    }
+
+    /// The same with these rows, and so counted.
+    pub(crate) fn in_dialog_with(&mut self, method: &str, rows: &str, cseq: u32) {
         let (call, tag) = (self.calls, tag(row(&self.answered, "To")));
-        let text = self.request(method, "+441908273800", "", 2);
+        let text = self.request(method, "+441908273800", rows, cseq);
         let to = format!("To: <sip:+441908273800@203.0.113.1>;tag={tag}\r\n");
         let bare = "To: <sip:+441908273800@203.0.113.1>\r\n";
         assert!(text.contains(bare), "{call}: {text}");
         self.says(&text.replace(bare, &to));
+    }
+
+    /// A request of whoever has taken the last INVITE that went out, in its dialog.
+    pub(crate) fn callee_says(&mut self, method: &str, rows: &str, cseq: u32) {
+        let [from, to, call_id] =
+            ["To", "From", "Call-ID"].map(|name| row(&self.invited, name).to_owned());
+        let text = format!(
+            "{method} sip:x@203.0.113.1 SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.10;branch=z9hG4bK-callee-{cseq}\r\n\
+             From: {from};tag=far\r\nTo: {to}\r\nCall-ID: {call_id}\r\nCSeq: {cseq} {method}\r\n\
+             Max-Forwards: 70\r\n{rows}\r\n"
+        );
+        self.says_on(self.invited_on, &text);
+    }
+
+    /// Where the dialog that the last answer has opened stands in a Replaces: Call-ID, our tag, the peer's.
+    pub(crate) fn answered_dialog(&self) -> [String; 3] {
+        let tags = ["To", "From"].map(|name| tag(row(&self.answered, name)).to_owned());
+        let [own, theirs] = tags;
+        [row(&self.answered, "Call-ID").to_owned(), own, theirs]
+    }
+
+    /// The same of the last INVITE that went out, and was taken.
+    pub(crate) fn invited_dialog(&self) -> [String; 3] {
+        let own = tag(row(&self.invited, "From")).to_owned();
+        [row(&self.invited, "Call-ID").to_owned(), own, "far".into()]
+    }
+
+    /// How many messages that began so have gone out.
+    pub(crate) fn count(&self, start: &str) -> usize {
+        self.all(start).len()
+    }
+
+    pub(crate) fn all(&self, start: &str) -> Vec<&String> {
+        let all = self.said.iter();
+        all.filter(|text| text.starts_with(start)).collect()
+    }
+
+    /// The status lines that were told of transfers.
+    pub(crate) fn told_of_transfer(&self) -> Vec<&str> {
+        let all = self.all("NOTIFY ").into_iter();
+        all.map(|text| text.rsplit("\r\n\r\n").next().unwrap().trim_end())
+            .collect()
+    }
+
+    /// How the record of whoever was called, or called, has ended.
+    pub(crate) fn ended(&self, callee: &str) -> Option<(u16, String)> {
+        let mut all = self.records.iter().rev();
+        let record = all.find(|record| record.callee.to_string() == callee)?;
+        let outcome = record.outcome.as_ref()?;
+        Some((outcome.status, outcome.reason.clone()))
     }
 
     /// An answer of the peer's to the last INVITE that went out.

@@ -1,0 +1,272 @@
+//! Transfers that a trunk's peer asks for, in their shard: whom the peer may name, and which call it means (RFC 3515, RFC 3891).
+//!
+//! Whom a trunk's own calls reach, its transfers do; what goes out goes by the same trunk, unless the operator says otherwise. Doing it
+//! is the run's.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use model::{CallRecord, Callee, Caller, ConnectionId, Now, Number, Trunk, TrunkTransfer};
+use sip::{Capabilities, Method, Request};
+
+use super::reliable::EXTENSION;
+use super::route::{caller_of, shown};
+use crate::application::{
+    Called, Connect, Course, Destination, Dialog, Plan, Refer, Replaces, Run, Target,
+};
+use crate::call::{CallKey, Leg, mint_party_tag, read_party_tag};
+use crate::refusal::{self, Refusal};
+use crate::router::{caller_target, check_offer};
+use crate::shard::{self, Shard};
+
+/// What the lines of trunks understand besides what clients may say (RFC 3261 §8.2).
+const CAPABILITIES: Capabilities = Capabilities {
+    methods: &[
+        Method::Invite,
+        Method::Ack,
+        Method::Cancel,
+        Method::Bye,
+        Method::Options,
+        Method::Register,
+        Method::Info,
+        Method::Update,
+        Method::Message,
+        Method::Refer,
+        Method::Notify,
+    ],
+    extensions: &[
+        "timer",
+        "outbound",
+        "path",
+        "replaces",
+        "norefersub",
+        EXTENSION,
+    ],
+    schemes: &["sip", "sips"],
+};
+
+/// What is to be done for a REFER.
+enum Way {
+    /// Somebody rings.
+    Ring(Connect, Option<ConnectionId>),
+    /// An application answers.
+    Serve(Callee, Plan),
+    /// The far ends of two calls are to hear each other.
+    Join(CallKey, u8),
+}
+
+impl Shard {
+    /// What a connection may ask for: a line does itself what makes provisional answers arrive (RFC 3262), and no client is sent them so.
+    pub(crate) fn capabilities(&self, connection: ConnectionId) -> &'static Capabilities {
+        match self.trunk_of(connection) {
+            Some(_) => &CAPABILITIES,
+            None => &shard::CAPABILITIES,
+        }
+    }
+
+    /// What a run's party has asked for is done, or refused.
+    pub(crate) fn carry_transfers(&mut self, now: Now, key: CallKey) {
+        while let Some(run) = self.runs.get_mut(&key)
+            && let Some((place, refer)) = run.take_refer()
+        {
+            match self.way_of(now, (key, place), &refer) {
+                Ok(Way::Ring(connect, line)) => {
+                    let replaces = refer.replaces.as_ref().map(Replaces::row);
+                    let course = Course {
+                        connect,
+                        line,
+                        referred_by: refer.referred_by,
+                        replaces,
+                    };
+                    self.drive_run(now, key, |run, act| run.begin_transfer(place, course, act));
+                }
+                Ok(Way::Serve(callee, plan)) => {
+                    self.drive_run(now, key, |run, act| run.serve(place, &callee, plan, act));
+                }
+                Ok(Way::Join(other, of_other)) => {
+                    self.join_calls(now, (key, place), (other, of_other));
+                }
+                Err(status) => self.drive_run(now, key, |run, act| {
+                    run.refuse_transfer(place, status, act);
+                }),
+            }
+        }
+    }
+
+    fn way_of(&mut self, now: Now, (key, place): (CallKey, u8), refer: &Refer) -> Result<Way, u16> {
+        let run = self.runs.get(&key).ok_or(481_u16)?;
+        let line = run.dialog(place).ok_or(481_u16)?.connection();
+        let trunk = Arc::clone(self.trunk_of(line).ok_or(481_u16)?);
+        let caller = run.transferred_caller(place);
+        let Target { user, host, port } = &refer.to;
+        let is_theirs = is_at(&trunk, host, *port);
+        if let Some(replaces) = &refer.replaces {
+            match self.find_replaced(line, replaces) {
+                Some((other, of_other)) if other != key => {
+                    return Ok(Way::Join(other, of_other));
+                }
+                // A call of two others at the peer, for all that we know.
+                None if is_theirs => {}
+                Some(_) | None => return Err(481),
+            }
+        }
+        if is_theirs {
+            let to = Destination::Address {
+                user: user.as_str().into(),
+                host: trunk.domain.as_str().into(),
+                port: None,
+            };
+            return Ok(Way::Ring(self.connect_to(to), Some(line)));
+        }
+        let is_elsewhere = |(other, of_it): &&(ConnectionId, Arc<Trunk>)| {
+            *other != line && of_it.account == trunk.account && is_at(of_it, host, *port)
+        };
+        let other = self.snapshot.settings.trunks.iter().find(is_elsewhere);
+        if let Some((other, of_it)) = other {
+            let to = Destination::Address {
+                user: user.as_str().into(),
+                host: of_it.domain.as_str().into(),
+                port: None,
+            };
+            let other = *other;
+            return match trunk.transfer {
+                TrunkTransfer::Any => Ok(Way::Ring(self.connect_to(to), Some(other))),
+                TrunkTransfer::Own | TrunkTransfer::None => Err(403),
+            };
+        }
+        let number = Number::parse(user).ok();
+        let is_out = |number: &Number| trunk.service_for(number).is_none();
+        if let Some(number) = number.filter(is_out) {
+            let only = match trunk.transfer {
+                TrunkTransfer::Any => None,
+                TrunkTransfer::Own | TrunkTransfer::None => Some(line),
+            };
+            return Ok(Way::Ring(
+                self.connect_to(Destination::Number(number)),
+                only,
+            ));
+        }
+        let planned = self.plan_for(&trunk, &caller, user);
+        let (callee, plan) = planned.map_err(|refusal| refusal.status)?;
+        if !self.has_room(now) {
+            return Err(503);
+        }
+        match plan {
+            Plan::Ring(connect) => Ok(Way::Ring(beside_two(connect), None)),
+            Plan::Application(_) => Ok(Way::Serve(callee, plan)),
+            Plan::Secondary(_) | Plan::Connect(_) => Err(603),
+        }
+    }
+
+    fn connect_to(&self, to: Destination) -> Connect {
+        Connect::ringing(vec![to], self.snapshot.settings.no_answer)
+    }
+
+    /// The dialog of this line that a Replaces names, if it goes on.
+    fn find_replaced(&self, line: ConnectionId, replaces: &Replaces) -> Option<(CallKey, u8)> {
+        let (key, place) = read_party_tag(&replaces.own_tag)?;
+        let dialog = self.runs.get(&key)?.dialog(place)?;
+        dialog.is_named(line, replaces).then_some((key, place))
+    }
+
+    /// Two calls of one trunk become one.
+    fn join_calls(&mut self, now: Now, one: (CallKey, u8), other: (CallKey, u8)) {
+        let word = |of: (CallKey, u8)| {
+            let run = self.runs.get(&of.0).filter(|run| run.can_part_with(of.1))?;
+            Some(run.transferred_caller(of.1).as_str().to_owned())
+        };
+        let (Some(of_one), Some(of_other)) = (word(one), word(other)) else {
+            return self.drive_run(now, one.0, |run, act| {
+                run.refuse_transfer(one.1, 603, act);
+            });
+        };
+        let room = self.conferences.nameless(self.number);
+        self.drive_run(now, one.0, |run, act| {
+            run.bridge(one.1, (other.0, room, &of_other), act);
+        });
+        self.drive_run(now, other.0, |run, act| {
+            run.bridge(other.1, (one.0, room, &of_one), act);
+        });
+    }
+
+    /// An INVITE of a trunk's that is to take the place of a call (RFC 3891 §3).
+    pub(super) fn replace_leg(
+        &mut self,
+        trunk: &Trunk,
+        connection: ConnectionId,
+        request: &Request<'_>,
+        replaces: &Replaces,
+        now: Now,
+    ) -> Result<(), Refusal> {
+        let found = self.find_replaced(connection, replaces);
+        let (key, place) = found.ok_or_else(refusal::nothing_to_replace)?;
+        let run = self
+            .runs
+            .get(&key)
+            .ok_or_else(refusal::nothing_to_replace)?;
+        run.check_replaced(place, replaces.is_early_only)?;
+        check_offer(request)?;
+        let target = caller_target(request)?;
+        let offer = std::str::from_utf8(request.body).map_err(|_| refusal::not_sdp())?;
+        let called = shown(&request.target().user_decoded());
+        let caller = Caller::Number {
+            number: caller_of(trunk, request).into(),
+            trunk: trunk.name.clone(),
+        };
+        let callee = run.replaced_callee(place).unwrap_or(Callee::Number {
+            number: called.into(),
+            trunk: trunk.name.clone(),
+        });
+        let (headers, account) = (&request.headers, trunk.account);
+        let kind = trunk.leg_kind();
+        self.drive_run(now, key, |run: &mut Run, act| {
+            let new = run.next_place();
+            let local_tag = mint_party_tag(key, new, act.random);
+            let leg = Leg::calling(connection, request, target, local_tag);
+            let record = CallRecord {
+                id: act.random.record_id(),
+                account,
+                caller,
+                callee,
+                call_id: headers.call_id().to_owned(),
+                started: now.unix,
+                ringing: None,
+                answered: None,
+                outcome: None,
+                relay: Default::default(),
+            };
+            let dialog = Dialog::called(key, leg, request, act)
+                .timed(trunk.session, Some(request))
+                .transfers(Some(trunk.transfer));
+            let called = Called::calling(new, kind, record, dialog);
+            run.begin_replacement(place, called, offer, act);
+        });
+        Ok(())
+    }
+}
+
+/// Whether a host is that of a trunk's addresses, or one of its peers.
+fn is_at(trunk: &Trunk, host: &str, port: Option<u16>) -> bool {
+    let ip: Option<IpAddr> = host.trim_matches(['[', ']']).parse().ok();
+    let Some(ip) = ip else {
+        return trunk.domain.eq_ignore_ascii_case(host);
+    };
+    let is_peer = |peer: &SocketAddr| {
+        peer.ip().to_canonical() == ip.to_canonical() && port.is_none_or(|port| port == peer.port())
+    };
+    trunk.peers.iter().any(is_peer)
+}
+
+/// Those who ring at once have a place beside the two who talk.
+fn beside_two(mut connect: Connect) -> Connect {
+    let rows = [connect.destinations].into_iter().chain(connect.later);
+    let most = model::limits::LEGS_PER_SESSION - 2;
+    let rows = rows.flat_map(|row| {
+        let parts: Vec<Vec<Destination>> = row.chunks(most).map(<[_]>::to_vec).collect();
+        parts
+    });
+    let mut rows = rows.collect::<Vec<_>>().into_iter();
+    connect.destinations = rows.next().unwrap_or_default();
+    connect.later = rows.collect();
+    connect
+}
