@@ -506,6 +506,7 @@ impl Shard {
         for key in runs {
             self.drive_run(now, key, |run, act| {
                 run.hang_up(End::server(503, "the server is stopping"), act);
+                run.say_farewells(act);
                 run.withdraw_reach(act);
             });
         }

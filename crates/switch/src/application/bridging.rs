@@ -68,7 +68,8 @@ impl Run {
             return self.seat_first(called, word, act);
         }
         let end = End::callee(200, format!("transferred to {word}"));
-        called.dialog.end_referred(200, &end, act);
+        called.dialog.conclude_refer(200, act);
+        called.dialog.end(&end.refusal(), &end.reason_header(), act);
         let leg = self.leg(place);
         self.tell_gateway(MediaCommand::CloseLeg { leg }, act);
         self.part_with(called, end, act);

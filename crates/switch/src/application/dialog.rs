@@ -242,7 +242,7 @@ impl Dialog {
     }
 
     pub(crate) fn is_talking(&self) -> bool {
-        matches!(self.state, State::Talking { .. })
+        matches!(self.state, State::Talking { .. }) && !self.is_taking_leave()
     }
 
     /// When an answer is overdue.
@@ -330,10 +330,7 @@ impl Dialog {
                 });
                 self.send_cancel(act);
             }
-            State::Talking { .. } => {
-                self.state = State::Over;
-                self.send("BYE", Some(reason), act);
-            }
+            State::Talking { .. } => self.hang_up(reason, act),
             State::Planned => self.state = State::Over,
             State::Over => {}
         }

@@ -47,6 +47,14 @@ impl Run {
         self.forget_those_who_left(act);
     }
 
+    /// Nobody waits any longer for what is to be answered before a BYE.
+    pub(crate) fn say_farewells(&mut self, act: &mut Act<'_>) {
+        self.caller.say_farewell(act);
+        for leaving in &mut self.leaving {
+            leaving.dialog.say_farewell(act);
+        }
+    }
+
     pub(super) fn forget_those_who_left(&mut self, act: &mut Act<'_>) {
         let now = act.now.mono;
         for mut leaving in std::mem::take(&mut self.leaving) {

@@ -7,7 +7,7 @@ use sip::{MessageWriter, Request, Response};
 
 use super::dialog::{Dialog, Said, State};
 use super::refer::{Refer, Replaces};
-use crate::call::{Act, End, Hop, mint_branch};
+use crate::call::{Act, Hop, mint_branch};
 use crate::refusal;
 
 /// What a dialog has to do with transfers; only those of trunks have.
@@ -79,7 +79,7 @@ impl Dialog {
     }
 
     pub(super) fn on_refer(&mut self, request: &Request<'_>, act: &mut Act<'_>) -> Said {
-        let is_talking = self.is_talking();
+        let (is_talking, is_over) = (self.is_talking(), self.is_taking_leave());
         let Some(referring) = &mut self.referring else {
             return self.refuse(request, &refusal::method_in_dialog(), act);
         };
@@ -88,6 +88,8 @@ impl Dialog {
             Some(refusal::out_of_order())
         } else if !referring.allowed.is_any() {
             Some(refusal::no_transfers())
+        } else if is_over {
+            Some(refusal::no_such_call())
         } else if !is_talking {
             Some(refusal::transfer_too_early())
         } else if referring.going.is_some() {
@@ -144,15 +146,24 @@ impl Dialog {
         }
     }
 
-    /// It is over for this side as well: a BYE follows the last NOTIFY, which it must not overtake.
-    pub(super) fn end_referred(&mut self, status: u16, end: &End, act: &mut Act<'_>) {
-        self.conclude_refer(status, act);
+    /// Our BYE: it follows a NOTIFY that is not answered yet, which it must not overtake.
+    pub(super) fn hang_up(&mut self, reason: &str, act: &mut Act<'_>) {
         match &mut self.referring {
             Some(referring) if referring.asked.is_some() => {
-                referring.farewell = Some(end.reason_header());
+                referring.farewell.get_or_insert_with(|| reason.to_owned());
             }
-            Some(_) | None => self.end(&end.refusal(), &end.reason_header(), act),
+            Some(_) | None => {
+                self.state = State::Over;
+                self.send("BYE", Some(reason), act);
+            }
         }
+    }
+
+    /// Whether nothing but that BYE is still to be said.
+    pub(super) fn is_taking_leave(&self) -> bool {
+        self.referring
+            .as_ref()
+            .is_some_and(|of| of.farewell.is_some())
     }
 
     /// Whether something is still to be told of a transfer.
@@ -164,7 +175,7 @@ impl Dialog {
     pub(super) fn say_farewell(&mut self, act: &mut Act<'_>) {
         let referring = self.referring.as_mut();
         if let Some(reason) = referring.and_then(|of| of.farewell.take())
-            && self.is_talking()
+            && matches!(self.state, State::Talking { .. })
         {
             self.keep_media(&refusal::ended(), act);
             self.state = State::Over;

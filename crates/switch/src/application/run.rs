@@ -346,6 +346,7 @@ impl Run {
         match self.phase {
             Phase::Over { until } if until <= now => {
                 self.withdraw_reach(act);
+                self.say_farewells(act);
                 return true;
             }
             Phase::Setup { until } if until <= now => {

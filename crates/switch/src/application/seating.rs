@@ -58,7 +58,8 @@ impl Run {
         let mut dialog = std::mem::replace(&mut self.caller, called.dialog);
         let mut record = std::mem::replace(&mut self.record, called.record);
         (self.kind, self.bye_due) = (called.kind, called.bye_due);
-        dialog.end_referred(200, &end, act);
+        dialog.conclude_refer(200, act);
+        dialog.end(&end.refusal(), &end.reason_header(), act);
         record.outcome = Some(end.outcome(act.now.unix));
         act.record(&record);
         self.transfers.former = Some(place);
@@ -86,7 +87,8 @@ impl Run {
             Some(_) => End::callee(200, format!("transferred to {word}")),
             None => End::server(487, format!("answered by {word}")),
         };
-        old.dialog.end_referred(200, &end, act);
+        old.dialog.conclude_refer(200, act);
+        old.dialog.end(&end.refusal(), &end.reason_header(), act);
         let is_answered = old.record.answered.is_some();
         let leg = self.leg(place);
         self.tell_gateway(MediaCommand::CloseLeg { leg }, act);

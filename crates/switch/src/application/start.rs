@@ -110,9 +110,6 @@ impl Shard {
             is_strangers,
         };
         let run = Run::begin(beginning, &mut act);
-        if let Some(known) = self.connections.get_mut(&connection) {
-            known.note_call(key);
-        }
         self.timers
             .shift(Due::Call(key), None, Some(run.deadline()));
         self.going.begin(account, is_strangers);
@@ -235,6 +232,7 @@ impl Shard {
             if !run.is_over() {
                 self.going.end(run.account, run.is_strangers);
             }
+            run.say_farewells(&mut self.act(now));
             run.withdraw_reach(&mut self.act(now));
             for connection in run.connections() {
                 self.part(connection, key);

@@ -320,9 +320,11 @@ fn the_far_ends_of_two_calls_hear_each_other() {
     stage.in_dialog_with("REFER", &refer, 4);
     assert_eq!(stage.told_of_transfer().last(), Some(&"SIP/2.0 200 OK"));
     assert_eq!(stage.count("BYE "), 2, "both legs of the peer end");
-    let entered = stage.commands.iter().filter_map(|command| match command {
-        MediaCommand::Enter { leg, room, .. } => Some((leg.place, *room)),
-        _ => None,
+    let entered = stage.commands.iter().filter_map(|command| {
+        if let MediaCommand::Enter { leg, room, .. } = command {
+            return Some((leg.place, *room));
+        }
+        None
     });
     let entered: Vec<_> = entered.collect();
     assert!(
