@@ -5,7 +5,6 @@
 
 use std::cmp::Reverse;
 use std::path::Path;
-use std::time::Duration;
 
 use node::model::{
     InvalidTrunk, Login, Number, NumberPattern, PeerPlace, SecretBytes, ServiceName, Trunk,
@@ -45,7 +44,7 @@ const TRUSTED: TableKey = TableKey::new("trusted", Form::Switch, "true");
 const TRANSFER: TableKey = TableKey::text("transfer", "\"own\"");
 const NUMBERS: TableKey = TableKey::new("numbers", Form::Table, "{ \"+4420*\" = \"support\" }");
 
-const KEYS: [&TableKey; 17] = [
+const KEYS: [&TableKey; 18] = [
     &ACCOUNT,
     &NAME,
     &TRANSPORT,
