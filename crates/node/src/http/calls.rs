@@ -13,7 +13,7 @@ use switch::token::ParameterFault;
 use switch::{Control, ControlFault, GoingCall, record_of_instance};
 
 use super::answer::{Fault, json, no_content};
-use super::body::{JSON, document};
+use super::body::{JSON, document, optional_document};
 use super::parameters::Parameters;
 use super::{Peer, Services, files, login, path, starting};
 use crate::call_document::shown;
@@ -226,7 +226,12 @@ pub(super) async fn control(
     let control = if request.method() == Method::DELETE {
         Ok(Control::stop_recording())
     } else {
-        let (_, body) = document(services, request, &[JSON]).await?;
+        let (_, body) = match verb {
+            Verb::Record => optional_document(services, request, &[JSON]).await?,
+            Verb::Transfer | Verb::Play | Verb::Dtmf => {
+                document(services, request, &[JSON]).await?
+            }
+        };
         match verb {
             Verb::Transfer => Control::transfer(&body),
             Verb::Play => Control::play(&body),
