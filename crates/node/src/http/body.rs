@@ -51,6 +51,20 @@ pub(super) async fn optional_document(
     document(services, Request::from_parts(parts, body.into()), types).await
 }
 
+/// Refuses JSON that is no object, and shows one that would be right.
+pub(super) fn must_be_object(document: &Value, right: &str) -> Result<(), Fault> {
+    let is = match document {
+        Value::Object(_) => return Ok(()),
+        Value::Null => "null",
+        Value::Bool(_) => "true or false",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "a list",
+    };
+    let text = format!("The body is {is}; it must be an object such as {right}");
+    Err(Fault::malformed(text))
+}
+
 /// The whole body, within its bound and its time.
 pub(super) async fn whole(body: Body, patience: Duration) -> Result<Bytes, Fault> {
     let Ok(read) = tokio::time::timeout(patience, gather(body)).await else {

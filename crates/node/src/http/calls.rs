@@ -13,7 +13,7 @@ use switch::token::ParameterFault;
 use switch::{Control, ControlFault, GoingCall, record_of_instance};
 
 use super::answer::{Fault, json, no_content};
-use super::body::{JSON, document, optional_document};
+use super::body::{JSON, document, must_be_object, optional_document};
 use super::parameters::Parameters;
 use super::{Peer, Services, files, login, path, starting};
 use crate::call_document::shown;
@@ -41,6 +41,16 @@ impl Verb {
         (Self::Record, "/record"),
         (Self::Dtmf, "/dtmf"),
     ];
+
+    /// A body that it takes.
+    fn example(self) -> &'static str {
+        match self {
+            Self::Transfer => r#"{"destinations":["webrtc:bob"]}"#,
+            Self::Play => r#"{"play_list":[{"file_to_play":"hello.wav"}]}"#,
+            Self::Record => r#"{"seconds_max_duration":60}"#,
+            Self::Dtmf => r#"{"digits":"12#"}"#,
+        }
+    }
 
     /// The verb that a path ends with, and the path of its call.
     pub(super) fn of(path: &str) -> Option<(Self, &str)> {
@@ -106,7 +116,7 @@ fn page<'a>(
 
 /// A call as it is asked for.
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 struct Asked {
     to: Option<String>,
     from: Option<String>,
@@ -178,6 +188,7 @@ async fn begin(
     request: Request<Body>,
 ) -> Result<Response<Body>, Fault> {
     let (document, _) = document(services, request, &[JSON]).await?;
+    must_be_object(&document, r#"{"to":"webrtc:bob","service":"ivr"}"#)?;
     let asked =
         Asked::deserialize(document).map_err(|error| Fault::malformed(error.to_string()))?;
     let start = asked.start(account)?;
@@ -226,12 +237,13 @@ pub(super) async fn control(
     let control = if request.method() == Method::DELETE {
         Ok(Control::stop_recording())
     } else {
-        let (_, body) = match verb {
+        let (document, body) = match verb {
             Verb::Record => optional_document(services, request, &[JSON]).await?,
             Verb::Transfer | Verb::Play | Verb::Dtmf => {
                 document(services, request, &[JSON]).await?
             }
         };
+        must_be_object(&document, verb.example())?;
         match verb {
             Verb::Transfer => Control::transfer(&body),
             Verb::Play => Control::play(&body),

@@ -22,3 +22,27 @@ async fn what_may_all_be_left_out_needs_no_body() {
     assert_eq!(answer.status, 400, "what to play must be said: {answer:?}");
     server.stop().await;
 }
+
+#[tokio::test]
+async fn a_body_that_is_no_object_is_refused_with_one_that_would_be_right() {
+    let site = Site::new().await;
+    let server = site.serve().await;
+    for (path, body, words) in [
+        (
+            "/v1/calls",
+            "null",
+            "The body is null; it must be an object such as {\"to\":",
+        ),
+        ("/v1/calls", "[]", "The body is a list;"),
+        (RECORD, "null", "such as {\"seconds_max_duration\":60}"),
+        ("/v1/calls/0.1.7/dtmf", "\"1\"", "The body is a string;"),
+        ("/v1/calls/0.1.7/play", "7", "The body is a number;"),
+        ("/v1/calls/0.1.7/transfer", "true", "{\"destinations\":"),
+    ] {
+        let asked = post(path, "application/json", body);
+        let answer = server.send(site.log_in(asked)).await;
+        assert_eq!(answer.status, 400, "{answer:?}");
+        assert!(answer.error_text().contains(words), "{answer:?}");
+    }
+    server.stop().await;
+}
