@@ -89,17 +89,29 @@ pub(super) async fn all(
 fn page<'a>(
     parameters: impl Iterator<Item = (&'a str, &'a str)>,
 ) -> Result<(usize, Option<String>), Fault> {
-    let (mut limit, mut after) = (100, None);
+    let (mut limit, mut after) = (None, None);
     for (name, value) in parameters {
+        let is_repeated = match name {
+            LIMIT => limit.is_some(),
+            AFTER => after.is_some(),
+            _ => false,
+        };
+        if is_repeated {
+            return Err(Fault::parameters(vec![ParameterFault {
+                code: "0003",
+                text: format!("Parameter '{name}' may be given only once"),
+            }]));
+        }
         match name {
             LIMIT => {
                 let most = limits::CALLS_LISTED;
                 let given = value.parse().ok();
-                limit = given.filter(|given| (1..=most).contains(given)).ok_or_else(|| {
+                let given = given.filter(|given| (1..=most).contains(given));
+                limit = Some(given.ok_or_else(|| {
                     Fault::malformed(format!(
                         "Parameter '{LIMIT}' is malformed: it must be a whole number from 1 to {most}"
                     ))
-                })?;
+                })?);
             }
             AFTER => {
                 if record_of_instance(value).is_none() {
@@ -111,7 +123,7 @@ fn page<'a>(
             _ => {}
         }
     }
-    Ok((limit, after))
+    Ok((limit.unwrap_or(100), after))
 }
 
 /// A call as it is asked for.
@@ -420,6 +432,15 @@ mod tests {
             ("after", "x"),
         ] {
             assert!(read(&[wrong]).is_err(), "{wrong:?}");
+        }
+        for name in ["limit", "after"] {
+            let after = "0.1.00000000000000000000000000000007";
+            let (limit, after) = (("limit", "1"), ("after", after));
+            let given = if name == "limit" { limit } else { after };
+            assert!(read(&[given]).is_ok(), "{name} once");
+            let fault = read(&[given, given]).unwrap_err();
+            let text = format!("Parameter '{name}' may be given only once");
+            assert_eq!(fault.text(), text);
         }
     }
 }
