@@ -88,6 +88,15 @@ impl Decoding {
         Kind::of(bytes).is_some()
     }
 
+    /// The media type of a compressed file, by its first bytes: those of MP3 (RFC 3003), FLAC (RFC 9639) and Ogg (RFC 5334).
+    pub fn media_type(bytes: &[u8]) -> Option<&'static str> {
+        Kind::of(bytes).map(|kind| match kind {
+            Kind::Mp3 => "audio/mpeg",
+            Kind::Flac => "audio/flac",
+            Kind::Ogg => "audio/ogg",
+        })
+    }
+
     /// Begins with one that is compressed; nothing: it is none. The error is a sentence.
     pub fn begin(bytes: Arc<[u8]>) -> Result<Option<Self>, String> {
         let Some(kind) = Kind::of(&bytes) else {

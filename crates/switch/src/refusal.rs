@@ -391,8 +391,20 @@ pub(crate) fn no_media(sentence: &str) -> Refusal {
     Refusal::new(488, format!("the offer cannot be answered: {sentence}"))
 }
 
-pub(crate) fn no_service() -> Refusal {
-    Refusal::new(404, "there is no service of this name")
+/// A client calls what is no service of its account. What it calls is a peer's text, so it is shown as one.
+pub(crate) fn no_service(called: &str) -> Refusal {
+    let called: String = called.chars().take(64).collect();
+    Refusal::new(404, format!("there is no service {called:?}"))
+}
+
+/// A trunk's number leads to a service that its account has not, or not any more.
+pub(crate) fn number_of_no_service(number: &str, service: &ServiceName) -> Refusal {
+    Refusal::new(
+        404,
+        format!(
+            "the number {number} of this trunk leads to the service {service}, which does not exist"
+        ),
+    )
 }
 
 pub(crate) fn no_number(called: &str) -> Refusal {
@@ -518,5 +530,13 @@ mod tests {
     #[test]
     fn quoted_strings_cannot_break_out() {
         assert_eq!(quoted("a \"b\" \\ c\r\nd"), r#""a \"b\" \\ c  d""#);
+    }
+
+    #[test]
+    fn a_service_that_is_not_there_is_named_whatever_it_is_called() {
+        assert_eq!(no_service("desk").text, r#"there is no service "desk""#);
+        let shown = no_service("a\r\nVia: b").text;
+        assert_eq!(shown, r#"there is no service "a\r\nVia: b""#);
+        assert!(no_service(&"x".repeat(1000)).text.len() < 100);
     }
 }

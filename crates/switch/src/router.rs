@@ -306,9 +306,12 @@ impl Shard {
                     None => Err(refusal::no_destination()),
                 }
             }
-            Domain::Service => self
-                .service(account, &target.user_decoded())
-                .map(Destination::Service),
+            Domain::Service => {
+                let name = target.user_decoded();
+                let service = self.service(account, &name);
+                let service = service.ok_or_else(|| refusal::no_service(&name))?;
+                Ok(Destination::Service(service))
+            }
             Domain::Other => Err(refusal::no_destination()),
         }
     }

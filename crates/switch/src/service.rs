@@ -28,10 +28,10 @@ enum Hindrance {
 
 impl Shard {
     /// The service of this name.
-    pub(crate) fn service(&self, account: AccountId, name: &str) -> Result<Service, Refusal> {
+    pub(crate) fn service(&self, account: AccountId, name: &str) -> Option<Service> {
         let account = self.snapshot.directory.account(account);
         let service = account.and_then(|account| account.services.get(name));
-        service.cloned().ok_or_else(refusal::no_service)
+        service.cloned()
     }
 
     /// Who calls a service, if the account lets it. A token that is shown is to be a good one.

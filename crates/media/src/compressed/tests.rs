@@ -141,3 +141,17 @@ fn files_with_errors_are_heard_or_refused() {
         }
     }
 }
+
+#[test]
+fn a_compressed_file_has_the_media_type_of_its_form() {
+    for (bytes, expected) in [
+        (&b"OggS"[..], Some("audio/ogg")),
+        (b"fLaC", Some("audio/flac")),
+        (b"ID3\x04", Some("audio/mpeg")),
+        (b"\xff\xfb\x90\x00", Some("audio/mpeg")),
+        (b"RIFF", None),
+        (b"", None),
+    ] {
+        assert_eq!(Decoding::media_type(bytes), expected, "{bytes:?}");
+    }
+}

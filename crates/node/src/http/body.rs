@@ -10,7 +10,7 @@ use axum::body::{Body, Bytes, HttpBody};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{Request, StatusCode};
 use model::limits;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::Services;
 use super::answer::Fault;
@@ -35,6 +35,34 @@ pub(super) async fn document(
     let body = whole(body, services.bounds.head_time).await?;
     let document = parsed(&body).map_err(|fault| Fault::parameters(vec![fault]))?;
     Ok((document, body))
+}
+
+/// The same where everything may be left out: nothing at all says what `{}` says, whatever type it claims to have.
+pub(super) async fn optional_document(
+    services: &Services,
+    request: Request<Body>,
+    types: &[&str],
+) -> Result<(Value, Bytes), Fault> {
+    let (parts, body) = request.into_parts();
+    let body = whole(body, services.bounds.head_time).await?;
+    if body.is_empty() {
+        return Ok((Value::Object(Map::new()), Bytes::from_static(b"{}")));
+    }
+    document(services, Request::from_parts(parts, body.into()), types).await
+}
+
+/// Refuses JSON that is no object, and shows one that would be right.
+pub(super) fn must_be_object(document: &Value, right: &str) -> Result<(), Fault> {
+    let is = match document {
+        Value::Object(_) => return Ok(()),
+        Value::Null => "null",
+        Value::Bool(_) => "true or false",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "a list",
+    };
+    let text = format!("The body is {is}; it must be an object such as {right}");
+    Err(Fault::malformed(text))
 }
 
 /// The whole body, within its bound and its time.

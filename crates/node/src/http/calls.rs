@@ -13,7 +13,7 @@ use switch::token::ParameterFault;
 use switch::{Control, ControlFault, GoingCall, record_of_instance};
 
 use super::answer::{Fault, json, no_content};
-use super::body::{JSON, document};
+use super::body::{JSON, document, must_be_object, optional_document};
 use super::parameters::Parameters;
 use super::{Peer, Services, files, login, path, starting};
 use crate::call_document::shown;
@@ -41,6 +41,16 @@ impl Verb {
         (Self::Record, "/record"),
         (Self::Dtmf, "/dtmf"),
     ];
+
+    /// A body that it takes.
+    fn example(self) -> &'static str {
+        match self {
+            Self::Transfer => r#"{"destinations":["webrtc:bob"]}"#,
+            Self::Play => r#"{"play_list":[{"file_to_play":"hello.wav"}]}"#,
+            Self::Record => r#"{"seconds_max_duration":60}"#,
+            Self::Dtmf => r#"{"digits":"12#"}"#,
+        }
+    }
 
     /// The verb that a path ends with, and the path of its call.
     pub(super) fn of(path: &str) -> Option<(Self, &str)> {
@@ -79,17 +89,29 @@ pub(super) async fn all(
 fn page<'a>(
     parameters: impl Iterator<Item = (&'a str, &'a str)>,
 ) -> Result<(usize, Option<String>), Fault> {
-    let (mut limit, mut after) = (100, None);
+    let (mut limit, mut after) = (None, None);
     for (name, value) in parameters {
+        let is_repeated = match name {
+            LIMIT => limit.is_some(),
+            AFTER => after.is_some(),
+            _ => false,
+        };
+        if is_repeated {
+            return Err(Fault::parameters(vec![ParameterFault {
+                code: "0003",
+                text: format!("Parameter '{name}' may be given only once"),
+            }]));
+        }
         match name {
             LIMIT => {
                 let most = limits::CALLS_LISTED;
                 let given = value.parse().ok();
-                limit = given.filter(|given| (1..=most).contains(given)).ok_or_else(|| {
+                let given = given.filter(|given| (1..=most).contains(given));
+                limit = Some(given.ok_or_else(|| {
                     Fault::malformed(format!(
                         "Parameter '{LIMIT}' is malformed: it must be a whole number from 1 to {most}"
                     ))
-                })?;
+                })?);
             }
             AFTER => {
                 if record_of_instance(value).is_none() {
@@ -101,12 +123,12 @@ fn page<'a>(
             _ => {}
         }
     }
-    Ok((limit, after))
+    Ok((limit.unwrap_or(100), after))
 }
 
 /// A call as it is asked for.
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 struct Asked {
     to: Option<String>,
     from: Option<String>,
@@ -178,6 +200,7 @@ async fn begin(
     request: Request<Body>,
 ) -> Result<Response<Body>, Fault> {
     let (document, _) = document(services, request, &[JSON]).await?;
+    must_be_object(&document, r#"{"to":"webrtc:bob","service":"ivr"}"#)?;
     let asked =
         Asked::deserialize(document).map_err(|error| Fault::malformed(error.to_string()))?;
     let start = asked.start(account)?;
@@ -226,7 +249,13 @@ pub(super) async fn control(
     let control = if request.method() == Method::DELETE {
         Ok(Control::stop_recording())
     } else {
-        let (_, body) = document(services, request, &[JSON]).await?;
+        let (document, body) = match verb {
+            Verb::Record => optional_document(services, request, &[JSON]).await?,
+            Verb::Transfer | Verb::Play | Verb::Dtmf => {
+                document(services, request, &[JSON]).await?
+            }
+        };
+        must_be_object(&document, verb.example())?;
         match verb {
             Verb::Transfer => Control::transfer(&body),
             Verb::Play => Control::play(&body),
@@ -403,6 +432,15 @@ mod tests {
             ("after", "x"),
         ] {
             assert!(read(&[wrong]).is_err(), "{wrong:?}");
+        }
+        for name in ["limit", "after"] {
+            let after = "0.1.00000000000000000000000000000007";
+            let (limit, after) = (("limit", "1"), ("after", after));
+            let given = if name == "limit" { limit } else { after };
+            assert!(read(&[given]).is_ok(), "{name} once");
+            let fault = read(&[given, given]).unwrap_err();
+            let text = format!("Parameter '{name}' may be given only once");
+            assert_eq!(fault.text(), text);
         }
     }
 }

@@ -19,7 +19,7 @@ use media::wav::Wav;
 use model::{AccountId, FileName, limits};
 use serde_json::json;
 use tokio::fs::File;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
 use tokio::sync::Semaphore;
 
 use super::answer::{Fault, json, no_content, with_type};
@@ -103,11 +103,13 @@ pub(super) async fn check_is_there(
 }
 
 async fn fetch(path: PathBuf, name: &FileName) -> Result<Response<Body>, Fault> {
-    let file = match File::open(path).await {
+    let mut file = match File::open(path).await {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(no_such_file(name)),
         opened => opened.map_err(|error| disk_fault(&error))?,
     };
     let about = file.metadata().await.map_err(|error| disk_fault(&error))?;
+    let media_type = media_type(&mut file).await;
+    let media_type = media_type.map_err(|error| disk_fault(&error))?;
     // No more than is announced, whatever is appended meanwhile.
     let file = file.take(about.len());
     let parts = stream::unfold(file, |mut file| async {
@@ -118,10 +120,19 @@ async fn fetch(path: PathBuf, name: &FileName) -> Result<Response<Body>, Fault> 
             Err(error) => Some((Err(error), file)),
         }
     });
-    let mut response = with_type("audio/wav", Body::from_stream(parts));
+    let mut response = with_type(media_type, Body::from_stream(parts));
     let headers = response.headers_mut();
     headers.insert(CONTENT_LENGTH, about.len().into());
     Ok(response)
+}
+
+/// What a file is, by how it begins and not by its name. It is at its beginning afterwards.
+async fn media_type(file: &mut File) -> io::Result<&'static str> {
+    // As many as tell one form from another.
+    let mut first = Vec::with_capacity(4);
+    (&mut *file).take(4).read_to_end(&mut first).await?;
+    file.rewind().await?;
+    Ok(Decoding::media_type(&first).unwrap_or("audio/wav"))
 }
 
 async fn remove(path: PathBuf, name: &FileName) -> Result<Response<Body>, Fault> {

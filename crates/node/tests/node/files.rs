@@ -105,6 +105,11 @@ async fn compressed_files_are_taken_by_what_they_hold() {
     let tone = include_bytes!("../../../../fuzz/corpus/compressed/vorbis.ogg");
     let answer = send(put(HELLO, tone.to_vec())).await;
     assert_eq!(answer.status, 201, "{answer:?}");
+    let fetched = send(ask("HEAD", HELLO)).await;
+    let told = fetched.header("content-type");
+    assert_eq!(told, Some("audio/ogg"), "whatever its name ends with");
+    let length = tone.len().to_string();
+    assert_eq!(fetched.header("content-length"), Some(&*length));
     for (body, words) in [
         (&tone[..300], "the Ogg file cannot be played"),
         (b"fLaC\x80\x00\x00\x22", "the FLAC file cannot be played"),

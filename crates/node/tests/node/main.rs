@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that meets the unexpected ends")]
 
+mod calls;
 mod console;
 mod control;
 mod demo;

@@ -51,7 +51,7 @@ pub(crate) enum Parties {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 struct ControlPlayShape {
     play_list: Few<MediaShape, { limits::PLAY_SOUNDS }>,
     barge_in_on_digit: Option<bool>,
@@ -60,7 +60,7 @@ struct ControlPlayShape {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 struct ControlRecordShape {
     seconds_max_duration: Option<u32>,
     #[serde(default)]
@@ -68,7 +68,7 @@ struct ControlRecordShape {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 struct ControlDigitsShape {
     digits: String,
     #[serde(default)]
@@ -168,12 +168,42 @@ impl Control {
 }
 
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Fault> {
-    serde_json::from_slice(body).map_err(|error| error.to_string())
+    serde_json::from_slice(body).map_err(|error| page::in_words(&error))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_of_another_form_is_told_in_plain_words() {
+        let told = |read: fn(&[u8]) -> Result<Control, String>, body: &str| {
+            read(body.as_bytes()).unwrap_err()
+        };
+        for (fault, words) in [
+            (told(Control::record, "null"), "null, expected an object"),
+            (told(Control::transfer, "7"), "expected an object"),
+            (
+                told(Control::play, r#"{"play_list":[null]}"#),
+                "null, expected an object",
+            ),
+            (
+                told(Control::play, r#"{"play_list":null}"#),
+                "null, expected a list",
+            ),
+            (
+                told(Control::record, r#"{"seconds_max_duration":"x"}"#),
+                "expected a whole number",
+            ),
+            (
+                told(Control::record, r#"{"seconds_max_duration":-1}"#),
+                "expected a whole number",
+            ),
+        ] {
+            assert!(fault.contains(words), "{fault}");
+            assert!(!fault.contains("Shape"), "{fault}");
+        }
+    }
 
     #[test]
     fn what_is_to_be_done_is_read_as_pages_say_it() {

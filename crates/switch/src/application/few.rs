@@ -25,7 +25,7 @@ impl<'de, T: Deserialize<'de>, const MOST: usize> Visitor<'de> for Members<T, MO
     type Value = Few<T, MOST>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a sequence")
+        f.write_str("a list")
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Few<T, MOST>, A::Error> {

@@ -9,7 +9,7 @@ use serde::de::IgnoredAny;
 use super::few::Few;
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 pub(super) struct PageShape {
     pub(super) actions: Few<ActionShape, { limits::PAGE_ACTIONS }>,
     pub(super) token: Option<String>,
@@ -64,32 +64,32 @@ impl ActionShape {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 pub(super) struct Empty {}
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 pub(super) struct AnswerShape {
     #[serde(default)]
     pub(super) extra_sip_headers: Few<HeaderShape, { limits::ANSWER_HEADERS }>,
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 pub(super) struct HeaderShape {
     pub(super) name: String,
     pub(super) value: String,
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 pub(super) struct RejectShape {
     pub(super) cause: Option<String>,
     pub(super) raw_cause: Option<String>,
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 pub(super) struct PlayShape {
     pub(super) play_list: Few<MediaShape, { limits::PLAY_SOUNDS }>,
     pub(super) barge_in_on_digit: Option<bool>,
@@ -98,7 +98,7 @@ pub(super) struct PlayShape {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 pub(super) struct MediaShape {
     pub(super) text_to_say: Option<String>,
     pub(super) tts_voice: Option<String>,
@@ -110,7 +110,7 @@ pub(super) struct MediaShape {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 pub(super) struct ToneShape {
     pub(super) frequencies_hz: Few<u16, { limits::TONE_FREQUENCIES }>,
     pub(super) milliseconds: u32,
@@ -118,7 +118,7 @@ pub(super) struct ToneShape {
 
 /// `{"play":{"play_list":…}}`, as it is documented, or the inner part alone.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 pub(super) struct PromptShape {
     pub(super) play: Option<PlayShape>,
     pub(super) play_list: Option<Few<MediaShape, { limits::PLAY_SOUNDS }>>,
@@ -128,7 +128,7 @@ pub(super) struct PromptShape {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 pub(super) struct RecordShape {
     pub(super) next_page: WebPageShape,
     pub(super) barge_in_digits: Option<String>,
@@ -142,7 +142,7 @@ pub(super) struct RecordShape {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 pub(super) struct GetNumberShape {
     pub(super) next_page: WebPageShape,
     pub(super) prompt: Option<PromptShape>,
@@ -157,7 +157,7 @@ pub(super) struct GetNumberShape {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 pub(super) struct GetInputShape {
     pub(super) next_page: WebPageShape,
     pub(super) prompt: Option<PromptShape>,
@@ -167,7 +167,7 @@ pub(super) struct GetInputShape {
 }
 
 #[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 pub(super) struct DigitsShape {
     #[serde(default)]
     pub(super) digit_count: u8,
@@ -176,7 +176,7 @@ pub(super) struct DigitsShape {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 pub(super) struct RunMenuShape {
     pub(super) menu_options: Few<MenuOptionShape, { limits::MENU_OPTIONS }>,
     pub(super) prompt: Option<PromptShape>,
@@ -187,14 +187,14 @@ pub(super) struct RunMenuShape {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 pub(super) struct MenuOptionShape {
     pub(super) digit: String,
     pub(super) next_page: WebPageShape,
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 pub(super) struct ConnectShape {
     pub(super) destinations: Few<String, { limits::CONNECT_DESTINATIONS }>,
     pub(super) call_from: Option<String>,
@@ -207,7 +207,7 @@ pub(super) struct ConnectShape {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 pub(super) struct SecondaryShape {
     pub(super) first_page: Option<WebPageShape>,
     pub(super) final_page: Option<WebPageShape>,
@@ -215,7 +215,7 @@ pub(super) struct SecondaryShape {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 pub(super) struct ConferShape {
     pub(super) name: String,
     pub(super) hold_media: Option<PromptShape>,
@@ -225,7 +225,7 @@ pub(super) struct ConferShape {
 }
 
 #[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 pub(super) struct ParticipantShape {
     pub(super) talker: Option<bool>,
     pub(super) start_on_entry: Option<bool>,
@@ -238,7 +238,7 @@ pub(super) struct ParticipantShape {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 pub(super) struct StreamShape {
     pub(super) url: String,
     pub(super) sample_rate: Option<u32>,
@@ -247,19 +247,19 @@ pub(super) struct StreamShape {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 pub(super) struct SleepShape {
     pub(super) seconds: f64,
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 pub(super) struct RedirectShape {
     pub(super) next_page: WebPageShape,
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 pub(super) struct WebPageShape {
     pub(super) url: String,
     pub(super) method: Option<String>,

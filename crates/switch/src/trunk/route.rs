@@ -136,7 +136,9 @@ impl Shard {
         };
         let name = trunk.service_for(&number);
         let name = name.ok_or_else(|| refusal::no_number(called))?;
-        let service = self.service(trunk.account, name.as_str())?;
+        let service = self.service(trunk.account, name.as_str());
+        let service =
+            service.ok_or_else(|| refusal::number_of_no_service(number.as_str(), name))?;
         let plan = match &service.target {
             ServiceTarget::Application(application) => Plan::Application(application.clone()),
             ServiceTarget::Clients(group) => {

@@ -77,6 +77,10 @@ fn a_call_that_cannot_be_is_refused_in_words() {
     assert_eq!(stage.status(), 480, "she is not registered");
     stage.invites("112");
     assert_eq!(stage.status(), 404, "its service is not there");
+    let why = "the number 112 of this trunk leads to the service nobody, which does not exist";
+    assert!(stage.heard.contains(why), "{}", stage.heard);
+    let record = stage.records.last().unwrap();
+    assert_eq!(record.outcome.as_ref().unwrap().reason, why);
     stage.invites("113");
     assert_eq!(stage.status(), 480, "none of its clients is registered");
     let ended = stage
