@@ -121,7 +121,7 @@ impl Shard {
         let is_elsewhere = |(other, of_it): &&(ConnectionId, Arc<Trunk>)| {
             *other != line && of_it.account == trunk.account && is_at(of_it, host, *port)
         };
-        let other = self.snapshot.settings.trunks.iter().find(is_elsewhere);
+        let other = self.trunks.iter().find(is_elsewhere);
         if let Some((other, of_it)) = other {
             let to = Destination::Address {
                 user: user.as_str().into(),
