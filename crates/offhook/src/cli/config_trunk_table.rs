@@ -5,7 +5,6 @@
 
 use std::cmp::Reverse;
 use std::path::Path;
-use std::time::Duration;
 
 use node::model::{
     InvalidTrunk, Login, Number, NumberPattern, SecretBytes, ServiceName, Trunk, TrunkLogin,
@@ -293,6 +292,8 @@ fn key_of(fault: &InvalidTrunk) -> &'static TableKey {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use node::model::TrunkTransfer;
 
     use super::super::config_file::ConfigFile;
