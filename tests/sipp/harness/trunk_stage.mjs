@@ -120,15 +120,15 @@ class Stage {
     return this.#phone(scenario, [address, '-i', from, '-p', await freePort(), ...words], { called: NUMBER, caller: CALLER, ...keys });
   }
 
-  /** A SIPp that is what the peer of the trunk is; it may come before the server. `words`: besides those that every one has. */
-  async peer(scenario, keys = {}, words = []) {
+  /** A SIPp that is what the peer of the trunk is; it may come before the server. */
+  async peer(scenario, keys = {}) {
     this.peerPort ??= await freePort();
     let port = this.#calleePort ?? this.peerPort;
     if (this.#by === 'tls') {
       port = await freePort();
       this.#tunnels.push(await Tunnel.outOf(this.peerPort, port, await this.#known()));
     }
-    return this.#phone(scenario, ['-i', '127.0.0.1', '-p', port], keys, words);
+    return this.#phone(scenario, ['-i', '127.0.0.1', '-p', port], keys);
   }
 
   /** The peer of the trunk is a telephone of this number that says a sine; `secret`: that speaks SRTP and nothing else. */
@@ -218,9 +218,8 @@ class Stage {
     return this.#identity;
   }
 
-  async #phone(scenario, words, keys, more = []) {
-    const usual = ['-t', this.#by === 'udp' ? 'u1' : 't1', '-ci', '127.0.0.1', '-m', '1'];
-    const phone = await Sipp.start(scenario, [...words, ...usual, ...more], keys);
+  async #phone(scenario, words, keys) {
+    const phone = await Sipp.start(scenario, [...words, '-t', this.#by === 'udp' ? 'u1' : 't1', '-ci', '127.0.0.1', '-m', '1'], keys);
     this.#phones.push(phone);
     return phone;
   }
