@@ -23,7 +23,7 @@ const ended = (stage, count) =>
   });
 
 scenario('a caller is let go when somebody has taken its place', async (stage) => {
-  await stage.open();
+  await stage.open('transfer = "own"');
   stage.webhook.page('first', [{ answer: {} }, { sleep: { seconds: 30 } }]);
   const peer = await stage.peer('trunk_leaving_callee', { sound_port: (await stage.sound()).port });
   const caller = await stage.caller('trunk_referring_caller', { sound_port: (await stage.sound()).port, refer_to: `tel:${CALLED}` });

@@ -55,8 +55,10 @@ pub struct Trunk {
 pub enum TrunkTransfer {
     /// To nobody.
     None,
-    /// To whom their own calls reach, and back to the same trunk: nothing goes out by a trunk that others pay for.
+    /// To whom their own calls reach, services and clients, and to others whom they talk with: nobody pays for what a stranger asks for.
     #[default]
+    Inward,
+    /// Back to the same trunk as well: for a PBX and not for a provider, which lets its callers speak for it.
     Own,
     /// To numbers of the account's other trunks as well.
     Any,
@@ -64,12 +66,13 @@ pub enum TrunkTransfer {
 
 impl TrunkTransfer {
     /// Every one.
-    pub const ALL: [Self; 3] = [Self::None, Self::Own, Self::Any];
+    pub const ALL: [Self; 4] = [Self::None, Self::Inward, Self::Own, Self::Any];
 
     /// As it is configured.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::None => "none",
+            Self::Inward => "inward",
             Self::Own => "own",
             Self::Any => "any",
         }
@@ -79,7 +82,7 @@ impl TrunkTransfer {
     pub const fn is_any(self) -> bool {
         match self {
             Self::None => false,
-            Self::Own | Self::Any => true,
+            Self::Inward | Self::Own | Self::Any => true,
         }
     }
 }

@@ -9,7 +9,7 @@ pub(super) fn parse_transfer(text: &str) -> Result<TrunkTransfer, String> {
     let mut all = TrunkTransfer::ALL.into_iter();
     let known = all.find(|transfer| transfer.as_str() == text);
     known.ok_or_else(|| {
-        "it must be none, own (whom its own calls reach, and the same trunk) or any (the account's other trunks as well)"
+        "it must be none, inward (services and clients), own (the same trunk as well) or any (the account's other trunks too)"
             .to_owned()
     })
 }
@@ -39,10 +39,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn to_whom_calls_may_be_transferred_is_one_of_three_words() {
+    fn to_whom_calls_may_be_transferred_is_one_of_four_words() {
         assert_eq!(parse_transfer("none"), Ok(TrunkTransfer::None));
+        assert_eq!(parse_transfer("inward"), Ok(TrunkTransfer::Inward));
         assert_eq!(parse_transfer("own"), Ok(TrunkTransfer::Own));
         assert_eq!(parse_transfer("any"), Ok(TrunkTransfer::Any));
-        assert!(parse_transfer("all").unwrap_err().contains("none, own"));
+        assert!(parse_transfer("all").unwrap_err().contains("none, inward"));
     }
 }

@@ -31,7 +31,8 @@ pub(super) fn plan(random: &mut Random) -> Option<TrunkPlan> {
         has_spare: random.happens(300),
         transfer: match random.below(6) {
             0 => TrunkTransfer::None,
-            1 | 2 => TrunkTransfer::Any,
+            1 => TrunkTransfer::Inward,
+            2 => TrunkTransfer::Any,
             _ => TrunkTransfer::Own,
         },
         ..TrunkPlan::default()

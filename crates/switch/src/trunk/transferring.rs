@@ -110,41 +110,8 @@ impl Shard {
                 Some(_) | None => return Err(481),
             }
         }
-        if is_theirs {
-            let to = Destination::Address {
-                user: user.as_str().into(),
-                host: trunk.domain.as_str().into(),
-                port: None,
-            };
-            return Ok(Way::Ring(self.connect_to(to), Some(line)));
-        }
-        let is_elsewhere = |(other, of_it): &&(ConnectionId, Arc<Trunk>)| {
-            *other != line && of_it.account == trunk.account && is_at(of_it, host, *port)
-        };
-        let other = self.trunks.iter().find(is_elsewhere);
-        if let Some((other, of_it)) = other {
-            let to = Destination::Address {
-                user: user.as_str().into(),
-                host: of_it.domain.as_str().into(),
-                port: None,
-            };
-            let other = *other;
-            return match trunk.transfer {
-                TrunkTransfer::Any => Ok(Way::Ring(self.connect_to(to), Some(other))),
-                TrunkTransfer::Own | TrunkTransfer::None => Err(403),
-            };
-        }
-        let number = Number::parse(user).ok();
-        let is_out = |number: &Number| trunk.service_for(number).is_none();
-        if let Some(number) = number.filter(is_out) {
-            let only = match trunk.transfer {
-                TrunkTransfer::Any => None,
-                TrunkTransfer::Own | TrunkTransfer::None => Some(line),
-            };
-            return Ok(Way::Ring(
-                self.connect_to(Destination::Number(number)),
-                only,
-            ));
+        if let Some(way) = self.way_out(&trunk, line, &refer.to) {
+            return way;
         }
         let planned = self.plan_for(&trunk, &caller, user);
         let (callee, plan) = planned.map_err(|refusal| refusal.status)?;
@@ -156,6 +123,40 @@ impl Shard {
             Plan::Application(_) => Ok(Way::Serve(callee, plan)),
             Plan::Secondary(_) | Plan::Connect(_) => Err(603),
         }
+    }
+
+    /// By a trunk, where an address leads to one: what the operator pays for, so that it is allowed by word alone.
+    fn way_out(&self, trunk: &Trunk, line: ConnectionId, to: &Target) -> Option<Result<Way, u16>> {
+        let Target { user, host, port } = to;
+        let address = |of: &Trunk| Destination::Address {
+            user: user.as_str().into(),
+            host: of.domain.as_str().into(),
+            port: None,
+        };
+        let is_elsewhere = |(other, of_it): &&(ConnectionId, Arc<Trunk>)| {
+            *other != line && of_it.account == trunk.account && is_at(of_it, host, *port)
+        };
+        let (to, only) = if is_at(trunk, host, *port) {
+            (address(trunk), Some(line))
+        } else if let Some((other, of_it)) = self.trunks.iter().find(is_elsewhere) {
+            (address(of_it), Some(*other))
+        } else {
+            let number = Number::parse(user).ok()?;
+            if trunk.service_for(&number).is_some() {
+                return None;
+            }
+            let is_own = trunk.transfer == TrunkTransfer::Own;
+            (Destination::Number(number), is_own.then_some(line))
+        };
+        let is_allowed = match trunk.transfer {
+            TrunkTransfer::None | TrunkTransfer::Inward => false,
+            TrunkTransfer::Own => only == Some(line),
+            TrunkTransfer::Any => true,
+        };
+        Some(match is_allowed {
+            true => Ok(Way::Ring(self.connect_to(to), only)),
+            false => Err(403),
+        })
     }
 
     fn connect_to(&self, to: Destination) -> Connect {

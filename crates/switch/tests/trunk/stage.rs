@@ -92,7 +92,7 @@ fn trunk() -> Trunk {
         caller: None,
         session: None,
         is_trusted: false,
-        transfer: Default::default(),
+        transfer: TrunkTransfer::Own,
     }
 }
 

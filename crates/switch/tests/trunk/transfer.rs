@@ -202,6 +202,16 @@ fn who_may_not_be_reached_is_not() {
         Some(&"SIP/2.0 503 Service Unavailable")
     );
 
+    let mut inward = Stage::new(|trunk| trunk.transfer = TrunkTransfer::Inward);
+    connected(&mut inward);
+    let invited = inward.count("INVITE ");
+    for (to, cseq) in [("tel:+15550", 3), ("sip:205@192.0.2.10", 4)] {
+        inward.in_dialog_with("REFER", &refer_to(to), cseq);
+        let told = inward.told_of_transfer();
+        assert_eq!(told.last(), Some(&"SIP/2.0 403 Forbidden"), "{to}");
+    }
+    assert_eq!(inward.count("INVITE "), invited, "nobody pays for it");
+
     let mut any = Stage::with_second_and(TrunkTransfer::Any);
     connected(&mut any);
     any.in_dialog_with("REFER", &refer_to("sip:+15550@other.example.com"), 3);

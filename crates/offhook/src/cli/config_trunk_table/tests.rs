@@ -42,7 +42,7 @@ fn what_is_not_said_is_as_usual() {
     assert_eq!((&trunk.login, trunk.registration), (&None, None));
     assert!(trunk.networks.is_empty() && trunk.numbers.is_empty());
     assert!(trunk.caller.is_none() && !trunk.is_trusted);
-    assert_eq!(trunk.transfer, TrunkTransfer::Own);
+    assert_eq!(trunk.transfer, TrunkTransfer::Inward);
     assert_eq!(read("demo = false"), Ok(Vec::new()));
     let six = "[[trunk]]\naccount = \"1-2-0/a@b.c\"\nname = \"t\"\n\
                peers = [\"2001:db8::1\", \"[2001:db8::2]\", \"[2001:db8::1]:5070\", \"[::ffff:192.0.2.1]:5\"]";
