@@ -106,6 +106,7 @@ impl Phone {
             remote_cseq: headers.cseq().number,
             invite: bytes.to_vec(),
             is_unwanted: false,
+            is_abandoned: false,
             is_ringing: false,
             ack: None,
             is_acknowledged: false,
@@ -273,6 +274,9 @@ impl Phone {
         let tag = request.headers.to().tag().unwrap_or_default().to_owned();
         let number = request.headers.cseq().number;
         let known = &mut self.calls[call];
+        if number <= known.remote_cseq && known.is_abandoned {
+            return self.answer(now, request, 500, &tag, "");
+        }
         if number <= known.remote_cseq && self.is_plain {
             let (method, call_id) = (request.method, known.call_id.clone());
             return self.complain(format!(
@@ -285,6 +289,10 @@ impl Phone {
         }
         let is_over = known.stand == Stand::Over;
         if request.method == Method::Bye {
+            known.is_abandoned = request
+                .headers
+                .reasons()
+                .any(|reason| reason.cause() == Some(503));
             let key = (known.call_id.clone(), "2xx".to_owned());
             self.repeats.stop(&key);
             self.answer(now, request, if is_over { 481 } else { 200 }, &tag, "");

@@ -33,6 +33,7 @@ impl Phone {
             remote_cseq: 0,
             invite: Vec::new(),
             is_unwanted: false,
+            is_abandoned: false,
             is_ringing: false,
             ack: None,
             is_acknowledged: true,

@@ -112,6 +112,8 @@ pub struct PhoneCall {
     invite: Vec<u8>,
     /// It shall end as soon as that is possible.
     is_unwanted: bool,
+    /// Its server has stopped, which waits for no answer before its BYE.
+    is_abandoned: bool,
     is_ringing: bool,
     ack: Option<Vec<u8>>,
     is_acknowledged: bool,
