@@ -9,7 +9,7 @@ use std::process::Command;
 use crate::step::{cargo, run as step, succeed};
 use crate::{audit, browser, counts, install, scripts, sipp, tidy, turn, workspace};
 
-const SIM_SECONDS: &str = "60";
+const SIM_SECONDS: &str = "40";
 
 /// Runs the named parts, or all of them.
 pub(crate) fn run(names: &[String]) -> Result<(), String> {
