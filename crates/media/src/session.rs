@@ -9,13 +9,16 @@ use model::limits::LEGS_PER_SESSION;
 use model::media::{LegEnd, LegId, MediaCommand, PlayEnd, RecordEnd};
 use model::{Instant, Now};
 
-use crate::audio::FRAME_TIME;
+use crate::audio::{FRAME_TIME, Rate};
 use crate::codec::Encoding;
 use crate::leg::{Leg, Others, Reanswer, Reoffer, Said};
 use crate::worker::Effect;
 
 /// Frames that are made up for after a late driver; what is later than this is left out.
 const CATCH_UP: u64 = 5;
+
+/// What each leg's peer says in a frame, and at which rate.
+type Heard = BTreeMap<u8, (Vec<i16>, Rate)>;
 
 #[derive(Debug)]
 pub(crate) struct Session {
@@ -85,6 +88,7 @@ impl Session {
             return false;
         };
         let place = leg.id.place;
+        leg.settle();
         match command {
             MediaCommand::Play { play, .. } => leg.play(play, effects),
             MediaCommand::StopPlay { .. } => leg.stop_play(PlayEnd::Stopped, effects),
@@ -251,36 +255,35 @@ impl Session {
     }
 
     fn tick(&mut self, now: Instant, effects: &mut VecDeque<Effect>) {
-        let mut heard: BTreeMap<u8, Vec<i16>> = BTreeMap::new();
+        let mut heard: Heard = BTreeMap::new();
         // Whoever is in a room goes by its beat.
         let legs = self.legs.iter_mut();
         for (place, leg) in legs.filter(|(_, leg)| !leg.is_seated()) {
             if let Some(frame) = leg.hear(effects) {
-                heard.insert(*place, frame);
+                heard.insert(*place, (frame, leg.rate()));
             }
         }
         self.keep_both(&heard, effects);
         let legs = self.legs.iter_mut();
         for (place, leg) in legs.filter(|(_, leg)| !leg.is_seated()) {
             let other = self.joined.get(place).and_then(|other| heard.get(other));
-            let others = other.map_or(Others::Nobody, |other| Others::Joined(other));
+            let others = other.map_or(Others::Nobody, |(other, rate)| Others::Joined(other, *rate));
             leg.speak(now, self.frame, others, effects);
         }
         self.frame += 1;
     }
 
     /// Recordings of two legs that are joined.
-    fn keep_both(&mut self, heard: &BTreeMap<u8, Vec<i16>>, effects: &mut VecDeque<Effect>) {
+    fn keep_both(&mut self, heard: &Heard, effects: &mut VecDeque<Effect>) {
         let records = self.legs.iter().filter(|(_, leg)| leg.records_both());
         let records: Vec<u8> = records.map(|(place, _)| *place).collect();
         for place in records {
             let other = self.joined.get(&place);
-            let other = other.and_then(|other| {
-                let rate = self.legs.get(other).map(Leg::rate)?;
-                Some((heard.get(other)?.as_slice(), rate))
-            });
+            let other = other.and_then(|other| heard.get(other));
+            let other = other.map(|(other, rate)| (other.as_slice(), *rate));
             if let Some(leg) = self.legs.get_mut(&place) {
-                leg.keep_both(heard.get(&place).map(Vec::as_slice), other, effects);
+                let own = heard.get(&place).map(|(own, _)| own.as_slice());
+                leg.keep_both(own, other, effects);
             }
             self.overhear(place);
         }
@@ -288,7 +291,7 @@ impl Session {
 
     /// Whoever they were joined with hears nothing of them any more.
     fn join(&mut self, one: u8, other: u8) -> bool {
-        let words = |leg: &Leg| (leg.agreed.encoding, leg.rate());
+        let words = |leg: &Leg| leg.agreed.encoding;
         let (Some(of_one), Some(of_other)) = (
             self.legs.get(&one).map(words),
             self.legs.get(&other).map(words),

@@ -57,8 +57,4 @@ impl Codec for Adapted {
         self.inner.conceal(&mut own);
         self.from_codec.push(&own, samples);
     }
-
-    fn expect(&mut self, source: Rate) {
-        self.inner.expect(source);
-    }
 }

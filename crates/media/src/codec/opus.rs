@@ -1,11 +1,12 @@
 //! Opus (RFC 6716, RFC 7587) at the rate of whoever listens.
 //!
 //! Never asks for stereo: what a peer sends in two channels is heard as one. Discontinuous transmission is left off, because
-//! telephones on the other side of a bridge expect a packet each 20 ms.
+//! telephones on the other side of a bridge expect a packet each 20 ms. Either direction takes memory from its first frame on: of
+//! what passes as it came, neither is encoded or decoded here.
 
 use std::fmt;
 
-use ropus::{Application, Bandwidth, Bitrate, Channels, DecodeMode, Decoder, Encoder};
+use ropus::{Application, Bitrate, Channels, DecodeMode, Decoder, Encoder};
 
 use super::{Codec, CodecError, LONGEST_PAYLOAD_FRAMES};
 use crate::audio::Rate;
@@ -21,32 +22,50 @@ const LONGEST_PACKET: usize = LONGEST_FRAME * LONGEST_PAYLOAD_FRAMES;
 
 pub(super) struct Opus {
     rate: Rate,
-    encoder: Encoder,
-    decoder: Decoder,
+    encoder: Option<Box<Encoder>>,
+    decoder: Option<Box<Decoder>>,
 }
 
 impl Opus {
-    pub(super) fn new(rate: Rate) -> Result<Self, CodecError> {
-        let encoder = Encoder::builder(rate.hz(), Channels::Mono, Application::Voip)
-            .complexity(COMPLEXITY)
-            .bitrate(Bitrate::try_bits(BITRATE).map_err(|_| CodecError::Rate)?)
-            .build()
-            .map_err(|_| CodecError::Rate)?;
-        let decoder = Decoder::new(rate.hz(), Channels::Mono).map_err(|_| CodecError::Rate)?;
-        Ok(Self {
+    /// Works at every rate of ours.
+    pub(super) const fn new(rate: Rate) -> Self {
+        Self {
             rate,
-            encoder,
-            decoder,
-        })
+            encoder: None,
+            decoder: None,
+        }
+    }
+
+    fn encoder(&mut self) -> Result<&mut Encoder, CodecError> {
+        if self.encoder.is_none() {
+            let bitrate = Bitrate::try_bits(BITRATE).map_err(|_| CodecError::Rate)?;
+            let encoder = Encoder::builder(self.rate.hz(), Channels::Mono, Application::Voip)
+                .complexity(COMPLEXITY)
+                .bitrate(bitrate)
+                .build()
+                .map_err(|_| CodecError::Rate)?;
+            self.encoder = Some(Box::new(encoder));
+        }
+        self.encoder.as_deref_mut().ok_or(CodecError::Rate)
+    }
+
+    fn decoder(&mut self) -> Result<&mut Decoder, CodecError> {
+        if self.decoder.is_none() {
+            let decoder = Decoder::new(self.rate.hz(), Channels::Mono);
+            self.decoder = Some(Box::new(decoder.map_err(|_| CodecError::Rate)?));
+        }
+        self.decoder.as_deref_mut().ok_or(CodecError::Rate)
     }
 
     /// An empty packet makes the decoder go on from what it has heard (RFC 6716 §4.4).
     fn decode_into(&mut self, packet: &[u8], frames: usize, samples: &mut Vec<i16>) -> bool {
         let before = samples.len();
-        samples.resize(before + self.rate.frame() * frames, 0);
-        let decoded = self
-            .decoder
-            .decode(packet, &mut samples[before..], DecodeMode::Normal);
+        let room = self.rate.frame() * frames;
+        let Ok(decoder) = self.decoder() else {
+            return false;
+        };
+        samples.resize(before + room, 0);
+        let decoded = decoder.decode(packet, &mut samples[before..], DecodeMode::Normal);
         samples.truncate(before + decoded.as_ref().map_or(0, |count| *count));
         decoded.is_ok()
     }
@@ -63,7 +82,7 @@ impl Codec for Opus {
         }
         let mut packet = [0; LONGEST_FRAME];
         let length = self
-            .encoder
+            .encoder()?
             .encode(frame, &mut packet)
             .map_err(|_| CodecError::Frame)?;
         payload.extend_from_slice(&packet[..length]);
@@ -85,17 +104,6 @@ impl Codec for Opus {
         if !self.decode_into(&[], 1, samples) {
             samples.extend(std::iter::repeat_n(0, self.rate.frame()));
         }
-    }
-
-    /// A telephone's sound takes half of the time then.
-    fn expect(&mut self, source: Rate) {
-        let band = match source {
-            Rate::Hz8000 => Bandwidth::Narrowband,
-            Rate::Hz16000 => Bandwidth::Wideband,
-            Rate::Hz48000 => Bandwidth::Fullband,
-        };
-        // What cannot be set stays as it was, which costs more and is right as well.
-        let _ = self.encoder.set_max_bandwidth(band);
     }
 }
 

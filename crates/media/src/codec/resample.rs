@@ -75,6 +75,37 @@ impl Resampler {
     }
 }
 
+/// A stream that comes at a rate which may change, on its way to one that stays.
+#[derive(Debug)]
+pub(crate) struct Levelled {
+    to: Rate,
+    from: Rate,
+    /// Nothing while both rates are one.
+    resampler: Option<Resampler>,
+}
+
+impl Levelled {
+    pub(crate) const fn new(to: Rate) -> Self {
+        Self {
+            to,
+            from: to,
+            resampler: None,
+        }
+    }
+
+    /// Takes samples of that rate, and appends what can be told so far.
+    pub(crate) fn push(&mut self, samples: &[i16], from: Rate, out: &mut Vec<i16>) {
+        if from != self.from {
+            self.from = from;
+            self.resampler = Resampler::new(from.hz(), self.to).ok();
+        }
+        match &mut self.resampler {
+            None => out.extend_from_slice(samples),
+            Some(resampler) => resampler.push(samples, out),
+        }
+    }
+}
+
 impl Filter {
     fn push(&mut self, samples: &[i16], out: &mut Vec<i16>) {
         self.waiting

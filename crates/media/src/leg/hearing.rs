@@ -203,6 +203,7 @@ impl Leg {
 
     /// The frame that is next of what the peer says, if it is decoded.
     pub(crate) fn hear(&mut self, effects: &mut VecDeque<Effect>) -> Option<Vec<i16>> {
+        self.settle();
         if !self.is_open() && self.streaming.is_some() {
             // A bot hears something all the time.
             let silence = vec![0; self.codec.rate().frame()];

@@ -8,7 +8,7 @@ use model::media::{MediaEvent, Record, RecordEnd, Sound, Tone};
 
 use super::Leg;
 use crate::audio::Rate;
-use crate::codec::Resampler;
+use crate::codec::Levelled;
 use crate::recorder::Recorder;
 use crate::worker::Effect;
 
@@ -17,8 +17,7 @@ pub(super) struct Recording {
     recorder: Recorder,
     pub(super) until_digit: bool,
     both: bool,
-    /// From the rate of a joined leg to ours.
-    resampler: Option<(Rate, Resampler)>,
+    levelled: Levelled,
     /// What a joined leg has said, at our rate, and is not in the recording yet.
     other: Vec<i16>,
 }
@@ -33,7 +32,7 @@ impl Leg {
             recorder: Recorder::new(record, self.codec.rate()),
             until_digit: record.until_digit,
             both: record.both,
-            resampler: None,
+            levelled: Levelled::new(self.codec.rate()),
             other: Vec::new(),
         });
     }
@@ -102,18 +101,7 @@ impl Leg {
 
 impl Recording {
     fn mix(&mut self, other: &[i16], of: Rate, rate: Rate, frame: &mut [i16]) {
-        if of == rate {
-            self.resampler = None;
-            self.other.extend_from_slice(other);
-        } else {
-            if self.resampler.as_ref().is_none_or(|(from, _)| *from != of) {
-                let resampler = Resampler::new(of.hz(), rate);
-                self.resampler = resampler.ok().map(|resampler| (of, resampler));
-            }
-            if let Some((_, resampler)) = &mut self.resampler {
-                resampler.push(other, &mut self.other);
-            }
-        }
+        self.levelled.push(other, of, &mut self.other);
         // A resampler that is ahead of the beat is not waited for.
         let extra = self.other.len().saturating_sub(2 * rate.frame());
         self.other.drain(..extra);

@@ -22,7 +22,7 @@ use keeping::Recording;
 pub(crate) use reoffer::{Reanswer, Reoffer};
 
 use crate::audio::Rate;
-use crate::codec::{Codec, Encoding, Resampler};
+use crate::codec::{Codec, Encoding, Levelled};
 use crate::dtmf::{Detector, EventReader, EventWriter, Heard, digit_tone};
 use crate::mixer::Ear;
 use crate::player::Player;
@@ -62,8 +62,8 @@ pub(crate) struct Spoken<'a> {
 pub(crate) enum Others<'a> {
     /// Nothing.
     Nobody,
-    /// A joined leg, at its rate.
-    Joined(&'a [i16]),
+    /// A joined leg, at the rate that it has in this frame.
+    Joined(&'a [i16], Rate),
     /// A room, at the rate of the leg itself.
     Room(&'a [i16]),
     /// A room that many hear in the same way, in the codec of the leg.
@@ -77,6 +77,8 @@ pub(crate) struct Leg {
     pub(crate) agreed: Agreed,
     pub(crate) end: Option<LegEnd>,
     codec: Box<dyn Codec>,
+    /// The rate that suits it best as it is joined now.
+    suits: Rate,
     is_connected: bool,
     began: Instant,
     /// Of the first frame; later ones follow from the time.
@@ -102,8 +104,8 @@ pub(crate) struct Leg {
     /// No frame is sent twice, whatever beat it goes by.
     next_frame: u64,
     forward: Option<Forward>,
-    /// From the rate of a joined leg to ours.
-    resampler: Option<(Rate, Resampler)>,
+    /// What a joined leg of another codec says, which is decoded for this one.
+    decoded_for: Option<Levelled>,
     resampled: Vec<i16>,
     usage: LegUsage,
 }
@@ -123,12 +125,13 @@ impl Leg {
         agreed: Agreed,
         random: u32,
     ) -> Option<Self> {
-        Some(Self {
+        let mut leg = Self {
             id,
             transport,
             agreed,
             end: None,
             codec: agreed.encoding.codec().ok()?,
+            suits: agreed.encoding.rate(),
             is_connected: false,
             began: now,
             first_timestamp: random,
@@ -140,7 +143,7 @@ impl Leg {
             jitter: JitterBuffer::default(),
             decoded: Vec::new(),
             frame: Vec::new(),
-            detector: detector(&agreed),
+            detector: None,
             recording: None,
             is_overheard: false,
             streaming: None,
@@ -148,10 +151,12 @@ impl Leg {
             seat: None,
             next_frame: 0,
             forward: None,
-            resampler: None,
+            decoded_for: None,
             resampled: Vec::new(),
             usage: LegUsage::default(),
-        })
+        };
+        leg.listen_for_tones();
+        Some(leg)
     }
 
     // What is asked of it.
@@ -286,7 +291,7 @@ impl Leg {
             || self.inserted.is_some()
             || self.streaming.is_some()
             || is_pressing
-            || self.resampler.is_some();
+            || self.decoded_for.is_some();
         // What a joined leg of the same codec says leaves when it comes, and needs no beat.
         let hears_nothing = self.is_rtp() && self.forward.is_none();
         let is_filled = self.is_connected && hears_nothing;
@@ -307,7 +312,7 @@ impl Leg {
         let is_needed = self.recording.is_some()
             || self.streaming.is_some()
             || self.detector.is_some()
-            || self.resampler.is_some();
+            || self.decoded_for.is_some();
         is_needed || self.is_overheard || self.seat == Some(true)
     }
 
@@ -352,26 +357,53 @@ impl Leg {
     }
 
     /// From now on it is decoded for a leg of another codec, or no longer.
-    pub(crate) fn join(&mut self, other: Option<(Encoding, Rate)>) {
+    pub(crate) fn join(&mut self, other: Option<Encoding>) {
         self.is_joined = other.is_some();
         self.forward = None;
-        let own = self.codec.rate();
-        self.codec
-            .expect(other.map_or(own, |(_, rate)| rate.min(own)));
-        self.resampler = other
-            .filter(|(encoding, _)| *encoding != self.agreed.encoding)
-            .and_then(|(_, rate)| Some((rate, Resampler::new(rate.hz(), own).ok()?)));
+        self.decoded_for = None;
+        // Of what a telephone says nothing is above 4 kHz, and it hears nothing there.
+        self.suits = self.agreed.encoding.rate();
+        self.suits = other.map_or(self.suits, |other| other.rate().min(self.suits));
+        self.settle();
+        if other.is_some_and(|other| other != self.agreed.encoding) {
+            self.decoded_for = Some(Levelled::new(self.codec.rate()));
+        }
+    }
+
+    /// Works at the rate that suits it, once nothing that has begun counts on another.
+    pub(crate) fn settle(&mut self) {
+        let is_bound = self.playing.is_some()
+            || self.inserted.is_some()
+            || self.recording.is_some()
+            || self.streaming.is_some()
+            || self.seat.is_some();
+        if self.codec.rate() == self.suits || is_bound {
+            return;
+        }
+        if let Ok(codec) = self.agreed.encoding.codec_at(self.suits) {
+            self.codec = codec;
+            self.decoded.clear();
+            self.resampled.clear();
+            self.decoded_for = self.decoded_for.as_ref().map(|_| Levelled::new(self.suits));
+            self.listen_for_tones();
+        }
+    }
+
+    /// Keys are listened for where no events were agreed, and the sound is that of a telephone.
+    fn listen_for_tones(&mut self) {
+        let is_audible = self.agreed.events.is_none()
+            && self.agreed.encoding.rate() == Rate::Hz8000
+            && self.codec.rate() == Rate::Hz8000;
+        if !is_audible {
+            self.detector = None;
+        } else if self.detector.is_none() {
+            self.detector = Some(Detector::default());
+        }
     }
 
     pub(crate) fn rate(&self) -> Rate {
         self.codec.rate()
     }
-}
-
-/// Keys are listened for where no events were agreed, and the sound is that of a telephone.
-fn detector(agreed: &Agreed) -> Option<Detector> {
-    let is_audible = agreed.events.is_none() && agreed.encoding.rate() == Rate::Hz8000;
-    is_audible.then(Detector::default)
 }
 
 fn send_all(came: Vec<Came>, effects: &mut VecDeque<Effect>) {

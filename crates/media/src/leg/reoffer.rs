@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 
 use model::Instant;
 
-use super::{Leg, Transport, detector};
+use super::{Leg, Transport};
 use crate::codec::Encoding;
 use crate::dtmf::EventWriter;
 use crate::rtp::JitterBuffer;
@@ -156,7 +156,7 @@ impl Leg {
         Ok(is_codec_new)
     }
 
-    /// Speaks what is agreed from now on, at the rate that the leg has for life. True: it is another codec.
+    /// Speaks what is agreed from now on, at the rate that the leg has until it settles. True: it is another codec.
     fn agree(&mut self, agreed: Agreed) -> Result<bool, String> {
         let is_codec_new = agreed.encoding != self.agreed.encoding;
         if is_codec_new {
@@ -171,14 +171,12 @@ impl Leg {
         if agreed.events != self.agreed.events {
             self.keys_out = agreed.events.map(|events| EventWriter::new(events.clock));
         }
-        let is_listening =
-            detector(&agreed).is_some() && self.codec.rate() == agreed.encoding.rate();
-        if !is_listening {
-            self.detector = None;
-        } else if self.detector.is_none() {
-            self.detector = detector(&agreed);
-        }
         self.agreed = agreed;
+        self.listen_for_tones();
+        if is_codec_new {
+            self.suits = agreed.encoding.rate();
+            self.settle();
+        }
         Ok(is_codec_new)
     }
 }

@@ -109,8 +109,8 @@ impl Leg {
             sound.extend_from_slice(heard);
             return true;
         }
-        if let (Others::Joined(other), Some((_, resampler))) = (others, &mut self.resampler) {
-            resampler.push(other, &mut self.resampled);
+        if let (Others::Joined(other, rate), Some(levelled)) = (others, &mut self.decoded_for) {
+            levelled.push(other, rate, &mut self.resampled);
             let whole = self.codec.rate().frame();
             if self.resampled.len() >= whole {
                 sound.clear();
@@ -160,7 +160,7 @@ impl Leg {
     ) {
         let is_pressing = self.keys_out.as_ref().is_some_and(|keys| !keys.is_idle());
         let is_busy = self.playing.is_some() || self.inserted.is_some() || is_pressing;
-        if self.resampler.is_some() || is_busy || !self.is_open() {
+        if self.decoded_for.is_some() || is_busy || !self.is_open() {
             return;
         }
         let Spoken { number, .. } = *spoken;

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use media::Input;
+use media::audio::Rate;
 use media::codec::Encoding;
 use media::dtmf::{EventReader, Heard};
 use media::rtp::{Packet, RtpPort};
-use media::wav::Wav;
+use media::wav::{self, Wav};
 use model::media::{
     Digit, LegId, LegKind, MediaCommand, MediaEvent, Network, Play, Record, Sound, Tone,
 };
@@ -239,6 +240,48 @@ fn a_telephone_that_waits_for_us_hears_what_is_played_and_nothing_before() {
     }
     assert!((49..=51).contains(&world.rtp.len()), "{}", world.rtp.len());
     assert!(tone_share(&heard, 8_000, 400.0) > 0.98);
+}
+
+/// A file with a tone that no telephone could say, again and again until it is stopped.
+fn play_above_telephones(world: &mut World) {
+    let samples = sine(16_000, 6_000.0, 16_000);
+    let mut file = wav::head(Rate::Hz16000, samples.len());
+    file.extend(samples.iter().flat_map(|sample| sample.to_le_bytes()));
+    world.command(MediaCommand::Play {
+        leg: LEG,
+        play: Play {
+            sounds: vec![Sound::File(file.into())],
+            times: None,
+            until_digit: false,
+        },
+    });
+}
+
+#[test]
+fn a_browser_has_its_whole_band_before_and_after_a_telephone_and_while_something_plays() {
+    let both = [Encoding::Opus, Encoding::Pcma];
+    let (mut world, mut phone) = joined(Encoding::Opus, &both);
+    phone.says = sine(8_000, 700.0, 8_000);
+    let hears = |world: &mut World, phone: &mut Phone, hz| {
+        phone.run(world, 500);
+        world.peer().heard.clear();
+        phone.run(world, 1_000);
+        tone_share(&world.peer().heard, 16_000, hz)
+    };
+    let joined = hears(&mut world, &mut phone, 700.0);
+    assert!(joined > 0.9, "joined: {joined}");
+    world.command(MediaCommand::Part { leg: LEG });
+    play_above_telephones(&mut world);
+    let parted = hears(&mut world, &mut phone, 6_000.0);
+    assert!(parted > 0.9, "parted: {parted}");
+    // What has begun goes on as it was.
+    let other = PHONE.place;
+    world.command(MediaCommand::Join { leg: LEG, other });
+    let playing = hears(&mut world, &mut phone, 6_000.0);
+    assert!(playing > 0.9, "playing: {playing}");
+    world.command(MediaCommand::StopPlay { leg: LEG });
+    let again = hears(&mut world, &mut phone, 700.0);
+    assert!(again > 0.9, "joined again: {again}");
 }
 
 fn record(world: &mut World, leg: LegId, seconds: u64, both: bool) {
