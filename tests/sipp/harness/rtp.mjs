@@ -73,22 +73,29 @@ export class Rtp {
   async hears(one, other, count) {
     const [even, odd] = [Buffer.from([one, other]), Buffer.from([other, one])].map((two) => Buffer.alloc(FRAME_BYTES, two));
     const isSound = ({ type, samples }) => type === PCMA && (samples.equals(even) || samples.equals(odd));
-    const enough = () => this.#heard.all.filter(isSound).length >= count;
-    await this.#heard.first(`${count} packets with ${one} and ${other} have come`, enough);
+    await this.#counts(`${count} packets with ${one} and ${other} have come`, count, isSound);
   }
 
   /** Waits until so many packets have come whose samples change sign as often as those of this tone do. */
   async hearsTone(hz, count) {
     const wanted = (2 * hz * FRAME_MS) / 1_000;
     const isTone = ({ type, samples }) => type === PCMA && Math.abs(crossings(samples) - wanted) <= 1;
-    const enough = () => this.#heard.all.filter(isTone).length >= count;
-    await this.#heard.first(`${count} packets with a tone of ${hz} Hz have come`, enough);
+    await this.#counts(`${count} packets with a tone of ${hz} Hz have come`, count, isTone);
   }
 
   /** What came last, for people. */
   story() {
     const last = this.#heard.all.at(-1);
     return last ? `${this.#heard.all.length} packets, the last: ${last.samples.toString('hex')}` : 'no packet came';
+  }
+
+  /** Waits until so many packets have come that fit. Looks at each once: a test that lags behind is not to lag more. */
+  async #counts(what, count, fits) {
+    let [seen, fitting] = [0, 0];
+    await this.#heard.first(what, () => {
+      for (; seen < this.#heard.all.length; seen += 1) fitting += fits(this.#heard.all[seen]) ? 1 : 0;
+      return fitting >= count;
+    });
   }
 
   close() {
