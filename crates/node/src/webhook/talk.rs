@@ -8,7 +8,7 @@ use futures_util::{SinkExt, StreamExt};
 use media::stream::{FromBot, ToBot};
 use model::limits::{
     FAREWELL_TIME, PINGS_UNANSWERED, STREAM_BYTES_PER_SECOND, STREAM_MESSAGE_BYTES,
-    STREAM_MESSAGES_PER_SECOND, STREAM_PING_INTERVAL, STREAM_WRITE_TIME,
+    STREAM_MESSAGES_PER_SECOND, STREAM_WRITE_TIME,
 };
 use model::media::{Stream, StreamEnd};
 use switch::bot::{self, BotWord};
@@ -32,6 +32,7 @@ pub(super) struct Talk {
     socket: WebSocketStream<Whole>,
     line: Line,
     pace: Pace,
+    ping_interval: Duration,
     /// Whether anything was heard since the last ping was due, and pings without an answer.
     was_heard: bool,
     unanswered: u8,
@@ -50,11 +51,12 @@ enum Next {
 struct Fault(CloseCode, String);
 
 impl Talk {
-    pub(super) fn new(socket: WebSocketStream<Whole>, line: Line) -> Self {
+    pub(super) fn new(socket: WebSocketStream<Whole>, line: Line, ping_interval: Duration) -> Self {
         Self {
             socket,
             line,
             pace: Pace::new(),
+            ping_interval,
             was_heard: true,
             unanswered: 0,
         }
@@ -76,7 +78,7 @@ impl Talk {
                 next = told.unwrap_or_else(|fault| fault.end(stream));
             }
         }
-        let mut pings = pings();
+        let mut pings = pings(self.ping_interval);
         while let Next::On = next {
             let happened = tokio::select! {
                 told = self.line.told.recv() => self.tell(told).await,
@@ -230,8 +232,8 @@ impl Fault {
 }
 
 /// The first one is due after an interval.
-fn pings() -> Interval {
-    let mut pings = interval_at(Instant::now() + STREAM_PING_INTERVAL, STREAM_PING_INTERVAL);
+fn pings(interval: Duration) -> Interval {
+    let mut pings = interval_at(Instant::now() + interval, interval);
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
     pings
 }

@@ -59,13 +59,13 @@ fn carry(bots: &Arc<Bots>, stream: Stream, line: Line) -> JoinHandle<bool> {
 
 impl Scene {
     async fn new() -> Self {
+        Self::with(&bots(&local())).await
+    }
+
+    async fn with(bots: &Arc<Bots>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (line, told, said) = Line::new();
-        let carrying = carry(
-            &bots(&local()),
-            stream(listener.local_addr().unwrap()),
-            line,
-        );
+        let carrying = carry(bots, stream(listener.local_addr().unwrap()), line);
         let (tcp, _) = listener.accept().await.unwrap();
         let (mut path, mut headers) = (String::new(), Vec::new());
         #[allow(clippy::result_large_err, reason = "the library has it so")]
@@ -205,6 +205,42 @@ async fn a_bot_that_says_goodbye_has_ended_it_and_one_that_is_gone_is_lost() {
         panic!("it failed");
     };
     assert!(why.contains("was lost: "), "{why}");
+}
+
+/// Bots that are asked for a sign of life at every moment.
+fn impatient() -> Arc<Bots> {
+    let mut bots = Bots::new(&Pages::new(&local()).unwrap());
+    bots.ping_interval = Duration::from_millis(50);
+    Arc::new(bots)
+}
+
+#[tokio::test]
+async fn a_bot_that_answers_no_ping_is_lost_after_two() {
+    let mut scene = Scene::with(&impatient()).await;
+    // It reads nothing meanwhile, and so answers nothing.
+    let Some(FromBot::End(StreamEnd::Failed(why))) = scene.said.recv().await else {
+        panic!("it failed");
+    };
+    assert!(why.ends_with("was lost: it does not answer pings"), "{why}");
+    for _ in 0..limits::PINGS_UNANSWERED {
+        assert!(scene.hears().await.is_ping());
+    }
+    let Message::Close(Some(frame)) = scene.hears().await else {
+        panic!("it is told, and there was no ping more");
+    };
+    assert_eq!(u16::from(frame.code), 1_001);
+    drop(scene.bot);
+    assert!(!scene.carrying.await.unwrap());
+}
+
+#[tokio::test]
+async fn a_bot_that_answers_pings_may_be_silent() {
+    let mut scene = Scene::with(&impatient()).await;
+    // Each is answered when the next message is read.
+    for _ in 0..3 * limits::PINGS_UNANSWERED {
+        assert!(scene.hears().await.is_ping());
+    }
+    assert!(scene.said.try_recv().is_err(), "it goes on");
 }
 
 #[tokio::test]
