@@ -122,6 +122,11 @@ scenario('a call is recorded with both sides, and one of them is transferred', a
   const { calls, at, first, second } = await bridged(scene);
   const carol = await scene.client('carol');
   await carol.register();
+  const brief = await calls.does('POST', `${at}/record`, {});
+  await calls.does('DELETE', `${at}/record`);
+  const empty = await eventually('there is a file', () => scene.server.file(scene.account, brief.filename).catch(() => null));
+  assert.equal(empty.toString('latin1', 0, 4), 'RIFF');
+  assert.ok(empty.length >= 44 && empty.length < 8_000, `${empty.length} bytes`);
   const { filename } = await calls.does('POST', `${at}/record`, {});
   await calls.refuses(409, /recorded already/, 'POST', `${at}/record`, {});
   await Promise.all([first.hearsBeeps(), second.hearsBeeps()]);
