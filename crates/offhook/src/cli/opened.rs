@@ -109,7 +109,9 @@ fn unreadable(dir: &Path, error: &io::Error) -> String {
 /// The folder that flags, environment and file name together.
 pub(crate) fn data_dir(place: &Place) -> Result<PathBuf, Failure> {
     let flags = ServeFlags::default();
-    Ok(Layers::read(place, &flags, &environment)?.data().value)
+    let layers = Layers::read(place, &flags, &environment)?;
+    layers.sound()?;
+    Ok(layers.data().value)
 }
 
 /// Reads `1-2-0/bob@example.com`.
