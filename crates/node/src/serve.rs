@@ -266,7 +266,7 @@ impl Node {
         let started = Started {
             address: own.address,
             turn: own.turn.findings(config, file_limit()),
-            media: media_worker::findings(own.media.as_ref()),
+            media: media_worker::findings(config, own.media.as_ref()),
             trunk_address: trunks.lines.as_ref().and_then(|lines| lines.local()),
             trunk_tls_address: trunks.lines.as_ref().and_then(|lines| lines.tls_local()),
             trunk: trunks.findings,

@@ -309,9 +309,14 @@ fn what_media_and_applications_come_to_is_told() {
         texts,
         [
             "media: browsers are told UDP 127.0.0.1:3479",
-            "media: plain RTP is at 127.0.0.1, UDP ports 30000 to 30999"
+            "media: plain RTP is at 127.0.0.1, UDP ports 30000 to 30999",
+            // There is no PATH.
+            "speech: no program speaks, and text_to_say fails: install espeak-ng and start anew, or name one (--speech-command)"
         ]
     );
+    let named = check(&folder, "--speech-command /nowhere/say", &[]);
+    let said = "Warning: speech: texts are to be spoken by /nowhere/say, which is not there";
+    assert!(named.stdout.contains(said), "{named:?}");
     let off = check(&folder, "--media=false", &[]);
     assert!(off.stdout.contains("the media gateway is off"), "{off:?}");
     for (line, words) in [
