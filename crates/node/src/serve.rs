@@ -255,6 +255,7 @@ impl Node {
         let services = core.services(config, &own.turn, &capacity, pepper, &files);
         let answerer = Answerer {
             signalling: Arc::clone(&core.signalling),
+            watch: Arc::clone(&core.watch),
             capacity,
             records: Arc::clone(&core.records),
             listen: own.address,
