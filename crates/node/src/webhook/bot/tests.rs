@@ -216,7 +216,7 @@ async fn a_bot_that_says_goodbye_has_ended_it_and_one_that_is_gone_is_lost() {
 async fn frames_that_break_the_protocol_are_answered_with_a_goodbye_that_says_so() {
     for (frame, code, words) in [
         (&[0xc2, 0][..], 1_002, "reserved bits"),
-        (&[0x83, 0], 1_002, "unknown data frame"),
+        (&[0x83, 0], 1_002, "invalid opcode"),
         (&[0x81, 1, 0xff], 1_007, "not UTF-8"),
     ] {
         let mut scene = Scene::new().await;
