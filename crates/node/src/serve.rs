@@ -255,6 +255,7 @@ impl Node {
         let services = core.services(config, &own.turn, &capacity, pepper, &files);
         let answerer = Answerer {
             signalling: Arc::clone(&core.signalling),
+            watch: Arc::clone(&core.watch),
             capacity,
             records: Arc::clone(&core.records),
             listen: own.address,
@@ -266,7 +267,7 @@ impl Node {
         let started = Started {
             address: own.address,
             turn: own.turn.findings(config, file_limit()),
-            media: media_worker::findings(own.media.as_ref()),
+            media: media_worker::findings(config, own.media.as_ref()),
             trunk_address: trunks.lines.as_ref().and_then(|lines| lines.local()),
             trunk_tls_address: trunks.lines.as_ref().and_then(|lines| lines.tls_local()),
             trunk: trunks.findings,

@@ -14,12 +14,13 @@ use model::media::{Stream, StreamEnd};
 use switch::bot::{self, BotWord};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until, timeout};
 use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::bot::failed;
-use super::whole::Whole;
+use super::whole::{Whole, is_endless};
 use crate::media_worker::{Line, Told};
 
 /// A reason of a close frame (RFC 6455 §5.5).
@@ -217,7 +218,8 @@ impl Talk {
             if is_said {
                 while let Some(Ok(_)) = self.socket.next().await {}
                 // What is not read would have the system take the goodbye back.
-                let _ = tokio::io::copy(self.socket.get_mut(), &mut tokio::io::sink()).await;
+                let wire = self.socket.get_mut().wire();
+                let _ = tokio::io::copy(wire, &mut tokio::io::sink()).await;
             }
         };
         let _ = timeout(FAREWELL_TIME, goodbye).await;
@@ -278,6 +280,17 @@ fn broken(error: Error) -> Fault {
     if let Error::Utf8(_) = error {
         let why = "sent text that is not UTF-8".to_owned();
         return Fault(CloseCode::Invalid, why);
+    }
+    if let Error::Protocol(fault) = &error
+        && !matches!(fault, ProtocolError::ResetWithoutClosingHandshake)
+    {
+        let why = format!("breaks the protocol of WebSockets: {fault}");
+        return Fault(CloseCode::Protocol, why);
+    }
+    if let Error::Io(fault) = &error
+        && is_endless(fault)
+    {
+        return Fault(CloseCode::Size, fault.to_string());
     }
     lost(&error.to_string())
 }

@@ -111,9 +111,13 @@ impl Scene {
 
     /// The code of the goodbye that the bot gets.
     async fn goodbye(&mut self) -> u16 {
+        self.goodbye_frame().await.code.into()
+    }
+
+    async fn goodbye_frame(&mut self) -> CloseFrame {
         loop {
             if let Message::Close(frame) = self.hears().await {
-                return frame.unwrap().code.into();
+                return frame.unwrap();
             }
         }
     }
@@ -172,6 +176,7 @@ async fn what_breaks_the_rules_is_told_to_both_sides() {
         (Message::binary(vec![1; 3]), 1_003, "3 bytes of sound"),
         (Message::binary(vec![1; 65_538]), 1_009, "more than 65536"),
         (frame(1_011), 1_011, "with 1011: \"too hot\""),
+        (frame(4_000), 4_000, "with 4000: \"too hot\""),
     ] {
         let mut scene = Scene::new().await;
         scene.says(message).await;
@@ -244,6 +249,26 @@ async fn a_bot_that_answers_pings_may_be_silent() {
 }
 
 #[tokio::test]
+async fn frames_that_break_the_protocol_are_answered_with_a_goodbye_that_says_so() {
+    for (frame, code, words) in [
+        (&[0xc2, 0][..], 1_002, "reserved bits"),
+        (&[0x83, 0], 1_002, "invalid opcode"),
+        (&[0x81, 1, 0xff], 1_007, "not UTF-8"),
+    ] {
+        let mut scene = Scene::new().await;
+        scene.bot.get_mut().write_all(frame).await.unwrap();
+        let Some(FromBot::End(StreamEnd::Failed(why))) = scene.said.recv().await else {
+            panic!("{words}: it failed");
+        };
+        assert!(why.to_lowercase().contains(&words.to_lowercase()), "{why}");
+        let goodbye = scene.goodbye_frame().await;
+        assert_eq!(u16::from(goodbye.code), code, "{why}");
+        assert!(why.starts_with(goodbye.reason.as_str()), "{goodbye:?}");
+        assert!(!goodbye.reason.is_empty(), "{why}");
+    }
+}
+
+#[tokio::test]
 async fn a_message_in_fragments_without_end_is_given_up() {
     let mut scene = Scene::new().await;
     // Binary, not the last; then continuations that hold nothing.
@@ -255,6 +280,7 @@ async fn a_message_in_fragments_without_end_is_given_up() {
         panic!("it failed");
     };
     assert!(why.contains("fragments without end"), "{why}");
+    assert_eq!(scene.goodbye().await, 1_009);
 }
 
 #[tokio::test]
