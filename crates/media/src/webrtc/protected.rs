@@ -72,6 +72,11 @@ impl Protected {
         Some(report)
     }
 
+    /// Packets that were not the peer's, since this was last asked.
+    pub(super) fn take_forged(&mut self) -> u32 {
+        self.context.take_forged()
+    }
+
     /// Packets that were sent to us and did not come.
     pub(super) fn lost(&self) -> u64 {
         self.session.counts().0.2
