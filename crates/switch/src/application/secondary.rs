@@ -11,7 +11,7 @@ use super::instance::{self, Told};
 use super::plan::Plan;
 use super::questions::{Questions, is_secondary};
 use super::run::Run;
-use super::script::{Asking, HangUp, Script, Step};
+use super::script::{Asking, Script, Step};
 use super::start::ApplicationState;
 use super::streaming::Opening;
 use crate::call::{Act, End};
@@ -161,12 +161,7 @@ impl Run {
                 let end = End::server(status, "rejected by the application");
                 self.end_called(place, end, act);
             }
-            Step::HangUp(HangUp::Wanted(why)) => {
-                self.end_called(place, End::server(200, why), act);
-            }
-            Step::HangUp(HangUp::Failed(why)) => {
-                self.end_called(place, End::server(500, why), act);
-            }
+            Step::HangUp(why) => self.end_called(place, why.end(End::server), act),
             Step::Join => self.join_secondary(place, act),
             Step::Stream(opening) => self.stream_secondary(opening, act),
             // It was answered, and calls nobody.

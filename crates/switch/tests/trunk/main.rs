@@ -228,6 +228,24 @@ fn what_an_application_lacks_its_caller_does_not_learn() {
 }
 
 #[test]
+fn what_an_application_lacks_whom_it_calls_does_not_learn() {
+    let mut stage = Stage::new(|_| {});
+    stage.talks_to_application(&json!([{ "connect": {
+        "destinations": ["tel:+447700900123"],
+        "pass_early_media": true,
+        "secondary_call": { "first_page": { "url": "announce" } },
+        "next_page": { "url": "next" },
+    } }]));
+    stage.gateway_offers();
+    let answer = "v=0\r\nm=audio 4002 RTP/AVP 8\r\n";
+    stage.responds(183, answer);
+    stage.responds(200, answer);
+    fails(&mut stage);
+    assert_eq!(stage.count("BYE "), 1);
+    only_the_account_learns_why(&stage, "+447700900123 by provider");
+}
+
+#[test]
 fn a_line_without_an_answer_is_followed_by_the_next_one_that_leads_there() {
     for status in [503, 408] {
         let mut stage = Stage::with_second();
