@@ -6,13 +6,12 @@ use model::{Instant, Now};
 
 use super::keying::Keys;
 use crate::rtp::{Packet, RtpSession, is_rtcp};
-use crate::srtp::{Opener, Sealer};
+use crate::srtp::Context;
 
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Protected {
-    sealer: Sealer,
-    opener: Opener,
+    context: Context,
     session: RtpSession,
 }
 
@@ -20,8 +19,7 @@ impl Protected {
     /// Nothing if the cipher cannot be set up.
     pub(super) fn new(keys: &Keys, session: RtpSession) -> Option<Self> {
         Some(Self {
-            sealer: Sealer::new(&keys.ours)?,
-            opener: Opener::new(&keys.theirs)?,
+            context: Context::new(&keys.ours, &keys.theirs)?,
             session,
         })
     }
@@ -34,11 +32,11 @@ impl Protected {
         clear: &'a mut Vec<u8>,
     ) -> Option<(u64, Packet<'a>)> {
         if is_rtcp(bytes) {
-            self.opener.open_report(bytes, clear).ok()?;
+            self.context.open_report(bytes, clear)?;
             self.session.take_report(now, clear);
             return None;
         }
-        self.opener.open(bytes, clear).ok()?;
+        self.context.open(bytes, clear)?;
         let packet = Packet::read(clear)?;
         Some((self.session.take(now, &packet)?, packet))
     }
@@ -50,10 +48,10 @@ impl Protected {
         (payload_type, marker, timestamp): (u8, bool, u32),
         payload: &[u8],
     ) -> Option<Vec<u8>> {
-        let mut packet = Vec::with_capacity(12 + payload.len() + self.sealer.tag_bytes());
+        let mut packet = Vec::with_capacity(12 + payload.len() + self.context.tag_bytes());
         self.session
             .write(now, payload_type, marker, timestamp, payload, &mut packet);
-        self.sealer.seal(&mut packet)?;
+        self.context.seal(&mut packet)?;
         Some(packet)
     }
 
@@ -70,8 +68,13 @@ impl Protected {
     /// The report that is due, as it leaves.
     pub(super) fn on_timeout(&mut self, now: Now) -> Option<Vec<u8>> {
         let mut report = self.session.on_timeout(now)?;
-        self.sealer.seal_report(&mut report)?;
+        self.context.seal_report(&mut report)?;
         Some(report)
+    }
+
+    /// Packets that were not the peer's, since this was last asked.
+    pub(super) fn take_forged(&mut self) -> u32 {
+        self.context.take_forged()
     }
 
     /// Packets that were sent to us and did not come.

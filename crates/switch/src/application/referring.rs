@@ -8,6 +8,7 @@ use sip::{MessageWriter, Request, Response};
 use super::dialog::{Dialog, Said, State};
 use super::refer::{Refer, Replaces};
 use crate::call::{Act, Hop, mint_branch};
+use crate::capabilities;
 use crate::refusal;
 
 /// What a dialog has to do with transfers; only those of trunks have.
@@ -72,10 +73,7 @@ impl Dialog {
     }
 
     pub(super) fn allow(&self) -> &'static str {
-        match self.has_transfers() {
-            true => refusal::ALLOW_TRANSFERS,
-            false => refusal::ALLOW,
-        }
+        capabilities::allow(self.has_transfers())
     }
 
     pub(super) fn on_refer(&mut self, request: &Request<'_>, act: &mut Act<'_>) -> Said {

@@ -14,9 +14,9 @@ use super::dialog::{DialogKey, record_routes};
 use super::line::{Line, LineEffect};
 use super::serving::{Reliable, Served, Unheard};
 use super::{reliable, rewrite};
+use crate::capabilities::{self, OF_TRANSFERS, RELIABLE};
 use crate::edge;
 use crate::effect::Counter;
-use crate::refusal;
 
 /// The key of a dialog by a message whose To is ours.
 pub(super) fn key_by_to(headers: &Headers<'_>) -> DialogKey {
@@ -171,11 +171,10 @@ impl Line {
         }
         let has_timer = self.trunk().session.is_some();
         let has_transfers = self.trunk().transfer.is_any();
-        let of_transfers = ["replaces", "norefersub"];
         let is_known = |wanted: &&str| {
             let is_it = |name: &&str| wanted.eq_ignore_ascii_case(name);
-            (has_transfers && of_transfers.iter().any(is_it))
-                || wanted.eq_ignore_ascii_case(reliable::EXTENSION)
+            (has_transfers && OF_TRANSFERS.iter().any(is_it))
+                || wanted.eq_ignore_ascii_case(RELIABLE)
                 || (has_timer && wanted.eq_ignore_ascii_case("timer"))
         };
         let wanted = request.headers.items(sip::Name::Require);
@@ -191,10 +190,7 @@ impl Line {
 
     /// A peer may ask at any time whether we are there (§11); one question is like another, and nothing is kept of it.
     fn answer_options(&mut self, from: SocketAddr, request: &Request<'_>) {
-        let allow = match self.trunk().transfer.is_any() {
-            true => refusal::ALLOW_TRANSFERS,
-            false => refusal::ALLOW,
-        };
+        let allow = capabilities::allow(self.trunk().transfer.is_any());
         let mut writer = MessageWriter::reply(request, 200, "OK", Some(self.tag()));
         writer
             .header("Allow", allow)

@@ -16,9 +16,7 @@ use super::incoming::{answered, key_by_to};
 use super::line::Line;
 use super::outgoing::Attempt;
 use super::serving::{Served, Unheard};
-
-/// The extension's name.
-pub(super) const EXTENSION: &str = "100rel";
+use crate::capabilities::RELIABLE;
 
 /// The last reliable answer of whom was asked.
 #[derive(Debug)]
@@ -33,7 +31,7 @@ pub(super) struct Heard {
 
 /// Whether somebody wants its provisional answers to arrive.
 pub(super) fn is_wanted(headers: &Headers<'_>) -> bool {
-    headers.lists(Name::Require, EXTENSION)
+    headers.lists(Name::Require, RELIABLE)
 }
 
 impl Served {
@@ -172,7 +170,7 @@ impl Line {
         {
             writer.header(row.name.as_str(), row.unfolded());
         }
-        writer.header("Require", EXTENSION).header("RSeq", rseq);
+        writer.header("Require", RELIABLE).header("RSeq", rseq);
         let message = writer.finish_with(response.body);
         reliable.unheard = Some(Unheard {
             repetition: Repetition::after(moment(now.mono), limits::TRANSACTION_TIME),
