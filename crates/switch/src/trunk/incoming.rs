@@ -83,6 +83,9 @@ impl Line {
         let begins = is_initial && request.method != Method::Cancel;
         let is_call = is_initial && request.method == Method::Invite;
         if self.is_full(begins) || (is_call && self.dialogs.is_full()) {
+        if self.on_cancel_of_held(now, from, request) {
+            return;
+        }
             self.count(Counter::CallsFull);
             let why = "\"the trunk has all the calls it may have\"";
             let reason = status::reason(503);
@@ -209,7 +212,10 @@ impl Line {
         let is_stream = own.transport.is_stream();
         let key = ServerKey::answered_by(response);
         let Some(id) = key.and_then(|key| self.serving.find(&key)) else {
-            return self.count(Counter::ResponseStray);
+            if !self.is_of_own(response) {
+                self.count(Counter::ResponseStray);
+            }
+            return;
         };
         let room = self.room();
         let Some(served) = self.serving.get_mut(id) else {
