@@ -290,7 +290,8 @@ impl Run<'_> {
         let trunks = self.worker.lines.led();
         let answer = without_others(answer, at, trunks.iter().map(Arc::as_ref));
         let targets = answer.as_ref().map_or(&[][..], |answer| &answer.targets);
-        let first = targets.iter().min_by_key(|target| target.priority);
+        let found = targets.iter().filter(|target| !target.addresses.is_empty());
+        let first = found.min_by_key(|target| target.priority);
         let first = first.and_then(|first| first.addresses.first().copied());
         let local = self.worker.door.local(self.lines[at].trunk().transport);
         let own = first.zip(local).and_then(|(peer, local)| {
@@ -305,7 +306,8 @@ impl Run<'_> {
     fn lead(&self, at: usize, trunk: Arc<Trunk>) {
         let lines = &self.worker.lines;
         lines.lead(at, Arc::clone(&trunk));
-        self.worker.sources.send_replace(Sources::new(&lines.led()));
+        let sources = self.worker.sources.borrow().led(&lines.led());
+        self.worker.sources.send_replace(sources);
         let (connection, _) = lines.trunks[at];
         self.signalling.lead(connection, trunk);
     }
