@@ -51,6 +51,8 @@ pub enum NameFault {
     Nobody,
     /// It leads to where other trunks are, and nowhere else.
     Anothers,
+    /// It leads to our own socket, and nowhere else: each call by it would be one to us.
+    Ourselves,
 }
 
 impl fmt::Display for NameFault {
@@ -63,6 +65,7 @@ impl fmt::Display for NameFault {
             Self::Failed => "DNS refuses to answer, or cannot",
             Self::Nobody => "it leads to addresses at which nobody can be",
             Self::Anothers => "it leads to addresses that other trunks have",
+            Self::Ourselves => "it leads back to this server",
         })
     }
 }
@@ -75,9 +78,8 @@ pub fn without_others<'a>(
     at: usize,
     trunks: impl Iterator<Item = &'a Trunk> + Clone,
 ) -> Result<Answer, NameFault> {
-    let mut answer = answer?;
     let Some(own) = trunks.clone().nth(at) else {
-        return Ok(answer);
+        return answer;
     };
     let is_anothers = |address: &SocketAddr| {
         let others = trunks.clone().enumerate().filter(|(of, _)| *of != at);
@@ -88,14 +90,32 @@ pub fn without_others<'a>(
                 || (!is_own && trunk.has_network_of(address.ip()))
         })
     };
+    without(answer, is_anothers, NameFault::Anothers)
+}
+
+/// An answer without the addresses at which we are ourselves.
+pub fn without_own(
+    answer: Result<Answer, NameFault>,
+    is_own: impl Fn(&SocketAddr) -> bool,
+) -> Result<Answer, NameFault> {
+    without(answer, is_own, NameFault::Ourselves)
+}
+
+/// `fault`: what it is if nothing is left.
+fn without(
+    answer: Result<Answer, NameFault>,
+    is_out: impl Fn(&SocketAddr) -> bool,
+    fault: NameFault,
+) -> Result<Answer, NameFault> {
+    let mut answer = answer?;
     let before = answer.targets.len();
     answer.targets.retain_mut(|target| {
         let was_empty = target.addresses.is_empty();
-        target.addresses.retain(|address| !is_anothers(address));
+        target.addresses.retain(|address| !is_out(address));
         was_empty || !target.addresses.is_empty()
     });
     match answer.targets.is_empty() && before > 0 {
-        true => Err(NameFault::Anothers),
+        true => Err(fault),
         false => Ok(answer),
     }
 }

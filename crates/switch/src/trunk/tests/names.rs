@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::super::names::drawn;
-use super::super::{Answer, NameFault, Target, without_others};
+use super::super::{Answer, NameFault, Target, without_others, without_own};
 use super::incoming::{peer_request, reply};
 use super::*;
 use crate::random::Random;
@@ -426,4 +426,14 @@ fn an_address_in_the_network_of_another_trunk_is_taken_only_where_it_is_our_own_
     own.networks.clear();
     own.transport = TrunkTransport::Tcp;
     assert_eq!(led(&own), there);
+}
+
+#[test]
+fn a_name_does_not_lead_back_to_us() {
+    let is_own = |peer: &SocketAddr| *peer == address(A);
+    let both = found(&[target(0, 0, &[A]), target(1, 0, &[A, B])], 60);
+    let other = found(&[target(1, 0, &[B])], 60);
+    assert_eq!(without_own(both, is_own), other);
+    let none = without_own(found(&[target(0, 0, &[A])], 60), is_own);
+    assert_eq!(none, Err(NameFault::Ourselves));
 }
