@@ -222,15 +222,21 @@ impl Line {
         self.reply(from, answered(writer.finish(), from));
     }
 
+    /// The peer's request that the shard answers.
+    fn answered_by_shard(&mut self, response: &Response<'_>) -> Option<u64> {
+        let key = ServerKey::answered_by(response);
+        let id = key.and_then(|key| self.serving.find(&key));
+        if id.is_none() && !self.is_of_own(response) {
+            self.count(Counter::ResponseStray);
+        }
+        id
+    }
+
     /// The shard answers a peer's request.
     pub(super) fn on_shard_answer(&mut self, now: Now, response: &Response<'_>, bytes: &[u8]) {
         let own = self.here();
         let is_stream = own.transport.is_stream();
-        let key = ServerKey::answered_by(response);
-        let Some(id) = key.and_then(|key| self.serving.find(&key)) else {
-            if !self.is_of_own(response) {
-                self.count(Counter::ResponseStray);
-            }
+        let Some(id) = self.answered_by_shard(response) else {
             return;
         };
         let room = self.room();
