@@ -82,3 +82,58 @@ impl Protected {
         self.session.counts().0.2
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use model::UnixTime;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::srtp::{MasterKey, Sealer, Suite};
+
+    fn key(byte: u8) -> MasterKey {
+        MasterKey::drawn(Suite::AeadAes256Gcm, &[byte; MasterKey::BYTES])
+    }
+
+    fn now(ms: u64) -> Now {
+        Now {
+            mono: Instant::from_micros(ms * 1_000),
+            unix: UnixTime::from_millis(1_800_000_000_000 + ms),
+        }
+    }
+
+    proptest! {
+        /// Sources, extensions, padding and reports that are longer than they can be, of a browser that has the key.
+        #[test]
+        fn lies_in_what_is_authentic_do_no_harm(
+            story in prop::collection::vec(
+                (any::<u8>(), 190_u8..212, any::<u16>(), 0_u32..3, prop::collection::vec(any::<u8>(), 0..120)),
+                1..60,
+            )
+        ) {
+            let keys = Keys { ours: key(1), theirs: key(2) };
+            let session = RtpSession::new(now(0).mono, 7, 8_000);
+            let mut protected = Protected::new(&keys, session).unwrap();
+            let mut peer = Sealer::new(&keys.theirs).unwrap();
+            let mut clear = Vec::new();
+            for (at, (first, kind, number, ssrc, rest)) in story.into_iter().enumerate() {
+                let now = now(at as u64 * 1_000);
+                let mut bytes = vec![0x80 | first & 0x3f, kind];
+                bytes.extend(number.to_be_bytes());
+                bytes.extend(ssrc.to_be_bytes());
+                bytes.extend(ssrc.to_be_bytes());
+                bytes.extend(rest);
+                let sealed = match is_rtcp(&bytes) {
+                    true => peer.seal_report(&mut bytes),
+                    false => peer.seal(&mut bytes),
+                };
+                if sealed.is_some()
+                    && let Some((_, packet)) = protected.open(now.mono, &bytes, &mut clear)
+                {
+                    prop_assert!(packet.payload.len() <= 120);
+                }
+                protected.on_timeout(now);
+            }
+        }
+    }
+}

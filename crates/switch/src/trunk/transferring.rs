@@ -63,7 +63,9 @@ impl Shard {
         let line = run.dialog(place).ok_or(481_u16)?.connection();
         let trunk = Arc::clone(self.trunk_of(line).ok_or(481_u16)?);
         let caller = run.transferred_caller(place);
-        let Target { user, host, port } = &refer.to;
+        let Target {
+            user, host, port, ..
+        } = &refer.to;
         let is_theirs = is_at(&trunk, host, *port);
         if let Some(replaces) = &refer.replaces {
             match self.find_replaced(line, replaces) {
@@ -92,9 +94,14 @@ impl Shard {
 
     /// By a trunk, where an address leads to one: what the operator pays for, so that it is allowed by word alone.
     fn way_out(&self, trunk: &Trunk, line: ConnectionId, to: &Target) -> Option<Result<Way, u16>> {
-        let Target { user, host, port } = to;
+        let Target {
+            user,
+            escaped,
+            host,
+            port,
+        } = to;
         let address = |of: &Trunk| Destination::Address {
-            user: user.as_str().into(),
+            user: escaped.clone(),
             host: of.domain.as_str().into(),
             port: None,
         };
