@@ -79,8 +79,9 @@ scenario('a stranger gets no answer, and is counted', async (stage) => {
   await stage.open();
   const stranger = await stage.caller('trunk_stranger', { sound_port: 9 }, { from: '127.0.0.2' });
   await stranger.verdict();
-  const { counters } = await stage.server.status();
+  const { counters, trunk_strangers: strangers } = await stage.server.status();
   assert.equal(counters.trunk_datagrams_dropped_unknown_source, 1);
+  assert.match(strangers.join(), /^127\.0\.0\.2:[0-9]+$/);
   assert.deepEqual(await stage.calls(), []);
 });
 

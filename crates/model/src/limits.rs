@@ -511,6 +511,10 @@ pub const TRUNK_NETWORKS: usize = 64;
 pub const TRUNK_NUMBERS: usize = 1_000;
 /// A password of a trunk: longer than any that a provider gives out.
 pub const TRUNK_PASSWORD_BYTES: usize = 128;
+/// Machines on no trunk's list that are remembered to have sent requests.
+pub const TRUNK_STRANGERS: usize = 8;
+/// Bytes in which the first line of a stranger's datagram must end, to be looked at.
+pub const TRUNK_STRANGER_LINE: usize = 1_024;
 /// Messages of shards that wait to be given to lines: the ends of all calls of a busy server that stops. Beyond it one is lost, as on the
 /// way.
 pub const TRUNK_MESSAGES_WAITING: usize = 16_384;
