@@ -460,7 +460,9 @@ pub const SDP_MEDIA: usize = 16;
 
 /// What a back end may have an application told of a call that it begins, in JSON: as much as a page's token.
 pub const OUTBOUND_PARAMETERS_BYTES: usize = PAGE_TOKEN_BYTES;
-/// For how long an account whose application fails is not heard of again in the log.
+/// Lines of the log about an account whose application fails, within the next: whoever tries things out sees each.
+pub const COMPLAINT_LINES: usize = 10;
+/// For how long an account that has had so many is not heard of again.
 pub const COMPLAINT_PAUSE: Duration = Duration::from_secs(60);
 /// Accounts that are remembered for it; those beyond them are not heard of for a minute.
 pub const COMPLAINING_ACCOUNTS: usize = 1_024;
