@@ -32,6 +32,17 @@ scenario('a number reaches its application, which plays a tone by plain RTP and 
   assert.deepEqual([call.caller, call.caller_trunk, call.service, call.status], [CALLER, 'provider', 'ivr', 200]);
 });
 
+scenario('an action that nobody knows is in the log, and the call ends', async (stage) => {
+  await stage.open();
+  stage.webhook.page('first', [{ dance: {} }]);
+  await stage.caller('trunk_caller', { sound_port: 9 });
+  await stage.webhook.told('first');
+  await record(stage);
+  const line = await eventually('the log has it', () => /WARN .*the application failed.*/.exec(stage.server.lastOutput())?.[0]);
+  assert.match(line, /first: the answer is no page: unknown variant `dance`/);
+  assert.doesNotMatch(line, new RegExp(CALLER.replace('+', '')));
+});
+
 scenario('the peer holds a call, takes it back, and hangs up', async (stage) => {
   await stage.open();
   const sound = await stage.sound();
