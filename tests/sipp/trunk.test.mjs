@@ -32,6 +32,17 @@ scenario('a number reaches its application, which plays a tone by plain RTP and 
   assert.deepEqual([call.caller, call.caller_trunk, call.service, call.status], [CALLER, 'provider', 'ivr', 200]);
 });
 
+scenario('an action that nobody knows is in the log, and the call ends', async (stage) => {
+  await stage.open();
+  stage.webhook.page('first', [{ dance: {} }]);
+  await stage.caller('trunk_caller', { sound_port: 9 });
+  await stage.webhook.told('first');
+  await record(stage);
+  const line = await eventually('the log has it', () => /WARN .*the application failed.*/.exec(stage.server.lastOutput())?.[0]);
+  assert.match(line, /first: the answer is no page: unknown variant `dance`/);
+  assert.doesNotMatch(line, new RegExp(CALLER.replace('+', '')));
+});
+
 scenario('the peer holds a call, takes it back, and hangs up', async (stage) => {
   await stage.open();
   const sound = await stage.sound();
@@ -79,8 +90,9 @@ scenario('a stranger gets no answer, and is counted', async (stage) => {
   await stage.open();
   const stranger = await stage.caller('trunk_stranger', { sound_port: 9 }, { from: '127.0.0.2' });
   await stranger.verdict();
-  const { counters } = await stage.server.status();
+  const { counters, trunk_strangers: strangers } = await stage.server.status();
   assert.equal(counters.trunk_datagrams_dropped_unknown_source, 1);
+  assert.match(strangers.join(), /^127\.0\.0\.2:[0-9]+$/);
   assert.deepEqual(await stage.calls(), []);
 });
 

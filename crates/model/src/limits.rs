@@ -460,7 +460,9 @@ pub const SDP_MEDIA: usize = 16;
 
 /// What a back end may have an application told of a call that it begins, in JSON: as much as a page's token.
 pub const OUTBOUND_PARAMETERS_BYTES: usize = PAGE_TOKEN_BYTES;
-/// For how long an account whose application fails is not heard of again in the log.
+/// Lines of the log about an account whose application fails, within the next: whoever tries things out sees each.
+pub const COMPLAINT_LINES: usize = 10;
+/// For how long an account that has had so many is not heard of again.
 pub const COMPLAINT_PAUSE: Duration = Duration::from_secs(60);
 /// Accounts that are remembered for it; those beyond them are not heard of for a minute.
 pub const COMPLAINING_ACCOUNTS: usize = 1_024;
@@ -511,6 +513,10 @@ pub const TRUNK_NETWORKS: usize = 64;
 pub const TRUNK_NUMBERS: usize = 1_000;
 /// A password of a trunk: longer than any that a provider gives out.
 pub const TRUNK_PASSWORD_BYTES: usize = 128;
+/// Machines on no trunk's list that are remembered to have sent requests.
+pub const TRUNK_STRANGERS: usize = 8;
+/// Bytes in which the first line of a stranger's datagram must end, to be looked at.
+pub const TRUNK_STRANGER_LINE: usize = 1_024;
 /// Messages of shards that wait to be given to lines: the ends of all calls of a busy server that stops. Beyond it one is lost, as on the
 /// way.
 pub const TRUNK_MESSAGES_WAITING: usize = 16_384;

@@ -1,4 +1,4 @@
-//! What goes wrong with the applications of accounts, in the log: a line for each account and minute, in plain words.
+//! What goes wrong with the applications of accounts, in the log: some lines for each account and minute, in plain words.
 //!
 //! An account whose application fails at each call fills no log, and hides nobody else's trouble. Never says who called.
 
@@ -13,7 +13,9 @@ pub(crate) struct Complaints(Mutex<BTreeMap<AccountId, Lately>>);
 
 #[derive(Debug)]
 struct Lately {
+    /// When the first of these lines was said.
     at: Instant,
+    said: usize,
     /// Those that were left out since.
     more: u64,
 }
@@ -36,6 +38,10 @@ impl Complaints {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let is_over = |lately: &Lately| now.since(lately.at) >= limits::COMPLAINT_PAUSE;
         if let Some(lately) = all.get_mut(&account).filter(|lately| !is_over(lately)) {
+            if lately.said < limits::COMPLAINT_LINES {
+                lately.said += 1;
+                return Some(0);
+            }
             lately.more += 1;
             return None;
         }
@@ -46,7 +52,14 @@ impl Complaints {
             }
         }
         let more = all.remove(&account).map_or(0, |lately| lately.more);
-        all.insert(account, Lately { at: now, more: 0 });
+        all.insert(
+            account,
+            Lately {
+                at: now,
+                said: 1,
+                more: 0,
+            },
+        );
         Some(more)
     }
 }
@@ -56,11 +69,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_account_is_heard_once_in_a_while_and_others_beside_it() {
+    fn an_account_is_heard_so_often_a_minute_and_others_beside_it() {
         let complaints = Complaints::default();
         let at = |seconds: u64| Instant::from_micros(seconds * 1_000_000);
         let (one, other) = (AccountId(1), AccountId(2));
-        assert_eq!(complaints.is_said(at(1), one), Some(0));
+        for _ in 0..limits::COMPLAINT_LINES {
+            assert_eq!(complaints.is_said(at(1), one), Some(0));
+        }
         assert_eq!(complaints.is_said(at(2), one), None);
         assert_eq!(complaints.is_said(at(3), one), None);
         assert_eq!(complaints.is_said(at(3), other), Some(0));

@@ -300,6 +300,7 @@ impl Answerer {
             "trunk_address": self.lines.as_ref().and_then(|lines| lines.local()),
             "trunk_tls_address": self.lines.as_ref().and_then(|lines| lines.tls_local()),
             "trunks": self.trunks(),
+            "trunk_strangers": self.lines.as_ref().map(|lines| lines.strangers()).unwrap_or_default(),
             "uptime_s": self.signalling.now().mono.as_micros() / 1_000_000,
             "accounts": self.signalling.published().snapshot.directory.accounts().count(),
             "census": {

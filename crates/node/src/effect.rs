@@ -85,6 +85,11 @@ impl Performer<'_> {
             },
             Effect::Ask(request) => outlets.errands.push(self.shard, Errand::Ask(request)),
             Effect::Bring(request) => outlets.errands.push(self.shard, Errand::Bring(request)),
+            Effect::Complain { account, why } => {
+                outlets
+                    .errands
+                    .push(self.shard, Errand::Complain(account, why));
+            }
             Effect::Count(counter) => outlets.counters.add(counter),
         }
     }

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use model::media::MediaEvent;
-use model::{PageAnswer, PageRequest, SoundAnswer, SoundRequest};
+use model::{AccountId, PageAnswer, PageRequest, SoundAnswer, SoundRequest};
 use switch::Input;
 use tokio::sync::{Notify, watch};
 
@@ -25,6 +25,8 @@ pub(crate) enum Errand {
     Ask(Box<PageRequest>),
     /// A sound is to be brought.
     Bring(SoundRequest),
+    /// The log is to hear this of an account's application.
+    Complain(AccountId, String),
 }
 
 /// Those that wait, and whoever does them. A call has few of them at a time, and calls are bounded.
@@ -67,6 +69,10 @@ impl Errands {
                 match errand {
                     Errand::Tell(event) => {
                         signalling.answer(shard, Input::Media(event));
+                        drop(done);
+                    }
+                    Errand::Complain(account, why) => {
+                        self.complaints.add(signalling.now().mono, account, &why);
                         drop(done);
                     }
                     Errand::Ask(request) => self.ask(&signalling, shard, *request, done),
@@ -161,9 +167,7 @@ impl Drop for Done {
 #[cfg(test)]
 mod tests {
     use model::media::{LegId, SessionId};
-    use model::{
-        AccountId, FileName, Page, PageMethod, PageUrl, QuestionId, SecretBytes, SoundSource,
-    };
+    use model::{FileName, Page, PageMethod, PageUrl, QuestionId, SecretBytes, SoundSource};
     use switch::Snapshot;
 
     use super::*;

@@ -129,6 +129,8 @@ pub struct Server {
     pub book: Book,
     /// Counters since the world began.
     pub counters: BTreeMap<Counter, u64>,
+    /// What was wrong with applications, for their operator.
+    pub complaints: Vec<String>,
     /// How many sessions may wait for their clients.
     pub waiting_room: usize,
     snapshot: Arc<Snapshot>,
@@ -153,6 +155,7 @@ impl Server {
             view: View::default(),
             book: Book::default(),
             counters: BTreeMap::new(),
+            complaints: Vec::new(),
             waiting_room: limits::CONNECTIONS,
             snapshot: Arc::default(),
             shards: Vec::new(),
@@ -483,6 +486,7 @@ impl Server {
             Effect::Media { command, .. } => self.out.push_back(Out::Media(command)),
             Effect::Ask(request) => self.out.push_back(Out::Ask(shard, request)),
             Effect::Bring(request) => self.out.push_back(Out::Bring(shard, request)),
+            Effect::Complain { why, .. } => self.complaints.push(why),
             Effect::Count(counter) => self.count(Some(counter)),
         }
     }

@@ -40,6 +40,13 @@ pub enum Effect {
     Ask(Box<PageRequest>),
     /// Bring a sound; [`Input::Sound`](crate::Input::Sound) is the answer, whatever comes of it.
     Bring(SoundRequest),
+    /// Let the operator learn what was wrong with an application; it names no client.
+    Complain {
+        /// Whose application it is.
+        account: AccountId,
+        /// In a sentence.
+        why: String,
+    },
     /// Add one to this counter.
     Count(Counter),
 }

@@ -11,6 +11,7 @@ mod inbox;
 mod outbox;
 mod secure;
 mod sources;
+mod strangers;
 mod stream;
 mod streams;
 mod tcp;
@@ -34,6 +35,7 @@ pub use self::door::TrunkFault;
 use self::inbox::Inbox;
 use self::secure::Secure;
 use self::sources::Sources;
+use self::strangers::Strangers;
 use self::trouble::Trouble;
 pub(crate) use self::worker::Worker;
 use crate::clock::Clock;
@@ -56,6 +58,7 @@ pub(crate) struct Lines {
     states: Mutex<Vec<LineState>>,
     /// What stands against the connections of each.
     troubles: Mutex<Vec<Trouble>>,
+    strangers: Strangers,
     /// Where UDP and TCP are, and TLS.
     local: Option<SocketAddr>,
     tls_local: Option<SocketAddr>,
@@ -82,6 +85,7 @@ impl Lines {
             inbox: Inbox::default(),
             states: Mutex::new(trunks.iter().map(unknown).collect()),
             troubles: Mutex::new(vec![Trouble::default(); trunks.len()]),
+            strangers: Strangers::default(),
             local: door.local,
             tls_local: door.tls_local,
             is_done: watch::Sender::new(false),
@@ -125,6 +129,11 @@ impl Lines {
             (trunk, state, words)
         })
         .collect()
+    }
+
+    /// Who is on no trunk's list and has sent requests of late.
+    pub(crate) fn strangers(&self) -> Vec<SocketAddr> {
+        self.strangers.list()
     }
 
     /// Takes back what is registered, after what the shards have said last, and waits until no line waits for anything. That may

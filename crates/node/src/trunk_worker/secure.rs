@@ -57,18 +57,31 @@ impl Secure {
     /// Speaks TLS, or says what stands against it.
     pub(super) async fn connect(&self, tcp: TcpStream) -> Result<TlsStream<TcpStream>, String> {
         let connecting = self.connector.connect(self.name.clone(), tcp);
-        connecting.await.map_err(|error| {
-            let error = error.to_string();
-            // In the words of the library, which are none.
-            let error = match error.contains("CaUsedAsEndEntity") {
-                true => "its certificate may vouch for others (CA:TRUE), and is none of a host",
-                false => &error,
-            };
-            format!(
-                "TLS fails: {error}; the peer must show a certificate for {}, the domain of the trunk, that {} vouch for",
-                self.domain, self.roots
+        connecting
+            .await
+            .map_err(|error| self.told(&error.to_string()))
+    }
+
+    /// What stands against TLS, and what would be right.
+    fn told(&self, error: &str) -> String {
+        // In the words of the library, which are none.
+        let (error, cure) = if error.contains("CaUsedAsEndEntity") {
+            (
+                "its certificate may vouch for others (CA:TRUE), and is none of a host",
+                "",
             )
-        })
+        } else if error.contains("UnknownIssuer") {
+            (
+                "who has issued its certificate is not known (UnknownIssuer)",
+                "; where that is an authority of the provider's own, have ca_file of the trunk name its certificate",
+            )
+        } else {
+            (error, "")
+        };
+        format!(
+            "TLS fails: {error}; the peer must show a certificate for {}, the domain of the trunk, that {} vouch for{cure}",
+            self.domain, self.roots
+        )
     }
 }
 

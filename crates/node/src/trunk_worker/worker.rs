@@ -200,7 +200,10 @@ impl Run<'_> {
         let line = self.worker.sources.borrow().line(TrunkTransport::Udp, from);
         match line {
             Some(at) => self.handle(at, LineInput::Datagram { from, bytes }).await,
-            None => self.count(ShellCounter::TrunkStranger),
+            None => {
+                self.count(ShellCounter::TrunkStranger);
+                self.worker.lines.strangers.note(from, bytes);
+            }
         }
     }
 

@@ -49,7 +49,9 @@ impl ConfigFile {
         let table = DeTable::parse(text).map_err(|error| {
             let line = error.span().map_or(1, |span| line_of(span.start));
             let message = error.message().replace('\n', ", ");
-            format!("{} line {line} is no TOML: {message}", path.display())
+            let hint = error.span().and_then(|span| hint(text, span.start));
+            let hint = hint.unwrap_or_default();
+            format!("{} line {line} is no TOML: {message}{hint}", path.display())
         })?;
         let mut file = Self {
             path: path.to_path_buf(),
@@ -105,6 +107,18 @@ impl ConfigFile {
             source: Source::File(self.path.clone(), entry.line),
         })
     }
+}
+
+/// What is to be said where a text stands without quotes.
+fn hint(text: &str, at: usize) -> Option<&'static str> {
+    let start = text.get(..at)?.rfind('\n').map_or(0, |end| end + 1);
+    let line = text.get(start..)?.lines().next()?;
+    let (_, value) = line.split_once('=')?;
+    let is_bare = value.trim_start().starts_with(|c: char| {
+        c.is_alphanumeric() || matches!(c, '/' | '.' | '*' | '+' | ':' | '<' | '~')
+    });
+    let is_before = line.find('=')? < at - start;
+    (is_bare && is_before).then_some("; texts stand in quotes")
 }
 
 /// A key of our own and its value.
@@ -259,6 +273,38 @@ mod tests {
         );
         assert!(!sentence.contains('\n'), "{sentence}");
         assert!(fault("data = \"a\"\ndata = \"b\"").contains("line 2"));
+    }
+
+    #[test]
+    fn a_text_without_quotes_is_told_to_have_them() {
+        for text in [
+            "listen = 127.0.0.1:8080",
+            "demo = true\ndata = /var/lib/offhook",
+            "data = offhook\n",
+            "[[trunk]]\nname = provider",
+            "turn_host = é",
+        ] {
+            let sentence = fault(text);
+            let line = format!("line {} is no TOML: ", text.trim().lines().count());
+            assert!(sentence.contains(&line), "{sentence}");
+            assert!(sentence.ends_with("; texts stand in quotes"), "{sentence}");
+        }
+        for text in ["= 3", "listen = \"a", "a b", "domains = [\"a\"", "x ="] {
+            assert!(!fault(text).contains("quotes"), "{}", fault(text));
+        }
+    }
+
+    #[test]
+    fn a_key_of_the_server_in_a_table_is_sent_above_it() {
+        for heading in ["trunk", "service"] {
+            let text = format!("demo = true\n[[{heading}]]\ntrunk_listen = \"127.0.0.1:5060\"");
+            assert_eq!(
+                fault(&text),
+                format!(
+                    "offhook.toml line 3: trunk_listen is a key of the server and stands above all tables; here it is one of [[{heading}]]"
+                )
+            );
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::config_fault::Faults;
 use super::config_file::{text_of, unknown};
-use super::config_key::Form;
+use super::config_key::{Form, keys as server_keys};
 
 /// One key of a table.
 pub(super) struct TableKey {
@@ -138,7 +138,14 @@ impl<'a> FileTable<'a> {
         let known: Vec<_> = keys.iter().map(|key| key.name).collect();
         for name in &stray {
             let at = self.at(name.span().start);
-            faults.note(unknown(&at, name.get_ref(), &known));
+            let key = name.get_ref().as_ref();
+            faults.note(match server_keys().any(|known| known.name == key) {
+                true => format!(
+                    "{at}: {key} is a key of the server and stands above all tables; here it is one of [[{}]]",
+                    self.heading
+                ),
+                false => unknown(&at, key, &known),
+            });
         }
         stray.is_empty()
     }

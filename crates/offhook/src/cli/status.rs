@@ -42,8 +42,10 @@ fn status_text(answer: &Value) -> String {
         ("TURN", turn_text(&answer["turn"])),
         ("trunks", trunk_text(answer)),
     ]);
-    let trunks = trunks(&answer["trunks"])
-        .map(|table| format!("{table}\n{}\n", troubles(&answer["trunks"])));
+    let trunks = trunks(&answer["trunks"]).map(|table| {
+        let (troubles, strangers) = (troubles(&answer["trunks"]), strangers(answer));
+        format!("{table}\n{troubles}{strangers}\n")
+    });
     let trunks = trunks.unwrap_or_default();
     let now = numbers("HELD NOW", &answer["census"]);
     let since_start = numbers("COUNTED SINCE THE START", &answer["counters"]);
@@ -105,6 +107,19 @@ fn troubles(trunks: &Value) -> String {
         Some(format!("trunk {name}: {why}\n"))
     });
     lines.collect()
+}
+
+/// Who has sent requests and is on no trunk's list, and what to do about it.
+fn strangers(answer: &Value) -> String {
+    let all = answer["trunk_strangers"].as_array().into_iter().flatten();
+    let all: Vec<_> = all.filter_map(Value::as_str).collect();
+    match all.is_empty() {
+        true => String::new(),
+        false => format!(
+            "SIP requests came from {}, on no trunk's list, and got no answer; add to peers what is your provider's\n",
+            all.join(", ")
+        ),
+    }
 }
 
 /// Where TURN listens, what it relays from and what it has done this month.
@@ -182,6 +197,7 @@ mod tests {
                     "is_registered": null, "refused": 503, "trouble": "no connection to 192.0.2.2:5061: TLS fails",
                 },
             ],
+            "trunk_strangers": ["198.51.100.7:5060", "198.51.100.8:5061"],
             "uptime_s": 72,
             "version": "1.2.3",
         }));
@@ -208,6 +224,10 @@ mod tests {
         assert_eq!(
             rows[2].join(" "),
             "trunk two: no connection to 192.0.2.2:5061: TLS fails"
+        );
+        assert_eq!(
+            rows[3].join(" "),
+            "SIP requests came from 198.51.100.7:5060, 198.51.100.8:5061, on no trunk's list, and got no answer; add to peers what is your provider's"
         );
         assert_eq!(rows[0].join(" "), "one 1-2-0/a@b.c 192.0.2.1:5060 yes none");
         assert_eq!(rows[1].join(" "), "two 1-2-0/a@b.c none need not be 503");

@@ -249,6 +249,8 @@ fn page_is_gone(stage: &mut Stage) {
     let error = &told(stage, "error")["error_result"];
     let text = error["result"].as_str().unwrap_or_default();
     stage.claim(text.contains("did not answer within 5 s"), "it is told why");
+    // Whoever asked it tells that itself.
+    complained(stage, &[]);
     stage.seconds(2);
     stage.claim(
         told(stage, "final")["this_call"]["call_cause"] == "completed",
@@ -265,6 +267,19 @@ fn page_is_missing(stage: &mut Stage) {
     stage.claim(reason.contains("404"), "the record says why");
     stage.claim(status == 500, "and that it failed");
     stage.claim(asked(stage, "error") == 1, "the error page was asked once");
+    complained(stage, &["404", "404"]);
+}
+
+/// Whether the log has a line with each of these words, in this order, and no other.
+fn complained(stage: &mut Stage, words: &[&str]) {
+    let told = &stage.world.server(0).complaints;
+    let is_so = told.len() == words.len()
+        && told
+            .iter()
+            .zip(words)
+            .all(|(line, word)| line.contains(word));
+    let about = format!("the log has lines about {words:?}, not {told:?}");
+    stage.claim(is_so, &about);
 }
 
 fn page_is_no_page(stage: &mut Stage) {
@@ -289,6 +304,7 @@ fn unknown_action(stage: &mut Stage) {
     let error = told(stage, "error");
     let text = error["error_result"]["result"].as_str().unwrap_or_default();
     stage.claim(text.contains("`dance`"), "it is named");
+    complained(stage, &["`dance`"]);
     stage.claim(plays(stage) == 0, "nothing was done");
 }
 
@@ -320,6 +336,8 @@ fn file_is_missing(stage: &mut Stage) {
     );
     let text = error["error_result"]["result"].as_str().unwrap_or_default();
     stage.claim(text.contains("lost.wav"), "and the file");
+    // As whoever was to bring it.
+    complained(stage, &[]);
     stage.claim(plays(stage) == 1, "half a list is not played");
 }
 

@@ -7,11 +7,10 @@ use std::time::Duration;
 use model::media::Digit;
 use model::{FileName, limits};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 
 use super::action::{Connect, Destination, Item, Prompt};
 use super::few::Few;
-use super::page::{self, Fault};
+use super::page;
 use super::shape::{MediaShape, PlayShape};
 
 /// One thing to be done to a call.
@@ -93,7 +92,7 @@ impl Control {
 
     /// Reads what `play` is to do.
     pub fn play(body: &[u8]) -> Result<Self, String> {
-        let shape: ControlPlayShape = read(body)?;
+        let shape: ControlPlayShape = page::object(body)?;
         let prompt = page::prompt(PlayShape {
             play_list: shape.play_list,
             barge_in_on_digit: Some(shape.barge_in_on_digit.unwrap_or(false)),
@@ -105,7 +104,7 @@ impl Control {
 
     /// Reads what `record` is to do.
     pub fn record(body: &[u8]) -> Result<Self, String> {
-        let shape: ControlRecordShape = read(body)?;
+        let shape: ControlRecordShape = page::object(body)?;
         let most = limits::RECORD_TIME;
         let longest = shape
             .seconds_max_duration
@@ -120,7 +119,7 @@ impl Control {
 
     /// Reads what `dtmf` is to do.
     pub fn send_digits(body: &[u8]) -> Result<Self, String> {
-        let shape: ControlDigitsShape = read(body)?;
+        let shape: ControlDigitsShape = page::object(body)?;
         let most = usize::from(limits::DIGITS_ENTERED);
         let digits = shape.digits.chars().take(most + 1).map(Digit::from_key);
         let digits: Option<Vec<Digit>> = digits.collect();
@@ -165,10 +164,6 @@ impl Control {
             | Wanted::SendDigits { .. } => &[],
         }
     }
-}
-
-fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Fault> {
-    serde_json::from_slice(body).map_err(|error| page::in_words(&error))
 }
 
 #[cfg(test)]
@@ -258,7 +253,7 @@ mod tests {
             (Control::send_digits(br#"{"digits":""}"#), "'digits'"),
             (Control::send_digits(br#"{"digits":"x"}"#), "'digits'"),
             (Control::send_digits(long.as_bytes()), "'digits'"),
-            (Control::send_digits(b"1"), "invalid type"),
+            (Control::send_digits(b"1"), "a number, expected an object"),
             (Control::record(br#"{"file":"a"}"#), "unknown field"),
         ] {
             let why = fault.unwrap_err();

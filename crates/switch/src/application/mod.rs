@@ -18,6 +18,7 @@ mod dialog;
 mod doing;
 mod early;
 mod entering;
+mod failing;
 mod few;
 mod first_party;
 mod going;

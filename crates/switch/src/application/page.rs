@@ -3,6 +3,7 @@
 //! The shapes are those of docs/applications.md. An answer with a fault anywhere runs not at all: the sentence that comes back says what
 //! was wrong and where. Never fetches and never runs anything.
 
+mod json;
 mod prompt;
 
 use std::collections::VecDeque;
@@ -26,6 +27,7 @@ use super::shape::{
 use super::streaming::streaming;
 use crate::call::printable;
 
+pub(super) use json::object;
 pub(super) use prompt::prompt;
 use prompt::{optional, unwrapped};
 
@@ -70,8 +72,8 @@ pub fn check_page(body: &[u8], address: &PageUrl) -> Result<usize, String> {
 
 /// Reads the body that the page at `base` answered with; addresses in it may be relative to that.
 pub(crate) fn read(body: &[u8], base: &PageUrl) -> Result<Answer, Fault> {
-    let answer: PageShape = serde_json::from_slice(body)
-        .map_err(|error| format!("the answer is no page: {}", in_words(&error)))?;
+    let answer: PageShape =
+        json::object(body).map_err(|why| format!("the answer is no page: {}", of_page(why)))?;
     if let Some(version) = answer.api_version
         && version != "2.0"
     {
@@ -110,20 +112,19 @@ pub(crate) fn read(body: &[u8], base: &PageUrl) -> Result<Answer, Fault> {
 
 /// What a `connect` says that stands in no page: nothing is asked when it is over.
 pub(super) fn connect_alone(body: &[u8]) -> Result<Connect, Fault> {
-    let shape: ConnectShape = serde_json::from_slice(body).map_err(|error| in_words(&error))?;
+    let shape: ConnectShape = json::object(body)?;
     if shape.next_page.is_some() || shape.secondary_call.is_some() {
         return Err("'next_page' and 'secondary_call' have their place in pages alone".to_owned());
     }
     connect(shape)
 }
 
-/// What is wrong with JSON, for whoever wrote it: our types of numbers mean nothing to them.
-pub(super) fn in_words(error: &serde_json::Error) -> Fault {
-    let number = |text: String, ours: &str| {
-        text.replace(&format!("expected {ours}"), "expected a whole number")
-    };
-    let types = ["u8", "u16", "u32", "u64", "i64"];
-    types.into_iter().fold(error.to_string(), number)
+/// Which object was to be there, where there is none.
+fn of_page(why: Fault) -> Fault {
+    match why.ends_with("expected an object") {
+        true => format!("{why} with 'actions'"),
+        false => why,
+    }
 }
 
 /// Turns shapes into what they mean.

@@ -454,6 +454,7 @@ impl Run {
                 let end = why.end(|status, reason| self.own_end(status, reason));
                 self.finish(end, act);
             }
+            Step::Complain(why) => self.complain(why, act),
             Step::Connect(connect) => self.connect(connect, act),
             Step::Disconnect => self.disconnect(act),
             Step::Confer(wish) => self.wishes.push_back(wish),
@@ -461,6 +462,11 @@ impl Run {
             Step::Join => {}
             Step::Stream(opening) => self.stream(opening, act),
         }
+    }
+
+    pub(super) fn complain(&self, why: String, act: &mut Act<'_>) {
+        let account = self.account;
+        act.effects.push_back(Effect::Complain { account, why });
     }
 
     pub(super) fn bring(&self, id: QuestionId, source: SoundSource, act: &mut Act<'_>) {

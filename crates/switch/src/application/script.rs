@@ -20,7 +20,7 @@ use super::page;
 use super::plan::Plan;
 use super::questions::Questions;
 use super::streaming::Opening;
-use crate::call::{End, printable};
+use crate::call::End;
 
 /// Something to be done for a script.
 #[derive(Debug)]
@@ -50,6 +50,8 @@ pub(crate) enum Step {
     },
     /// The call is to end.
     HangUp(HangUp),
+    /// The operator is to learn what was wrong with the application.
+    Complain(String),
     /// Somebody is to be called; [`Script::on_connect_ended`] says when it is over.
     Connect(Connect),
     /// Whoever is called, or talks, is to go.
@@ -113,19 +115,19 @@ impl Asking {
 pub(crate) struct Script {
     pub(super) leg: LegId,
     pub(super) call: String,
-    plan: Plan,
+    pub(super) plan: Plan,
     pub(super) questions: Questions,
     /// How often a page was asked.
     pages: u32,
     pub(super) token: Option<String>,
-    waiting: VecDeque<Action>,
+    pub(super) waiting: VecDeque<Action>,
     pub(super) doing: Doing,
     /// Keys that no action has taken yet.
     pub(super) typed: VecDeque<Digit>,
     /// Whether the caller can hear.
     pub(super) is_talking: bool,
     /// Whether the error page was asked.
-    has_failed: bool,
+    pub(super) has_failed: bool,
     pub(super) is_ended: bool,
     /// Plays whose end has not been told.
     plays: u32,
@@ -224,13 +226,16 @@ impl Script {
         }
         let asked = page.clone();
         self.doing = Doing::Nothing;
+        // Why a page has not answered is known to whoever asked it.
+        let has_answered = matches!(answer, PageAnswer::Answered { .. });
         match page::answered(&asked, answer) {
             Ok(answer) => {
                 self.token = answer.token;
                 self.waiting = answer.actions;
                 self.next(now);
             }
-            Err(why) => self.fail(None, &why),
+            Err(why) if has_answered => self.fail_at(&asked, &why),
+            Err(why) => self.fail_known(None, &why),
         }
     }
 
@@ -239,13 +244,18 @@ impl Script {
         if self.on_sound_aside(id, &answer) {
             return;
         }
+        // And why a sound has not come to whoever was to bring it.
+        let has_come = answer.is_ok();
         let hearing = self.doing.hearing();
         match hearing.map(|hearing| hearing.on_sound(id, answer)) {
             None => {}
             Some(Ok(())) => self.play_on(now),
             Some(Err(why)) => {
                 let action = self.doing.action();
-                self.fail(action, &why);
+                match has_come {
+                    true => self.fail(action, &why),
+                    false => self.fail_known(action, &why),
+                }
             }
         }
     }
@@ -376,37 +386,16 @@ impl Script {
         self.ask_final(Vec::new());
     }
 
-    /// Something that was wanted cannot be done.
-    pub(crate) fn fail(&mut self, action: Option<&'static str>, why: &str) {
-        if self.is_ended {
-            return;
-        }
-        let why = printable(why, limits::PAGE_FAULT_CHARS);
-        self.waiting.clear();
-        self.break_off();
-        let page = self.plan.error_page().cloned();
-        match page.filter(|_| !self.has_failed) {
-            Some(page) => {
-                self.has_failed = true;
-                let error = json!({ "action": action, "result": why });
-                self.ask(page, vec![("error_result", error)]);
-            }
-            None => self.give_up(format!("the application failed: {why}")),
-        }
-    }
-
     fn hang_up(&mut self, why: &'static str) {
         self.steps.push(Step::HangUp(HangUp::Wanted(why)));
-    }
-
-    fn give_up(&mut self, why: String) {
-        self.steps.push(Step::HangUp(HangUp::Failed(why)));
     }
 
     pub(super) fn ask(&mut self, page: Page, told: Vec<(&'static str, Value)>) {
         if self.pages >= limits::APPLICATION_PAGES {
             let most = limits::APPLICATION_PAGES;
-            return self.give_up(format!("the application has asked for its {most} pages"));
+            let why = format!("the application has asked for its {most} pages");
+            self.complain(&why);
+            return self.give_up(why);
         }
         self.pages += 1;
         let id = self.questions.next();

@@ -162,6 +162,7 @@ impl Run {
                 self.end_called(place, end, act);
             }
             Step::HangUp(why) => self.end_called(place, why.end(End::server), act),
+            Step::Complain(why) => self.complain(why, act),
             Step::Join => self.join_secondary(place, act),
             Step::Stream(opening) => self.stream_secondary(opening, act),
             // It was answered, and calls nobody.

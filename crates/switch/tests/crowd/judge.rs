@@ -193,7 +193,11 @@ impl Judge {
             }
             Effect::Record(record) => self.recorded(record),
             Effect::Turn(change) => self.turned(change),
-            Effect::Media { .. } | Effect::Ask(_) | Effect::Bring(_) | Effect::Count(_) => {}
+            Effect::Media { .. }
+            | Effect::Ask(_)
+            | Effect::Bring(_)
+            | Effect::Complain { .. }
+            | Effect::Count(_) => {}
         }
     }
 

@@ -213,7 +213,7 @@ impl Stage {
                 Effect::Record(record) => self.records.push(*record),
                 Effect::Media { command, .. } => self.commands.push(command),
                 Effect::Ask(request) => self.pages.push(*request),
-                Effect::Turn(_) | Effect::Count(_) => {}
+                Effect::Turn(_) | Effect::Complain { .. } | Effect::Count(_) => {}
                 Effect::Bring(request) => panic!("{request:?}"),
             }
         }

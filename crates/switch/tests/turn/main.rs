@@ -295,7 +295,8 @@ fn a_side_may_name_so_many_addresses_and_no_more() {
             | Effect::Record(_)
             | Effect::Media { .. }
             | Effect::Ask(_)
-            | Effect::Bring(_) => {}
+            | Effect::Bring(_)
+            | Effect::Complain { .. } => {}
         }
     }
     assert_eq!((named, counted), (limits::TURN_CANDIDATES, 1));

@@ -170,8 +170,11 @@ impl Stage {
                 }
                 Effect::Record(record) => self.records.push(*record),
                 Effect::Count(counter) => self.counted.push(counter),
-                Effect::Close { .. } | Effect::Media { .. } | Effect::Ask(_) | Effect::Bring(_) => {
-                }
+                Effect::Close { .. }
+                | Effect::Media { .. }
+                | Effect::Ask(_)
+                | Effect::Bring(_)
+                | Effect::Complain { .. } => {}
             }
         }
         self.shard.check(self.now()).unwrap();

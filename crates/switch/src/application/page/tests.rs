@@ -237,3 +237,30 @@ proptest! {
         let _ = read(&bytes, &base);
     }
 }
+
+#[test]
+fn what_is_no_object_is_no_page_and_what_is_no_json_is_shown() {
+    let base = PageUrl::parse("https://app.example/").unwrap();
+    let list = "the answer is no page: it is a list, expected an object with 'actions'";
+    for (body, told) in [
+        (r#"[[{"play":{"play_list":[]}}],null,"2.0"]"#, list),
+        (r#" [{"play":{}}]"#, list),
+        ("null", "it is null, expected an object with 'actions'"),
+        ("7", "it is a number, expected an object"),
+        ("", "it is empty, expected an object with 'actions'"),
+        (
+            "\n<h1>Internal\u{202e} Server Error</h1>",
+            "no page: it is no JSON; it begins with `<h1>Internal  Server`…",
+        ),
+        ("Hello", "it is no JSON; it begins with `Hello`"),
+        ("[{", "it is no JSON; it begins with `[{`"),
+        ("{\"actions\":", "line 1"),
+    ] {
+        let fault = read(body.as_bytes(), &base).unwrap_err();
+        assert!(fault.contains(told), "{fault}");
+    }
+    let fault = connect_alone(br#"[["webrtc:bob"]]"#).unwrap_err();
+    assert_eq!(fault, "it is a list, expected an object");
+    let cut_in_a_character = [b"\xe2\x82".as_slice(), &[b'x'; 100]].concat();
+    assert!(read(&cut_in_a_character, &base).is_err());
+}
