@@ -110,6 +110,13 @@ pub const ROOM_FOR_REFUSALS_PER_ADDRESS: usize = 64;
 
 // Resumable signalling.
 
+/// The longest that an operator may let calls go on after a server was told to stop: a day, in which most calls end by themselves.
+pub const DRAIN_TIME_MAX: Duration = Duration::from_secs(86_400);
+
+/// Connections without a call that a shard closes in a second while its server is drained: their clients all come back a second later,
+/// to other servers.
+pub const DRAINED_AT_ONCE: usize = 500;
+
 /// How long a session waits for its client after its socket was lost.
 pub const RESUME_WINDOW: Duration = Duration::from_secs(60);
 /// The longest that an operator may choose: until then the other side of a call looks at a frozen picture.

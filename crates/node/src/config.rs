@@ -33,6 +33,8 @@ pub struct Config {
     pub no_answer_s: u64,
     /// How long a session waits for its client after a lost socket, in seconds (docs/resume.md); 0: no session is resumed.
     pub resume_s: u64,
+    /// How long calls may go on after the server was told to stop, in seconds; 0: they end at once.
+    pub drain_s: u64,
     /// Serve the softphone page at `/`.
     pub softphone: bool,
     /// Let everybody on this machine make clients of the demo account with one click; see [`Config::may_demo`].
@@ -65,6 +67,7 @@ impl Default for Config {
             domains: Vec::new(),
             no_answer_s: limits::NO_ANSWER_TIME.as_secs(),
             resume_s: limits::RESUME_WINDOW.as_secs(),
+            drain_s: 0,
             softphone: true,
             demo: true,
             shards: None,
@@ -133,6 +136,12 @@ pub enum ConfigFault {
         max = limits::RESUME_WINDOW_MAX.as_secs()
     )]
     Resume(u64),
+    /// Longer than anybody waits for a server.
+    #[error(
+        "calls may go on from 0 to {max} seconds after the server was told to stop, not {0} (--drain); 0 ends them at once",
+        max = limits::DRAIN_TIME_MAX.as_secs()
+    )]
+    Drain(u64),
     /// Not a host name.
     #[error(
         "the domain {0:?} is not a host name: give letters, digits, '-' and '.' alone, such as calls.example.com"
@@ -175,6 +184,9 @@ impl Config {
         }
         if self.resume_s > limits::RESUME_WINDOW_MAX.as_secs() {
             return Err(ConfigFault::Resume(self.resume_s));
+        }
+        if self.drain_s > limits::DRAIN_TIME_MAX.as_secs() {
+            return Err(ConfigFault::Drain(self.drain_s));
         }
         if let Some(domain) = self.domains.iter().find(|domain| !is_host_name(domain)) {
             return Err(ConfigFault::Domain(domain.clone()));

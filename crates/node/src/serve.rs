@@ -36,7 +36,9 @@ use crate::webhook::bot::Bots;
 
 const LOCK_FILE: &str = "server.lock";
 /// How long connections may take to read their last messages.
-const DRAIN_TIME: Duration = Duration::from_secs(2);
+const LAST_WORDS_TIME: Duration = Duration::from_secs(2);
+/// How often connections without a call are closed while others are waited for.
+const DRAIN_BEAT: Duration = Duration::from_secs(1);
 /// How long the store may take for what is left to write.
 const SAVE_TIME: Duration = Duration::from_secs(2);
 /// Connections that wait to be accepted: all clients of a restarted server come back within a second.
@@ -151,16 +153,17 @@ pub async fn serve(
     ready: impl FnOnce(&Started),
 ) -> Result<(), ServeError> {
     let signals = Signals::watch().map_err(ServeError::Signals)?;
-    serve_until(config, store, prepare, ready, signals.first()).await
+    let (end, hurry) = signals.follow(Duration::from_secs(config.drain_s));
+    serve_until(config, store, prepare, ready, (end.said(), hurry.said())).await
 }
 
-/// Serves until `stop` is done.
+/// Serves until the first of `stop` is done, and then as long as calls go on: for as long as they may, or until the second is done.
 pub async fn serve_until(
     config: Config,
     store: Store,
     prepare: impl AsyncFnOnce(&Store) -> Result<(), ProvisionError>,
     ready: impl FnOnce(&Started),
-    stop: impl Future<Output = ()>,
+    stop: (impl Future<Output = ()>, impl Future<Output = ()>),
 ) -> Result<(), ServeError> {
     config.check()?;
     let _lock = lock(&config.data)?;
@@ -175,7 +178,9 @@ pub async fn serve_until(
             Finding::Doubt(text) => tracing::warn!("{text}"),
         }
     }
+    let (stop, hurry) = stop;
     stop.await;
+    node.drain(Duration::from_secs(config.drain_s), hurry).await;
     node.stop().await;
     Ok(())
 }
@@ -310,6 +315,29 @@ impl Node {
         Ok((node, started))
     }
 
+    /// Waits until no call goes on, for so long at most, or until `hurry` is done.
+    async fn drain(&self, longest: Duration, hurry: impl Future<Output = ()>) {
+        if longest.is_zero() {
+            return;
+        }
+        let no_calls = async {
+            let mut beat = tokio::time::interval(DRAIN_BEAT);
+            loop {
+                beat.tick().await;
+                if self.signalling.drain() == 0 {
+                    return;
+                }
+            }
+        };
+        tokio::select! {
+            () = no_calls => tracing::info!("no call goes on any more"),
+            () = tokio::time::sleep(longest) => {
+                tracing::warn!("calls still go on, and are ended");
+            }
+            () = hurry => {}
+        }
+    }
+
     /// Ends everything in order; takes no longer than its waits together.
     async fn stop(mut self) {
         self.doors.shutdown().await;
@@ -318,11 +346,11 @@ impl Node {
         self.stop_relay().await;
         self.stopping.send_replace(true);
         let (connections, applications, streams, lines) = tokio::join!(
-            tokio::time::timeout(DRAIN_TIME, self.stopping.closed()),
+            tokio::time::timeout(LAST_WORDS_TIME, self.stopping.closed()),
             // They are told of the ends of their calls.
-            tokio::time::timeout(DRAIN_TIME, self.errands.settle()),
-            tokio::time::timeout(DRAIN_TIME, self.bots.settle()),
-            tokio::time::timeout(DRAIN_TIME, stop_lines(self.lines)),
+            tokio::time::timeout(LAST_WORDS_TIME, self.errands.settle()),
+            tokio::time::timeout(LAST_WORDS_TIME, self.bots.settle()),
+            tokio::time::timeout(LAST_WORDS_TIME, stop_lines(self.lines)),
         );
         if connections.is_err() {
             tracing::info!("some connections did not end in time and are cut");

@@ -72,6 +72,7 @@ struct Owned {
 #[derive(Default)]
 struct Sessions {
     outboxes: HashMap<ConnectionId, Arc<Outbox>>,
+    /// The node stops, or will: nobody new is served.
     stopping: bool,
 }
 
@@ -328,6 +329,21 @@ impl Signalling {
         if shard < self.shards.len() {
             self.give(shard, input);
         }
+    }
+
+    /// Lets no call begin any more, and closes connections that have none, some at a time. How many calls go on; to be asked again
+    /// each second until none does.
+    pub(crate) fn drain(&self) -> usize {
+        lock(&self.sessions).stopping = true;
+        for shard in 0..self.shards.len() {
+            self.give(shard, Input::Drain);
+        }
+        self.census().iter().map(|shard| shard.calls).sum()
+    }
+
+    /// Whether nobody new is served.
+    pub(crate) fn is_stopping(&self) -> bool {
+        lock(&self.sessions).stopping
     }
 
     /// Ends every call, and closes every connection after what that had to say.

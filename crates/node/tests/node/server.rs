@@ -122,7 +122,7 @@ impl Server {
             store,
             async |_| Ok(()),
             |started| ready.send(started.clone()).unwrap(),
-            async { drop(stopped.await) },
+            (async { drop(stopped.await) }, std::future::pending()),
         ));
         tokio::select! {
             Ok(Started { address, turn, trunk_address, trunk, .. }) = is_ready => {

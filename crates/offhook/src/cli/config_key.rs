@@ -15,7 +15,7 @@ pub(crate) fn keys() -> impl Iterator<Item = &'static Key> {
 }
 
 /// Those but TURN's, media's and trunks', in the order of listings.
-pub(crate) const OWN_KEYS: [Key; 10] = [
+pub(crate) const OWN_KEYS: [Key; 11] = [
     Key::DATA,
     Key::LISTEN,
     Key::TLS_CERT,
@@ -24,6 +24,7 @@ pub(crate) const OWN_KEYS: [Key; 10] = [
     Key::DOMAINS,
     Key::NO_ANSWER_S,
     Key::RESUME_S,
+    Key::DRAIN_S,
     Key::SOFTPHONE,
     Key::DEMO,
 ];
@@ -119,6 +120,13 @@ impl Key {
         form: Form::Number,
         example: "60",
     };
+    pub(crate) const DRAIN_S: Self = Self {
+        name: "drain_s",
+        flag: "--drain",
+        variable: "OFFHOOK_DRAIN",
+        form: Form::Number,
+        example: "60",
+    };
     pub(crate) const SOFTPHONE: Self = Self {
         name: "softphone",
         flag: "--softphone",
@@ -159,6 +167,9 @@ pub(crate) struct ServeFlags {
     /// How long a lost client may come back to its calls; 0: not at all [env: OFFHOOK_RESUME] [default: 60]
     #[arg(long, value_name = "SECONDS")]
     pub(crate) resume: Option<String>,
+    /// How long calls may go on after a SIGTERM; 0: they end at once [env: OFFHOOK_DRAIN] [default: 0]
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) drain: Option<String>,
     /// Serve the softphone page at / [env: OFFHOOK_SOFTPHONE] [default: true]
     #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub(crate) softphone: Option<String>,
@@ -188,6 +199,7 @@ impl ServeFlags {
             },
             no_answer: self.no_answer.or(weaker.no_answer),
             resume: self.resume.or(weaker.resume),
+            drain: self.drain.or(weaker.drain),
             softphone: self.softphone.or(weaker.softphone),
             demo: self.demo.or(weaker.demo),
             turn: self.turn.or(weaker.turn),
@@ -213,6 +225,7 @@ impl ServeFlags {
             "domains" if !self.domains.is_empty() => Some(self.domains.join(",")),
             "no_answer_s" => self.no_answer.clone(),
             "resume_s" => self.resume.clone(),
+            "drain_s" => self.drain.clone(),
             "softphone" => self.softphone.clone(),
             "demo" => self.demo.clone(),
             // `--data` stands beside these flags: every command has it.
