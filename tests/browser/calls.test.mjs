@@ -107,6 +107,24 @@ scenario('two clients are connected with each other, seen, and hung up', async (
   assert.equal(ended.callee, alice.id);
 });
 
+scenario('whom a call was to be connected with is not there, or hangs up: the record says that neither side has ended it', async (scene) => {
+  const calls = await Calls.of(scene);
+  const alice = await scene.client('alice');
+  await alice.register();
+  const connect = { destinations: [`webrtc:${scene.id('nobody')}`] };
+  const call = await calls.does('POST', '/v1/calls', { to: `webrtc:${alice.id}`, from: 'Deliveries', connect });
+  const incoming = await alice.incoming();
+  await incoming.answer();
+  await incoming.ended();
+  const gone = await calls.does('GET', `/v1/calls/${call.id}`);
+  assert.deepEqual([gone.ended_by, gone.status], ['server', 404]);
+  const { at, first, second } = await bridged(scene);
+  await second.hangUp();
+  assert.equal(await first.ended(), 'NORMAL');
+  const left = await calls.does('GET', at);
+  assert.deepEqual([left.ended_by, left.status], ['server', 200]);
+});
+
 scenario('both hear what is played into their call, and then each other again', async (scene) => {
   const { calls, at, first, second } = await bridged(scene);
   await Promise.all([first.hearsBeeps(), second.hearsBeeps()]);
@@ -122,6 +140,11 @@ scenario('a call is recorded with both sides, and one of them is transferred', a
   const { calls, at, first, second } = await bridged(scene);
   const carol = await scene.client('carol');
   await carol.register();
+  const brief = await calls.does('POST', `${at}/record`, {});
+  await calls.does('DELETE', `${at}/record`);
+  const empty = await eventually('there is a file', () => scene.server.file(scene.account, brief.filename).catch(() => null));
+  assert.equal(empty.toString('latin1', 0, 4), 'RIFF');
+  assert.ok(empty.length >= 44 && empty.length < 8_000, `${empty.length} bytes`);
   const { filename } = await calls.does('POST', `${at}/record`, {});
   await calls.refuses(409, /recorded already/, 'POST', `${at}/record`, {});
   await Promise.all([first.hearsBeeps(), second.hearsBeeps()]);

@@ -253,6 +253,28 @@ pub struct CallRecord {
 }
 
 impl CallRecord {
+    /// Of a call that begins: nobody rings yet.
+    pub fn begun(
+        id: RecordId,
+        account: AccountId,
+        (caller, callee): (Caller, Callee),
+        call_id: impl Into<String>,
+        started: UnixTime,
+    ) -> Self {
+        Self {
+            id,
+            account,
+            caller,
+            callee,
+            call_id: call_id.into(),
+            started,
+            ringing: None,
+            answered: None,
+            outcome: None,
+            relay: [RelayUsage::default(); 2],
+        }
+    }
+
     /// Time from answer to end; zero for a call that was not answered or still goes on.
     pub fn talk_time(&self) -> Duration {
         match (self.answered, &self.outcome) {

@@ -304,9 +304,18 @@ impl Trunk {
 
     /// Whether it may speak from there.
     pub fn admits(&self, source: IpAddr) -> bool {
-        let source = source.to_canonical();
-        let is_peer = |peer: &SocketAddr| peer.ip().to_canonical() == source;
-        self.known().any(is_peer) || self.networks.iter().any(|own| own.contains(source))
+        self.may_begin(source) || self.former.iter().any(|peer| is_on(peer, source))
+    }
+
+    /// Whether it may begin something from there, and not only go on with its calls.
+    pub fn may_begin(&self, source: IpAddr) -> bool {
+        self.peers.iter().any(|peer| is_on(peer, source)) || self.has_network_of(source)
+    }
+
+    /// Whether the operator has written down a network that this is in.
+    pub fn has_network_of(&self, ip: IpAddr) -> bool {
+        let ip = ip.to_canonical();
+        self.networks.iter().any(|own| own.contains(ip))
     }
 
     /// What its legs speak.
@@ -336,6 +345,11 @@ impl Trunk {
         let (_, service) = all.find(|(pattern, _)| pattern.fits(number))?;
         Some(service)
     }
+}
+
+/// Whether a peer is on this machine.
+fn is_on(peer: &SocketAddr, ip: IpAddr) -> bool {
+    peer.ip().to_canonical() == ip.to_canonical()
 }
 
 impl Number {

@@ -172,35 +172,41 @@ impl ConfigFault {
 impl Config {
     /// Says what stands against serving with this configuration; reads no file.
     pub fn check(&self) -> Result<(), ConfigFault> {
+        self.faults().into_iter().next().map_or(Ok(()), Err)
+    }
+
+    /// All that cannot be, as far as it can be seen at once.
+    pub fn faults(&self) -> Vec<ConfigFault> {
+        let mut faults = Vec::new();
         if self.tls.is_some() && self.behind_tls_proxy {
-            return Err(ConfigFault::TlsTwice);
+            faults.push(ConfigFault::TlsTwice);
         }
         let is_protected = self.tls.is_some() || self.behind_tls_proxy;
         if !self.listen.ip().to_canonical().is_loopback() && !is_protected {
-            return Err(ConfigFault::OpenWithoutTls(self.listen));
+            faults.push(ConfigFault::OpenWithoutTls(self.listen));
         }
         if !(1..=ConfigFault::NO_ANSWER_MAX_S).contains(&self.no_answer_s) {
-            return Err(ConfigFault::NoAnswer(self.no_answer_s));
+            faults.push(ConfigFault::NoAnswer(self.no_answer_s));
         }
         if self.resume_s > limits::RESUME_WINDOW_MAX.as_secs() {
-            return Err(ConfigFault::Resume(self.resume_s));
+            faults.push(ConfigFault::Resume(self.resume_s));
         }
         if self.drain_s > limits::DRAIN_TIME_MAX.as_secs() {
-            return Err(ConfigFault::Drain(self.drain_s));
+            faults.push(ConfigFault::Drain(self.drain_s));
         }
-        if let Some(domain) = self.domains.iter().find(|domain| !is_host_name(domain)) {
-            return Err(ConfigFault::Domain(domain.clone()));
-        }
+        let domains = self.domains.iter().filter(|domain| !is_host_name(domain));
+        faults.extend(domains.cloned().map(ConfigFault::Domain));
         if let Some(shards) = self.shards
             && !(1..=ConfigFault::SHARDS_MAX).contains(&shards)
         {
-            return Err(ConfigFault::Shards(shards));
+            faults.push(ConfigFault::Shards(shards));
         }
-        self.turn.check(self.tls.is_some())?;
-        self.media.check()?;
-        self.trunk.check()?;
-        self.webhook.check()?;
-        Ok(())
+        let turn = self.turn.check(self.tls.is_some());
+        faults.extend(turn.err().map(ConfigFault::from));
+        faults.extend(self.media.check().err().map(ConfigFault::from));
+        faults.extend(self.trunk.check().err().map(ConfigFault::from));
+        faults.extend(self.webhook.check().err().map(ConfigFault::from));
+        faults
     }
 
     /// Whether demo mode may be in effect: only people of this machine reach the server, and no proxy hides who they are.

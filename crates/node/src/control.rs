@@ -1,8 +1,8 @@
 //! The control socket: how the command line asks a running server.
 //!
 //! A Unix socket in the data folder, open to its owner alone. One line of JSON asks, one line of JSON answers:
-//! `{"ask":"clients","account":null}` or `{"ask":"status"}`. It only tells; what changes something goes through the
-//! store.
+//! `{"ask":"clients","account":null}`, `{"ask":"status"}`, or `{"ask":"directory"}` by whoever has changed something and waits until the
+//! server works with that. It only tells; what changes something goes through the store.
 
 use std::fs::Permissions;
 use std::io;
@@ -22,6 +22,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use turn::RelayAddress;
 
+use crate::directory_watch::DirectoryWatch;
 use crate::media_worker::Gateway;
 use crate::record_writer::RecordWriter;
 use crate::relay::{Bound, Relay};
@@ -123,6 +124,8 @@ enum Question {
     },
     /// Counters and what the shards hold.
     Status {},
+    /// Whether the server works with what the store holds now. Answered when it does, or when it takes too long.
+    Directory {},
 }
 
 /// The socket of a server; its file goes when this does.
@@ -170,6 +173,7 @@ impl Drop for ControlSocket {
 /// Knows the answers.
 pub(crate) struct Answerer {
     pub(crate) signalling: Arc<Signalling>,
+    pub(crate) watch: Arc<DirectoryWatch>,
     pub(crate) capacity: Arc<Capacity>,
     pub(crate) records: Arc<RecordWriter>,
     pub(crate) listen: SocketAddr,
@@ -215,13 +219,13 @@ impl Answerer {
             .read_line(&mut line)
             .await?;
         let answer = match serde_json::from_str(&line) {
-            Ok(question) => self.answer(question),
+            Ok(question) => self.answer(question).await,
             Err(error) => json!({ "error": format!("the question cannot be read: {error}") }),
         };
         writer.write_all(format!("{answer}\n").as_bytes()).await
     }
 
-    fn answer(&self, question: Question) -> Value {
+    async fn answer(&self, question: Question) -> Value {
         match question {
             Question::Clients { account: None } => {
                 let published = self.signalling.published();
@@ -240,6 +244,7 @@ impl Answerer {
                 }
             }
             Question::Status {} => self.status(),
+            Question::Directory {} => json!({ "is_current": self.watch.catch_up().await }),
         }
     }
 

@@ -90,19 +90,19 @@ impl DirectoryWatch {
     }
 
     /// Waits until everybody works with what the store holds now. Not for ever: what is kept is seen some time, and is not to be
-    /// said to have failed.
-    pub(crate) async fn catch_up(&self) {
+    /// said to have failed. Whether they do.
+    pub(crate) async fn catch_up(&self) -> bool {
         let kept = match self.store.directory_version().await {
             Ok(kept) => kept,
             Err(error) => {
                 tracing::debug!(%error, "a change is not waited for");
-                return;
+                return false;
             }
         };
         let mut version = self.version.subscribe();
         self.wanted.notify_one();
-        // Too late or not: see above.
-        let _ = timeout(CATCH_UP_TIME, version.wait_for(|seen| *seen >= kept)).await;
+        let caught_up = version.wait_for(|seen| *seen >= kept);
+        timeout(CATCH_UP_TIME, caught_up).await.is_ok()
     }
 
     async fn look(&self) -> Result<(), StoreError> {

@@ -215,6 +215,18 @@ impl Addresses {
             trunks,
         })
     }
+
+    /// What whoever starts the server is told.
+    fn started(&self, config: &Config, lines: Option<&Lines>, trunk: Vec<Finding>) -> Started {
+        Started {
+            address: self.address,
+            turn: self.turn.findings(config, file_limit()),
+            media: media_worker::findings(config, self.media.as_ref()),
+            trunk_address: lines.and_then(Lines::local),
+            trunk_tls_address: lines.and_then(Lines::tls_local),
+            trunk,
+        }
+    }
 }
 
 /// A running node.
@@ -243,13 +255,13 @@ impl Node {
         store: Store,
         prepare: impl AsyncFnOnce(&Store) -> Result<(), ProvisionError>,
     ) -> Result<(Self, Started), ServeError> {
-        let own = Addresses::take(config)?;
+        let mut own = Addresses::take(config)?;
         let offer = own.turn.offer(config.behind_tls_proxy);
         prepare(&store).await?;
         let files = account_files(config)?;
         let gateway = own.media.as_ref().map(MediaDoors::gateway);
         let nat = nat(&own.turn, own.media.as_ref());
-        let trunks = Trunks::ready(own.trunks, config, &store, &nat).await?;
+        let trunks = Trunks::ready(own.trunks.take(), config, &store, &nat).await?;
         let outward = (gateway.clone(), trunks.lines.clone());
         let core = Core::load(config, &store, offer, outward, Arc::clone(&files)).await?;
         let control = control(config)?;
@@ -260,6 +272,7 @@ impl Node {
         let services = core.services(config, &own.turn, &capacity, pepper, &files);
         let answerer = Answerer {
             signalling: Arc::clone(&core.signalling),
+            watch: Arc::clone(&core.watch),
             capacity,
             records: Arc::clone(&core.records),
             listen: own.address,
@@ -268,14 +281,8 @@ impl Node {
             lines: trunks.lines.clone(),
             heap: config.heap,
         };
-        let started = Started {
-            address: own.address,
-            turn: own.turn.findings(config, file_limit()),
-            media: media_worker::findings(own.media.as_ref()),
-            trunk_address: trunks.lines.as_ref().and_then(|lines| lines.local()),
-            trunk_tls_address: trunks.lines.as_ref().and_then(|lines| lines.tls_local()),
-            trunk: trunks.findings,
-        };
+        let lines = trunks.lines.as_deref();
+        let started = own.started(config, lines, trunks.findings);
 
         let (finish, finished) = watch::channel(false);
         let keepers = core.keepers(&store, &finished);

@@ -15,12 +15,15 @@ use crate::turn_worker::WorkerCounter;
 pub const LOG_VARIABLE: &str = "OFFHOOK_LOG";
 
 /// They warn of each datagram that they cannot read, and anybody can send as many as he likes: never, whatever is wished.
-const SILENT: [&str; 5] = [
+const SILENT: [&str; 8] = [
     "stun_types=off",
     "turn_types=off",
     "str0m=off",
     "dimpl=off",
     "is=off",
+    "hickory_net=off",
+    "hickory_proto=off",
+    "hickory_resolver=off",
 ];
 
 /// Starts logging to standard error; a second call changes nothing.
@@ -30,10 +33,7 @@ pub fn start_logging() {
         Ok(filter) => (filter, None),
         Err(fault) => (EnvFilter::new("info"), Some(fault)),
     };
-    let filter = SILENT.iter().fold(filter, |filter, silent| {
-        let silent = silent.parse().expect("the directive is well-formed");
-        filter.add_directive(silent)
-    });
+    let filter = silenced(filter);
     let is_terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -48,6 +48,13 @@ pub fn start_logging() {
             "{LOG_VARIABLE} is not understood ({fault}); it should be such as info or node=debug"
         );
     }
+}
+
+fn silenced(filter: EnvFilter) -> EnvFilter {
+    SILENT.iter().fold(filter, |filter, silent| {
+        let silent = silent.parse().expect("the directive is well-formed");
+        filter.add_directive(silent)
+    })
 }
 
 /// One number for each counter of the switch, of the TURN server, of its workers and of the rest of the shell.
@@ -118,14 +125,21 @@ mod tests {
 
     #[test]
     fn what_anybody_could_fill_the_log_with_is_silenced() {
-        for silent in SILENT {
-            assert!(
-                silent
-                    .parse::<tracing_subscriber::filter::Directive>()
-                    .is_ok(),
-                "{silent}"
-            );
-        }
+        let subscriber = tracing_subscriber::fmt()
+            .with_env_filter(silenced(EnvFilter::new("trace")))
+            .with_writer(std::io::sink)
+            .finish();
+        tracing::subscriber::with_default(subscriber, || {
+            const WARNS: tracing::Level = tracing::Level::WARN;
+            assert!(tracing::event_enabled!(target: "node::trunk_worker", WARNS));
+            assert!(!tracing::event_enabled!(target: "str0m::ice", WARNS));
+            // An answer with a number that was guessed wrong.
+            let of_dns =
+                tracing::event_enabled!(target: "hickory_net::udp::udp_client_stream", WARNS);
+            assert!(!of_dns);
+            assert!(!tracing::event_enabled!(target: "hickory_resolver::recursor", WARNS));
+            assert!(!tracing::event_enabled!(target: "hickory_proto::op", WARNS));
+        });
     }
 
     #[test]

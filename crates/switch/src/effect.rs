@@ -195,7 +195,7 @@ counters! {
     ApplicationCallsFull => "application_calls_refused_full",
     /// A request was refused: its From names no active account, or another account or client than its connection's.
     IdentityRefused => "identities_refused",
-    /// A request inside a call, or a CANCEL, came from a connection that has no such call.
+    /// A request inside a call, or a CANCEL, came from a connection that has no such call; or one of no call from where a trunk was.
     RequestStray => "requests_of_no_call",
     /// An answer was dropped: nothing was asked of its connection under that branch and tag.
     ResponseStray => "responses_to_nothing",

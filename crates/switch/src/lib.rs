@@ -11,6 +11,7 @@ mod admission;
 mod application;
 pub mod bot;
 mod call;
+mod capabilities;
 mod connection;
 mod control;
 mod domain;

@@ -4,7 +4,7 @@
 
 use sip::{MessageWriter, Method, Name, Request};
 
-use crate::refusal::ALLOW;
+use crate::capabilities::ALLOW;
 
 /// The header by which existing clients ask for TURN credentials.
 const TURN_REQUEST: &str = "X-AculabTurnRequest";

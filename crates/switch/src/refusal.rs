@@ -9,14 +9,8 @@ use model::{Caller, ClientId, ServiceName, limits};
 use sip::{Malformed, MessageWriter, ReplyHead, Request};
 
 use crate::application::TooMany;
+use crate::capabilities::ALLOW;
 use crate::token::RejectedToken;
-
-/// Methods that we take, for Allow (RFC 3261 §20.5).
-pub(crate) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, INFO, UPDATE, MESSAGE";
-
-/// The same on a trunk whose peers may have calls transferred.
-pub(crate) const ALLOW_TRANSFERS: &str =
-    "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, INFO, UPDATE, MESSAGE, REFER, NOTIFY";
 
 /// A refusal, ready to be written as the answer to a request.
 #[derive(Clone, Debug)]

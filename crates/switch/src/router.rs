@@ -332,18 +332,9 @@ impl Shard {
             status: refusal.status,
             reason: refusal.text.to_string(),
         };
-        let record = CallRecord {
-            id: self.random.record_id(),
-            account,
-            caller,
-            callee,
-            call_id: request.headers.call_id().to_owned(),
-            started: now.unix,
-            ringing: None,
-            answered: None,
-            outcome: Some(outcome),
-            relay: Default::default(),
-        };
+        let (id, call_id) = (self.random.record_id(), request.headers.call_id());
+        let mut record = CallRecord::begun(id, account, (caller, callee), call_id, now.unix);
+        record.outcome = Some(outcome);
         self.act(now).record(&record);
     }
 }

@@ -13,6 +13,7 @@ use sip::{Capabilities, Message, Method, Request, Response};
 
 use crate::application::{Conferences, Going, Run, asker};
 use crate::call::{Act, Call, CallKey, End, Side, read_branch, read_tag};
+use crate::capabilities;
 use crate::connection::{Connection, UserAgent};
 use crate::domain::Domain;
 use crate::effect::{Closing, Counter, Effect};
@@ -25,23 +26,6 @@ use crate::refusal::{self, Refusal};
 use crate::table::{Keyed, Table};
 use crate::timer::{Due, Timers};
 use crate::token::Remembered;
-
-/// What we understand (RFC 3261 §8.2): session timers pass between the clients.
-pub(crate) const CAPABILITIES: Capabilities = Capabilities {
-    methods: &[
-        Method::Invite,
-        Method::Ack,
-        Method::Cancel,
-        Method::Bye,
-        Method::Options,
-        Method::Register,
-        Method::Info,
-        Method::Update,
-        Method::Message,
-    ],
-    extensions: &["timer", "outbound", "path"],
-    schemes: &["sip", "sips"],
-};
 
 /// See the module.
 #[derive(Debug)]
@@ -221,6 +205,14 @@ impl Shard {
             Message::Response(response) => {
                 self.on_response(now, connection, account, response, message);
             }
+        }
+    }
+
+    /// What a connection may ask for.
+    fn capabilities(&self, connection: ConnectionId) -> &'static Capabilities {
+        match self.trunk_of(connection) {
+            Some(_) => &capabilities::TRUNKS,
+            None => &capabilities::CLIENTS,
         }
     }
 

@@ -1,13 +1,15 @@
 // A bot for streams: tells what it hears and was told, and says what a test wants. Every control message is held against its schema.
 import assert from 'node:assert/strict';
 import http from 'node:http';
+import https from 'node:https';
 
 import { streams } from '../../../examples/applications/bot_socket.mjs';
 import { Happenings } from './bounded.mjs';
 import { faults } from './schema.mjs';
 
 export class Bot {
-  #server = http.createServer((_, response) => response.writeHead(404).end());
+  #server;
+  #scheme;
   #words = new Happenings();
   #line = null;
   /** The rate of the stream, when it is known, and all that was heard. */
@@ -15,16 +17,19 @@ export class Bot {
   heard = [];
   sizes = new Set();
 
-  /** Takes streams that are signed with this secret. */
-  static async listen(secret) {
+  /** Takes streams that are signed with this secret; by TLS, if it has an identity (`{ cert, key }`). */
+  static async listen(secret, identity) {
     const bot = new Bot();
+    const refuse = (_, response) => response.writeHead(404).end();
+    bot.#server = identity ? https.createServer(identity, refuse) : http.createServer(refuse);
+    bot.#scheme = identity ? 'wss' : 'ws';
     streams(bot.#server, (line) => bot.#begin(line), secret);
     await new Promise((resolve) => bot.#server.listen(0, '127.0.0.1', resolve));
     return bot;
   }
 
   get address() {
-    return `ws://127.0.0.1:${this.#server.address().port}/audio`;
+    return `${this.#scheme}://127.0.0.1:${this.#server.address().port}/audio`;
   }
 
   tell(word) {

@@ -15,11 +15,11 @@ const LONGEST_MS = 60_000;
  * Prepares a file's server and browser, and gives back `scenario(title, body, { timeout })` to write its tests with.
  * With `throughProxy` the wire can be broken and the server can be started again; `settings` are words for `serve`; a
  * `plain` server speaks no TLS, and the browser then reaches it without any trick: with the shim, or with our own library.
- * `whole`: in the browser that people have, and not in the shell.
+ * `whole`: in the browser that people have, and not in the shell. `environment`: variables that the server gets besides our own.
  */
-export function stage({ throughProxy = false, settings = [], plain = false, whole = false } = {}) {
+export function stage({ throughProxy = false, settings = [], plain = false, whole = false, environment = {} } = {}) {
   const props = { server: null, proxy: null, browser: null, site: null, account: null, otherAccount: null, plain, whole };
-  before(() => raise(props, throughProxy, settings, plain), { timeout: LONGEST_MS });
+  before(() => raise(props, throughProxy, settings, { plain, environment }), { timeout: LONGEST_MS });
   after(() => strike(props), { timeout: LONGEST_MS });
   let count = 0;
   return (title, body, { timeout = LONGEST_MS } = {}) =>
@@ -158,8 +158,8 @@ class Scene {
   }
 }
 
-async function raise(props, throughProxy, settings, plain) {
-  props.server = await Server.prepare(settings, { plain });
+async function raise(props, throughProxy, settings, { plain, environment }) {
+  props.server = await Server.prepare(settings, { plain, environment });
   props.account = await props.server.createAccount('a@b.c');
   props.otherAccount = await props.server.createAccount('other@b.c');
   await props.server.start();

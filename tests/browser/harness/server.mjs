@@ -21,6 +21,7 @@ export class Server {
   #settings;
   #plain;
   #listen;
+  #environment;
   #process = null;
   #output = new Happenings();
   certificate;
@@ -30,14 +31,15 @@ export class Server {
   /**
    * Makes the folder and the certificate; nothing runs yet. `settings` are further words for `serve`; a `plain` server
    * has no certificate. It listens on loopback, and for TURN at any port; or at the address `listen`, and for TURN as
-   * `settings` say.
+   * `settings` say. `environment`: variables that the process gets besides our own.
    */
-  static async prepare(settings, { plain = false, listen } = {}) {
+  static async prepare(settings, { plain = false, listen, environment = {} } = {}) {
     const binary = process.env.OFFHOOK_BIN;
     if (!binary) throw new Error('OFFHOOK_BIN names no server; `cargo xtask test browser` sets it');
     const server = new Server();
     server.#settings = listen ? settings : [...anyPort(plain), ...settings];
     server.#plain = plain;
+    server.#environment = environment;
     server.#listen = listen ?? '127.0.0.1:0';
     server.#binary = path.resolve(binary);
     server.#folder = await mkdtemp(path.join(tmpdir(), 'offhook-browser-'));
@@ -80,7 +82,7 @@ export class Server {
     const words = ['serve', '--data', this.#data, '--listen', this.#listen, ...this.#settings];
     if (!this.#plain) words.push('--tls-cert', this.#path('cert.pem'), '--tls-key', this.#path('key.pem'));
     const from = this.#output.all.length;
-    const child = spawn(this.#binary, words, { stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(this.#binary, words, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...this.#environment } });
     this.#process = child;
     const dieTogether = () => child.kill('SIGKILL');
     process.once('exit', dieTogether);

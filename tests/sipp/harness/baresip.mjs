@@ -5,7 +5,7 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 
-import { bounded } from '../../browser/harness/bounded.mjs';
+import { bounded, eventually } from '../../browser/harness/bounded.mjs';
 
 /** Where Debian puts what it loads; later ones may know themselves. */
 const MODULES = '/usr/lib/baresip/modules';
@@ -49,12 +49,15 @@ export class Baresip {
   async heard() {
     this.#process.kill('SIGTERM');
     await bounded(this.#ended, 'baresip ends');
-    const name = (await readdir(this.#folder)).find((file) => file.endsWith('-dec.wav'));
-    if (!name) throw new Error('baresip has written nothing down');
-    const file = await readFile(path.join(this.#folder, name));
-    const samples = [];
-    for (let place = WAV_HEAD_BYTES; place + 1 < file.length; place += 2) samples.push(file.readInt16LE(place));
+    const samples = await this.#written();
+    if (!samples) throw new Error('baresip has written nothing down');
     return samples;
+  }
+
+  /** Waits until it has heard so many samples that are loud. */
+  hearsLoud(count) {
+    const loud = (samples = []) => samples.filter((sample) => Math.abs(sample) > 1_000).length;
+    return eventually(`baresip hears ${count} loud samples`, async () => loud(await this.#written()) >= count);
   }
 
   /** What it has written of itself. */
@@ -70,6 +73,16 @@ export class Baresip {
     this.#process.kill('SIGKILL');
     await this.#ended;
     await rm(this.#folder, { recursive: true, force: true });
+  }
+
+  /** The samples that it has written down so far; nothing before the first. */
+  async #written() {
+    const name = (await readdir(this.#folder)).find((file) => file.endsWith('-dec.wav'));
+    if (!name) return undefined;
+    const file = await readFile(path.join(this.#folder, name));
+    const samples = [];
+    for (let place = WAV_HEAD_BYTES; place + 1 < file.length; place += 2) samples.push(file.readInt16LE(place));
+    return samples;
   }
 
   #run(words) {

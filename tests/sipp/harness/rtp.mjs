@@ -25,6 +25,11 @@ export class Rtp {
     return this.#socket.address().port;
   }
 
+  /** It speaks to this port of loopback at first, as a telephone does that has been told of it. */
+  knows(port) {
+    this.#from ??= { address: '127.0.0.1', port };
+  }
+
   /** Packets of this payload type that have come. */
   count(type = PCMA) {
     return this.#heard.all.filter((packet) => packet.type === type).length;
@@ -55,7 +60,7 @@ export class Rtp {
   }
 
   async #repeat(samples) {
-    await this.#heard.first('a packet of RTP has come', () => true);
+    if (!this.#from) await this.#heard.first('a packet of RTP has come', () => true);
     const header = Buffer.alloc(HEADER_BYTES);
     header[0] = 0x80;
     header.writeUInt32BE(0x0ff00000 | this.port, 8);
@@ -73,22 +78,35 @@ export class Rtp {
   async hears(one, other, count) {
     const [even, odd] = [Buffer.from([one, other]), Buffer.from([other, one])].map((two) => Buffer.alloc(FRAME_BYTES, two));
     const isSound = ({ type, samples }) => type === PCMA && (samples.equals(even) || samples.equals(odd));
-    const enough = () => this.#heard.all.filter(isSound).length >= count;
-    await this.#heard.first(`${count} packets with ${one} and ${other} have come`, enough);
+    await this.#counts(`${count} packets with ${one} and ${other} have come`, count, isSound);
   }
 
   /** Waits until so many packets have come whose samples change sign as often as those of this tone do. */
   async hearsTone(hz, count) {
     const wanted = (2 * hz * FRAME_MS) / 1_000;
     const isTone = ({ type, samples }) => type === PCMA && Math.abs(crossings(samples) - wanted) <= 1;
-    const enough = () => this.#heard.all.filter(isTone).length >= count;
-    await this.#heard.first(`${count} packets with a tone of ${hz} Hz have come`, enough);
+    await this.#counts(`${count} packets with a tone of ${hz} Hz have come`, count, isTone);
+  }
+
+  /** Waits until so many packets have come with something loud in them, such as the beeps of a browser's fake microphone. */
+  async hearsLoud(count) {
+    const hasLoud = ({ type, samples }) => type === PCMA && samples.some(isLoud);
+    await this.#counts(`${count} loud packets have come`, count, hasLoud);
   }
 
   /** What came last, for people. */
   story() {
     const last = this.#heard.all.at(-1);
     return last ? `${this.#heard.all.length} packets, the last: ${last.samples.toString('hex')}` : 'no packet came';
+  }
+
+  /** Waits until so many packets have come that fit. Looks at each once: a test that lags behind is not to lag more. */
+  async #counts(what, count, fits) {
+    let [seen, fitting] = [0, 0];
+    await this.#heard.first(what, () => {
+      for (; seen < this.#heard.all.length; seen += 1) fitting += fits(this.#heard.all[seen]) ? 1 : 0;
+      return fitting >= count;
+    });
   }
 
   close() {
@@ -111,6 +129,11 @@ function pcma(sample) {
   const segment = Math.max(0, Math.floor(Math.log2(level || 1)) - 3);
   const place = (level >> Math.max(0, segment - 1)) & 0x0f;
   return ((sample < 0 ? 0 : 0x80) | (segment << 4) | place) ^ 0x55;
+}
+
+/** Whether a sample of PCMA is beyond a thousand, of 32 thousand. */
+function isLoud(sample) {
+  return ((sample ^ 0x55) & 0x7f) >= 0x30;
 }
 
 /** How often the sign changes, which is the first bit of each sample of PCMA. */

@@ -76,6 +76,12 @@ class Stage {
     return this.#dns;
   }
 
+  /** By TLS the peer shows a certificate for this name: before there is a server or a peer. */
+  async isKnownAs(name) {
+    this.#identity = await Identity.make(name);
+    return this.#identity;
+  }
+
   /** Starts a server whose trunk has these rows besides those that it must have. */
   async open(...rows) {
     this.peerPort ??= await freePort();

@@ -7,19 +7,20 @@ import path from 'node:path';
 import tls from 'node:tls';
 import { promisify } from 'node:util';
 
-/** A certificate for 127.0.0.1 that vouches for itself, and its key. */
+/** A certificate that vouches for itself, and its key. */
 export class Identity {
   #folder;
   path;
   cert;
   key;
 
-  static async make() {
+  /** For this name, as a certificate has it. */
+  static async make(name = 'IP:127.0.0.1') {
     const identity = new Identity();
     identity.#folder = await mkdtemp(path.join(tmpdir(), 'offhook-peer-'));
     const at = (name) => path.join(identity.#folder, name);
     const words = ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2'];
-    words.push('-subj', '/CN=the peer of a trunk', '-addext', 'subjectAltName=IP:127.0.0.1');
+    words.push('-subj', '/CN=the peer of a trunk', '-addext', `subjectAltName=${name}`);
     words.push('-addext', 'basicConstraints=critical,CA:FALSE', '-keyout', at('key.pem'), '-out', at('cert.pem'));
     await promisify(execFile)('openssl', words);
     identity.path = at('cert.pem');

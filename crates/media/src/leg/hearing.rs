@@ -85,7 +85,9 @@ impl Leg {
         let Transport::WebRtc(leg) = &mut self.transport else {
             return Said::default();
         };
-        match leg.open(now, bytes, clear) {
+        let opened = leg.open(now, bytes, clear);
+        count_forged(leg.take_forged(), effects);
+        match opened {
             Some((number, packet)) => self.on_packet(now, number, &packet, effects),
             None => Said::default(),
         }
@@ -103,9 +105,7 @@ impl Leg {
             return Said::default();
         };
         let taken = leg.take(now, port, from, bytes, clear);
-        for _ in 0..leg.take_forged() {
-            effects.push_back(Effect::Count(Counter::Forged));
-        }
+        count_forged(leg.take_forged(), effects);
         let Some((number, packet)) = taken else {
             return Said::default();
         };
@@ -255,5 +255,12 @@ impl Leg {
             }
         }
         self.decoded.drain(..whole).collect()
+    }
+}
+
+/// Each is counted, whoever's it is not.
+fn count_forged(forged: u32, effects: &mut VecDeque<Effect>) {
+    for _ in 0..forged {
+        effects.push_back(Effect::Count(Counter::Forged));
     }
 }

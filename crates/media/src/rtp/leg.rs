@@ -84,7 +84,7 @@ impl RtpLeg {
     /// Packets that were not the peer's, since this was last asked.
     pub fn take_forged(&mut self) -> u32 {
         let protection = self.protection.as_mut();
-        protection.map_or(0, |protection| protection.take_forged())
+        protection.map_or(0, |protection| protection.context().take_forged())
     }
 
     /// Whether the peer wants to hear nothing (RFC 3264 §6.1); reports still leave.
@@ -138,7 +138,7 @@ impl RtpLeg {
             }
             let report = match &mut self.protection {
                 Some(protection) => {
-                    protection.open_report(bytes, clear)?;
+                    protection.context().open_report(bytes, clear)?;
                     clear.as_slice()
                 }
                 None => bytes,
@@ -152,7 +152,7 @@ impl RtpLeg {
         }
         let bytes = match &mut self.protection {
             Some(protection) => {
-                protection.open(bytes, clear)?;
+                protection.context().open(bytes, clear)?;
                 clear.as_slice()
             }
             None => bytes,
@@ -179,12 +179,13 @@ impl RtpLeg {
         payload: &[u8],
     ) -> Option<(SocketAddr, Vec<u8>)> {
         let target = self.media.target().filter(|_| !self.is_muted)?;
-        let tag = self.protection.as_ref().map_or(0, |keys| keys.tag_bytes());
+        let mut context = self.protection.as_mut().map(|keys| keys.context());
+        let tag = context.as_ref().map_or(0, |context| context.tag_bytes());
         let mut packet = Vec::with_capacity(12 + payload.len() + tag);
         self.session
             .write(now, payload_type, marker, timestamp, payload, &mut packet);
-        if let Some(protection) = &mut self.protection {
-            protection.seal(&mut packet)?;
+        if let Some(context) = &mut context {
+            context.seal(&mut packet)?;
         }
         Some((target, packet))
     }
@@ -202,7 +203,7 @@ impl RtpLeg {
             Some(control) => (RtpPort::Rtcp, control.target()?),
         };
         if let Some(protection) = &mut self.protection {
-            protection.seal_report(&mut report)?;
+            protection.context().seal_report(&mut report)?;
         }
         Some((port, target, report))
     }

@@ -4,6 +4,7 @@
 //! packet changes nothing here before it is known to be the peer's.
 
 mod cipher;
+mod context;
 mod keys;
 mod open;
 mod seal;
@@ -11,6 +12,7 @@ mod seal;
 mod tests;
 mod window;
 
+pub use context::Context;
 pub use keys::{MasterKey, Suite};
 pub use open::{Closed, Opener};
 pub use seal::Sealer;

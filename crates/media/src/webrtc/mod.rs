@@ -375,6 +375,12 @@ impl WebRtcLeg {
         self.protected.as_mut()?.open(now, bytes, clear)
     }
 
+    /// Packets that were not the peer's, since this was last asked.
+    pub fn take_forged(&mut self) -> u32 {
+        let protected = self.protected.as_mut();
+        protected.map_or(0, |protected| protected.take_forged())
+    }
+
     /// It is time for something.
     pub fn on_timeout(&mut self, now: Now, came: &mut Vec<Came>) {
         if self.is_over {

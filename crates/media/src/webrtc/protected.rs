@@ -6,13 +6,12 @@ use model::{Instant, Now};
 
 use super::keying::Keys;
 use crate::rtp::{Packet, RtpSession, is_rtcp};
-use crate::srtp::{Opener, Sealer};
+use crate::srtp::Context;
 
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Protected {
-    sealer: Sealer,
-    opener: Opener,
+    context: Context,
     session: RtpSession,
 }
 
@@ -20,8 +19,7 @@ impl Protected {
     /// Nothing if the cipher cannot be set up.
     pub(super) fn new(keys: &Keys, session: RtpSession) -> Option<Self> {
         Some(Self {
-            sealer: Sealer::new(&keys.ours)?,
-            opener: Opener::new(&keys.theirs)?,
+            context: Context::new(&keys.ours, &keys.theirs)?,
             session,
         })
     }
@@ -34,11 +32,11 @@ impl Protected {
         clear: &'a mut Vec<u8>,
     ) -> Option<(u64, Packet<'a>)> {
         if is_rtcp(bytes) {
-            self.opener.open_report(bytes, clear).ok()?;
+            self.context.open_report(bytes, clear)?;
             self.session.take_report(now, clear);
             return None;
         }
-        self.opener.open(bytes, clear).ok()?;
+        self.context.open(bytes, clear)?;
         let packet = Packet::read(clear)?;
         Some((self.session.take(now, &packet)?, packet))
     }
@@ -50,10 +48,10 @@ impl Protected {
         (payload_type, marker, timestamp): (u8, bool, u32),
         payload: &[u8],
     ) -> Option<Vec<u8>> {
-        let mut packet = Vec::with_capacity(12 + payload.len() + self.sealer.tag_bytes());
+        let mut packet = Vec::with_capacity(12 + payload.len() + self.context.tag_bytes());
         self.session
             .write(now, payload_type, marker, timestamp, payload, &mut packet);
-        self.sealer.seal(&mut packet)?;
+        self.context.seal(&mut packet)?;
         Some(packet)
     }
 
@@ -70,12 +68,72 @@ impl Protected {
     /// The report that is due, as it leaves.
     pub(super) fn on_timeout(&mut self, now: Now) -> Option<Vec<u8>> {
         let mut report = self.session.on_timeout(now)?;
-        self.sealer.seal_report(&mut report)?;
+        self.context.seal_report(&mut report)?;
         Some(report)
+    }
+
+    /// Packets that were not the peer's, since this was last asked.
+    pub(super) fn take_forged(&mut self) -> u32 {
+        self.context.take_forged()
     }
 
     /// Packets that were sent to us and did not come.
     pub(super) fn lost(&self) -> u64 {
         self.session.counts().0.2
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use model::UnixTime;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::srtp::{MasterKey, Sealer, Suite};
+
+    fn key(byte: u8) -> MasterKey {
+        MasterKey::drawn(Suite::AeadAes256Gcm, &[byte; MasterKey::BYTES])
+    }
+
+    fn now(ms: u64) -> Now {
+        Now {
+            mono: Instant::from_micros(ms * 1_000),
+            unix: UnixTime::from_millis(1_800_000_000_000 + ms),
+        }
+    }
+
+    proptest! {
+        /// Sources, extensions, padding and reports that are longer than they can be, of a browser that has the key.
+        #[test]
+        fn lies_in_what_is_authentic_do_no_harm(
+            story in prop::collection::vec(
+                (any::<u8>(), 190_u8..212, any::<u16>(), 0_u32..3, prop::collection::vec(any::<u8>(), 0..120)),
+                1..60,
+            )
+        ) {
+            let keys = Keys { ours: key(1), theirs: key(2) };
+            let session = RtpSession::new(now(0).mono, 7, 8_000);
+            let mut protected = Protected::new(&keys, session).unwrap();
+            let mut peer = Sealer::new(&keys.theirs).unwrap();
+            let mut clear = Vec::new();
+            for (at, (first, kind, number, ssrc, rest)) in story.into_iter().enumerate() {
+                let now = now(at as u64 * 1_000);
+                let mut bytes = vec![0x80 | first & 0x3f, kind];
+                bytes.extend(number.to_be_bytes());
+                bytes.extend(ssrc.to_be_bytes());
+                bytes.extend(ssrc.to_be_bytes());
+                bytes.extend(rest);
+                let sealed = match is_rtcp(&bytes) {
+                    true => peer.seal_report(&mut bytes),
+                    false => peer.seal(&mut bytes),
+                };
+                if sealed.is_some()
+                    && let Some((_, packet)) = protected.open(now.mono, &bytes, &mut clear)
+                {
+                    prop_assert!(packet.payload.len() <= 120);
+                }
+                protected.on_timeout(now);
+            }
+        }
     }
 }

@@ -1,7 +1,8 @@
 //! The ways by which packets of browsers come and go: each of them once, and where the browser has nominated.
 
-use media::Input;
 use media::codec::Encoding;
+use media::rtp::is_rtcp;
+use media::{Counter, Input};
 use model::media::{MediaCommand, MediaEvent, Play, Sound, Tone};
 use str0m::crypto::from_feature_flags;
 use str0m::ice::{StunMessage, TransId};
@@ -11,12 +12,18 @@ use crate::world::{Datagram, GATEWAY, LEG, World, address};
 const HERE: &str = "192.0.2.1:50000";
 const THERE: &str = "203.0.113.9:50001";
 
-/// Whether it is RTP (RFC 5761 §4, RFC 7983 §7).
+/// Whether it is RTP or a report (RFC 7983 §7).
+fn is_srtp(datagram: &Datagram) -> bool {
+    matches!(datagram.bytes[..], [128..192, _, ..])
+}
+
+/// Whether it is RTP (RFC 5761 §4).
 fn is_rtp(datagram: &Datagram) -> bool {
-    let [first, second, ..] = datagram.bytes[..] else {
-        return false;
-    };
-    (128..192).contains(&first) && !(192..224).contains(&second)
+    is_srtp(datagram) && !is_rtcp(&datagram.bytes)
+}
+
+fn is_report(datagram: &Datagram) -> bool {
+    is_srtp(datagram) && is_rtcp(&datagram.bytes)
 }
 
 /// A browser that hears a tone for ever; and our answer to it.
@@ -72,6 +79,43 @@ fn what_comes_again_or_was_changed_is_not_heard() {
     };
     assert_eq!(usage.packets_in, came);
     assert_eq!(usage.lost, 0);
+}
+
+/// What the browser has sent and the gateway does not have yet.
+fn on_its_way(world: &mut World, is_it: impl Fn(&Datagram) -> bool) -> Vec<u8> {
+    for _ in 0..20_000 {
+        let mut coming = world.network.iter();
+        let found = coming.find(|datagram| datagram.to == address(GATEWAY) && is_it(datagram));
+        if let Some(datagram) = found {
+            return datagram.bytes.clone();
+        }
+        world.step();
+    }
+    panic!("the browser sent nothing of the kind");
+}
+
+#[test]
+fn what_the_browser_has_not_sealed_is_counted() {
+    let (mut world, _) = hearing();
+    for is_it in [is_rtp as fn(&Datagram) -> bool, is_report] {
+        let bytes = on_its_way(&mut world, is_it);
+        let mut changed = bytes.clone();
+        changed[12] ^= 1;
+        let before = world.counts.len();
+        deliver(&mut world, &changed);
+        assert_eq!(world.counts[before..], [Counter::Forged]);
+        // What comes again says nothing of who sends it, and a stranger is not so much as listened to.
+        let before = world.counts.len();
+        deliver(&mut world, &bytes);
+        deliver(&mut world, &bytes);
+        assert_eq!(world.counts[before..], []);
+        world.give(Input::WebRtc {
+            local: address(GATEWAY),
+            from: address(THERE),
+            bytes: &changed,
+        });
+        assert_eq!(world.counts[before..], [Counter::Unchecked]);
+    }
 }
 
 fn deliver(world: &mut World, bytes: &[u8]) {

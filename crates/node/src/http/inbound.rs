@@ -79,7 +79,8 @@ async fn put(
         }
         refused(error)
     })?;
-    services.watch.catch_up().await;
+    // Late or not: what is kept is seen some time.
+    let _ = services.watch.catch_up().await;
     let mut response = json(&shown(&service));
     *response.status_mut() = match put {
         Put::Created => StatusCode::CREATED,
@@ -103,7 +104,8 @@ async fn patch(
         .await;
     drop(turn);
     let service = changed.map_err(refused)?.map_err(Fault::parameters)?;
-    services.watch.catch_up().await;
+    // Late or not: what is kept is seen some time.
+    let _ = services.watch.catch_up().await;
     Ok(json(&shown(&service)))
 }
 
@@ -116,7 +118,8 @@ async fn remove(
     let removed = services.watch.store.remove_service(account, name).await;
     drop(turn);
     removed.map_err(refused)?;
-    services.watch.catch_up().await;
+    // Late or not: what is kept is seen some time.
+    let _ = services.watch.catch_up().await;
     Ok(no_content())
 }
 

@@ -1,7 +1,9 @@
-//! The few lines of plain text for a person who looks around: what is served, and what error codes mean; and what is served, for programs.
+//! What a person who looks around is told: what is served, as plain text, and what error codes mean, as a page whose anchors the link of
+//! each error leads to; and what is served, for programs.
 
 use axum::body::Body;
-use axum::http::Response;
+use axum::http::header::{CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_FRAME_OPTIONS};
+use axum::http::{HeaderValue, Response};
 
 use super::answer::with_type;
 use super::body::JSON;
@@ -27,31 +29,7 @@ offhook is running.
 /docs/errors                what the error codes mean
 ";
 
-const ERRORS: &str = "\
-Error codes of the web services
-
-0001      A mandatory parameter, or member of a JSON body, is missing. The text names it.
-0002      A parameter, the query, the path or the body is malformed. The text says what would be right.
-0003      A parameter, or member of a JSON body, that may be given only once was given several times.
-HTTP 400  The request itself cannot be served as it is. The text says what would be right.
-HTTP 401  The login is wrong: user cloudID/username, password the account's API access key; at /service_start
-          user cloudID/username/service, password the service's secret (offhook service show NAME --secret).
-HTTP 403  Demo mode is for the softphone page on this machine alone. The text says what is in the way.
-HTTP 404  There is nothing at this path, the account has no service, file or call of this name, or who is to be called is not
-          registered.
-HTTP 405  This path does not take this method; the Allow header lists those it takes.
-HTTP 408  The body of the request did not come in time.
-HTTP 409  The account has as many services or files as it may have; or this cannot be done to the call as it is now. The text
-          says why.
-HTTP 413  The body of the request is too large.
-HTTP 415  This path takes no body of this Content-Type. The text names those it takes.
-HTTP 426  This path is for WebSocket clients.
-HTTP 429  Too much: the account's tokens of this month are used up, logins failed too often from this
-          address, or it has too many connections. The Retry-After header says in how many seconds to try again.
-HTTP 500  The server has a problem of its own; its log says which.
-HTTP 503  The server is full (the Retry-After header says in how many seconds to try again), or what is asked for is
-          switched off.
-";
+const ERRORS: &str = include_str!("errors.html");
 
 /// The calls of an account, as OpenAPI has it.
 pub(super) fn open_api() -> Response<Body> {
@@ -63,9 +41,43 @@ pub(super) fn services() -> Response<Body> {
 }
 
 pub(super) fn errors() -> Response<Body> {
-    with_type("text/plain; charset=utf-8", ERRORS)
+    let mut response = with_type("text/html; charset=utf-8", ERRORS);
+    let headers = response.headers_mut();
+    // It is text and needs nothing.
+    let policy = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+    for (name, value) in [
+        (CONTENT_SECURITY_POLICY, policy),
+        (X_FRAME_OPTIONS, "DENY"),
+        (REFERRER_POLICY, "no-referrer"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    response
 }
 
 pub(super) fn health() -> Response<Body> {
     with_type("text/plain; charset=utf-8", "ok\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ERRORS;
+
+    #[test]
+    fn each_code_that_the_documentation_lists_has_a_place_of_its_own_on_the_page() {
+        let api = include_str!("../../../../docs/api.md");
+        let codes = api.lines().filter_map(|line| {
+            let row = line.strip_prefix("| ")?.split(" | ").nth(1)?;
+            let code = row.strip_prefix('`')?.strip_suffix('`')?;
+            (code.starts_with("HTTP ") || code.starts_with('0')).then_some(code)
+        });
+        let mut codes: Vec<_> = codes.collect();
+        codes.sort_unstable();
+        codes.dedup();
+        assert!(codes.len() > 14, "{codes:?}");
+        for code in codes.iter().chain(&["HTTP 400"]) {
+            let place = format!("<dt id=\"{}\"><code>{code}</code>", code.replace(' ', "-"));
+            assert_eq!(ERRORS.matches(&place).count(), 1, "{code}");
+        }
+    }
 }

@@ -62,13 +62,21 @@ pub fn media_outlook(config: &Config) -> Result<Vec<Finding>, ConfigFault> {
         .as_ref()
         .map_or((&[][..], &[][..]), |turn| (&turn.relays, &turn.listen));
     let plan = Plan::new(config, &machine, relays, listen)?;
-    let off = || vec![Finding::Fact(OFF.to_owned())];
-    Ok(plan.as_ref().map_or_else(off, Plan::findings))
+    Ok(with_speech(config, plan.as_ref().map(Plan::findings)))
 }
 
 /// What is to be said of the gateway at the start.
-pub(crate) fn findings(doors: Option<&Doors>) -> Vec<Finding> {
-    doors.map_or_else(|| vec![Finding::Fact(OFF.to_owned())], Doors::findings)
+pub(crate) fn findings(config: &Config, doors: Option<&Doors>) -> Vec<Finding> {
+    with_speech(config, doors.map(Doors::findings))
+}
+
+/// Without a gateway nobody is spoken to.
+fn with_speech(config: &Config, gateway: Option<Vec<Finding>>) -> Vec<Finding> {
+    let Some(mut findings) = gateway else {
+        return vec![Finding::Fact(OFF.to_owned())];
+    };
+    findings.push(config.speech.finding());
+    findings
 }
 
 const OFF: &str =

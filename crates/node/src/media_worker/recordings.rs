@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use media::wav::HEAD_BYTES;
 use model::limits::{FILE_ROOM_TIME, RECORDING_BYTES_WAITING};
-use model::media::{LegId, MediaEvent, RecordEnd};
+use model::media::{LegId, MediaEvent, Record, RecordEnd};
 use model::{AccountId, FileName};
 
 use super::Deliver;
@@ -38,6 +38,7 @@ pub(super) struct Recordings {
 struct Recording {
     account: AccountId,
     file: FileName,
+    keeps_empty: bool,
     has_begun: bool,
 }
 
@@ -59,6 +60,7 @@ enum Task {
         head: Vec<u8>,
         length: Duration,
         end: RecordEnd,
+        keeps_empty: bool,
     },
     /// It will never be whole.
     Abandon(LegId),
@@ -93,10 +95,12 @@ impl Recordings {
     }
 
     /// A leg is to be recorded: its next recording is this file's.
-    pub(super) fn expect(&mut self, leg: LegId, account: AccountId, file: FileName) {
+    pub(super) fn expect(&mut self, leg: LegId, account: AccountId, record: &Record) {
         self.legs.entry(leg).or_default().push_back(Recording {
             account,
-            file,
+            file: record.file.clone(),
+            // An account is told the name of what it has recorded of both when that begins, and looks for it.
+            keeps_empty: record.both,
             has_begun: false,
         });
     }
@@ -122,14 +126,14 @@ impl Recordings {
                 end,
             } => {
                 self.begin(leg);
-                if let Some(recordings) = self.legs.get_mut(&leg) {
-                    recordings.pop_front();
-                }
+                let recordings = self.legs.get_mut(&leg);
+                let recording = recordings.and_then(VecDeque::pop_front);
                 self.hand_over(Task::Finish {
                     leg,
                     head,
                     length,
                     end,
+                    keeps_empty: recording.is_some_and(|recording| recording.keeps_empty),
                 });
                 None
             }
@@ -234,8 +238,9 @@ impl Writer {
                 head,
                 length,
                 end,
+                keeps_empty,
             } => {
-                if length.is_zero() {
+                if length.is_zero() && !keeps_empty {
                     self.discard(leg);
                     return (self.deliver)(MediaEvent::Recorded {
                         leg,
@@ -400,8 +405,16 @@ mod tests {
         }
     }
 
-    fn name(text: &str) -> FileName {
-        FileName::parse(text).unwrap()
+    fn record(file: &str) -> Record {
+        Record {
+            longest: Duration::from_secs(60),
+            first_silence: None,
+            silence: None,
+            beep: false,
+            until_digit: false,
+            both: false,
+            file: FileName::parse(file).unwrap(),
+        }
     }
 
     /// What is told of these events, and the folder.
@@ -429,8 +442,8 @@ mod tests {
         let (told, data) = run(
             |_| {},
             |recordings| {
-                recordings.expect(leg(), ACCOUNT, name("one.wav"));
-                recordings.expect(leg(), ACCOUNT, name("two.wav"));
+                recordings.expect(leg(), ACCOUNT, &record("one.wav"));
+                recordings.expect(leg(), ACCOUNT, &record("two.wav"));
                 for event in [part(1), part(2), recorded(), part(3), recorded(), ended()] {
                     assert_eq!(recordings.take(event), None);
                 }
@@ -457,7 +470,7 @@ mod tests {
         let (told, data) = run(
             |_| {},
             |recordings| {
-                recordings.expect(leg(), ACCOUNT, name("one.wav"));
+                recordings.expect(leg(), ACCOUNT, &record("one.wav"));
                 recordings.take(nothing.clone());
             },
         );
@@ -467,20 +480,50 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_written_is_told_as_not_kept() {
-        // A file where the folder should be.
-        let (told, _data) = run(
-            |data| fs::write(data.join("files"), "").unwrap(),
+    fn where_somebody_knows_its_name_a_recording_is_a_file_even_if_nothing_was_said() {
+        let nothing = MediaEvent::Recorded {
+            leg: leg(),
+            head: vec![b'H'; HEAD_BYTES],
+            length: Duration::ZERO,
+            end: RecordEnd::Stopped,
+        };
+        let named = Record {
+            both: true,
+            ..record("one.wav")
+        };
+        let (told, data) = run(
+            |_| {},
             |recordings| {
-                recordings.expect(leg(), ACCOUNT, name("one.wav"));
-                recordings.take(part(1));
-                recordings.take(recorded());
+                recordings.expect(leg(), ACCOUNT, &named);
+                recordings.take(nothing.clone());
             },
         );
-        let [MediaEvent::Recorded { end, .. }] = &told[..] else {
-            panic!("{told:?}")
-        };
-        assert_eq!(*end, RecordEnd::Unkept);
+        assert_eq!(told, [nothing]);
+        let kept = fs::read(data.path().join("files/3/one.wav")).unwrap();
+        assert_eq!(kept, [b'H'; HEAD_BYTES], "a head with nothing behind it");
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_told_as_not_kept() {
+        for both in [false, true] {
+            // A file where the folder should be.
+            let (told, _data) = run(
+                |data| fs::write(data.join("files"), "").unwrap(),
+                |recordings| {
+                    let record = Record {
+                        both,
+                        ..record("one.wav")
+                    };
+                    recordings.expect(leg(), ACCOUNT, &record);
+                    recordings.take(part(1));
+                    recordings.take(recorded());
+                },
+            );
+            let [MediaEvent::Recorded { end, .. }] = &told[..] else {
+                panic!("{told:?}")
+            };
+            assert_eq!(*end, RecordEnd::Unkept);
+        }
     }
 
     #[test]
@@ -509,8 +552,8 @@ mod tests {
                 file.set_len(long).unwrap();
             },
             |recordings| {
-                recordings.expect(leg(), ACCOUNT, name("one.wav"));
-                recordings.expect(other, ACCOUNT, name("two.wav"));
+                recordings.expect(leg(), ACCOUNT, &record("one.wav"));
+                recordings.expect(other, ACCOUNT, &record("two.wav"));
                 for which in [leg(), other, leg()] {
                     recordings.take(part_of(which));
                 }
@@ -535,7 +578,7 @@ mod tests {
         let (told, data) = run(
             |_| {},
             |recordings| {
-                recordings.expect(leg(), ACCOUNT, name("one.wav"));
+                recordings.expect(leg(), ACCOUNT, &record("one.wav"));
                 recordings.take(part(1));
                 recordings.take(ended());
             },

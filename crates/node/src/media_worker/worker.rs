@@ -252,8 +252,7 @@ impl Run<'_> {
         if let MediaCommand::Record { leg, record } = &command
             && self.post.legs.get(leg) == Some(&LegState::There)
         {
-            let file = record.file.clone();
-            self.post.recordings.expect(*leg, account, file);
+            self.post.recordings.expect(*leg, account, record);
         }
         let closed = closed_by(&command);
         let mut streamed = None;

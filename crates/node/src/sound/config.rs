@@ -1,6 +1,8 @@
 //! What an operator chooses about speech.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use crate::relay::Finding;
 
 /// The program that speaks where it is there.
 const USUAL: &str = "espeak-ng";
@@ -24,6 +26,31 @@ impl SpeechConfig {
                     .to_vec()
             }),
         }
+    }
+
+    /// What is to be said of it at the start.
+    pub(crate) fn finding(&self) -> Finding {
+        let command = self.program();
+        let Some(program) = command.as_deref().and_then(<[_]>::first) else {
+            return Finding::Fact(format!(
+                "speech: no program speaks, and text_to_say fails: install {USUAL} and start anew, or name one (--speech-command)"
+            ));
+        };
+        match is_there(program) {
+            true => Finding::Fact(format!("speech: texts are spoken by {program}")),
+            false => Finding::Doubt(format!(
+                "speech: texts are to be spoken by {program}, which is not there, and text_to_say fails: install it, or name another \
+                 (--speech-command)"
+            )),
+        }
+    }
+}
+
+/// As the system looks for it.
+fn is_there(program: &str) -> bool {
+    match program.contains('/') {
+        true => Path::new(program).is_file(),
+        false => is_on_path(program),
     }
 }
 
@@ -49,5 +76,31 @@ mod tests {
         };
         assert_eq!(nothing.program(), None);
         assert!(is_on_path("sh") && !is_on_path("offhook-speaks-not"));
+    }
+
+    #[test]
+    fn it_is_said_who_speaks_and_what_helps_where_nobody_does() {
+        let said = |command: &[&str]| {
+            let command = command.iter().map(|word| (*word).to_owned()).collect();
+            let config = SpeechConfig {
+                command: Some(command),
+            };
+            let finding = config.finding();
+            (finding.is_doubt(), finding.text().to_owned())
+        };
+        for program in ["sh", "/bin/sh"] {
+            let text = format!("speech: texts are spoken by {program}");
+            assert_eq!(said(&[program, "-c", "cat"]), (false, text));
+        }
+        for program in ["offhook-speaks-not", "/nowhere/speaks-not", "./speaks-not"] {
+            let (is_doubt, text) = said(&[program]);
+            assert!(is_doubt && text.contains(program), "{text}");
+            assert!(
+                text.contains("which is not there") && text.contains("--speech-command"),
+                "{text}"
+            );
+        }
+        let (is_doubt, text) = said(&[]);
+        assert!(!is_doubt && text.contains("install espeak-ng"), "{text}");
     }
 }

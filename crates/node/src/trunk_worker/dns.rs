@@ -18,6 +18,10 @@ use switch::trunk::{Answer, NameFault, Target};
 
 /// How long one server of DNS may take, so that the next one can be asked in time.
 const TRY_TIME: Duration = Duration::from_millis(1_500);
+/// How long NAPTR may take: it mostly says what is usual anyway, and there are servers that drop what asks for it.
+const RULES_TIME: Duration = Duration::from_millis(1_500);
+/// How long the addresses of one host of a service may take, so that those of the others are not lost over it.
+const HOST_TIME: Duration = Duration::from_millis(2_000);
 
 /// Which addresses can be reached from where peers reach us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,7 +112,8 @@ impl Asking {
     /// What to ask SRV for, the best first: as NAPTR says, and as is usual. Servers that know no NAPTR are no reason to give up.
     async fn services(&self, host: &Name) -> Vec<Name> {
         let mut services = Vec::new();
-        if let Ok((records, _)) = self.records(host.clone(), RecordType::NAPTR).await {
+        let asked = self.records(host.clone(), RecordType::NAPTR);
+        if let Ok(Ok((records, _))) = tokio::time::timeout(RULES_TIME, asked).await {
             let mut rules: Vec<NAPTR> = records
                 .into_iter()
                 .filter_map(|record| naptr(record, self.question.transport))
@@ -139,24 +144,30 @@ impl Asking {
         // A single "." says that there is decidedly no such service (RFC 2782).
         hosts.retain(|host| !host.target.is_root());
         hosts.sort_by_key(|host| host.priority);
-        let asked = hosts.iter().map(|host| self.addresses(host.target.clone()));
+        let asked = hosts.iter().map(async |host| {
+            let found = self.addresses(host.target.clone());
+            let found = tokio::time::timeout(HOST_TIME, found).await;
+            found.unwrap_or(Err(NameFault::NoAnswer))
+        });
         let mut fault = NameFault::NoAddress;
         let mut targets = Vec::new();
         for (host, found) in hosts.iter().zip(join_all(asked).await) {
             match found {
                 Ok((addresses, holds)) => {
                     lasts = lasts.min(holds);
-                    targets.push(Target {
-                        priority: host.priority,
-                        weight: host.weight,
-                        addresses: at(&addresses, host.port),
-                    });
+                    targets.push(target(host, at(&addresses, host.port)));
                 }
                 // Asked for again soon.
-                Err(why) => (fault, lasts) = (why, Duration::ZERO),
+                Err(why) => {
+                    (fault, lasts) = (why, Duration::ZERO);
+                    if matches!(why, NameFault::NoAnswer | NameFault::Failed) {
+                        targets.push(target(host, Vec::new()));
+                    }
+                }
             }
         }
-        match targets.is_empty() {
+        let is_nowhere = |target: &Target| target.addresses.is_empty();
+        match targets.iter().all(is_nowhere) {
             true => Err(fault),
             false => Ok(Some(Answer { targets, lasts })),
         }
@@ -167,6 +178,7 @@ impl Asking {
         let target = Target {
             priority: 0,
             weight: 0,
+            host: Box::default(),
             addresses: at(&addresses, port),
         };
         let targets = vec![target];
@@ -201,10 +213,31 @@ impl Asking {
         let lookup = looked_up.map_err(|error| fault(&error))?;
         let answers = lookup.answers().iter();
         let lasts = answers.clone().map(|record| record.ttl).min();
-        let records = answers.map(|record| record.data.clone());
-        let records = records.take(limits::TRUNK_NAME_RECORDS).collect();
+        let records = read(answers.map(|record| &record.data), kind);
         Ok((records, Duration::from_secs(lasts.unwrap_or(0).into())))
     }
+}
+
+/// The records of a kind; of too many the same ones each time, however servers of DNS turn them round.
+fn read<'a>(all: impl Iterator<Item = &'a RData>, kind: RecordType) -> Vec<RData> {
+    let of_kind = all.filter(|record| record.record_type() == kind);
+    let mut records: Vec<RData> = of_kind.cloned().collect();
+    if records.len() > limits::TRUNK_NAME_RECORDS {
+        records.sort_by_cached_key(rank);
+        records.truncate(limits::TRUNK_NAME_RECORDS);
+    }
+    records
+}
+
+/// Which of too many records are read: what is tried first, and else any order that stays.
+fn rank(record: &RData) -> (u16, u16, String) {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "no other has an order")]
+    let (first, second) = match record {
+        RData::SRV(host) => (host.priority, 0),
+        RData::NAPTR(rule) => (rule.order, rule.preference),
+        _ => (0, 0),
+    };
+    (first, second, record.to_string())
 }
 
 /// No domain of this machine's is tried behind it.
@@ -212,6 +245,15 @@ fn absolute(name: &str) -> Result<Name, NameFault> {
     let mut name = Name::from_ascii(name).map_err(|_| NameFault::NoSuchName)?;
     name.set_fqdn(true);
     Ok(name)
+}
+
+fn target(host: &SRV, addresses: Vec<SocketAddr>) -> Target {
+    Target {
+        priority: host.priority,
+        weight: host.weight,
+        host: format!("{}:{}", host.target.to_lowercase(), host.port).into(),
+        addresses,
+    }
 }
 
 fn at(addresses: &[IpAddr], port: u16) -> Vec<SocketAddr> {

@@ -232,6 +232,23 @@ pub(super) fn own_for(
     Some(SocketAddr::new(told, local.port()))
 }
 
+/// Whether whoever is there is this server itself, with its socket at `local`.
+pub(super) fn is_own(
+    local: SocketAddr,
+    address: Option<IpAddr>,
+    peer: SocketAddr,
+    nat: &[(IpAddr, IpAddr)],
+) -> bool {
+    let (peer, own) = (canonical(peer), local.ip().to_canonical());
+    let ip = peer.ip();
+    let is_told = address == Some(ip) || nat.iter().any(|(_, told)| *told == ip);
+    let is_here = match own.is_unspecified() {
+        true => ip.is_loopback() || way_to(peer) == Some(ip),
+        false => own == ip,
+    };
+    peer.port() == local.port() && (is_told || is_here)
+}
+
 fn listen(
     transport: TrunkTransport,
     address: SocketAddr,

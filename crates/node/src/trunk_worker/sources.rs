@@ -7,7 +7,7 @@ use std::sync::Arc;
 use model::{Trunk, TrunkTransport};
 
 /// The lines by the addresses of their trunks. Where several fit, that has it whose operator has written the address down, else the
-/// first trunk.
+/// one that was there first: nobody takes by DNS what comes from another's machine.
 #[derive(Debug, Default)]
 pub(super) struct Sources {
     peers: BTreeMap<(TrunkTransport, SocketAddr), usize>,
@@ -18,10 +18,24 @@ pub(super) struct Sources {
 
 impl Sources {
     pub(super) fn new(trunks: &[Arc<Trunk>]) -> Self {
+        Self::default().led(trunks)
+    }
+
+    /// The same where the names of some lead elsewhere now.
+    pub(super) fn led(&self, trunks: &[Arc<Trunk>]) -> Self {
         let mut sources = Self::default();
         for (at, trunk) in trunks.iter().enumerate() {
             for peer in trunk.literals() {
                 sources.add(at, trunk.transport, peer);
+            }
+        }
+        for ((by, ip), at) in &self.hosts {
+            let is_there = |trunk: &Arc<Trunk>| {
+                let mut all = trunk.known();
+                trunk.transport == *by && all.any(|peer| canonical(*peer).ip() == *ip)
+            };
+            if trunks.get(*at).is_some_and(is_there) {
+                sources.hosts.entry((*by, *ip)).or_insert(*at);
             }
         }
         for (at, trunk) in trunks.iter().enumerate() {
@@ -105,5 +119,25 @@ mod tests {
             assert_eq!(by(TrunkTransport::Tls, source), found, "{source}");
             assert_eq!(by(TrunkTransport::Tcp, source), None, "{source}");
         }
+    }
+
+    #[test]
+    fn whose_machine_it_was_first_has_what_comes_from_it() {
+        let named = |name: &str, peer: Option<&str>| {
+            let trunk = crate::trunk_worker::tests::trunk(name, &[]);
+            let peers = peer.iter().map(|peer| peer.parse().unwrap()).collect();
+            Arc::new(Trunk { peers, ..trunk })
+        };
+        let line = |sources: &Sources, source: &str| {
+            sources.line(TrunkTransport::Udp, canonical(source.parse().unwrap()))
+        };
+        let there = named("there", Some("192.0.2.7:5060"));
+        let sources = Sources::new(&[named("hostile", None), Arc::clone(&there)]);
+        let hostile = named("hostile", Some("192.0.2.7:5099"));
+        let sources = sources.led(&[Arc::clone(&hostile), there]);
+        assert_eq!(line(&sources, "192.0.2.7:40000"), Some(1));
+        assert_eq!(line(&sources, "192.0.2.7:5099"), Some(0));
+        let sources = sources.led(&[hostile, named("there", Some("192.0.2.8:5060"))]);
+        assert_eq!(line(&sources, "192.0.2.7:40000"), Some(0));
     }
 }

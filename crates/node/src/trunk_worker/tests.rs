@@ -187,3 +187,32 @@ async fn lines_have_numbers_that_no_session_has_and_what_is_for_neither_is_dropp
     let full = ShellCounter::TrunkFull.as_str();
     assert!(counters.listing().any(|count| count == (full, 0)));
 }
+
+#[test]
+fn our_own_socket_is_known_by_each_of_its_addresses() {
+    let nat = [(
+        "10.0.0.1".parse().unwrap(),
+        "203.0.113.7".parse::<IpAddr>().unwrap(),
+    )];
+    let told = Some("198.51.100.9".parse().unwrap());
+    let is_own = |local: &str, peer: &str| {
+        let (local, peer) = (local.parse().unwrap(), peer.parse().unwrap());
+        super::door::is_own(local, told, peer, &nat)
+    };
+    for (local, peer) in [
+        ("0.0.0.0:5060", "127.0.0.2:5060"),
+        ("[::]:5060", "[::ffff:127.0.0.1]:5060"),
+        ("0.0.0.0:5060", "203.0.113.7:5060"),
+        ("0.0.0.0:5060", "198.51.100.9:5060"),
+        ("192.0.2.1:5060", "192.0.2.1:5060"),
+    ] {
+        assert!(is_own(local, peer), "{local} {peer}");
+    }
+    for (local, peer) in [
+        ("0.0.0.0:5060", "127.0.0.1:5070"),
+        ("127.0.0.1:5060", "127.0.0.2:5060"),
+        ("192.0.2.1:5060", "192.0.2.2:5060"),
+    ] {
+        assert!(!is_own(local, peer), "{local} {peer}");
+    }
+}

@@ -10,7 +10,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use model::{Instant, Now, PeerName, Trunk, TrunkTransport, limits};
-use switch::trunk::{Answer, Line, LineEffect, LineInput, LineState, NameFault, without_others};
+use switch::trunk::{
+    Answer, Line, LineEffect, LineInput, LineState, NameFault, without_others, without_own,
+};
 use tokio::sync::{mpsc, watch};
 
 use super::Lines;
@@ -288,12 +290,17 @@ impl Run<'_> {
 
     async fn on_resolved(&mut self, at: usize, place: usize, answer: Result<Answer, NameFault>) {
         let trunks = self.worker.lines.led();
+        let door = self.worker.door.local(self.lines[at].trunk().transport);
+        let answer = without_own(answer, |peer| {
+            let (told, nat) = (self.worker.address, &self.worker.nat);
+            door.is_some_and(|local| door::is_own(local, told, *peer, nat))
+        });
         let answer = without_others(answer, at, trunks.iter().map(Arc::as_ref));
         let targets = answer.as_ref().map_or(&[][..], |answer| &answer.targets);
-        let first = targets.iter().min_by_key(|target| target.priority);
+        let found = targets.iter().filter(|target| !target.addresses.is_empty());
+        let first = found.min_by_key(|target| target.priority);
         let first = first.and_then(|first| first.addresses.first().copied());
-        let local = self.worker.door.local(self.lines[at].trunk().transport);
-        let own = first.zip(local).and_then(|(peer, local)| {
+        let own = first.zip(door).and_then(|(peer, local)| {
             door::own_for(local, self.worker.address, peer, &self.worker.nat)
         });
         let answer = &answer;
@@ -305,7 +312,8 @@ impl Run<'_> {
     fn lead(&self, at: usize, trunk: Arc<Trunk>) {
         let lines = &self.worker.lines;
         lines.lead(at, Arc::clone(&trunk));
-        self.worker.sources.send_replace(Sources::new(&lines.led()));
+        let sources = self.worker.sources.borrow().led(&lines.led());
+        self.worker.sources.send_replace(sources);
         let (connection, _) = lines.trunks[at];
         self.signalling.lead(connection, trunk);
     }

@@ -32,6 +32,7 @@ const WRITE_BYTES: usize = 64 * 1024;
 pub(crate) struct Bots {
     connector: Connector,
     timeout: Duration,
+    ping_interval: Duration,
     places: Arc<Places>,
     /// How many have not ended.
     open: watch::Sender<usize>,
@@ -44,6 +45,7 @@ impl Bots {
         Self {
             connector: pages.connector.with(places()),
             timeout: pages.timeout,
+            ping_interval: limits::STREAM_PING_INTERVAL,
             places: places(),
             open: watch::Sender::new(0),
         }
@@ -54,7 +56,10 @@ impl Bots {
         let _open = Open::new(&self.open);
         let failed = match self.enter(account) {
             Ok(_place) => match self.connect(account, stream).await {
-                Ok(socket) => return Talk::new(socket, line).run(stream).await,
+                Ok(socket) => {
+                    let talk = Talk::new(socket, line, self.ping_interval);
+                    return talk.run(stream).await;
+                }
                 Err(why) => why,
             },
             Err(why) => why,

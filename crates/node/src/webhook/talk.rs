@@ -8,18 +8,19 @@ use futures_util::{SinkExt, StreamExt};
 use media::stream::{FromBot, ToBot};
 use model::limits::{
     FAREWELL_TIME, PINGS_UNANSWERED, STREAM_BYTES_PER_SECOND, STREAM_MESSAGE_BYTES,
-    STREAM_MESSAGES_PER_SECOND, STREAM_PING_INTERVAL, STREAM_WRITE_TIME,
+    STREAM_MESSAGES_PER_SECOND, STREAM_WRITE_TIME,
 };
 use model::media::{Stream, StreamEnd};
 use switch::bot::{self, BotWord};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until, timeout};
 use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::bot::failed;
-use super::whole::Whole;
+use super::whole::{Whole, is_endless};
 use crate::media_worker::{Line, Told};
 
 /// A reason of a close frame (RFC 6455 §5.5).
@@ -32,6 +33,7 @@ pub(super) struct Talk {
     socket: WebSocketStream<Whole>,
     line: Line,
     pace: Pace,
+    ping_interval: Duration,
     /// Whether anything was heard since the last ping was due, and pings without an answer.
     was_heard: bool,
     unanswered: u8,
@@ -50,11 +52,12 @@ enum Next {
 struct Fault(CloseCode, String);
 
 impl Talk {
-    pub(super) fn new(socket: WebSocketStream<Whole>, line: Line) -> Self {
+    pub(super) fn new(socket: WebSocketStream<Whole>, line: Line, ping_interval: Duration) -> Self {
         Self {
             socket,
             line,
             pace: Pace::new(),
+            ping_interval,
             was_heard: true,
             unanswered: 0,
         }
@@ -76,7 +79,7 @@ impl Talk {
                 next = told.unwrap_or_else(|fault| fault.end(stream));
             }
         }
-        let mut pings = pings();
+        let mut pings = pings(self.ping_interval);
         while let Next::On = next {
             let happened = tokio::select! {
                 told = self.line.told.recv() => self.tell(told).await,
@@ -215,7 +218,8 @@ impl Talk {
             if is_said {
                 while let Some(Ok(_)) = self.socket.next().await {}
                 // What is not read would have the system take the goodbye back.
-                let _ = tokio::io::copy(self.socket.get_mut(), &mut tokio::io::sink()).await;
+                let wire = self.socket.get_mut().wire();
+                let _ = tokio::io::copy(wire, &mut tokio::io::sink()).await;
             }
         };
         let _ = timeout(FAREWELL_TIME, goodbye).await;
@@ -230,8 +234,8 @@ impl Fault {
 }
 
 /// The first one is due after an interval.
-fn pings() -> Interval {
-    let mut pings = interval_at(Instant::now() + STREAM_PING_INTERVAL, STREAM_PING_INTERVAL);
+fn pings(interval: Duration) -> Interval {
+    let mut pings = interval_at(Instant::now() + interval, interval);
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
     pings
 }
@@ -276,6 +280,17 @@ fn broken(error: Error) -> Fault {
     if let Error::Utf8(_) = error {
         let why = "sent text that is not UTF-8".to_owned();
         return Fault(CloseCode::Invalid, why);
+    }
+    if let Error::Protocol(fault) = &error
+        && !matches!(fault, ProtocolError::ResetWithoutClosingHandshake)
+    {
+        let why = format!("breaks the protocol of WebSockets: {fault}");
+        return Fault(CloseCode::Protocol, why);
+    }
+    if let Error::Io(fault) = &error
+        && is_endless(fault)
+    {
+        return Fault(CloseCode::Size, fault.to_string());
     }
     lost(&error.to_string())
 }

@@ -23,10 +23,26 @@ impl Whole {
         Self { wire, read: 0 }
     }
 
+    /// What is below, for whoever reads no messages any more.
+    pub(super) fn wire(&mut self) -> &mut Stream {
+        &mut self.wire
+    }
+
     /// A message has come.
     pub(super) fn is_whole(&mut self) {
         self.read = 0;
     }
+}
+
+/// Why nothing more is read of one.
+#[derive(Debug, thiserror::Error)]
+#[error("sends a message in fragments without end")]
+struct Endless;
+
+/// Whether a connection was given up for that.
+pub(super) fn is_endless(error: &io::Error) -> bool {
+    let cause = error.get_ref();
+    cause.is_some_and(|cause| cause.is::<Endless>())
 }
 
 impl AsyncRead for Whole {
@@ -36,8 +52,7 @@ impl AsyncRead for Whole {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         if self.read > STREAM_MESSAGE_WIRE_BYTES {
-            let why = "it sends a message in fragments without end";
-            return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, why)));
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, Endless)));
         }
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.wire).poll_read(context, buffer))?;

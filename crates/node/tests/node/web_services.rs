@@ -362,6 +362,37 @@ async fn people_and_probes_find_something() {
 }
 
 #[tokio::test]
+async fn the_link_of_each_error_leads_to_its_place_on_a_page() {
+    let site = Site::new().await;
+    let server = site.serve().await;
+    let page = server.send(get("/docs/errors")).await;
+    assert_eq!(
+        page.header("content-type"),
+        Some("text/html; charset=utf-8")
+    );
+    let policy = page.header("content-security-policy").unwrap();
+    assert!(policy.starts_with("default-src 'none';"), "{policy}");
+    assert_eq!(page.header("x-frame-options"), Some("DENY"));
+    for asked in [
+        site.log_in(get(TOKEN)),
+        site.log_in(get("/webrtc_generate_token?client_id=bob&ttl=soon")),
+        site.log_in(get("/webrtc_generate_token?client_id=bob&client_id=eve")),
+        get(CLIENTS),
+        get("/nothing"),
+        ask("PUT", TOKEN),
+        get("/sipproxy"),
+    ] {
+        let answer = server.send(asked).await;
+        let link = answer.json()["error"]["link"].clone();
+        let (path, anchor) = link.as_str().unwrap().split_once('#').unwrap();
+        assert_eq!(path, "/docs/errors", "{answer:?}");
+        let place = format!("id=\"{anchor}\"");
+        assert_eq!(page.body.matches(&place).count(), 1, "{answer:?}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn changes_of_accounts_are_seen_while_running() {
     let site = Site::new().await;
     let server = site.serve().await;

@@ -1,6 +1,6 @@
 //! `offhook account …`: make, list, show and change accounts.
 //!
-//! A running server sees each change within a second; nothing here talks to it.
+//! A running server sees each change by itself; it is waited for.
 
 use clap::{Args, Subcommand};
 use node::model::{
@@ -128,7 +128,7 @@ async fn create(place: &Place, flags: CreateFlags) -> Result<(), Failure> {
     };
     let created = provision::new_account(&opened.store, &opened.pepper().await?, wanted).await?;
     let dir = std::path::absolute(&opened.dir)?;
-    opened.close().await;
+    opened.close_changed().await;
     if flags.json {
         print_json(&created_json(&created))?;
     } else {
@@ -310,7 +310,7 @@ async fn set(place: &Place, flags: SetFlags) -> Result<(), Failure> {
             old.unwrap_or_default()
         );
     }
-    opened.close().await;
+    opened.close_changed().await;
     Ok(print(said)?)
 }
 
@@ -323,7 +323,7 @@ async fn set_disabled(place: &Place, login: Option<&Login>, disabled: bool) -> R
         ..AccountChange::default()
     };
     opened.store.update_account(account.id, change).await?;
-    opened.close().await;
+    opened.close_changed().await;
     let (state, effect) = if disabled {
         ("disabled", "it gets no tokens, registrations and calls")
     } else {

@@ -2,6 +2,7 @@
 //!
 //! Reads texts and says what is wrong with them and where; what the values mean is the node's.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -11,6 +12,8 @@ use node::wanted_service::WantedService;
 use node::{ConfigFault, WebhookConfigFault};
 use serde_json::json;
 
+use super::config_environment::note_misspelt;
+use super::config_fault::Faults;
 use super::config_file::ConfigFile;
 use super::config_key::{Key, OWN_KEYS, ServeFlags};
 use super::config_media::MediaValues;
@@ -63,10 +66,13 @@ pub(crate) struct Layers<'a> {
     flags: &'a ServeFlags,
     environment: Environment<'a>,
     file: Option<ConfigFile>,
+    /// What is wrong with them, as far as they were read.
+    faults: RefCell<Faults>,
 }
 
 impl<'a> Layers<'a> {
-    /// Reads the configuration file, if one is named or stands in the working folder.
+    /// Reads the configuration file, if one is named or stands in the working folder. What is wrong in it is told by
+    /// [`sound`](Self::sound), with all the rest.
     pub(crate) fn read(
         place: &'a Place,
         flags: &'a ServeFlags,
@@ -86,12 +92,33 @@ impl<'a> Layers<'a> {
             .map(ConfigFile::read)
             .transpose()
             .map_err(Failure::usage)?;
-        Ok(Self {
+        Ok(Self::new(place, flags, environment, file))
+    }
+
+    fn new(
+        place: &'a Place,
+        flags: &'a ServeFlags,
+        environment: Environment<'a>,
+        file: Option<ConfigFile>,
+    ) -> Self {
+        let faults = file.as_ref().map(ConfigFile::faults).cloned();
+        Self {
             place,
             flags,
             environment,
             file,
-        })
+            faults: RefCell::new(faults.unwrap_or_default()),
+        }
+    }
+
+    /// Variables of this process that are misspelt are faults as well.
+    pub(crate) fn check_environment(&self) {
+        note_misspelt(&mut self.faults.borrow_mut());
+    }
+
+    /// Nothing, if nothing was found that is wrong.
+    pub(crate) fn sound(&self) -> Result<(), Failure> {
+        self.faults.borrow().sound()
     }
 
     /// The folder of the store.
@@ -135,24 +162,23 @@ impl<'a> Layers<'a> {
             .or_else(|| self.file.as_ref()?.get(key))
     }
 
+    /// The value of a key; where it is wrong that is noted, and the default stands for it.
     pub(super) fn parse<T>(
         &self,
         key: &Key,
         default: T,
         parse: impl Fn(&str) -> Result<T, String>,
-    ) -> Result<Sourced<T>, Failure> {
-        match self.text(key) {
-            None => Ok(Sourced {
+    ) -> Sourced<T> {
+        let Some(Sourced { value, source }) = self.text(key) else {
+            return Sourced {
                 value: default,
                 source: Source::Default,
-            }),
-            Some(Sourced { value, source }) => match parse(&value) {
-                Ok(value) => Ok(Sourced { value, source }),
-                Err(rule) => Err(Failure::usage(format!(
-                    "{source}: {value:?} will not do: {rule}"
-                ))),
-            },
-        }
+            };
+        };
+        let parsed =
+            parse(&value).map_err(|rule| format!("{source}: {value:?} will not do: {rule}"));
+        let value = self.faults.borrow_mut().take(parsed).unwrap_or(default);
+        Sourced { value, source }
     }
 }
 
@@ -180,30 +206,32 @@ impl Effective {
     pub(crate) fn read(layers: &Layers<'_>) -> Result<Self, Failure> {
         let path = |text: &str| Ok(Some(PathBuf::from(text)));
         let listen = parse_listen(DEFAULT_LISTEN).map_err(Failure::usage)?;
-        Ok(Self {
+        let effective = Self {
             data: layers.data(),
-            listen: layers.parse(&Key::LISTEN, listen, parse_listen)?,
-            tls_cert: layers.parse(&Key::TLS_CERT, None, path)?,
-            tls_key: layers.parse(&Key::TLS_KEY, None, path)?,
-            behind_tls_proxy: layers.parse(&Key::BEHIND_TLS_PROXY, false, parse_switch)?,
-            domains: layers.parse(&Key::DOMAINS, Vec::new(), parse_domains)?,
+            listen: layers.parse(&Key::LISTEN, listen, parse_listen),
+            tls_cert: layers.parse(&Key::TLS_CERT, None, path),
+            tls_key: layers.parse(&Key::TLS_KEY, None, path),
+            behind_tls_proxy: layers.parse(&Key::BEHIND_TLS_PROXY, false, parse_switch),
+            domains: layers.parse(&Key::DOMAINS, Vec::new(), parse_domains),
             no_answer_s: layers.parse(
                 &Key::NO_ANSWER_S,
                 limits::NO_ANSWER_TIME.as_secs(),
                 parse_seconds,
-            )?,
+            ),
             resume_s: layers.parse(
                 &Key::RESUME_S,
                 limits::RESUME_WINDOW.as_secs(),
                 parse_seconds,
-            )?,
-            drain_s: layers.parse(&Key::DRAIN_S, 0, parse_seconds)?,
-            softphone: layers.parse(&Key::SOFTPHONE, true, parse_switch)?,
-            demo: layers.parse(&Key::DEMO, true, parse_switch)?,
-            turn: TurnValues::read(layers)?,
-            media: MediaValues::read(layers)?,
-            trunk: TrunkValues::read(layers)?,
-        })
+            ),
+            drain_s: layers.parse(&Key::DRAIN_S, 0, parse_seconds),
+            softphone: layers.parse(&Key::SOFTPHONE, true, parse_switch),
+            demo: layers.parse(&Key::DEMO, true, parse_switch),
+            turn: TurnValues::read(layers),
+            media: MediaValues::read(layers),
+            trunk: TrunkValues::read(layers),
+        };
+        layers.sound()?;
+        Ok(effective)
     }
 
     /// The node's configuration, checked: the listen rule, and whether certificate and key can be read and fit.
@@ -240,11 +268,18 @@ impl Effective {
             heap: crate::heap::gauge(),
             ..node::Config::default()
         };
-        config.check().map_err(|fault| self.refused(fault))?;
-        if let Some(files) = &config.tls {
-            node::certificate::load(files).map_err(|fault| Failure::Usage(fault.into()))?;
+        let faults = config.faults().into_iter();
+        let mut sentences: Vec<_> = faults
+            .flat_map(|fault| self.refused(fault).sentences())
+            .collect();
+        let certificate = config.tls.as_ref().map(node::certificate::load);
+        if let Some(Err(fault)) = certificate {
+            sentences.extend(Failure::Usage(fault.into()).sentences());
         }
-        Ok(config)
+        match sentences.is_empty() {
+            true => Ok(config),
+            false => Err(Failure::Faults(sentences)),
+        }
     }
 
     /// What the node would say about TURN, and about the media gateway; checks everything on its way.
@@ -420,14 +455,9 @@ mod tests {
                 .find(|(known, _)| *known == name)
                 .map(|(_, text)| (*text).to_owned())
         };
-        let file = ConfigFile::parse(Path::new("/etc/offhook.toml"), file)?;
+        let file = ConfigFile::sound(Path::new("/etc/offhook.toml"), file)?;
         let place = Place::default();
-        let layers = Layers {
-            place: &place,
-            flags,
-            environment: &environment,
-            file: Some(file),
-        };
+        let layers = Layers::new(&place, flags, &environment, Some(file));
         let effective = Effective::read(&layers).map_err(|failure| failure.sentence())?;
         Ok(effective)
     }

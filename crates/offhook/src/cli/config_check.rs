@@ -4,7 +4,7 @@ use clap::Subcommand;
 use serde_json::json;
 
 use super::config::{Effective, Layers};
-use super::config_environment::{environment, refuse_misspelt};
+use super::config_environment::environment;
 use super::config_key::ServeFlags;
 use super::config_turn::in_table;
 use super::{Failure, Place, config_service, output};
@@ -27,8 +27,8 @@ impl Command {
         match self {
             Self::Check { flags, json } => {
                 let flags = flags.or(outer);
-                refuse_misspelt()?;
                 let layers = Layers::read(place, &flags, &environment)?;
+                layers.check_environment();
                 let effective = Effective::read(&layers)?;
                 let outlook = effective.outlook();
                 if json {

@@ -2,7 +2,7 @@
 //!
 //! Other programs may have `OFFHOOK_…` variables of their own, so only what is nearly a name of ours is refused.
 
-use super::Failure;
+use super::config_fault::Faults;
 use super::config_key::keys;
 
 const PREFIX: &str = "OFFHOOK_";
@@ -12,17 +12,17 @@ pub(crate) fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-/// Refuses variables of this process that are misspelt.
-pub(crate) fn refuse_misspelt() -> Result<(), Failure> {
+/// Notes variables of this process that are misspelt.
+pub(crate) fn note_misspelt(faults: &mut Faults) {
     let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
-    misspelt(names).map_or(Ok(()), |sentence| Err(Failure::usage(sentence)))
+    misspelt(names).for_each(|sentence| faults.note(sentence));
 }
 
-/// What to say of the first name that is nearly one of ours.
-fn misspelt(names: impl Iterator<Item = String>) -> Option<String> {
+/// What to say of each name that is nearly one of ours.
+fn misspelt(names: impl Iterator<Item = String>) -> impl Iterator<Item = String> {
     names
         .filter(|name| keys().all(|key| key.variable != name))
-        .find_map(|name| {
+        .filter_map(|name| {
             let meant = nearest(name.strip_prefix(PREFIX)?)?;
             Some(format!(
                 "the environment: there is no variable {name}; did you mean {meant}?"
@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     fn said(name: &str) -> Option<String> {
-        misspelt([name.to_owned()].into_iter())
+        misspelt([name.to_owned()].into_iter()).next()
     }
 
     #[test]

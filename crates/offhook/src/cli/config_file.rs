@@ -9,6 +9,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::config::{Source, Sourced};
+use super::config_fault::Faults;
 use super::config_key::{Form, Key, keys};
 use super::config_service::{SERVICE, services};
 use super::config_trunk_table::{FileTrunk, TRUNK, trunks};
@@ -20,6 +21,7 @@ pub(crate) struct ConfigFile {
     values: Vec<Entry>,
     services: Vec<WantedService>,
     trunks: Vec<FileTrunk>,
+    faults: Faults,
 }
 
 #[derive(Debug)]
@@ -41,7 +43,7 @@ impl ConfigFile {
         Self::parse(path, &text)
     }
 
-    /// Reads its text.
+    /// Reads its text, as far as it is right: what is not is among its faults, unless it is no TOML at all.
     pub(crate) fn parse(path: &Path, text: &str) -> Result<Self, String> {
         let line_of = |at: usize| text.bytes().take(at).filter(|byte| *byte == b'\n').count() + 1;
         let table = DeTable::parse(text).map_err(|error| {
@@ -49,42 +51,40 @@ impl ConfigFile {
             let message = error.message().replace('\n', ", ");
             format!("{} line {line} is no TOML: {message}", path.display())
         })?;
-        let (mut values, mut wanted, mut peers) = (Vec::new(), Vec::new(), Vec::new());
-        for (name, value) in table.get_ref() {
-            let line = line_of(name.span().start);
-            let at = format!("{} line {line}", path.display());
-            let name: &str = name.get_ref();
-            if name == SERVICE {
-                wanted = services(value, path, &line_of)?;
-                continue;
-            }
-            if name == TRUNK {
-                peers = trunks(value, path, &line_of)?;
-                continue;
-            }
-            let key = keys().find(|key| key.name == name).ok_or_else(|| {
-                let known = keys().map(|key| key.name).chain([SERVICE, TRUNK]);
-                unknown(&at, name, &known.collect::<Vec<_>>())
-            })?;
-            let text = text_of(key.form, value.get_ref(), path).ok_or_else(|| {
-                format!(
-                    "{at}: {name} is not written right: it must be {}, such as {name} = {}",
-                    key.form.in_words(),
-                    key.example
-                )
-            })?;
-            values.push(Entry {
-                name: key.name,
-                text,
-                line,
-            });
-        }
-        Ok(Self {
+        let mut file = Self {
             path: path.to_path_buf(),
-            values,
-            services: wanted,
-            trunks: peers,
-        })
+            values: Vec::new(),
+            services: Vec::new(),
+            trunks: Vec::new(),
+            faults: Faults::default(),
+        };
+        // As they stand in the file, and so are their faults told.
+        let mut entries: Vec<_> = table.get_ref().iter().collect();
+        entries.sort_by_key(|(name, _)| name.span().start);
+        for (name, value) in entries {
+            let line = line_of(name.span().start);
+            match name.get_ref().as_ref() {
+                SERVICE => file.services = services(value, path, &line_of, &mut file.faults),
+                TRUNK => file.trunks = trunks(value, path, &line_of, &mut file.faults),
+                name => {
+                    let entry = entry(name, value.get_ref(), line, path);
+                    file.values.extend(file.faults.take(entry));
+                }
+            }
+        }
+        Ok(file)
+    }
+
+    /// The same for tests of a single fault.
+    #[cfg(test)]
+    pub(super) fn sound(path: &Path, text: &str) -> Result<Self, String> {
+        let file = Self::parse(path, text)?;
+        file.faults.first().map(|()| file)
+    }
+
+    /// What is wrong with it.
+    pub(crate) fn faults(&self) -> &Faults {
+        &self.faults
     }
 
     /// The services that are to be there, in the order of the file.
@@ -105,6 +105,27 @@ impl ConfigFile {
             source: Source::File(self.path.clone(), entry.line),
         })
     }
+}
+
+/// A key of our own and its value.
+fn entry(name: &str, value: &DeValue<'_>, line: usize, path: &Path) -> Result<Entry, String> {
+    let at = format!("{} line {line}", path.display());
+    let key = keys().find(|key| key.name == name).ok_or_else(|| {
+        let known = keys().map(|key| key.name).chain([SERVICE, TRUNK]);
+        unknown(&at, name, &known.collect::<Vec<_>>())
+    })?;
+    let text = text_of(key.form, value, path).ok_or_else(|| {
+        format!(
+            "{at}: {name} is not written right: it must be {}, such as {name} = {}",
+            key.form.in_words(),
+            key.example
+        )
+    })?;
+    Ok(Entry {
+        name: key.name,
+        text,
+        line,
+    })
 }
 
 impl Form {
@@ -188,7 +209,7 @@ mod tests {
     use super::*;
 
     fn fault(text: &str) -> String {
-        ConfigFile::parse(Path::new("offhook.toml"), text).unwrap_err()
+        ConfigFile::sound(Path::new("offhook.toml"), text).unwrap_err()
     }
 
     #[test]

@@ -9,7 +9,6 @@ use node::turn::Network;
 use node::{MediaConfig, MediaConfigFault, SpeechConfig, WebhookConfig};
 use serde_json::{Value, json};
 
-use super::Failure;
 use super::config::{Layers, Source, Sourced, parse_seconds, parse_switch};
 use super::config_key::Key;
 use super::config_turn::{parse_address, parse_list, parse_network, parse_range};
@@ -28,21 +27,21 @@ pub(crate) struct MediaValues {
 
 impl MediaValues {
     /// Parses what the layers say.
-    pub(super) fn read(layers: &Layers<'_>) -> Result<Self, Failure> {
+    pub(super) fn read(layers: &Layers<'_>) -> Self {
         let usual = MediaConfig::default();
         let webhook = WebhookConfig::default();
         let sockets = |text: &str| parse_list(text, parse_socket);
         let addresses = |text: &str| parse_list(text, parse_address);
         let networks = |text: &str| parse_list(text, parse_network);
-        Ok(Self {
-            is_on: layers.parse(&Key::MEDIA, usual.is_on, parse_switch)?,
-            listen: layers.parse(&Key::MEDIA_LISTEN, usual.listen, sockets)?,
-            public: layers.parse(&Key::MEDIA_PUBLIC, usual.public, addresses)?,
-            rtp_ports: layers.parse(&Key::MEDIA_RTP_PORTS, usual.rtp_ports, parse_ports)?,
-            timeout_s: layers.parse(&Key::WEBHOOK_TIMEOUT_S, webhook.timeout_s, parse_seconds)?,
-            allow: layers.parse(&Key::WEBHOOK_ALLOW, webhook.allow, networks)?,
-            speech: layers.parse(&Key::SPEECH_COMMAND, None, parse_command)?,
-        })
+        Self {
+            is_on: layers.parse(&Key::MEDIA, usual.is_on, parse_switch),
+            listen: layers.parse(&Key::MEDIA_LISTEN, usual.listen, sockets),
+            public: layers.parse(&Key::MEDIA_PUBLIC, usual.public, addresses),
+            rtp_ports: layers.parse(&Key::MEDIA_RTP_PORTS, usual.rtp_ports, parse_ports),
+            timeout_s: layers.parse(&Key::WEBHOOK_TIMEOUT_S, webhook.timeout_s, parse_seconds),
+            allow: layers.parse(&Key::WEBHOOK_ALLOW, webhook.allow, networks),
+            speech: layers.parse(&Key::SPEECH_COMMAND, None, parse_command),
+        }
     }
 
     /// The node's configuration of the gateway.

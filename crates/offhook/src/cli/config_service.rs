@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use toml::Spanned;
 use toml::de::DeValue;
 
+use super::config_fault::Faults;
 use super::config_key::Form;
 use super::config_table::{FileTable, TableKey};
 use super::output::Table;
@@ -57,22 +58,26 @@ pub(crate) fn services(
     value: &Spanned<DeValue<'_>>,
     file: &Path,
     line_of: &dyn Fn(usize) -> usize,
-) -> Result<Vec<WantedService>, String> {
+    faults: &mut Faults,
+) -> Vec<WantedService> {
     let mut services: Vec<WantedService> = Vec::new();
-    for table in FileTable::each(value, SERVICE, file, line_of)? {
-        let service = ServiceTable { table }.service()?;
+    let tables = faults.take(FileTable::each(value, SERVICE, file, line_of));
+    for table in tables.unwrap_or_default() {
+        let Some(service) = (ServiceTable { table }).service(faults) else {
+            continue;
+        };
         let same = services
             .iter()
             .find(|other| other.login == service.login && other.name == service.name);
         if let Some(other) = same {
-            return Err(format!(
+            faults.note(format!(
                 "{}: service {} of {} is already at {}",
                 service.place, service.name, service.login, other.place
             ));
         }
         services.push(service);
     }
-    Ok(services)
+    services
 }
 
 /// Adds a row for each service to those of `KEY`, `VALUE`, `SOURCE`.
@@ -101,15 +106,51 @@ struct ServiceTable<'a> {
 }
 
 impl ServiceTable<'_> {
-    fn service(&self) -> Result<WantedService, String> {
-        self.table.refuse_unknown(&KEYS)?;
-        let login = self.table.named(&ACCOUNT, Login::parse)?;
-        let name = self.table.named(&NAME, ServiceName::parse)?;
-        Ok(WantedService {
-            login: login.ok_or_else(|| self.table.lacks(&ACCOUNT))?,
-            name: name.ok_or_else(|| self.table.lacks(&NAME))?,
-            target: self.target()?,
-            place: self.table.place(),
+    fn service(&self, faults: &mut Faults) -> Option<WantedService> {
+        let table = &self.table;
+        let is_known = table.note_unknown(&KEYS, faults);
+        let login = table.named(&ACCOUNT, Login::parse);
+        let login = table.needed(&ACCOUNT, login, is_known, faults);
+        let name = table.named(&NAME, ServiceName::parse);
+        let name = table.needed(&NAME, name, is_known, faults);
+        // Each key by itself, and then what they are together.
+        let is_each_right = self.check_each(faults);
+        let target = (is_known && is_each_right).then(|| faults.take(self.target()));
+        Some(WantedService {
+            login: login?,
+            name: name?,
+            target: target??,
+            place: table.place(),
+        })
+    }
+
+    /// Those that a service of its kind may have.
+    fn check_each(&self, faults: &mut Faults) -> bool {
+        let is_given = |key: &TableKey| self.table.values.contains_key(key.name);
+        let mut checked = Vec::new();
+        if !is_given(&FIRST_PAGE) {
+            checked.push(self.clients().map(drop));
+            checked.push(self.table.worded(&RING, parse_order).map(drop));
+            checked.push(self.ring_s().map(drop));
+        }
+        if !is_given(&CLIENTS) {
+            checked.push(self.page(&FIRST_PAGE, &FIRST_METHOD).map(drop));
+            checked.push(self.page(&FINAL_PAGE, &FINAL_METHOD).map(drop));
+            checked.push(self.page(&ERROR_PAGE, &ERROR_METHOD).map(drop));
+            checked.push(self.secret().map(drop));
+        }
+        let mut is_right = true;
+        for checked in checked {
+            is_right &= faults.take(checked).is_some();
+        }
+        is_right
+    }
+
+    fn ring_s(&self) -> Result<Option<u16>, String> {
+        self.table.worded(&RING_S, |text| {
+            let max = limits::SERVICE_RING_MAX_S;
+            text.parse()
+                .map_err(|_| format!("it must be a number of seconds from 1 to {max}"))
         })
     }
 
@@ -159,12 +200,7 @@ impl ServiceTable<'_> {
             .table
             .worded(&RING, parse_order)?
             .unwrap_or(RingOrder::All);
-        let ring_s = self.table.worded(&RING_S, |text| {
-            let max = limits::SERVICE_RING_MAX_S;
-            text.parse()
-                .map_err(|_| format!("it must be a number of seconds from 1 to {max}"))
-        })?;
-        let ring_s = ring_s.unwrap_or(limits::SERVICE_RING_DEFAULT_S);
+        let ring_s = self.ring_s()?.unwrap_or(limits::SERVICE_RING_DEFAULT_S);
         ClientGroup::new(clients, order, ring_s).map_err(|error| {
             let key = match &error {
                 InvalidGroup::Empty | InvalidGroup::TooMany(_) | InvalidGroup::Twice(_) => &CLIENTS,
@@ -232,7 +268,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<Vec<WantedService>, String> {
-        let file = ConfigFile::parse(Path::new("offhook.toml"), text)?;
+        let file = ConfigFile::sound(Path::new("offhook.toml"), text)?;
         Ok(file.services().to_vec())
     }
 

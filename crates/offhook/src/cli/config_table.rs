@@ -2,12 +2,13 @@
 //!
 //! Says what is wrong by file, line and key; what the keys are and mean is said where the tables are read.
 
+use std::fmt;
 use std::path::Path;
 
-use node::model::InvalidName;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::config_fault::Faults;
 use super::config_file::{text_of, unknown};
 use super::config_key::Form;
 
@@ -106,10 +107,10 @@ impl<'a> FileTable<'a> {
         )
     }
 
-    pub(super) fn named<T>(
+    pub(super) fn named<T, E: fmt::Display>(
         &self,
         key: &TableKey,
-        parse: impl Fn(&str) -> Result<T, InvalidName>,
+        parse: impl Fn(&str) -> Result<T, E>,
     ) -> Result<Option<T>, String> {
         let value = self.text(key)?.map(|text| parse(&text)).transpose();
         value.map_err(|error| format!("{}: {error}", self.line(key)))
@@ -128,17 +129,33 @@ impl<'a> FileTable<'a> {
             .map_err(|rule| format!("{}: {text:?} will not do: {rule}", self.line(key)))
     }
 
-    pub(super) fn refuse_unknown(&self, keys: &[&TableKey]) -> Result<(), String> {
+    /// Notes keys that nobody knows; whether there is none.
+    pub(super) fn note_unknown(&self, keys: &[&TableKey], faults: &mut Faults) -> bool {
         let names = self.values.keys();
         let stray = names.filter(|name| keys.iter().all(|key| key.name != name.get_ref().as_ref()));
-        match stray.min_by_key(|name| name.span().start) {
-            None => Ok(()),
-            Some(name) => {
-                let at = self.at(name.span().start);
-                let known: Vec<_> = keys.iter().map(|key| key.name).collect();
-                Err(unknown(&at, name.get_ref(), &known))
-            }
+        let mut stray: Vec<_> = stray.collect();
+        stray.sort_by_key(|name| name.span().start);
+        let known: Vec<_> = keys.iter().map(|key| key.name).collect();
+        for name in &stray {
+            let at = self.at(name.span().start);
+            faults.note(unknown(&at, name.get_ref(), &known));
         }
+        stray.is_empty()
+    }
+
+    /// What must be there; that it is missing is not noted where it may stand under a wrong name.
+    pub(super) fn needed<T>(
+        &self,
+        key: &TableKey,
+        read: Result<Option<T>, String>,
+        is_known: bool,
+        faults: &mut Faults,
+    ) -> Option<T> {
+        let read = faults.take(read)?;
+        if read.is_none() && is_known {
+            faults.note(self.lacks(key));
+        }
+        read
     }
 
     pub(super) fn lacks(&self, key: &TableKey) -> String {

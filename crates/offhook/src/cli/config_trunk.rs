@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::Failure;
 use super::config::{Layers, Source, Sourced};
+use super::config_fault::Faults;
 use super::config_key::Key;
 use super::config_trunk_peer::{NamedFile, read_ca};
 use super::config_trunk_table::{FileTrunk, TRUNK};
@@ -29,28 +30,33 @@ pub(crate) struct TrunkValues {
 
 impl TrunkValues {
     /// Parses what the layers say.
-    pub(super) fn read(layers: &Layers<'_>) -> Result<Self, Failure> {
+    pub(super) fn read(layers: &Layers<'_>) -> Self {
         let usual = TrunkConfig::default();
-        Ok(Self {
-            listen: layers.parse(&Key::TRUNK_LISTEN, usual.listen, parse_socket)?,
-            tls_listen: layers.parse(&Key::TRUNK_TLS_LISTEN, usual.tls_listen, parse_socket)?,
-            address: layers.parse(&Key::TRUNK_ADDRESS, usual.address, parse_address)?,
+        Self {
+            listen: layers.parse(&Key::TRUNK_LISTEN, usual.listen, parse_socket),
+            tls_listen: layers.parse(&Key::TRUNK_TLS_LISTEN, usual.tls_listen, parse_socket),
+            address: layers.parse(&Key::TRUNK_ADDRESS, usual.address, parse_address),
             dns: layers.parse(&Key::DNS, usual.dns, |text| {
                 parse_list(text, parse_dns_server)
-            })?,
+            }),
             trunks: layers.trunks().to_vec(),
-        })
+        }
     }
 
     /// The node's configuration of them.
     pub(super) fn node_config(&self) -> Result<TrunkConfig, Failure> {
-        let trunks = self.trunks.iter().map(with_files);
+        let mut faults = Faults::default();
+        let trunks = self.trunks.iter();
+        let trunks = trunks
+            .filter_map(|trunk| faults.take(with_files(trunk)))
+            .collect();
+        faults.sound()?;
         Ok(TrunkConfig {
             listen: self.listen.value,
             tls_listen: self.tls_listen.value,
             address: self.address.value,
             dns: self.dns.value.clone(),
-            trunks: trunks.collect::<Result<_, _>>().map_err(Failure::usage)?,
+            trunks,
         })
     }
 
@@ -220,7 +226,7 @@ mod tests {
         let text = "[[trunk]]\naccount = \"1-2-0/a@b.c\"\nname = \"t\"\npeers = [\"192.0.2.1\"]\nuser = \"u\"\n\
                     password_file = \"kept\"\n";
         let read = || {
-            let file = ConfigFile::parse(Path::new(&file), text).unwrap();
+            let file = ConfigFile::sound(Path::new(&file), text).unwrap();
             with_files(&file.trunks()[0])
         };
         let sentence = read().unwrap_err();

@@ -116,7 +116,7 @@ mod tests {
     fn a_name_is_taken_without_asking_dns_and_is_the_domain() {
         let text = "[[trunk]]\naccount = \"1-2-0/a@b.c\"\nname = \"t\"\n\
                     peers = [\"SIP.example.com\", \"192.0.2.1\", \"pbx:5070\"]";
-        let trunk = ConfigFile::parse(Path::new("offhook.toml"), text)
+        let trunk = ConfigFile::sound(Path::new("offhook.toml"), text)
             .unwrap()
             .trunks()[0]
             .wanted

@@ -14,6 +14,7 @@ use node::wanted_trunk::{Authority, WantedTrunk};
 use toml::Spanned;
 use toml::de::DeValue;
 
+use super::config_fault::Faults;
 use super::config_key::Form;
 use super::config_table::{FileTable, TableKey};
 use super::config_trunk::parse_password;
@@ -86,23 +87,27 @@ pub(crate) fn trunks(
     value: &Spanned<DeValue<'_>>,
     file: &Path,
     line_of: &dyn Fn(usize) -> usize,
-) -> Result<Vec<FileTrunk>, String> {
+    faults: &mut Faults,
+) -> Vec<FileTrunk> {
     let mut trunks: Vec<FileTrunk> = Vec::new();
-    for table in FileTable::each(value, TRUNK, file, line_of)? {
-        let trunk = TrunkTable { table }.trunk()?;
+    let tables = faults.take(FileTable::each(value, TRUNK, file, line_of));
+    for table in tables.unwrap_or_default() {
+        let Some(trunk) = (TrunkTable { table }).trunk(faults) else {
+            continue;
+        };
         let wanted = &trunk.wanted;
         let same = trunks.iter().find(|FileTrunk { wanted: other, .. }| {
             other.login == wanted.login && other.trunk.name == wanted.trunk.name
         });
         if let Some(other) = same {
-            return Err(format!(
+            faults.note(format!(
                 "{}: trunk {} of {} is already at {}",
                 wanted.place, wanted.trunk.name, wanted.login, other.wanted.place
             ));
         }
         trunks.push(trunk);
     }
-    Ok(trunks)
+    trunks
 }
 
 /// One of the tables.
@@ -111,57 +116,65 @@ struct TrunkTable<'a> {
 }
 
 impl TrunkTable<'_> {
-    fn trunk(&self) -> Result<FileTrunk, String> {
+    fn trunk(&self, faults: &mut Faults) -> Option<FileTrunk> {
         let table = &self.table;
-        table.refuse_unknown(&KEYS)?;
-        let login = table.named(&ACCOUNT, Login::parse)?;
-        let login = login.ok_or_else(|| table.lacks(&ACCOUNT))?;
-        let name = table.named(&NAME, TrunkName::parse)?;
-        let transport = table
-            .worded(&TRANSPORT, parse_transport)?
-            .unwrap_or_default();
-        let places = self.list(&PEERS, |text| parse_peer(text, transport))?;
-        let places = places.ok_or_else(|| table.lacks(&PEERS))?;
-        let (own_login, password_file) = self.login()?;
-        let caller = table.text(&CALLER)?.map(|text| Number::parse(&text));
+        let is_known = table.note_unknown(&KEYS, faults);
+        let login = table.named(&ACCOUNT, Login::parse);
+        let login = table.needed(&ACCOUNT, login, is_known, faults);
+        let name = table.named(&NAME, TrunkName::parse);
+        let name = table.needed(&NAME, name, is_known, faults);
+        let transport = faults.take(table.worded(&TRANSPORT, parse_transport));
+        let is_transport = transport.is_some();
+        let transport = transport.flatten().unwrap_or_default();
+        let places = self.list(&PEERS, |text| parse_peer(text, transport));
+        let places = table.needed(&PEERS, places, is_known, faults);
+        let own_login = faults.take(self.login());
+        let media = faults.take(table.worded(&MEDIA, parse_media));
+        let networks = faults.take(self.list(&NETWORKS, parse_own_network));
+        let domain = faults.take(table.text(&DOMAIN));
+        let registration = faults.take(table.worded(&REGISTER, parse_register));
+        let check = faults.take(table.worded(&CHECK_S, parse_pause));
+        let session = faults.take(table.worded(&SESSION_S, parse_pause));
+        let numbers = self.numbers(faults);
+        let caller = faults.take(table.named(&CALLER, Number::parse));
+        let trusted = faults.take(table.text(&TRUSTED));
+        let transfer = faults.take(table.worded(&TRANSFER, parse_transfer));
+        // Without its transport it cannot be said whether it fits.
+        let ca_file = is_transport.then(|| faults.take(self.ca_file(transport)));
+        let (own_login, password_file) = own_login?;
+        let places = places?;
         let trunk = Trunk {
             account: WantedTrunk::NOBODY,
-            name: name.ok_or_else(|| table.lacks(&NAME))?,
+            name: name?,
             transport,
-            media: table.worded(&MEDIA, parse_media)?.unwrap_or_default(),
-            networks: self.list(&NETWORKS, parse_own_network)?.unwrap_or_default(),
-            domain: table.text(&DOMAIN)?.unwrap_or_else(|| host(&places)),
+            media: media?.unwrap_or_default(),
+            networks: networks?.unwrap_or_default(),
+            domain: domain?.unwrap_or_else(|| host(&places)),
             peers: places.iter().filter_map(PeerPlace::address).collect(),
             former: Vec::new(),
             places,
             login: own_login,
-            registration: table.worded(&REGISTER, parse_register)?.flatten(),
-            check: table
-                .worded(&CHECK_S, parse_pause)?
-                .unwrap_or(Some(limits::TRUNK_CHECK)),
-            session: table
-                .worded(&SESSION_S, parse_pause)?
-                .unwrap_or(Some(limits::SESSION_TIME)),
-            numbers: self.numbers()?,
-            caller: caller
-                .transpose()
-                .map_err(|error| format!("{}: {error}", table.line(&CALLER)))?,
-            is_trusted: table.text(&TRUSTED)?.is_some_and(|text| text == "true"),
-            transfer: table.worded(&TRANSFER, parse_transfer)?.unwrap_or_default(),
+            registration: registration?.flatten(),
+            check: check?.unwrap_or(Some(limits::TRUNK_CHECK)),
+            session: session?.unwrap_or(Some(limits::SESSION_TIME)),
+            numbers: numbers?,
+            caller: caller?,
+            is_trusted: trusted?.is_some_and(|text| text == "true"),
+            transfer: transfer?.unwrap_or_default(),
         };
-        trunk
+        let checked = trunk
             .check()
-            .map_err(|fault| format!("{}: {fault}", table.line(key_of(&fault))))?;
-        let place = table.place();
-        Ok(FileTrunk {
+            .map_err(|fault| format!("{}: {fault}", table.line(key_of(&fault))));
+        faults.take(checked)?;
+        Some(FileTrunk {
             wanted: WantedTrunk {
-                login,
+                login: login?,
                 trunk,
                 ca: Authority::System,
-                place,
+                place: table.place(),
             },
             password_file,
-            ca_file: self.ca_file(transport)?,
+            ca_file: ca_file??,
         })
     }
 
@@ -244,36 +257,51 @@ impl TrunkTable<'_> {
     }
 
     /// Which service each number reaches. Tables have no order: a number comes before a beginning, and a long one before a short one.
-    fn numbers(&self) -> Result<Vec<(NumberPattern, ServiceName)>, String> {
+    fn numbers(&self, faults: &mut Faults) -> Option<Vec<(NumberPattern, ServiceName)>> {
         let table = &self.table;
         let Some(value) = table.values.get(NUMBERS.name) else {
-            return Ok(Vec::new());
+            return Some(Vec::new());
         };
         let rules = value.get_ref().as_table();
-        let rules = rules.ok_or_else(|| table.misformed(&NUMBERS))?;
-        // As they stand in the file, so that the first fault is told.
+        let rules = faults.take(rules.ok_or_else(|| table.misformed(&NUMBERS)))?;
+        // As they stand in the file, and so are their faults told.
         let mut rules: Vec<_> = rules.iter().collect();
         rules.sort_by_key(|(text, _)| text.span().start);
         let mut numbers: Vec<((bool, Reverse<usize>), NumberPattern, ServiceName)> = Vec::new();
         for (text, service) in rules {
             let at = table.at(text.span().start);
             let text: &str = text.get_ref();
-            let pattern = NumberPattern::parse(text).map_err(|error| format!("{at}: {error}"))?;
+            let rule = rule(&at, text, service.get_ref());
+            let Some((pattern, service)) = faults.take(rule) else {
+                continue;
+            };
             if numbers.iter().any(|(_, other, _)| *other == pattern) {
-                return Err(format!("{at}: {text:?} says the same as a number above it"));
+                faults.note(format!("{at}: {text:?} says the same as a number above it"));
             }
-            let service = service.get_ref().as_str().ok_or_else(|| {
-                format!("{at}: a number leads to a service: {text:?} = \"support\"")
-            })?;
-            let service = ServiceName::parse(service).map_err(|error| format!("{at}: {error}"))?;
             numbers.push((rank(text), pattern, service));
         }
         numbers.sort_by_key(|(rank, ..)| *rank);
         let numbers = numbers.into_iter();
-        Ok(numbers
-            .map(|(_, pattern, service)| (pattern, service))
-            .collect())
+        Some(
+            numbers
+                .map(|(_, pattern, service)| (pattern, service))
+                .collect(),
+        )
     }
+}
+
+/// One number, and the service that it leads to.
+fn rule(
+    at: &str,
+    text: &str,
+    service: &DeValue<'_>,
+) -> Result<(NumberPattern, ServiceName), String> {
+    let pattern = NumberPattern::parse(text).map_err(|error| format!("{at}: {error}"))?;
+    let service = service
+        .as_str()
+        .ok_or_else(|| format!("{at}: a number leads to a service: {text:?} = \"support\""))?;
+    let service = ServiceName::parse(service).map_err(|error| format!("{at}: {error}"))?;
+    Ok((pattern, service))
 }
 
 /// What comes first is least.

@@ -11,7 +11,6 @@ use node::switch::turn_grant::{Quota, TurnBounds};
 use node::turn::Network;
 use serde_json::{Value, json};
 
-use super::Failure;
 use super::config::{Layers, Source, Sourced, parse_switch};
 use super::config_key::Key;
 
@@ -47,7 +46,7 @@ pub(crate) struct TurnValues {
 
 impl TurnValues {
     /// Parses what the layers say.
-    pub(super) fn read(layers: &Layers<'_>) -> Result<Self, Failure> {
+    pub(super) fn read(layers: &Layers<'_>) -> Self {
         let usual = TurnConfig::default();
         let bounds = usual.bounds;
         let mbit = |rate: Option<u64>| rate.map_or(0, |rate| rate / MBIT);
@@ -60,24 +59,24 @@ impl TurnValues {
         let month = |key, bytes| layers.parse(key, gb(bytes), parse_gb);
         let count =
             |key, quota: Quota| layers.parse(key, quota.allocations.into(), parse_allocations);
-        Ok(Self {
-            is_on: layers.parse(&Key::TURN, usual.is_on, parse_switch)?,
-            listen: layers.parse(&Key::TURN_LISTEN, usual.listen, sockets)?,
-            tls_listen: layers.parse(&Key::TURN_TLS_LISTEN, usual.tls_listen, sockets)?,
-            ports: layers.parse(&Key::TURN_PORTS, usual.ports, parse_ports)?,
-            relay: layers.parse(&Key::TURN_RELAY, usual.relay, addresses)?,
-            public: layers.parse(&Key::TURN_PUBLIC, usual.public, addresses)?,
-            host: layers.parse(&Key::TURN_HOST, usual.host, host)?,
-            allow: layers.parse(&Key::TURN_ALLOW, usual.allow, networks)?,
-            client_mbit: rate(&Key::TURN_CLIENT_MBIT, bounds.client)?,
-            account_mbit: rate(&Key::TURN_ACCOUNT_MBIT, bounds.account)?,
-            mbit: rate(&Key::TURN_MBIT, bounds.node)?,
-            account_gb_monthly: month(&Key::TURN_ACCOUNT_GB_MONTHLY, bounds.account_monthly)?,
-            gb_monthly: month(&Key::TURN_GB_MONTHLY, bounds.node_monthly)?,
-            client_allocations: count(&Key::TURN_CLIENT_ALLOCATIONS, bounds.client)?,
-            account_allocations: count(&Key::TURN_ACCOUNT_ALLOCATIONS, bounds.account)?,
-            allocations: count(&Key::TURN_ALLOCATIONS, bounds.node)?,
-        })
+        Self {
+            is_on: layers.parse(&Key::TURN, usual.is_on, parse_switch),
+            listen: layers.parse(&Key::TURN_LISTEN, usual.listen, sockets),
+            tls_listen: layers.parse(&Key::TURN_TLS_LISTEN, usual.tls_listen, sockets),
+            ports: layers.parse(&Key::TURN_PORTS, usual.ports, parse_ports),
+            relay: layers.parse(&Key::TURN_RELAY, usual.relay, addresses),
+            public: layers.parse(&Key::TURN_PUBLIC, usual.public, addresses),
+            host: layers.parse(&Key::TURN_HOST, usual.host, host),
+            allow: layers.parse(&Key::TURN_ALLOW, usual.allow, networks),
+            client_mbit: rate(&Key::TURN_CLIENT_MBIT, bounds.client),
+            account_mbit: rate(&Key::TURN_ACCOUNT_MBIT, bounds.account),
+            mbit: rate(&Key::TURN_MBIT, bounds.node),
+            account_gb_monthly: month(&Key::TURN_ACCOUNT_GB_MONTHLY, bounds.account_monthly),
+            gb_monthly: month(&Key::TURN_GB_MONTHLY, bounds.node_monthly),
+            client_allocations: count(&Key::TURN_CLIENT_ALLOCATIONS, bounds.client),
+            account_allocations: count(&Key::TURN_ACCOUNT_ALLOCATIONS, bounds.account),
+            allocations: count(&Key::TURN_ALLOCATIONS, bounds.node),
+        }
     }
 
     /// The node's configuration of it.

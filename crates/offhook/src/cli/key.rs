@@ -62,7 +62,7 @@ async fn rotate_api_key(place: &Place, flags: RotateFlags) -> Result<(), Failure
         .unwrap_or(Duration::from_secs(limits::API_KEY_GRACE_S));
     let pepper = opened.pepper().await?;
     let key = provision::rotate_api_key(&opened.store, &pepper, account, grace, now).await?;
-    opened.close().await;
+    opened.close_changed().await;
     if flags.json {
         return Ok(print_json(&json!({
             "cloud_id": login.cloud_id.as_str(),
@@ -104,7 +104,7 @@ async fn rotate_signing_key(place: &Place, flags: RotateFlags) -> Result<(), Fai
         .or(current.map(|key| key.algorithm))
         .unwrap_or(Algorithm::Rs256);
     let rotated = provision::rotate_signing_key(&opened.store, account, algorithm, now()).await?;
-    opened.close().await;
+    opened.close_changed().await;
     if flags.json {
         return Ok(print_json(&json!({
             "cloud_id": login.cloud_id.as_str(),

@@ -1,6 +1,7 @@
 //! The command line: its words, and which of them does what.
 //!
-//! Exit codes: 0 done, 1 it failed, 2 it was asked for wrongly. Errors are one sentence on stderr.
+//! Exit codes: 0 done, 1 it failed, 2 it was asked for wrongly. Errors are one sentence on stderr; where a configuration has several faults,
+//! one for each.
 
 mod account;
 mod calls;
@@ -8,6 +9,7 @@ mod clients;
 mod config;
 mod config_check;
 mod config_environment;
+mod config_fault;
 mod config_file;
 mod config_key;
 mod config_media;
@@ -49,7 +51,10 @@ pub(crate) fn run() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            output::print_error(&failure.sentence());
+            failure
+                .sentences()
+                .iter()
+                .for_each(|sentence| output::print_error(sentence));
             failure.exit_code()
         }
     }
@@ -223,6 +228,8 @@ fn in_runtime(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Fai
 pub(crate) enum Failure {
     /// It was asked for wrongly: exit code 2.
     Usage(anyhow::Error),
+    /// All that is wrong with the configuration: exit code 2.
+    Faults(Vec<String>),
     /// It could not be done: exit code 1.
     Failed(anyhow::Error),
 }
@@ -238,24 +245,36 @@ impl Failure {
 
     fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Usage(_) => ExitCode::from(2),
+            Self::Usage(_) | Self::Faults(_) => ExitCode::from(2),
             Self::Failed(_) => ExitCode::from(1),
         }
     }
 
-    /// The error and its causes, joined by ': '; a cause that the text before it tells already is left out.
-    fn sentence(&self) -> String {
-        let (Self::Usage(error) | Self::Failed(error)) = self;
-        let mut sentence = String::new();
-        for cause in error.chain().map(ToString::to_string) {
-            if sentence.is_empty() {
-                sentence = cause;
-            } else if !sentence.contains(&cause) {
-                sentence = format!("{sentence}: {cause}");
-            }
+    /// What is told, line by line.
+    fn sentences(&self) -> Vec<String> {
+        match self {
+            Self::Usage(error) | Self::Failed(error) => vec![with_causes(error)],
+            Self::Faults(sentences) => sentences.clone(),
         }
-        sentence
     }
+
+    #[cfg(test)]
+    fn sentence(&self) -> String {
+        self.sentences().join("\n")
+    }
+}
+
+/// The error and its causes, joined by ': '; a cause that the text before it tells already is left out.
+fn with_causes(error: &anyhow::Error) -> String {
+    let mut sentence = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if sentence.is_empty() {
+            sentence = cause;
+        } else if !sentence.contains(&cause) {
+            sentence = format!("{sentence}: {cause}");
+        }
+    }
+    sentence
 }
 
 impl<E: Into<anyhow::Error>> From<E> for Failure {

@@ -3,10 +3,13 @@
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use node::control::ControlFault;
 use node::model::{Account, Directory, InvalidName, Login, SecretBytes};
 use node::provision;
 use node::store::Store;
+use serde_json::json;
 
 use super::config::Layers;
 use super::config_environment::environment;
@@ -15,6 +18,9 @@ use super::{Failure, Place, output};
 
 /// The file of the store in its folder.
 const STORE_FILE: &str = "offhook.db";
+
+/// How long a running server is waited for; it answers sooner, whatever it has read.
+const SERVER_PATIENCE: Duration = Duration::from_secs(3);
 
 /// An open store and what it held when the command began.
 pub(crate) struct Opened {
@@ -87,6 +93,29 @@ impl Opened {
     pub(crate) async fn close(self) {
         self.store.close().await;
     }
+
+    /// The same after a change: a server that runs on the store is waited for until it works with that, but not for long.
+    pub(crate) async fn close_changed(self) {
+        self.store.close().await;
+        let asked = node::control::ask(&self.dir, json!({ "ask": "directory" }));
+        let is_seen = match tokio::time::timeout(SERVER_PATIENCE, asked).await {
+            Ok(Ok(answer)) => answer["is_current"] == true,
+            // The next one to start reads it.
+            Ok(Err(ControlFault::NoServer(_))) => true,
+            Ok(Err(
+                ControlFault::Unreachable { .. }
+                | ControlFault::NoAnswer(_)
+                | ControlFault::Refused(_),
+            ))
+            | Err(_) => false,
+        };
+        if !is_seen {
+            output::print_note(
+                "the change is kept, but the running server has not said that it has read it: it looks again each second, and its log says \
+                 what is in the way",
+            );
+        }
+    }
 }
 
 /// Why the store in this folder cannot be read.
@@ -109,7 +138,9 @@ fn unreadable(dir: &Path, error: &io::Error) -> String {
 /// The folder that flags, environment and file name together.
 pub(crate) fn data_dir(place: &Place) -> Result<PathBuf, Failure> {
     let flags = ServeFlags::default();
-    Ok(Layers::read(place, &flags, &environment)?.data().value)
+    let layers = Layers::read(place, &flags, &environment)?;
+    layers.sound()?;
+    Ok(layers.data().value)
 }
 
 /// Reads `1-2-0/bob@example.com`.

@@ -9,7 +9,7 @@ use node::wanted_service::{WantedService, put_wanted};
 
 use super::account::created_text;
 use super::config::{Effective, Layers};
-use super::config_environment::{environment, refuse_misspelt};
+use super::config_environment::environment;
 use super::config_key::ServeFlags;
 use super::output::{now, print};
 use super::{Failure, Place};
@@ -18,8 +18,8 @@ use super::{Failure, Place};
 const LEFT_UNDONE: std::time::Duration = std::time::Duration::from_millis(500);
 
 pub(crate) fn run(place: &Place, flags: &ServeFlags) -> Result<(), Failure> {
-    refuse_misspelt()?;
     let layers = Layers::read(place, flags, &environment)?;
+    layers.check_environment();
     let config = Effective::read(&layers)?.node_config()?;
     node::telemetry::start_logging();
     let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -1,6 +1,6 @@
 //! `offhook service …`: the names that an account's clients call without knowing who answers.
 //!
-//! A running server sees each change within a second; nothing here talks to it.
+//! A running server sees each change by itself; it is waited for.
 
 use clap::{Args, Subcommand};
 use node::model::{
@@ -272,7 +272,7 @@ async fn set(place: &Place, flags: SetFlags) -> Result<(), Failure> {
     let account = opened.account(named.account.as_ref())?;
     let login = account.login();
     let put = opened.store.put_service(account.id, &service).await?;
-    opened.close().await;
+    opened.close_changed().await;
     let done = match put {
         Put::Created => "made",
         Put::Replaced => "replaced",
@@ -294,7 +294,7 @@ async fn renew_secret(place: &Place, named: &Named) -> Result<(), Failure> {
         .store
         .renew_service_secret(account.id, &named.name, &secret);
     renewed.await?;
-    opened.close().await;
+    opened.close_changed().await;
     Ok(print(format!(
         "Requests for service {} of {login} are signed with a new secret; `offhook service show {} --secret` shows it.",
         named.name, named.name
@@ -308,7 +308,7 @@ async fn remove(place: &Place, named: &Named) -> Result<(), Failure> {
     existing(account, &named.name)?;
     let removed = opened.store.remove_service(account.id, &named.name);
     removed.await?;
-    opened.close().await;
+    opened.close_changed().await;
     Ok(print(format!(
         "Service {} of {login} is removed.",
         named.name

@@ -89,6 +89,76 @@ fn an_unknown_key_stops_every_command_that_reads_the_file() {
 }
 
 #[test]
+fn all_faults_are_told_at_once_each_with_its_place() {
+    let folder = Folder::new();
+    folder.write(
+        "offhook.toml",
+        "lisen = \"127.0.0.1:1\"\nno_answer_s = \"long\"\nmedia_rtp_ports = \"5\"\n\n\
+         [[service]]\naccount = \"nobody\"\nname = \"support\"\nclients = [\"bob\"]\nring = \"loudly\"\nring_s = 0\n\n\
+         [[trunk]]\nname = \"out\"\npeers = [\"192.0.2.300\"]\nmedia = \"video\"\nnumbers = { \"x\" = \"a\", \"+44\" = 7 }\n\n\
+         [[service]]\nacount = \"1-2-0/a@b.c\"\nname = \"ivr\"\nfirst_page = \"ftp://a\"\n",
+    );
+    let variables = [
+        ("OFFHOOK_RESUME", "soon"),
+        ("OFFHOOK_TURN_LISTN", "1"),
+        ("OFFHOOK_DEMO", "perhaps"),
+    ];
+    let done = check(&folder, "--turn-ports 1", &variables);
+    assert_eq!((done.code, done.stdout.as_str()), (2, ""), "{done:?}");
+    let told: Vec<_> = done.stderr.lines().collect();
+    let wanted = [
+        ("offhook.toml line 1:", "did you mean listen?"),
+        ("offhook.toml line 2:", "a whole number, such as"),
+        ("offhook.toml line 6:", "1-2-0/bob@example.com"),
+        ("offhook.toml line 9:", "in-order"),
+        ("offhook.toml line 19:", "did you mean account?"),
+        ("offhook.toml line 21:", "http"),
+        ("offhook.toml line 12:", "a trunk needs account, such as"),
+        ("offhook.toml line 14:", "will not do"),
+        ("offhook.toml line 15:", "srtp"),
+        ("offhook.toml line 16:", "\"x\""),
+        ("offhook.toml line 16:", "a number leads to a service"),
+        ("the environment:", "did you mean OFFHOOK_TURN_LISTEN?"),
+        ("OFFHOOK_RESUME:", "a whole number of seconds"),
+        ("OFFHOOK_DEMO:", "true or false"),
+        ("--turn-ports:", "49152-65535"),
+        ("offhook.toml line 3:", "20000-29999"),
+    ];
+    assert_eq!(told.len(), wanted.len(), "{}", done.stderr);
+    for (line, (place, right)) in told.iter().zip(wanted) {
+        let start = format!("error: {place}");
+        assert!(
+            line.starts_with(&start) && line.contains(right),
+            "{place} {right}: {line}"
+        );
+    }
+    // What each value is cannot be, and what they are together.
+    folder.write(
+        "offhook.toml",
+        "no_answer_s = 0\nresume_s = 601\ndomains = [\"a..b\", \"c d\"]\n",
+    );
+    let done = check(&folder, "--listen 0.0.0.0:0 --webhook-timeout 31", &[]);
+    let told: Vec<_> = done.stderr.lines().collect();
+    let places = [
+        "--listen",
+        "offhook.toml line 1",
+        "offhook.toml line 2",
+        "offhook.toml line 3",
+        "offhook.toml line 3",
+        "--webhook-timeout",
+    ];
+    assert_eq!(
+        (done.code, told.len()),
+        (2, places.len()),
+        "{}",
+        done.stderr
+    );
+    for (line, place) in told.iter().zip(places) {
+        assert!(line.contains(place), "{place}: {line}");
+    }
+}
+
+#[test]
 fn listening_on_a_network_without_tls_is_refused_with_the_way_out() {
     let folder = Folder::new();
     for line in [
@@ -239,9 +309,14 @@ fn what_media_and_applications_come_to_is_told() {
         texts,
         [
             "media: browsers are told UDP 127.0.0.1:3479",
-            "media: plain RTP is at 127.0.0.1, UDP ports 30000 to 30999"
+            "media: plain RTP is at 127.0.0.1, UDP ports 30000 to 30999",
+            // There is no PATH.
+            "speech: no program speaks, and text_to_say fails: install espeak-ng and start anew, or name one (--speech-command)"
         ]
     );
+    let named = check(&folder, "--speech-command /nowhere/say", &[]);
+    let said = "Warning: speech: texts are to be spoken by /nowhere/say, which is not there";
+    assert!(named.stdout.contains(said), "{named:?}");
     let off = check(&folder, "--media=false", &[]);
     assert!(off.stdout.contains("the media gateway is off"), "{off:?}");
     for (line, words) in [

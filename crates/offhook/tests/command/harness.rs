@@ -183,19 +183,6 @@ impl Server {
         }
     }
 
-    /// Waits until `is_so`, looking again after each change of accounts, keys or services that the server has read.
-    pub(crate) fn wait_for_change(&self, is_so: impl Fn() -> bool) {
-        let mut seen = Vec::new();
-        while !is_so() {
-            let Some(line) = self.log.next() else {
-                panic!("the server never saw the change:\n{}", seen.join("\n"));
-            };
-            if !line.contains("accounts, keys or services have changed") {
-                seen.push(line);
-            }
-        }
-    }
-
     /// The status of a token request with this login and key.
     pub(crate) fn token_status(&self, login: &str, key: &str) -> u16 {
         self.token_answer(login, key).0

@@ -14,6 +14,7 @@ use crate::server::account_id;
 scenarios! {
     controlled_bridge: "An account has two clients connected with each other: the second rings when the first has answered, and the call ends with either.",
     controlled_bridge_to_the_busy: "Whom the first is to be connected with is busy: the first is told why the call ends.",
+    controlled_bridge_to_nobody: "Whom the first is to be connected with is not registered: the call ends, and neither side of it has ended it.",
     controlled_hang_up: "An account ends a call between two clients: both are told why.",
     controlled_hang_up_of_ringing: "An account ends a call that rings: the caller is told, and the callee stops.",
     controlled_hang_up_of_an_application: "An account ends a call to an application: the final page is told.",
@@ -77,6 +78,12 @@ fn controlled_bridge(stage: &mut Stage) {
     stage.claim(stage.cause(alice) == Some("NORMAL"), "alice is told");
     let records = stage.records();
     stage.claim(records.len() == 2, "both are recorded");
+    let ended = records.iter().map(|record| record.outcome.as_ref());
+    let ended: Vec<_> = ended.map(|outcome| outcome.map(|end| end.by)).collect();
+    stage.claim(
+        ended == [Some(EndedBy::Server), Some(EndedBy::Callee)],
+        "it was bob who hung up",
+    );
     let callers = records.iter().map(|record| record.caller.to_string());
     let own = callers.filter(|caller| caller == "account as the desk");
     stage.claim(own.count() == 2, "as the account's own");
@@ -93,7 +100,16 @@ fn controlled_bridge_to_the_busy(stage: &mut Stage) {
     stage.claim(stage.cause(alice).is_some(), "alice is told");
     let first = stage.records().remove(0);
     let outcome = first.outcome.map(|outcome| (outcome.by, outcome.status));
-    stage.claim(outcome == Some((EndedBy::Caller, 486)), "and why");
+    stage.claim(outcome == Some((EndedBy::Server, 486)), "and why");
+}
+
+fn controlled_bridge_to_nobody(stage: &mut Stage) {
+    let alice = stage.answering("alice");
+    let begun = stage.world.begin_call(bridge("webrtc:bob"));
+    stage.claim(begun.is_ok(), "it may");
+    stage.seconds(5);
+    stage.claim(stage.cause(alice).is_some(), "alice is told");
+    stage.recorded(EndedBy::Server, 404);
 }
 
 fn controlled_hang_up(stage: &mut Stage) {

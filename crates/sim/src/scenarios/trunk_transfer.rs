@@ -9,7 +9,8 @@ use super::{Stage, scenarios};
 use crate::clock::SECOND;
 use crate::datagram::Quality;
 use crate::phone::Stand;
-use crate::trunks::TrunkPlan;
+use crate::trunks::{TrunkPlan, Trunks};
+use crate::webhook::Manner;
 
 scenarios! {
     trunk_refer_blind: "A telephone has its call with a browser transferred to another: both talk, the telephone is told and let go.",
@@ -17,6 +18,7 @@ scenarios! {
     trunk_refer_hangs_up_at_once: "A telephone hangs up while the other still rings: the transfer goes on without it.",
     trunk_refer_back_to_the_trunk: "A number that leads to nobody here goes back by the trunk that it came by.",
     trunk_refer_to_application: "A telephone has its call with a browser transferred to a number whose application answers.",
+    trunk_refer_from_a_connection: "A number that an application has connected transfers its caller to another application.",
     trunk_refer_from_application: "An application alone with a telephone goes on with whoever takes its place.",
     trunk_refer_attended: "A telephone has two calls, and their far ends hear each other; one hangs up, and all is over.",
     trunk_refer_replaces: "Another telephone calls to take the place of the first: that is let go.",
@@ -168,7 +170,7 @@ fn trunk_refer_to_application(stage: &mut Stage) {
     application(stage, &[("first", wait())]);
     let ann = stage.answering("ann");
     let call = talks(stage, "ann");
-    let number = crate::trunks::Trunks::number_of("ivr");
+    let number = Trunks::number_of("ivr");
     refer(stage, call, &number, "");
     stage.seconds(2);
     stands(stage, 0, call, Stand::Over);
@@ -178,6 +180,41 @@ fn trunk_refer_to_application(stage: &mut Stage) {
     );
     stage.seconds(62);
     stage.claim(stage.cause(ann).is_some(), "until it ends the call");
+}
+
+fn trunk_refer_from_a_connection(stage: &mut Stage) {
+    begin(stage, TrunkPlan::default());
+    let connect = json!([{ "connect": { "destinations": ["tel:+447700900123"] } }]);
+    let dial = "https://dial.example";
+    stage.world.authority.set_application("dial", dial);
+    let pages = &mut stage.world.webhooks;
+    pages.answer(&format!("{dial}/first"), Manner::Actions(connect));
+    pages.answer(&format!("{dial}/final"), Manner::Body(204, Vec::new()));
+    application(stage, &[("first", wait())]);
+    let alice = stage.page("alice");
+    let call = stage
+        .world
+        .app(alice, |browser, now| browser.call_service(now, "dial"));
+    stage.seconds(4);
+    stands(stage, 0, 0, Stand::Talking);
+    refer(stage, 0, &Trunks::number_of("ivr"), "");
+    stage.seconds(2);
+    stands(stage, 0, 0, Stand::Over);
+    let last = stage.world.webhooks.told(&format!("{dial}/final"))[0].clone();
+    stage.claim(
+        last["this_call"]["call_cause"] == "completed",
+        "whoever called has not hung up",
+    );
+    let records = stage.records();
+    let open = records.iter().find(|record| record.outcome.is_none());
+    let callee = open.map(|record| record.callee.to_string());
+    stage.claim(
+        callee.as_deref() == Some("service ivr"),
+        "who answers it now",
+    );
+    stage.hang_up(alice, call.expect("pages may call"));
+    stage.seconds(1);
+    stage.claim(open_records(stage) == 0, "all is over");
 }
 
 fn trunk_refer_from_application(stage: &mut Stage) {

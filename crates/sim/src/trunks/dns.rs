@@ -35,6 +35,7 @@ impl Dns {
     /// The name leads there: each with its priority and weight.
     pub fn leads(&mut self, line: usize, to: &[(SocketAddr, u16, u16)]) {
         let target = |(address, priority, weight): &(SocketAddr, u16, u16)| Target {
+            host: Box::default(),
             priority: *priority,
             weight: *weight,
             addresses: vec![*address],

@@ -105,6 +105,11 @@ impl ServerKey {
         Self::from_rows(&response.headers, response.headers.cseq().method)
     }
 
+    /// That of the INVITE whose CANCEL this answers.
+    pub fn invite_answered_by(response: &Response<'_>) -> Option<Self> {
+        Self::from_rows(&response.headers, Method::Invite)
+    }
+
     fn for_method(request: &Request<'_>, method: Method<'_>) -> Option<Self> {
         Self::from_rows(&request.headers, method)
     }

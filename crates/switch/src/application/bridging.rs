@@ -4,7 +4,7 @@
 //! Each of the two goes on as a call of its own, without a second party; when one ends, so does what the other was connected to.
 
 use model::media::{Entry, LegId, MediaCommand, RoomId};
-use model::{Callee, UnixTime};
+use model::{Callee, Caller, UnixTime};
 
 use super::connecting::Connecting;
 use super::instance::seconds;
@@ -134,11 +134,16 @@ impl Run {
         if !self.can_part_with(place) {
             return self.refuse_transfer(place, 603, act);
         }
+        let was_first = place == self.first;
         self.let_go(place, &callee.to_string(), act);
         self.connecting = None;
         let now = act.now.mono;
         // Its application has no more to say: for it this call ends here.
-        let end = self.their_end(200, format!("transferred to {callee}"));
+        let why = format!("transferred to {callee}");
+        let end = match was_first {
+            true => self.their_end(200, why),
+            false => self.own_end(200, why),
+        };
         self.record.outcome = Some(end.outcome(act.now.unix));
         self.script.on_ended(now);
         self.perform(act);
@@ -146,6 +151,10 @@ impl Run {
         self.secret = Some(application.secret.clone());
         if let Callee::Service { name, .. } = callee {
             self.about.service = name.as_str().into();
+            match self.about.is_outgoing {
+                true => self.record.caller = Caller::Service(name.clone()),
+                false => self.record.callee = callee.clone(),
+            }
         }
         let leg: LegId = self.leg(self.first);
         let (call, questions) = (self.record.id.to_string(), self.script.questions);

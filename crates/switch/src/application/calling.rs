@@ -135,18 +135,8 @@ impl Run {
             transfers,
         } = outgoing((key, place), &connecting.from, act);
         let id = act.random.record_id();
-        let record = CallRecord {
-            id,
-            account,
-            caller,
-            callee,
-            call_id: id.to_string(),
-            started: act.now.unix,
-            ringing: None,
-            answered: None,
-            outcome: None,
-            relay: Default::default(),
-        };
+        let (parties, began) = ((caller, callee), act.now.unix);
+        let record = CallRecord::begun(id, account, parties, id.to_string(), began);
         act.record(&record);
         act.count(Counter::CallRouted);
         connecting.called.push(Called {

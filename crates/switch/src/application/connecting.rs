@@ -521,12 +521,19 @@ impl Run {
                 .script
                 .on_connect_ended(act.now.mono, result(lasted, status));
         }
+        let only_rings = self.script.only_rings();
         let why = match status {
-            200 => "hung up",
+            200 if only_rings => "hung up",
+            200 => "whom it was connected with hung up",
             486 => "everybody who was called is busy",
             _ => "nobody who was called takes the call",
         };
-        self.finish(self.own_end(status, why), act);
+        let end = match only_rings {
+            true => self.own_end(status, why),
+            // Neither the account nor the first party has ended it.
+            false => End::server(status, why),
+        };
+        self.finish(end, act);
     }
 }
 

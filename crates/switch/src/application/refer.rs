@@ -24,7 +24,10 @@ pub(crate) struct Refer {
 /// Whom the Refer-To address names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Target {
+    /// In plain text.
     pub(crate) user: String,
+    /// As it stands in the address, with its escapes: so it is asked for.
+    pub(crate) escaped: Box<str>,
     /// Empty in `tel:`.
     pub(crate) host: String,
     pub(crate) port: Option<u16>,
@@ -72,9 +75,16 @@ impl Refer {
                 "the address in Refer-To must have a user: a number or a client",
             ));
         }
+        let escaped = uri.user.unwrap_or_default();
+        if escaped.len() > limits::ADDRESS_BYTES / 4 {
+            return Err(refusal::refer_to(
+                "the user in Refer-To is longer than any number or client",
+            ));
+        }
         Ok(Self {
             to: Target {
                 user,
+                escaped: escaped.into(),
                 host: uri.host.to_owned(),
                 port: uri.port,
             },
@@ -210,6 +220,7 @@ mod tests {
     fn a_number_and_who_asks_are_read() {
         let refer = read("Refer-To: <sip:%2b44@h:5070>\r\nReferred-By: <sip:me@h>\r\n").unwrap();
         assert_eq!((&*refer.to.user, refer.to.port), ("+44", Some(5070)));
+        assert_eq!(&*refer.to.escaped, "%2b44");
         assert_eq!(refer.referred_by.as_deref(), Some("<sip:me@h>"));
         assert!(refer.is_told && refer.replaces.is_none());
         let quiet = read("r: tel:+44-20\r\nRefer-Sub: false\r\n").unwrap();
@@ -253,6 +264,11 @@ mod tests {
                 "Refer-To: <sip:1@h?Replaces=a%0D%0AX:y%3Bto-tag%3D1%3Bfrom-tag%3D2>\r\n",
                 400,
                 "Replaces",
+            ),
+            (
+                &format!("Refer-To: <sip:{}@h>\r\n", "9".repeat(3_000)),
+                400,
+                "longer than",
             ),
         ] {
             let refusal = read(rows).unwrap_err();

@@ -8,6 +8,7 @@ use sip::{MessageWriter, Request, Response};
 use super::dialog::{Dialog, Said, State};
 use super::refer::{Refer, Replaces};
 use crate::call::{Act, Hop, mint_branch};
+use crate::capabilities;
 use crate::refusal;
 
 /// What a dialog has to do with transfers; only those of trunks have.
@@ -16,7 +17,7 @@ pub(super) struct Referring {
     pub(super) allowed: TrunkTransfer,
     /// How many there were.
     count: u8,
-    /// The one whose end is not known yet.
+    /// The one whose end is not known yet; nor is there another before that end was told.
     going: Option<Subscription>,
     /// The branch of a NOTIFY that is not answered yet: the next thing that is said waits for it.
     asked: Option<String>,
@@ -72,14 +73,12 @@ impl Dialog {
     }
 
     pub(super) fn allow(&self) -> &'static str {
-        match self.has_transfers() {
-            true => refusal::ALLOW_TRANSFERS,
-            false => refusal::ALLOW,
-        }
+        capabilities::allow(self.has_transfers())
     }
 
     pub(super) fn on_refer(&mut self, request: &Request<'_>, act: &mut Act<'_>) -> Said {
-        let (is_talking, is_over) = (self.is_talking(), self.is_taking_leave());
+        let is_talking = self.is_talking();
+        let is_over = self.is_over() || self.is_taking_leave();
         let Some(referring) = &mut self.referring else {
             return self.refuse(request, &refusal::method_in_dialog(), act);
         };
@@ -92,7 +91,7 @@ impl Dialog {
             Some(refusal::no_such_call())
         } else if !is_talking {
             Some(refusal::transfer_too_early())
-        } else if referring.going.is_some() {
+        } else if referring.going.is_some() || referring.due.is_some() {
             Some(refusal::transfer_pending())
         } else if referring.count >= limits::TRANSFERS_PER_DIALOG {
             Some(refusal::transfers_full())

@@ -450,13 +450,8 @@ impl Run {
                 let end = self.own_end(status, "rejected by the application");
                 self.finish(end, act);
             }
-            Step::HangUp { status, reason } => {
-                let end = self.own_end(status, reason);
-                // Where an application is, and what it lacks, is its account's business.
-                let end = match status {
-                    500 => end.telling("the application failed"),
-                    _ => end,
-                };
+            Step::HangUp(why) => {
+                let end = why.end(|status, reason| self.own_end(status, reason));
                 self.finish(end, act);
             }
             Step::Connect(connect) => self.connect(connect, act),

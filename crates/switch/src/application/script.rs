@@ -20,7 +20,7 @@ use super::page;
 use super::plan::Plan;
 use super::questions::Questions;
 use super::streaming::Opening;
-use crate::call::printable;
+use crate::call::{End, printable};
 
 /// Something to be done for a script.
 #[derive(Debug)]
@@ -49,12 +49,7 @@ pub(crate) enum Step {
         status: u16,
     },
     /// The call is to end.
-    HangUp {
-        /// 200, or what went wrong.
-        status: u16,
-        /// Why, in words.
-        reason: String,
-    },
+    HangUp(HangUp),
     /// Somebody is to be called; [`Script::on_connect_ended`] says when it is over.
     Connect(Connect),
     /// Whoever is called, or talks, is to go.
@@ -65,6 +60,25 @@ pub(crate) enum Step {
     Join,
     /// A stream is to be opened.
     Stream(Opening),
+}
+
+/// Why a script has its call end, and whose fault that is.
+#[derive(Debug)]
+pub(crate) enum HangUp {
+    /// Nobody's: so it was wanted, in these words.
+    Wanted(&'static str),
+    /// The application's: where it is and what it lacks, which is its account's business alone.
+    Failed(String),
+}
+
+impl HangUp {
+    /// How the call ends; `by` says who ends it, from a status and the words.
+    pub(super) fn end(self, by: impl FnOnce(u16, String) -> End) -> End {
+        match self {
+            Self::Wanted(why) => by(200, why.to_owned()),
+            Self::Failed(why) => by(500, why).telling("the application failed"),
+        }
+    }
 }
 
 /// A page to be asked.
@@ -315,10 +329,7 @@ impl Script {
                 let told = json!({ "action": action, "interrupted": true });
                 self.ask(page, vec![("action_result", told)]);
             }
-            None => self.hang_up(
-                200,
-                "the account has interrupted the application".to_owned(),
-            ),
+            None => self.hang_up("the account has interrupted the application"),
         }
     }
 
@@ -380,21 +391,22 @@ impl Script {
                 let error = json!({ "action": action, "result": why });
                 self.ask(page, vec![("error_result", error)]);
             }
-            None => self.hang_up(500, format!("the application failed: {why}")),
+            None => self.give_up(format!("the application failed: {why}")),
         }
     }
 
-    fn hang_up(&mut self, status: u16, reason: String) {
-        self.steps.push(Step::HangUp { status, reason });
+    fn hang_up(&mut self, why: &'static str) {
+        self.steps.push(Step::HangUp(HangUp::Wanted(why)));
+    }
+
+    fn give_up(&mut self, why: String) {
+        self.steps.push(Step::HangUp(HangUp::Failed(why)));
     }
 
     pub(super) fn ask(&mut self, page: Page, told: Vec<(&'static str, Value)>) {
         if self.pages >= limits::APPLICATION_PAGES {
             let most = limits::APPLICATION_PAGES;
-            return self.hang_up(
-                500,
-                format!("the application has asked for its {most} pages"),
-            );
+            return self.give_up(format!("the application has asked for its {most} pages"));
         }
         self.pages += 1;
         let id = self.questions.next();
@@ -443,7 +455,7 @@ impl Script {
         self.doing = Doing::Nothing;
         match self.waiting.pop_front() {
             None if self.plan.is_secondary() => self.steps.push(Step::Join),
-            None => self.hang_up(200, "the application has nothing more to do".to_owned()),
+            None => self.hang_up("the application has nothing more to do"),
             Some(Action::Connect(connect)) if connect.passes_early && !self.is_talking => {
                 self.doing = Doing::Answering(Action::Connect(connect));
                 self.steps.push(Step::LetHear);
@@ -481,7 +493,7 @@ impl Script {
                 self.fail(Some("reject"), &why);
             }
             Action::Reject { status } => self.steps.push(Step::Reject { status }),
-            Action::HangUp => self.hang_up(200, "the application hung up".to_owned()),
+            Action::HangUp => self.hang_up("the application hung up"),
             Action::Play(prompt) => {
                 let hearing = self.bring(&prompt, Some(1));
                 self.doing = Doing::Playing(hearing);

@@ -161,9 +161,7 @@ impl Run {
                 let end = End::server(status, "rejected by the application");
                 self.end_called(place, end, act);
             }
-            Step::HangUp { status, reason } => {
-                self.end_called(place, End::server(status, reason), act);
-            }
+            Step::HangUp(why) => self.end_called(place, why.end(End::server), act),
             Step::Join => self.join_secondary(place, act),
             Step::Stream(opening) => self.stream_secondary(opening, act),
             // It was answered, and calls nobody.

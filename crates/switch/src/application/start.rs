@@ -67,22 +67,12 @@ impl Shard {
         let offer = std::str::from_utf8(request.body).map_err(|_| refusal::not_sdp())?;
         let (key, shard) = (self.next_key(), self.number);
         let until = now.mono + plan.patience(self.snapshot.settings.no_answer);
-        let headers = &request.headers;
         let mut act = self.act(now);
         let local_tag = mint_party_tag(key, CALLER, act.random);
         let leg = Leg::calling(connection, request, target, local_tag);
-        let record = CallRecord {
-            id: act.random.record_id(),
-            account,
-            caller,
-            callee,
-            call_id: headers.call_id().to_owned(),
-            started: now.unix,
-            ringing: None,
-            answered: None,
-            outcome: None,
-            relay: Default::default(),
-        };
+        let id = act.random.record_id();
+        let (parties, call_id) = ((caller, callee), request.headers.call_id());
+        let record = CallRecord::begun(id, account, parties, call_id, now.unix);
         let beginning = Beginning {
             key,
             shard,

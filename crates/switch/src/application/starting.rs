@@ -304,18 +304,8 @@ fn caller_of(start: &Start) -> Caller {
 }
 
 fn record_of(start: &Start, callee: Callee, now: Now) -> CallRecord {
-    CallRecord {
-        id: start.id,
-        account: start.account,
-        caller: caller_of(start),
-        callee,
-        call_id: start.id.to_string(),
-        started: now.unix,
-        ringing: None,
-        answered: None,
-        outcome: None,
-        relay: Default::default(),
-    }
+    let (id, parties) = (start.id, (caller_of(start), callee));
+    CallRecord::begun(id, start.account, parties, id.to_string(), now.unix)
 }
 
 /// Whom a destination names, in one word.

@@ -64,18 +64,9 @@ impl Call {
         let (client, binding) = (placing.client, placing.binding);
         let callee = callee_leg(placing.key, &placing.caller, &display, client, binding, act);
         let call_id: Box<str> = request.headers.call_id().into();
-        let record = CallRecord {
-            id: act.random.record_id(),
-            account: placing.account,
-            caller: placing.caller,
-            callee: placing.callee,
-            call_id: call_id.to_string(),
-            started: act.now.unix,
-            ringing: None,
-            answered: None,
-            outcome: None,
-            relay: Default::default(),
-        };
+        let (id, parties) = (act.random.record_id(), (placing.caller, placing.callee));
+        let (account, began) = (placing.account, act.now.unix);
+        let record = CallRecord::begun(id, account, parties, &*call_id, began);
         let until = act.now.mono + placing.no_answer;
         let branch = leg::mint_branch(placing.key, act.random);
         // Whoever does not say so much as 100 will not ring either.

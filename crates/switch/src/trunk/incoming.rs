@@ -14,9 +14,9 @@ use super::dialog::{DialogKey, record_routes};
 use super::line::{Line, LineEffect};
 use super::serving::{Reliable, Served, Unheard};
 use super::{reliable, rewrite};
+use crate::capabilities::{self, OF_TRANSFERS, RELIABLE};
 use crate::edge;
 use crate::effect::Counter;
-use crate::refusal;
 
 /// The key of a dialog by a message whose To is ours.
 pub(super) fn key_by_to(headers: &Headers<'_>) -> DialogKey {
@@ -55,6 +55,9 @@ impl Line {
         let Some(key) = ServerKey::of(request) else {
             return self.count(Counter::Malformed);
         };
+        if self.is_of_nobody(from, request, &key) {
+            return self.count(Counter::RequestStray);
+        }
         let is_ack = request.method == Method::Ack;
         if let Some(refusal) = edge::refuse_form(request) {
             self.count(Counter::Malformed);
@@ -80,6 +83,9 @@ impl Line {
         if let Some(refused) = self.unsupported(request) {
             return self.reply(from, answered(refused, from));
         }
+        if self.on_cancel_of_held(now, from, request) {
+            return;
+        }
         let begins = is_initial && request.method != Method::Cancel;
         let is_call = is_initial && request.method == Method::Invite;
         if self.is_full(begins) || (is_call && self.dialogs.is_full()) {
@@ -91,6 +97,19 @@ impl Line {
             return self.reply(from, answered(writer.finish(), from));
         }
         self.serve(now, from, request, key);
+    }
+
+    /// Whether it is from where a name of the trunk's led before, and belongs to no call that goes on there: whoever has that address now
+    /// may be anybody.
+    fn is_of_nobody(&self, from: SocketAddr, request: &Request<'_>, key: &ServerKey) -> bool {
+        if self.trunk().may_begin(from.ip()) {
+            return false;
+        }
+        let is_served = |key: &ServerKey| self.serving.find(key).is_some();
+        let is_in_call = self.dialogs.get(&key_by_to(&request.headers)).is_some();
+        let is_cancel = request.method == Method::Cancel;
+        let cancelled = ServerKey::cancelled_by(request).filter(|_| is_cancel);
+        !is_in_call && !is_served(key) && !cancelled.is_some_and(|key| is_served(&key))
     }
 
     fn serve(&mut self, now: Now, from: SocketAddr, request: &Request<'_>, key: ServerKey) {
@@ -171,11 +190,10 @@ impl Line {
         }
         let has_timer = self.trunk().session.is_some();
         let has_transfers = self.trunk().transfer.is_any();
-        let of_transfers = ["replaces", "norefersub"];
         let is_known = |wanted: &&str| {
             let is_it = |name: &&str| wanted.eq_ignore_ascii_case(name);
-            (has_transfers && of_transfers.iter().any(is_it))
-                || wanted.eq_ignore_ascii_case(reliable::EXTENSION)
+            (has_transfers && OF_TRANSFERS.iter().any(is_it))
+                || wanted.eq_ignore_ascii_case(RELIABLE)
                 || (has_timer && wanted.eq_ignore_ascii_case("timer"))
         };
         let wanted = request.headers.items(sip::Name::Require);
@@ -191,10 +209,7 @@ impl Line {
 
     /// A peer may ask at any time whether we are there (§11); one question is like another, and nothing is kept of it.
     fn answer_options(&mut self, from: SocketAddr, request: &Request<'_>) {
-        let allow = match self.trunk().transfer.is_any() {
-            true => refusal::ALLOW_TRANSFERS,
-            false => refusal::ALLOW,
-        };
+        let allow = capabilities::allow(self.trunk().transfer.is_any());
         let mut writer = MessageWriter::reply(request, 200, "OK", Some(self.tag()));
         writer
             .header("Allow", allow)
@@ -203,13 +218,22 @@ impl Line {
         self.reply(from, answered(writer.finish(), from));
     }
 
+    /// The peer's request that the shard answers.
+    fn answered_by_shard(&mut self, response: &Response<'_>) -> Option<u64> {
+        let key = ServerKey::answered_by(response);
+        let id = key.and_then(|key| self.serving.find(&key));
+        if id.is_none() && !self.is_of_own(response) {
+            self.count(Counter::ResponseStray);
+        }
+        id
+    }
+
     /// The shard answers a peer's request.
     pub(super) fn on_shard_answer(&mut self, now: Now, response: &Response<'_>, bytes: &[u8]) {
         let own = self.here();
         let is_stream = own.transport.is_stream();
-        let key = ServerKey::answered_by(response);
-        let Some(id) = key.and_then(|key| self.serving.find(&key)) else {
-            return self.count(Counter::ResponseStray);
+        let Some(id) = self.answered_by_shard(response) else {
+            return;
         };
         let room = self.room();
         let Some(served) = self.serving.get_mut(id) else {

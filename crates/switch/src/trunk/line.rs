@@ -38,7 +38,8 @@ pub enum LineInput<'a> {
     Resolved {
         /// The place of the name.
         place: usize,
-        /// What DNS says, without what is another trunk's ([`without_others`](super::without_others)).
+        /// What DNS says, without what is ours ([`without_own`](super::without_own)) and another trunk's
+        /// ([`without_others`](super::without_others)).
         answer: &'a Result<Answer, NameFault>,
         /// Where whoever is there reaches our socket.
         own: Option<SocketAddr>,

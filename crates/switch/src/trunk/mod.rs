@@ -31,4 +31,4 @@ mod way;
 pub(crate) use route::called_by;
 
 pub use line::{Line, LineEffect, LineInput, LineState};
-pub use names::{Answer, NameFault, Target, without_others};
+pub use names::{Answer, NameFault, Target, without_others, without_own};

@@ -19,7 +19,9 @@ pub struct Target {
     pub priority: u16,
     /// How much of what those of the same priority get is for it.
     pub weight: u16,
-    /// The host's, the first one first.
+    /// Which host that is, and the port; empty where DNS says it of the trunk's name itself.
+    pub host: Box<str>,
+    /// The host's, the first one first. None: DNS does not say now, and what it said of this host before holds on.
     pub addresses: Vec<SocketAddr>,
 }
 
@@ -49,6 +51,8 @@ pub enum NameFault {
     Nobody,
     /// It leads to where other trunks are, and nowhere else.
     Anothers,
+    /// It leads to our own socket, and nowhere else: each call by it would be one to us.
+    Ourselves,
 }
 
 impl fmt::Display for NameFault {
@@ -61,33 +65,57 @@ impl fmt::Display for NameFault {
             Self::Failed => "DNS refuses to answer, or cannot",
             Self::Nobody => "it leads to addresses at which nobody can be",
             Self::Anothers => "it leads to addresses that other trunks have",
+            Self::Ourselves => "it leads back to this server",
         })
     }
 }
 
 /// An answer without the addresses that another trunk by the same transport has: what comes from there is that one's. `at`: whose
-/// answer it is. Addresses that an operator has written down are their trunk's from the start; others are whose they were first.
+/// answer it is. Addresses that an operator has written down are their trunk's from the start; others are whose they were first. So are
+/// those in networks of another, unless they are in this one's as well.
 pub fn without_others<'a>(
     answer: Result<Answer, NameFault>,
     at: usize,
     trunks: impl Iterator<Item = &'a Trunk> + Clone,
 ) -> Result<Answer, NameFault> {
-    let mut answer = answer?;
     let Some(own) = trunks.clone().nth(at) else {
-        return Ok(answer);
+        return answer;
     };
     let is_anothers = |address: &SocketAddr| {
         let others = trunks.clone().enumerate().filter(|(of, _)| *of != at);
         let mut others = others.filter(|(_, trunk)| trunk.transport == own.transport);
-        others.any(|(_, trunk)| trunk.known().any(|known| same(*known, *address)))
+        let is_own = own.has_network_of(address.ip());
+        others.any(|(_, trunk)| {
+            trunk.known().any(|known| same(*known, *address))
+                || (!is_own && trunk.has_network_of(address.ip()))
+        })
     };
-    let was_empty = answer.targets.is_empty();
-    for target in &mut answer.targets {
-        target.addresses.retain(|address| !is_anothers(address));
-    }
-    answer.targets.retain(|target| !target.addresses.is_empty());
-    match answer.targets.is_empty() && !was_empty {
-        true => Err(NameFault::Anothers),
+    without(answer, is_anothers, NameFault::Anothers)
+}
+
+/// An answer without the addresses at which we are ourselves.
+pub fn without_own(
+    answer: Result<Answer, NameFault>,
+    is_own: impl Fn(&SocketAddr) -> bool,
+) -> Result<Answer, NameFault> {
+    without(answer, is_own, NameFault::Ourselves)
+}
+
+/// `fault`: what it is if nothing is left.
+fn without(
+    answer: Result<Answer, NameFault>,
+    is_out: impl Fn(&SocketAddr) -> bool,
+    fault: NameFault,
+) -> Result<Answer, NameFault> {
+    let mut answer = answer?;
+    let before = answer.targets.len();
+    answer.targets.retain_mut(|target| {
+        let was_empty = target.addresses.is_empty();
+        target.addresses.retain(|address| !is_out(address));
+        was_empty || !target.addresses.is_empty()
+    });
+    match answer.targets.is_empty() && before > 0 {
+        true => Err(fault),
         false => Ok(answer),
     }
 }
@@ -164,7 +192,7 @@ impl Names {
             return;
         }
         let usable = match answer {
-            Ok(answer) => usable(&answer.targets),
+            Ok(answer) => usable(&with_known(&answer.targets, &place.found)),
             Err(fault) => Err(*fault),
         };
         let lasts = match answer {
@@ -231,6 +259,19 @@ impl Names {
     }
 }
 
+/// Hosts that DNS says nothing of now are where they were before.
+fn with_known(targets: &[Target], known: &[Target]) -> Vec<Target> {
+    let mut targets = targets.to_vec();
+    for target in &mut targets {
+        if target.addresses.is_empty()
+            && let Some(before) = known.iter().find(|known| known.host == target.host)
+        {
+            target.addresses.clone_from(&before.addresses);
+        }
+    }
+    targets
+}
+
 /// Without addresses at which nobody can be. Those of this machine and of private networks may be those of a PBX.
 fn usable(targets: &[Target]) -> Result<Vec<Target>, NameFault> {
     let mut usable = Vec::new();
@@ -241,8 +282,10 @@ fn usable(targets: &[Target]) -> Result<Vec<Target>, NameFault> {
         });
         let addresses: Vec<_> = addresses.filter(may_be_a_peer).collect();
         if !addresses.is_empty() {
+            let host = target.host.clone();
             usable.push(Target {
                 addresses,
+                host,
                 ..*target
             });
         }

@@ -7,8 +7,8 @@
 use std::net::SocketAddr;
 
 use model::{Now, limits};
-use sip::transaction::Repetition;
-use sip::{Headers, Message, MessageWriter, Name, Request, Response, status};
+use sip::transaction::{Repetition, ServerKey};
+use sip::{Headers, Message, MessageWriter, Method, Name, Request, Response, status};
 
 use super::asking::{Cancel, FromShard, Origin};
 use super::deadlines::moment;
@@ -16,9 +16,38 @@ use super::incoming::{answered, key_by_to};
 use super::line::Line;
 use super::outgoing::Attempt;
 use super::serving::{Served, Unheard};
+use crate::capabilities::RELIABLE;
 
-/// The extension's name.
-pub(super) const EXTENSION: &str = "100rel";
+/// What the sender of an INVITE would say that gives up, where this is what it would be answered: CANCEL (RFC 3261 §9.1), or BYE where
+/// its call is taken.
+fn given_up(answer: &Response<'_>, code: u16, why: &str) -> Vec<u8> {
+    let headers = &answer.headers;
+    let get = |name| headers.get(name).unwrap_or_default();
+    let (to, number) = (headers.to().uri_text, headers.cseq().number);
+    let is_taken = answer.status >= 200;
+    let (method, number) = match is_taken {
+        true => ("BYE", number.saturating_add(1)),
+        false => ("CANCEL", number),
+    };
+    let mut writer = MessageWriter::request(method, to);
+    writer
+        .header("Via", get(Name::Via))
+        .header("Max-Forwards", 70)
+        .header("From", get(Name::From));
+    match is_taken {
+        true => writer.header("To", get(Name::To)),
+        false => writer.header("To", format_args!("<{to}>")),
+    };
+    writer
+        .header("Call-ID", get(Name::CallId))
+        .header("CSeq", format_args!("{number} {method}"))
+        .header("Reason", format_args!("SIP;cause={code};text=\"{why}\""));
+    writer.finish()
+}
+
+fn is_taken(answer: &[u8]) -> bool {
+    matches!(sip::parse(answer), Ok(Message::Response(response)) if response.status >= 200)
+}
 
 /// The last reliable answer of whom was asked.
 #[derive(Debug)]
@@ -33,7 +62,7 @@ pub(super) struct Heard {
 
 /// Whether somebody wants its provisional answers to arrive.
 pub(super) fn is_wanted(headers: &Headers<'_>) -> bool {
-    headers.lists(Name::Require, EXTENSION)
+    headers.lists(Name::Require, RELIABLE)
 }
 
 impl Served {
@@ -66,6 +95,10 @@ impl Line {
         let Some(rseq) = rseq.filter(|_| response.status > 100 && is_wanted(headers)) else {
             return true;
         };
+        if self.is_full(false) {
+            // The peer says it again until there is room for its PRACK.
+            return false;
+        }
         let Some(asked) = self.asking.get_mut(id) else {
             return true;
         };
@@ -172,7 +205,7 @@ impl Line {
         {
             writer.header(row.name.as_str(), row.unfolded());
         }
-        writer.header("Require", EXTENSION).header("RSeq", rseq);
+        writer.header("Require", RELIABLE).header("RSeq", rseq);
         let message = writer.finish_with(response.body);
         reliable.unheard = Some(Unheard {
             repetition: Repetition::after(moment(now.mono), limits::TRANSACTION_TIME),
@@ -219,19 +252,59 @@ impl Line {
         }
     }
 
+    /// Whether this answers what no peer has sent, but we in the name of one that has given up.
+    pub(super) fn is_of_own(&self, response: &Response<'_>) -> bool {
+        let may_be = [Method::Cancel, Method::Bye].contains(&response.headers.cseq().method);
+        let invite = ServerKey::invite_answered_by(response).filter(|_| may_be);
+        invite.is_some_and(|invite| self.serving.find(&invite).is_some())
+    }
+
+    /// A peer takes its call back, which the shard has taken: for the peer it is not, as it has acknowledged too little to be told.
+    /// Says whether that is so.
+    pub(super) fn on_cancel_of_held(
+        &mut self,
+        now: Now,
+        from: SocketAddr,
+        request: &Request<'_>,
+    ) -> bool {
+        let invite = ServerKey::cancelled_by(request).filter(|_| request.method == Method::Cancel);
+        let id = invite.and_then(|invite| self.serving.find(&invite));
+        let served = id.and_then(|id| self.serving.get_mut(id));
+        let reliable = served.and_then(|served| served.reliable.as_mut());
+        let held = reliable.and_then(|reliable| reliable.held.take_if(|held| is_taken(held)));
+        let Some(held) = held else {
+            return false;
+        };
+        let tag = Some(self.tag());
+        let answer = MessageWriter::reply(request, 200, status::reason(200), tag).finish();
+        self.reply(from, answered(answer, from));
+        self.refuse_held(now, &held, 487, "the caller has given up");
+        true
+    }
+
     /// A peer has never acknowledged what had to arrive (§3): its call is refused in place of what was to follow.
     pub(super) fn refuse_unacknowledged(&mut self, now: Now, held: &[u8]) {
+        self.refuse_held(
+            now,
+            held,
+            504,
+            "a provisional answer was never acknowledged by PRACK",
+        );
+    }
+
+    /// The shard is told of it as if the peer had given up.
+    fn refuse_held(&mut self, now: Now, held: &[u8], code: u16, why: &str) {
         let Ok(Message::Response(response)) = sip::parse(held) else {
             return;
         };
-        let mut writer = MessageWriter::response(504, status::reason(504));
+        let mut writer = MessageWriter::response(code, status::reason(code));
         for name in [Name::Via, Name::From, Name::To, Name::CallId, Name::CSeq] {
             for row in response.headers.all(name) {
                 writer.header(name.as_str(), row);
             }
         }
-        let why = "399 offhook \"a provisional answer was never acknowledged by PRACK\"";
-        writer.header("Warning", why);
+        writer.header("Warning", format_args!("399 offhook \"{why}\""));
         self.on_sent(now, &writer.finish());
+        self.deliver(given_up(&response, code, why));
     }
 }

@@ -54,7 +54,7 @@ pub(super) fn to_peer(request: &Request<'_>, changes: &Outgoing<'_>) -> Vec<u8> 
         }
     }
     if request.method == Method::Invite {
-        writer.header("Supported", super::reliable::EXTENSION);
+        writer.header("Supported", crate::capabilities::RELIABLE);
     }
     push_contact(&mut writer, &request.headers, changes.own);
     if let Some((name, value)) = changes.authorization {

@@ -7,9 +7,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use model::{CallRecord, Callee, Caller, ConnectionId, Now, Number, Trunk, TrunkTransfer};
-use sip::{Capabilities, Method, Request};
+use sip::Request;
 
-use super::reliable::EXTENSION;
 use super::route::{caller_of, shown};
 use crate::application::{
     Called, Connect, Course, Destination, Dialog, Plan, Refer, Replaces, Run, Target,
@@ -17,33 +16,7 @@ use crate::application::{
 use crate::call::{CallKey, Leg, mint_party_tag, read_party_tag};
 use crate::refusal::{self, Refusal};
 use crate::router::{caller_target, check_offer};
-use crate::shard::{self, Shard};
-
-/// What the lines of trunks understand besides what clients may say (RFC 3261 §8.2).
-const CAPABILITIES: Capabilities = Capabilities {
-    methods: &[
-        Method::Invite,
-        Method::Ack,
-        Method::Cancel,
-        Method::Bye,
-        Method::Options,
-        Method::Register,
-        Method::Info,
-        Method::Update,
-        Method::Message,
-        Method::Refer,
-        Method::Notify,
-    ],
-    extensions: &[
-        "timer",
-        "outbound",
-        "path",
-        "replaces",
-        "norefersub",
-        EXTENSION,
-    ],
-    schemes: &["sip", "sips"],
-};
+use crate::shard::Shard;
 
 /// What is to be done for a REFER.
 enum Way {
@@ -56,14 +29,6 @@ enum Way {
 }
 
 impl Shard {
-    /// What a connection may ask for: a line does itself what makes provisional answers arrive (RFC 3262), and no client is sent them so.
-    pub(crate) fn capabilities(&self, connection: ConnectionId) -> &'static Capabilities {
-        match self.trunk_of(connection) {
-            Some(_) => &CAPABILITIES,
-            None => &shard::CAPABILITIES,
-        }
-    }
-
     /// What a run's party has asked for is done, or refused.
     pub(crate) fn carry_transfers(&mut self, now: Now, key: CallKey) {
         while let Some(run) = self.runs.get_mut(&key)
@@ -98,7 +63,9 @@ impl Shard {
         let line = run.dialog(place).ok_or(481_u16)?.connection();
         let trunk = Arc::clone(self.trunk_of(line).ok_or(481_u16)?);
         let caller = run.transferred_caller(place);
-        let Target { user, host, port } = &refer.to;
+        let Target {
+            user, host, port, ..
+        } = &refer.to;
         let is_theirs = is_at(&trunk, host, *port);
         if let Some(replaces) = &refer.replaces {
             match self.find_replaced(line, replaces) {
@@ -127,9 +94,14 @@ impl Shard {
 
     /// By a trunk, where an address leads to one: what the operator pays for, so that it is allowed by word alone.
     fn way_out(&self, trunk: &Trunk, line: ConnectionId, to: &Target) -> Option<Result<Way, u16>> {
-        let Target { user, host, port } = to;
+        let Target {
+            user,
+            escaped,
+            host,
+            port,
+        } = to;
         let address = |of: &Trunk| Destination::Address {
-            user: user.as_str().into(),
+            user: escaped.clone(),
             host: of.domain.as_str().into(),
             port: None,
         };
@@ -218,24 +190,14 @@ impl Shard {
             number: called.into(),
             trunk: trunk.name.clone(),
         });
-        let (headers, account) = (&request.headers, trunk.account);
-        let kind = trunk.leg_kind();
+        let (account, kind) = (trunk.account, trunk.leg_kind());
         self.drive_run(now, key, |run: &mut Run, act| {
             let new = run.next_place();
             let local_tag = mint_party_tag(key, new, act.random);
             let leg = Leg::calling(connection, request, target, local_tag);
-            let record = CallRecord {
-                id: act.random.record_id(),
-                account,
-                caller,
-                callee,
-                call_id: headers.call_id().to_owned(),
-                started: now.unix,
-                ringing: None,
-                answered: None,
-                outcome: None,
-                relay: Default::default(),
-            };
+            let id = act.random.record_id();
+            let (parties, call_id) = ((caller, callee), request.headers.call_id());
+            let record = CallRecord::begun(id, account, parties, call_id, now.unix);
             let dialog = Dialog::called(key, leg, request, act)
                 .timed(trunk.session, Some(request))
                 .transfers(Some(trunk.transfer));

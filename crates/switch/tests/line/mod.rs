@@ -258,6 +258,7 @@ impl Bench {
     /// DNS answers: where the name leads, or that it cannot say.
     fn resolve(&mut self, which: usize, weight: usize) {
         let target = |at: usize| Target {
+            host: Box::default(),
             priority: (which >> 4) as u16 * at as u16,
             weight: weight as u16,
             addresses: vec![address(&format!("192.0.2.{}:5060", 10 + at))],

@@ -198,6 +198,53 @@ fn a_number_that_is_busy_is_told_and_one_without_a_trunk_too() {
     assert_eq!(result["call_cause"], "unobtainable");
 }
 
+/// A page asks for what no application may.
+fn fails(stage: &mut Stage) {
+    stage.page(&json!([{ "whistle": {} }]));
+}
+
+/// The record says what was wrong, and the other side heard no more than that something was.
+fn only_the_account_learns_why(stage: &Stage, callee: &str) {
+    let (status, why) = stage.ended(callee).unwrap();
+    assert_eq!(status, 500);
+    assert!(why.contains("whistle"), "{why}");
+    let told = "Reason: SIP;cause=500;text=\"the application failed\"\r\n";
+    assert!(stage.heard.contains(told), "{}", stage.heard);
+    assert!(!stage.heard.contains("whistle"), "{}", stage.heard);
+}
+
+#[test]
+fn what_an_application_lacks_its_caller_does_not_learn() {
+    let mut stage = Stage::new(|_| {});
+    stage.invites("+441908273800");
+    fails(&mut stage);
+    assert_eq!(stage.status(), 500);
+    only_the_account_learns_why(&stage, "service reception");
+    let mut stage = Stage::new(|_| {});
+    stage.talks_to_application(&json!([{ "redirect": { "next_page": { "url": "next" } } }]));
+    fails(&mut stage);
+    assert_eq!(stage.count("BYE "), 1);
+    only_the_account_learns_why(&stage, "service reception");
+}
+
+#[test]
+fn what_an_application_lacks_whom_it_calls_does_not_learn() {
+    let mut stage = Stage::new(|_| {});
+    stage.talks_to_application(&json!([{ "connect": {
+        "destinations": ["tel:+447700900123"],
+        "pass_early_media": true,
+        "secondary_call": { "first_page": { "url": "announce" } },
+        "next_page": { "url": "next" },
+    } }]));
+    stage.gateway_offers();
+    let answer = "v=0\r\nm=audio 4002 RTP/AVP 8\r\n";
+    stage.responds(183, answer);
+    stage.responds(200, answer);
+    fails(&mut stage);
+    assert_eq!(stage.count("BYE "), 1);
+    only_the_account_learns_why(&stage, "+447700900123 by provider");
+}
+
 #[test]
 fn a_line_without_an_answer_is_followed_by_the_next_one_that_leads_there() {
     for status in [503, 408] {

@@ -114,6 +114,8 @@ pub(crate) struct Stage {
     pub(crate) records: Vec<CallRecord>,
     pub(crate) closed: Vec<Closing>,
     calls: u32,
+    /// Whether NOTIFYs are not answered.
+    pub(crate) is_deaf: bool,
 }
 
 impl Stage {
@@ -169,6 +171,7 @@ impl Stage {
             records: Vec::new(),
             closed: Vec::new(),
             calls: 0,
+            is_deaf: false,
         }
     }
 
@@ -192,7 +195,7 @@ impl Stage {
                     assert!([LINE, SECOND].contains(&connection));
                     self.heard = String::from_utf8(message).unwrap();
                     self.said.push(self.heard.clone());
-                    if self.heard.starts_with("NOTIFY ") {
+                    if self.heard.starts_with("NOTIFY ") && !self.is_deaf {
                         notified.push((connection, self.heard.clone()));
                     }
                     if self.heard.starts_with("INVITE ") {
@@ -217,13 +220,13 @@ impl Stage {
         let checked = self.shard.check(self.now());
         assert_eq!(checked, Ok(()));
         for (connection, notify) in notified {
-            let rows = ["Via", "From", "To", "Call-ID", "CSeq"];
-            let rows = rows.map(|name| format!("{name}: {}\r\n", row(&notify, name)));
-            self.says_on(
-                connection,
-                &format!("SIP/2.0 200 OK\r\n{}\r\n", rows.concat()),
-            );
+            self.says_on(connection, &taken(&notify));
         }
+    }
+
+    /// The peer's answer to a NOTIFY.
+    pub(crate) fn answers(&mut self, notify: &str) {
+        self.says(&taken(notify));
     }
 
     pub(crate) fn says(&mut self, text: &str) {
@@ -455,6 +458,12 @@ fn snapshot(settings: &Settings, disabled: bool) -> Arc<Snapshot> {
     let directory = Directory::new([account(disabled)]);
     let (snapshot, _) = Snapshot::new(directory, settings.clone(), &Snapshot::default());
     Arc::new(snapshot)
+}
+
+fn taken(request: &str) -> String {
+    let rows = ["Via", "From", "To", "Call-ID", "CSeq"];
+    let rows = rows.map(|name| format!("{name}: {}\r\n", row(request, name)));
+    format!("SIP/2.0 200 OK\r\n{}\r\n", rows.concat())
 }
 
 fn row<'a>(text: &'a str, name: &str) -> &'a str {

@@ -117,6 +117,57 @@ fn whoever_was_called_has_its_place_taken_and_a_trusted_trunk_knows_by_whom() {
 }
 
 #[test]
+fn what_came_of_a_transfer_is_told_before_the_next_begins() {
+    let mut stage = Stage::new(|_| {});
+    connected(&mut stage);
+    stage.is_deaf = true;
+    stage.in_dialog_with("REFER", &refer_to("sip:+15550@203.0.113.1"), 3);
+    let notify = stage.heard.clone();
+    stage.gateway_offers();
+    stage.responds(486, "");
+    assert_eq!(stage.told_of_transfer(), ["SIP/2.0 100 Trying"]);
+    stage.in_dialog_with("REFER", &refer_to("sip:+15551@203.0.113.1"), 4);
+    assert_eq!(
+        stage.status(),
+        491,
+        "the 486 waits for an answer to the 100"
+    );
+    stage.answers(&notify);
+    assert_eq!(
+        stage.told_of_transfer().last(),
+        Some(&"SIP/2.0 486 Busy Here")
+    );
+    stage.in_dialog_with("REFER", &refer_to("sip:+15551@203.0.113.1"), 5);
+    assert_eq!(stage.count("SIP/2.0 202"), 2);
+    stage.in_dialog_with("BYE", "", 6);
+    stage.in_dialog_with("REFER", &refer_to("sip:+15551@203.0.113.1"), 7);
+    assert_eq!(stage.status(), 481, "it has hung up");
+}
+
+#[test]
+fn a_user_goes_out_with_the_escapes_that_it_came_with() {
+    let mut stage = Stage::new(|_| {});
+    connected(&mut stage);
+    for (at, user) in ["1%40198.51.100.9%3Bx=", "%22%3E%3Csip:2", "%C3%28"]
+        .iter()
+        .enumerate()
+    {
+        let user = user.replace("sip:", "sip%3A");
+        let address = format!("sip:{user}@sip.example.com");
+        stage.in_dialog_with("REFER", &refer_to(&address), 3 + at as u32);
+        stage.gateway_offers();
+        let (first, _) = stage.heard.split_once("\r\n").unwrap();
+        assert_eq!(first, format!("INVITE {address} SIP/2.0"));
+        assert!(
+            stage.heard.contains(&format!("To: <{address}>\r\n")),
+            "{}",
+            stage.heard
+        );
+        stage.responds(486, "");
+    }
+}
+
+#[test]
 fn a_transfer_that_nobody_takes_leaves_the_call_as_it_was() {
     let mut stage = Stage::new(|_| {});
     connected(&mut stage);

@@ -22,7 +22,8 @@ impl Drop for Server {
     }
 }
 
-/// Rows such as `a.example A 192.0.2.1`; a name alone has no records, one with `SERVFAIL` no answer of use, one with `SILENCE` none.
+/// Rows such as `a.example A 192.0.2.1`; a name alone has no records, one with `SERVFAIL` no answer of use, one with `SILENCE` none, or
+/// none to questions of the kind behind it.
 async fn server(rows: &'static [&'static str]) -> Server {
     let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let at = socket.local_addr().unwrap();
@@ -56,7 +57,12 @@ fn answer(query: &Message, name: &str, rows: &[&str]) -> Option<Vec<u8>> {
         }
         code = ResponseCode::NoError;
         match parts.get(1) {
-            Some(&"SILENCE") => return None,
+            Some(&"SILENCE") => {
+                let kind = query.queries[0].query_type().to_string();
+                if parts.get(2).is_none_or(|silent| *silent == kind) {
+                    return None;
+                }
+            }
             Some(&"SERVFAIL") => code = ResponseCode::ServFail,
             Some(kind) if *kind == query.queries[0].query_type().to_string() => {
                 let owner = query.queries[0].name().clone();
@@ -93,12 +99,15 @@ fn record(parts: &[&str]) -> RData {
 }
 
 async fn ask(server: &Server, name: &str, transport: TrunkTransport) -> Result<Answer, NameFault> {
-    let question = Question {
+    resolve(vec![server.at], question(name, transport)).await
+}
+
+fn question(name: &str, transport: TrunkTransport) -> Question {
+    Question {
         name: PeerName::parse(name).unwrap(),
         transport,
         families: Families { v4: true, v6: true },
-    };
-    resolve(vec![server.at], question).await
+    }
 }
 
 /// Priority, weight and addresses of each target.
@@ -236,6 +245,51 @@ async fn what_dns_does_not_say_is_told_apart() {
         },
     };
     assert_eq!(resolve(vec![at], question).await, Err(NameFault::NoAnswer));
+}
+
+#[tokio::test]
+async fn what_is_not_answered_does_not_cost_what_is() {
+    const ROWS: &[&str] = &[
+        "p.example SILENCE NAPTR",
+        "_sip._udp.p.example SRV 0 0 5070 a.example",
+        "_sip._udp.p.example SRV 1 0 5070 silent.example",
+        "a.example A 192.0.2.1",
+        "silent.example SILENCE",
+    ];
+    // Each of them is waited for, twice.
+    let servers = [
+        server(ROWS).await,
+        server(ROWS).await,
+        server(ROWS).await,
+        server(ROWS).await,
+    ];
+    let all = servers.iter().map(|server| server.at).collect();
+    let answer = resolve(all, question("p.example", TrunkTransport::Udp)).await;
+    assert_eq!(
+        answer.as_ref().map(|answer| answer.lasts),
+        Ok(Duration::ZERO)
+    );
+    // The other host may still be where it was.
+    assert_eq!(told(answer), ["0 0 192.0.2.1:5070", "1 0 "]);
+}
+
+#[test]
+fn of_too_many_records_the_same_are_read_each_time() {
+    let host = |at: u16| absolute(&format!("h{at}.example")).unwrap();
+    let service = |at: u16| RData::SRV(SRV::new(at % 2, 0, 5060, host(at)));
+    let mut all: Vec<RData> = (0..100).map(service).collect();
+    let first = read(all.iter(), RecordType::SRV);
+    assert_eq!(first.len(), limits::TRUNK_NAME_RECORDS);
+    let is_first = |record: &RData| matches!(record, RData::SRV(host) if host.priority == 0);
+    assert!(first.iter().all(is_first), "what is tried last is left out");
+    all.rotate_left(61);
+    assert_eq!(read(all.iter(), RecordType::SRV), first);
+    // The way there does not count.
+    let ways = (0..100).map(|at| RData::CNAME(hickory_resolver::proto::rr::rdata::CNAME(host(at))));
+    let mut all: Vec<RData> = ways.collect();
+    let address = RData::A("192.0.2.1".parse().unwrap());
+    all.push(address.clone());
+    assert_eq!(read(all.iter(), RecordType::A), [address]);
 }
 
 #[test]

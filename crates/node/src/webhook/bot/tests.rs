@@ -59,13 +59,13 @@ fn carry(bots: &Arc<Bots>, stream: Stream, line: Line) -> JoinHandle<bool> {
 
 impl Scene {
     async fn new() -> Self {
+        Self::with(&bots(&local())).await
+    }
+
+    async fn with(bots: &Arc<Bots>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (line, told, said) = Line::new();
-        let carrying = carry(
-            &bots(&local()),
-            stream(listener.local_addr().unwrap()),
-            line,
-        );
+        let carrying = carry(bots, stream(listener.local_addr().unwrap()), line);
         let (tcp, _) = listener.accept().await.unwrap();
         let (mut path, mut headers) = (String::new(), Vec::new());
         #[allow(clippy::result_large_err, reason = "the library has it so")]
@@ -111,9 +111,13 @@ impl Scene {
 
     /// The code of the goodbye that the bot gets.
     async fn goodbye(&mut self) -> u16 {
+        self.goodbye_frame().await.code.into()
+    }
+
+    async fn goodbye_frame(&mut self) -> CloseFrame {
         loop {
             if let Message::Close(frame) = self.hears().await {
-                return frame.unwrap().code.into();
+                return frame.unwrap();
             }
         }
     }
@@ -172,6 +176,7 @@ async fn what_breaks_the_rules_is_told_to_both_sides() {
         (Message::binary(vec![1; 3]), 1_003, "3 bytes of sound"),
         (Message::binary(vec![1; 65_538]), 1_009, "more than 65536"),
         (frame(1_011), 1_011, "with 1011: \"too hot\""),
+        (frame(4_000), 4_000, "with 4000: \"too hot\""),
     ] {
         let mut scene = Scene::new().await;
         scene.says(message).await;
@@ -207,6 +212,62 @@ async fn a_bot_that_says_goodbye_has_ended_it_and_one_that_is_gone_is_lost() {
     assert!(why.contains("was lost: "), "{why}");
 }
 
+/// Bots that are asked for a sign of life at every moment.
+fn impatient() -> Arc<Bots> {
+    let mut bots = Bots::new(&Pages::new(&local()).unwrap());
+    bots.ping_interval = Duration::from_millis(50);
+    Arc::new(bots)
+}
+
+#[tokio::test]
+async fn a_bot_that_answers_no_ping_is_lost_after_two() {
+    let mut scene = Scene::with(&impatient()).await;
+    // It reads nothing meanwhile, and so answers nothing.
+    let Some(FromBot::End(StreamEnd::Failed(why))) = scene.said.recv().await else {
+        panic!("it failed");
+    };
+    assert!(why.ends_with("was lost: it does not answer pings"), "{why}");
+    for _ in 0..limits::PINGS_UNANSWERED {
+        assert!(scene.hears().await.is_ping());
+    }
+    let Message::Close(Some(frame)) = scene.hears().await else {
+        panic!("it is told, and there was no ping more");
+    };
+    assert_eq!(u16::from(frame.code), 1_001);
+    drop(scene.bot);
+    assert!(!scene.carrying.await.unwrap());
+}
+
+#[tokio::test]
+async fn a_bot_that_answers_pings_may_be_silent() {
+    let mut scene = Scene::with(&impatient()).await;
+    // Each is answered when the next message is read.
+    for _ in 0..3 * limits::PINGS_UNANSWERED {
+        assert!(scene.hears().await.is_ping());
+    }
+    assert!(scene.said.try_recv().is_err(), "it goes on");
+}
+
+#[tokio::test]
+async fn frames_that_break_the_protocol_are_answered_with_a_goodbye_that_says_so() {
+    for (frame, code, words) in [
+        (&[0xc2, 0][..], 1_002, "reserved bits"),
+        (&[0x83, 0], 1_002, "invalid opcode"),
+        (&[0x81, 1, 0xff], 1_007, "not UTF-8"),
+    ] {
+        let mut scene = Scene::new().await;
+        scene.bot.get_mut().write_all(frame).await.unwrap();
+        let Some(FromBot::End(StreamEnd::Failed(why))) = scene.said.recv().await else {
+            panic!("{words}: it failed");
+        };
+        assert!(why.to_lowercase().contains(&words.to_lowercase()), "{why}");
+        let goodbye = scene.goodbye_frame().await;
+        assert_eq!(u16::from(goodbye.code), code, "{why}");
+        assert!(why.starts_with(goodbye.reason.as_str()), "{goodbye:?}");
+        assert!(!goodbye.reason.is_empty(), "{why}");
+    }
+}
+
 #[tokio::test]
 async fn a_message_in_fragments_without_end_is_given_up() {
     let mut scene = Scene::new().await;
@@ -219,6 +280,7 @@ async fn a_message_in_fragments_without_end_is_given_up() {
         panic!("it failed");
     };
     assert!(why.contains("fragments without end"), "{why}");
+    assert_eq!(scene.goodbye().await, 1_009);
 }
 
 #[tokio::test]

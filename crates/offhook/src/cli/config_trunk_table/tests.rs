@@ -8,7 +8,7 @@ use super::super::config_file::ConfigFile;
 use super::*;
 
 fn read(text: &str) -> Result<Vec<FileTrunk>, String> {
-    let file = ConfigFile::parse(Path::new("/etc/offhook.toml"), text)?;
+    let file = ConfigFile::sound(Path::new("/etc/offhook.toml"), text)?;
     Ok(file.trunks().to_vec())
 }
 

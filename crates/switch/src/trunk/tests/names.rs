@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::super::names::drawn;
-use super::super::{Answer, NameFault, Target, without_others};
+use super::super::{Answer, NameFault, Target, without_others, without_own};
+use super::incoming::{peer_request, reply};
 use super::*;
 use crate::random::Random;
 
@@ -14,6 +15,7 @@ fn target(priority: u16, weight: u16, addresses: &[&str]) -> Target {
     Target {
         priority,
         weight,
+        host: Box::default(),
         addresses: addresses.iter().map(|at| address(at)).collect(),
     }
 }
@@ -150,6 +152,26 @@ fn the_last_good_answer_stays_when_dns_fails() {
     let own = [target(0, 0, &["127.0.0.1:5080", "10.0.0.1:5060"])];
     bench.resolve(0, &found(&own, 60));
     assert_eq!(bench.peers(), ["127.0.0.1:5080", "10.0.0.1:5060"]);
+}
+
+#[test]
+fn a_host_that_dns_says_nothing_of_is_where_it_was() {
+    let mut bench = Bench::new(named(&[NAME]));
+    let host = |name: &str, addresses: &[&str]| Target {
+        host: name.into(),
+        ..target(0, 0, addresses)
+    };
+    let both = [host("a", &[A]), host("b", &[B])];
+    bench.resolve(0, &found(&both, 60));
+    let moved = found(&[host("a", &[C]), host("b", &[]), host("c", &[])], 0);
+    let own = bench.line.trunk().as_ref().clone();
+    bench.resolve(0, &without_others(moved, 0, [&own].into_iter()));
+    let mut peers = bench.peers();
+    peers.sort();
+    assert_eq!(peers, [B, C]);
+    assert_eq!(bench.state().name, None);
+    bench.resolve(0, &found(&[host("a", &[C])], 60));
+    assert_eq!(bench.peers(), [C], "it is a host of the name no longer");
 }
 
 #[test]
@@ -296,6 +318,52 @@ fn a_call_goes_on_with_whom_the_name_led_to_before() {
 }
 
 #[test]
+fn whoever_was_there_before_begins_nothing_and_stays_no_longer_than_its_calls() {
+    let mut bench = Bench::new(named(&[NAME]));
+    bench.resolve(0, &found(&[target(0, 0, &[A])], 60));
+    bench.hear(A, &peer_request("INVITE", "z9hG4bKp1", "", 7));
+    let given = bench.heard_one();
+    bench.send(&reply(&given, 180, "p0.1-2"));
+    bench.resolve(0, &found(&[target(0, 0, &[B])], 60));
+    assert_eq!(bench.line.trunk().former, [address(A)]);
+    bench.sent();
+    let strangers = |bench: &mut Bench, at: u32| {
+        let other = |method: &str, to_tag: &str| {
+            let branch = format!("z9hG4bKx{at}{method}{to_tag}");
+            peer_request(method, &branch, to_tag, 1).replace("call-2", "call-3")
+        };
+        for message in [
+            other("INVITE", ""),
+            other("OPTIONS", ""),
+            other("CANCEL", ""),
+            other("BYE", "p0.9-9"),
+        ] {
+            bench.hear(A, &message);
+        }
+        assert!(bench.sent().is_empty() && bench.heard().is_empty());
+        assert_eq!(
+            std::mem::take(&mut bench.counts),
+            [Counter::RequestStray; 4]
+        );
+    };
+    strangers(&mut bench, 0);
+    // Its own call ends as ever.
+    bench.hear(A, &peer_request("CANCEL", "z9hG4bKp1", "", 7));
+    assert!(bench.heard_one().starts_with("CANCEL "));
+    bench.send(&reply(&given, 487, "p0.1-2"));
+    assert!(bench.sent_one().starts_with("SIP/2.0 487"));
+    bench.hear(A, &peer_request("ACK", "z9hG4bKp1", "p0.1-2", 7));
+    for at in 1..6 {
+        strangers(&mut bench, at);
+        bench.wait(20_000);
+    }
+    bench.resolve(0, &found(&[target(0, 0, &[B])], 60));
+    assert!(bench.line.trunk().former.is_empty());
+    bench.hear(B, &peer_request("OPTIONS", "z9hG4bKp9", "", 7));
+    assert!(bench.sent_one().starts_with("SIP/2.0 200"));
+}
+
+#[test]
 fn a_registration_follows_the_name() {
     let mut bench = Bench::new(Trunk {
         registration: Some(Duration::from_secs(300)),
@@ -340,4 +408,32 @@ fn an_address_of_another_trunk_is_not_taken() {
     assert_eq!(without_others(one.clone(), 0, all()), one);
     let none = found(&[], 60);
     assert_eq!(without_others(none.clone(), 1, all()), none);
+}
+
+#[test]
+fn an_address_in_the_network_of_another_trunk_is_taken_only_where_it_is_our_own_as_well() {
+    let network = |ip: &str| model::media::Network::new(ip.parse().unwrap(), 24).unwrap();
+    let other = Trunk {
+        networks: vec![network("203.0.113.0")],
+        ..trunk(&[A])
+    };
+    let mut own = named(&[NAME]);
+    let there = found(&[target(0, 0, &["[::ffff:203.0.113.7]:5070"])], 60);
+    let led = |own: &Trunk| without_others(there.clone(), 1, [&other, own].into_iter());
+    assert_eq!(led(&own), Err(NameFault::Anothers));
+    own.networks = vec![network("203.0.113.0")];
+    assert_eq!(led(&own), there);
+    own.networks.clear();
+    own.transport = TrunkTransport::Tcp;
+    assert_eq!(led(&own), there);
+}
+
+#[test]
+fn a_name_does_not_lead_back_to_us() {
+    let is_own = |peer: &SocketAddr| *peer == address(A);
+    let both = found(&[target(0, 0, &[A]), target(1, 0, &[A, B])], 60);
+    let other = found(&[target(1, 0, &[B])], 60);
+    assert_eq!(without_own(both, is_own), other);
+    let none = without_own(found(&[target(0, 0, &[A])], 60), is_own);
+    assert_eq!(none, Err(NameFault::Ourselves));
 }

@@ -173,7 +173,77 @@ fn early_sdp_that_nobody_acknowledges_ends_the_call() {
     let refused = bench.sent_one();
     assert!(refused.starts_with("SIP/2.0 504"), "{refused}");
     assert!(row(&refused, "To").ends_with(";tag=p0.1-2"));
+    // For the shard it was answered.
+    let bye = bench.heard_one();
+    assert!(bye.starts_with("BYE sip:+44999@"), "{bye}");
+    bench.send(&reply(&bye, 200, "p0.1-2"));
+    assert!(bench.sent().is_empty() && bench.counts.is_empty());
     bench.hear(A, &peer_request("ACK", "z9hG4bKp1", "p0.1-2", 7));
+    bench.ends_empty();
+}
+
+#[test]
+fn a_call_that_is_taken_back_before_that_could_be_said_is_over_on_both_sides() {
+    let mut bench = Bench::new(trunk(&[A]));
+    let (given, ringing) = rings(&mut bench);
+    bench.hear(A, &prack(&ringing, "z9hG4bKp2"));
+    answers(&mut bench, &given, 183);
+    answers(&mut bench, &given, 200);
+    bench.sent();
+    bench.hear(A, &peer_request("CANCEL", "z9hG4bKp1", "", 7));
+    let sent: Vec<String> = bench.sent().into_iter().map(|(.., sent)| sent).collect();
+    assert_eq!(sent.len(), 2, "{sent:#?}");
+    assert!(sent[0].starts_with("SIP/2.0 200") && row(&sent[0], "CSeq") == "7 CANCEL");
+    assert!(sent[1].starts_with("SIP/2.0 487") && row(&sent[1], "CSeq") == "7 INVITE");
+    let bye = bench.heard_one();
+    assert!(
+        bye.starts_with("BYE ") && row(&bye, "CSeq") == "8 BYE",
+        "{bye}"
+    );
+    assert!(row(&bye, "To").ends_with(";tag=p0.1-2"));
+    assert_eq!(row(&bye, "From"), row(&given, "From"));
+    bench.hear(A, &peer_request("ACK", "z9hG4bKp1", "p0.1-2", 7));
+    assert!(bench.heard().is_empty());
+    bench.ends_empty();
+}
+
+#[test]
+fn early_sdp_that_could_not_be_said_takes_the_call_back() {
+    let mut bench = Bench::new(trunk(&[A]));
+    let (given, _) = rings(&mut bench);
+    answers(&mut bench, &given, 183);
+    bench.wait(32_100);
+    let sent = bench.sent();
+    assert!(sent.last().unwrap().2.starts_with("SIP/2.0 504"));
+    let cancel = bench.heard_one();
+    assert!(cancel.starts_with("CANCEL sip:+44999@"), "{cancel}");
+    assert_eq!(branch(&cancel), branch(&given));
+    for name in ["Via", "From", "To", "Call-ID"] {
+        assert_eq!(row(&cancel, name), row(&given, name));
+    }
+    assert_eq!(row(&cancel, "CSeq"), "7 CANCEL");
+    assert!(row(&cancel, "Reason").starts_with("SIP;cause=504;text=\"a provisional"));
+    bench.send(&reply(&cancel, 200, "p0.1-2"));
+    bench.send(&reply(&given, 487, "p0.1-2"));
+    assert!(bench.sent().is_empty(), "it was told before");
+    assert_eq!(bench.counts, []);
+    bench.hear(A, &peer_request("ACK", "z9hG4bKp1", "p0.1-2", 7));
+    bench.ends_empty();
+}
+
+#[test]
+fn reliable_answers_without_end_are_acknowledged_as_far_as_there_is_room() {
+    let mut bench = Bench::new(trunk(&[A]));
+    let sent = invite(&mut bench);
+    let most = 2 * model::limits::TRUNK_TRANSACTIONS;
+    for rseq in 1..most as u32 + 100 {
+        bench.hear(A, &answer(&sent, 183, &rows(rseq)));
+    }
+    assert_eq!(bench.line.census()[0], most);
+    assert_eq!(bench.heard().len(), most - 1, "each that was acknowledged");
+    bench.sent();
+    bench.hear(A, &answer(&sent, 486, ""));
+    assert!(bench.heard_one().starts_with("SIP/2.0 486"));
     bench.ends_empty();
 }
 

@@ -78,7 +78,11 @@ fn what_is_answered_is_forgotten_at_once() {
 
 #[test]
 fn answers_leave_by_the_connection_of_their_request() {
-    let mut bench = Bench::new(by_tcp(&[A]));
+    let network = model::media::Network::new(address(STRANGE_SOURCE).ip(), 32).unwrap();
+    let mut bench = Bench::new(Trunk {
+        networks: vec![network],
+        ..by_tcp(&[A])
+    });
     for (source, standing) in [(SOURCE, A), (STRANGE_SOURCE, "203.0.113.5:5060")] {
         let invite = peer_request("INVITE", "z9hG4bKp1", "", 7).replace("call-2", source);
         bench.hear(source, &invite);
