@@ -43,7 +43,9 @@ pub struct GoingCalls {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ControlFault {
     /// The account has none of this name.
-    #[error("the account has no call of this id")]
+    #[error(
+        "the account has no call of this id, which applications are told as application_instance_id"
+    )]
     NoSuchCall,
     /// It has ended.
     #[error("the call has ended")]

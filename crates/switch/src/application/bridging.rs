@@ -4,7 +4,7 @@
 //! Each of the two goes on as a call of its own, without a second party; when one ends, so does what the other was connected to.
 
 use model::media::{Entry, LegId, MediaCommand, RoomId};
-use model::{Callee, Caller, UnixTime};
+use model::{Callee, UnixTime};
 
 use super::connecting::Connecting;
 use super::instance::seconds;
@@ -151,10 +151,6 @@ impl Run {
         self.secret = Some(application.secret.clone());
         if let Callee::Service { name, .. } = callee {
             self.about.service = name.as_str().into();
-            match self.about.is_outgoing {
-                true => self.record.caller = Caller::Service(name.clone()),
-                false => self.record.callee = callee.clone(),
-            }
         }
         let leg: LegId = self.leg(self.first);
         let (call, questions) = (self.record.id.to_string(), self.script.questions);
