@@ -14,7 +14,7 @@ use super::config_key::ServeFlags;
 use super::{Failure, Place, output};
 
 /// The file of the store in its folder.
-const STORE_FILE: &str = "offhook.db";
+pub(crate) const STORE_FILE: &str = "offhook.db";
 
 /// An open store and what it held when the command began.
 pub(crate) struct Opened {
