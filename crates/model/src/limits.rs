@@ -56,6 +56,10 @@ pub const LOGIN_FAILURES_MINUTELY: u32 = 12;
 
 /// Addresses that are remembered at a time; past it new failures are not, since a key has 128 bits to guess.
 pub const LOGIN_FAILURE_ADDRESSES: usize = 100_000;
+/// Connections of the operator's listener: whoever collects figures needs one, and whoever looks another.
+pub const ADMIN_CONNECTIONS: usize = 16;
+/// How long one of them may take, from its first byte to its last.
+pub const ADMIN_TIME: Duration = Duration::from_secs(20);
 /// Head of a request, and what hyper buffers of a body at a time: a token's permissions fit in a query.
 pub const HTTP_HEAD_BYTES: usize = 16 * 1024;
 

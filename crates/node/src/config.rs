@@ -10,6 +10,7 @@ use std::time::Duration;
 use model::limits;
 use switch::turn_grant::TurnOffer;
 
+use crate::admin::{self, AdminConfigFault};
 use crate::media_worker::{MediaConfig, MediaConfigFault};
 use crate::relay::{TurnConfig, TurnConfigFault};
 use crate::sound::SpeechConfig;
@@ -23,6 +24,8 @@ pub struct Config {
     pub data: PathBuf,
     /// Where to listen.
     pub listen: SocketAddr,
+    /// Where the operator's figures and readiness are told; nowhere unless given.
+    pub admin_listen: Option<SocketAddr>,
     /// Serve TLS with this certificate.
     pub tls: Option<TlsFiles>,
     /// A proxy before us ends TLS and appends the client's address to `X-Forwarded-For`.
@@ -62,6 +65,7 @@ impl Default for Config {
         Self {
             data: PathBuf::from("offhook-data"),
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+            admin_listen: None,
             tls: None,
             behind_tls_proxy: false,
             domains: Vec::new(),
@@ -150,6 +154,9 @@ pub enum ConfigFault {
     /// No shard, no service.
     #[error("the number of shards must be from 1 to {max}, not {0}", max = Self::SHARDS_MAX)]
     Shards(usize),
+    /// The operator's listener cannot be there.
+    #[error(transparent)]
+    Admin(#[from] AdminConfigFault),
     /// The TURN server cannot be run like that.
     #[error(transparent)]
     Turn(#[from] TurnConfigFault),
@@ -201,6 +208,7 @@ impl Config {
         {
             faults.push(ConfigFault::Shards(shards));
         }
+        faults.extend(admin::check(self).err().map(ConfigFault::from));
         let turn = self.turn.check(self.tls.is_some());
         faults.extend(turn.err().map(ConfigFault::from));
         faults.extend(self.media.check().err().map(ConfigFault::from));

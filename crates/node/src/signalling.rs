@@ -22,6 +22,7 @@ use tokio::sync::Notify;
 
 use crate::clock::Clock;
 use crate::effect::{Outlets, Performer};
+use crate::meter;
 use crate::outbox::Outbox;
 use crate::telemetry::Counters;
 
@@ -321,7 +322,9 @@ impl Signalling {
             message,
             ice_servers: None,
         };
+        let now = self.now();
         self.give(shard_of(account, self.shards.len()), input);
+        self.time(now, message);
     }
 
     /// Tells a shard what came of an errand.
@@ -390,6 +393,16 @@ impl Signalling {
         }
     }
 
+    /// Takes down how long a request took that was read at `began`.
+    fn time(&self, began: Now, message: &sip::Message<'_>) {
+        if let sip::Message::Request(request) = message
+            && meter::is_timed(&request.method)
+        {
+            let took = self.clock.since(began.mono);
+            self.counters.meters.handled(&request.method, took);
+        }
+    }
+
     fn give(&self, shard: usize, input: Input<'_>) {
         self.step(shard, &mut lock(&self.shards[shard].owned), input);
     }
@@ -409,6 +422,7 @@ impl Signalling {
         own: Option<(ConnectionId, &Outbox)>,
     ) {
         let mut overflowed = Vec::new();
+        let is_late = matches!(input, Input::Relayed { .. });
         owned.machine.handle(now, input);
         loop {
             let mut performer = Performer {
@@ -416,6 +430,7 @@ impl Signalling {
                 outboxes: &owned.outboxes,
                 outlets: &self.outlets,
                 shard,
+                is_late,
                 overflowed: &mut overflowed,
             };
             while let Some(effect) = owned.machine.poll_effect() {
@@ -475,6 +490,8 @@ impl Session {
         };
         let own = Some((connection, &*self.outbox));
         self.signalling.step_for(shard, &mut owned, now, input, own);
+        drop(owned);
+        self.signalling.time(now, message);
     }
 }
 

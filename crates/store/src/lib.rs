@@ -47,6 +47,13 @@ impl Store {
         }
     }
 
+    /// Copies everything as it is at one moment into `file`, which must be empty or not there; others read and write on.
+    pub async fn copy_to(&self, file: &Path) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(sqlite) => sqlite.copy_to(file).await,
+        }
+    }
+
     /// The secret with which API access keys are hashed: 32 bytes, the same for the life of the store.
     pub async fn pepper(&self) -> Result<SecretBytes, StoreError> {
         match self {

@@ -187,6 +187,7 @@ impl<'a> Layers<'a> {
 pub(crate) struct Effective {
     data: Sourced<PathBuf>,
     listen: Sourced<SocketAddr>,
+    admin_listen: Sourced<Option<SocketAddr>>,
     tls_cert: Sourced<Option<PathBuf>>,
     tls_key: Sourced<Option<PathBuf>>,
     behind_tls_proxy: Sourced<bool>,
@@ -209,6 +210,7 @@ impl Effective {
         let effective = Self {
             data: layers.data(),
             listen: layers.parse(&Key::LISTEN, listen, parse_listen),
+            admin_listen: layers.parse(&Key::ADMIN_LISTEN, None, parse_admin_listen),
             tls_cert: layers.parse(&Key::TLS_CERT, None, path),
             tls_key: layers.parse(&Key::TLS_KEY, None, path),
             behind_tls_proxy: layers.parse(&Key::BEHIND_TLS_PROXY, false, parse_switch),
@@ -252,6 +254,7 @@ impl Effective {
         let config = node::Config {
             data: self.data.value.clone(),
             listen: self.listen.value,
+            admin_listen: self.admin_listen.value,
             tls,
             behind_tls_proxy: self.behind_tls_proxy.value,
             domains: self.domains.value.clone(),
@@ -282,10 +285,17 @@ impl Effective {
         }
     }
 
-    /// What the node would say about TURN, and about the media gateway; checks everything on its way.
-    pub(super) fn outlook(&self) -> Result<[Vec<node::Finding>; 2], Failure> {
+    /// What the node would say about the admin listener, TURN and the media gateway; checks everything on its way.
+    pub(super) fn outlook(&self) -> Result<[Vec<node::Finding>; 3], Failure> {
         let config = self.node_config()?;
-        let told = || Ok([node::outlook(&config)?, node::media_outlook(&config)?]);
+        let told = || {
+            let admin = node::admin_outlook(&config)?;
+            Ok([
+                admin,
+                node::outlook(&config)?,
+                node::media_outlook(&config)?,
+            ])
+        };
         told().map_err(|fault| self.refused(fault))
     }
 
@@ -293,6 +303,7 @@ impl Effective {
     fn refused(&self, fault: ConfigFault) -> Failure {
         let source = match &fault {
             ConfigFault::OpenWithoutTls(_) => &self.listen.source,
+            ConfigFault::Admin(_) => &self.admin_listen.source,
             ConfigFault::TlsTwice => &self.behind_tls_proxy.source,
             ConfigFault::NoAnswer(_) => &self.no_answer_s.source,
             ConfigFault::Resume(_) => &self.resume_s.source,
@@ -324,6 +335,14 @@ impl Effective {
                 Key::LISTEN,
                 self.listen.value.to_string(),
                 &self.listen.source,
+            ),
+            (
+                Key::ADMIN_LISTEN,
+                self.admin_listen
+                    .value
+                    .map(|address| address.to_string())
+                    .unwrap_or_default(),
+                &self.admin_listen.source,
             ),
             (
                 Key::TLS_CERT,
@@ -385,6 +404,7 @@ impl Effective {
         let mut told = json!({
             "data": with(json!(self.data.value), &self.data.source),
             "listen": with(json!(self.listen.value), &self.listen.source),
+            "admin_listen": with(json!(self.admin_listen.value), &self.admin_listen.source),
             "tls_cert": with(json!(self.tls_cert.value), &self.tls_cert.source),
             "tls_key": with(json!(self.tls_key.value), &self.tls_key.source),
             "behind_tls_proxy": with(json!(self.behind_tls_proxy.value), &self.behind_tls_proxy.source),
@@ -413,6 +433,12 @@ fn parse_listen(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| {
         "it must be an IP address and a port, such as 127.0.0.1:8080 or [::]:443".to_owned()
     })
+}
+
+fn parse_admin_listen(text: &str) -> Result<Option<SocketAddr>, String> {
+    text.parse()
+        .map(Some)
+        .map_err(|_| "it must be an IP address and a port, such as 127.0.0.1:9090".to_owned())
 }
 
 pub(super) fn parse_switch(text: &str) -> Result<bool, String> {
@@ -540,6 +566,8 @@ mod tests {
         for (variable, text, right) in [
             ("OFFHOOK_LISTEN", "8080", "127.0.0.1:8080"),
             ("OFFHOOK_LISTEN", "0.0.0.0:8080", "--behind-tls-proxy"),
+            ("OFFHOOK_ADMIN_LISTEN", "9090", "127.0.0.1:9090"),
+            ("OFFHOOK_ADMIN_LISTEN", "127.0.0.1:8080", "--admin-listen"),
             ("OFFHOOK_TLS_KEY", "k.pem", "--tls-cert FILE"),
             ("OFFHOOK_NO_ANSWER", "0", "from 1 to 3600"),
             ("OFFHOOK_NO_ANSWER", "soon", "whole number of seconds"),

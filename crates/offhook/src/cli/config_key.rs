@@ -18,6 +18,7 @@ pub(crate) fn keys() -> impl Iterator<Item = &'static Key> {
 pub(crate) const OWN_KEYS: [Key; 11] = [
     Key::DATA,
     Key::LISTEN,
+    Key::ADMIN_LISTEN,
     Key::TLS_CERT,
     Key::TLS_KEY,
     Key::BEHIND_TLS_PROXY,
@@ -77,6 +78,13 @@ impl Key {
         variable: "OFFHOOK_LISTEN",
         form: Form::Text,
         example: "\"127.0.0.1:8080\"",
+    };
+    pub(crate) const ADMIN_LISTEN: Self = Self {
+        name: "admin_listen",
+        flag: "--admin-listen",
+        variable: "OFFHOOK_ADMIN_LISTEN",
+        form: Form::Text,
+        example: "\"127.0.0.1:9090\"",
     };
     pub(crate) const TLS_CERT: Self = Self {
         name: "tls_cert",
@@ -149,6 +157,9 @@ pub(crate) struct ServeFlags {
     /// Listen on this address and port [env: OFFHOOK_LISTEN] [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDR")]
     pub(crate) listen: Option<String>,
+    /// Tell figures and readiness on this address and port: /metrics, /healthz, /readyz [env: OFFHOOK_ADMIN_LISTEN] [default: nowhere]
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) admin_listen: Option<String>,
     /// Serve TLS with this certificate chain (PEM) [env: OFFHOOK_TLS_CERT]
     #[arg(long, value_name = "FILE")]
     pub(crate) tls_cert: Option<String>,
@@ -189,6 +200,7 @@ impl ServeFlags {
     pub(crate) fn or(self, weaker: Self) -> Self {
         Self {
             listen: self.listen.or(weaker.listen),
+            admin_listen: self.admin_listen.or(weaker.admin_listen),
             tls_cert: self.tls_cert.or(weaker.tls_cert),
             tls_key: self.tls_key.or(weaker.tls_key),
             behind_tls_proxy: self.behind_tls_proxy.or(weaker.behind_tls_proxy),
@@ -219,6 +231,7 @@ impl ServeFlags {
     pub(crate) fn text(&self, key: &Key) -> Option<String> {
         match key.name {
             "listen" => self.listen.clone(),
+            "admin_listen" => self.admin_listen.clone(),
             "tls_cert" => self.tls_cert.clone(),
             "tls_key" => self.tls_key.clone(),
             "behind_tls_proxy" => self.behind_tls_proxy.clone(),

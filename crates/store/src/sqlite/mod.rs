@@ -6,6 +6,7 @@
 
 mod account;
 mod background;
+mod backup;
 mod fault;
 mod folder;
 mod key;

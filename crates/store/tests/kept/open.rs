@@ -258,3 +258,27 @@ async fn times_at_the_ends_of_the_calendar_are_kept() {
         2
     );
 }
+
+#[tokio::test]
+async fn a_copy_has_everything_and_takes_no_place_of_another_file() {
+    let (_dir, store) = sample::fresh().await;
+    let id = store.create_account(sample::account("ann")).await.unwrap();
+    let record = sample::hung_up(&sample::call(id, 1));
+    let kept = std::slice::from_ref(&record);
+    store.save_records(kept).await.unwrap();
+    let target = TempDir::new().unwrap();
+    let file = target.path().join("offhook.db");
+    store.copy_to(&file).await.unwrap();
+    let error = store.copy_to(&file).await.expect_err("it is there");
+    assert!(error.to_string().starts_with("cannot copy the store"));
+
+    let copy = Store::open(target.path(), [8; 32]).await.unwrap();
+    let pepper = store.pepper().await.unwrap();
+    assert_eq!(copy.pepper().await.unwrap().expose(), pepper.expose());
+    let before = sample::loaded(&store, id, NOW).await;
+    assert_eq!(sample::loaded(&copy, id, NOW).await, before);
+    let records = copy.records(RecordQuery::default()).await.unwrap();
+    assert_eq!(records, [record]);
+    copy.close().await;
+    store.close().await;
+}
