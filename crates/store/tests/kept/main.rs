@@ -3,10 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod account;
+mod home;
 mod key;
 mod open;
 mod process;
 mod record;
+mod reopen;
 mod sample;
 mod service;
 mod usage;
