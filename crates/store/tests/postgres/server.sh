@@ -6,6 +6,8 @@ set -eu
 programs=$1
 folder=$(mktemp -d /tmp/offhook-postgres-XXXXXX)
 trap 'rm -rf "$folder"' EXIT
+# A signal to all of the group ends those who use the server, and with them the input.
+trap : INT TERM HUP
 
 start() {
     # Nothing has to survive the loss of power here.
