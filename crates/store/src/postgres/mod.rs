@@ -70,7 +70,9 @@ impl Postgres {
             }
             Migrate::Never => verify(&mut connection, &place, is_ours).await?,
         }
-        let number = begin(&mut connection, fresh_pepper).await.map_err(opening)?;
+        let number = begin(&mut connection, fresh_pepper)
+            .await
+            .map_err(opening)?;
         // It need not end well: it is gone in any case.
         let _ = connection.close().await;
         let pool = PgPoolOptions::new()

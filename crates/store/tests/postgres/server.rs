@@ -83,7 +83,11 @@ fn programs() -> PathBuf {
     folders.extend(versions.into_iter().rev().map(|(_, folder)| folder));
     folders
         .into_iter()
-        .find(|folder| ["initdb", "postgres"].iter().all(|name| folder.join(name).is_file()))
+        .find(|folder| {
+            ["initdb", "postgres"]
+                .iter()
+                .all(|name| folder.join(name).is_file())
+        })
         .expect("PostgreSQL is installed (on Debian: the package postgresql)")
 }
 
