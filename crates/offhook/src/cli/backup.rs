@@ -115,7 +115,7 @@ async fn store(opened: &Opened, to: &Path) -> Result<u64, Failure> {
     let copied = async {
         new_file(&unfinished).map_err(fault)?;
         let copied = async {
-            opened.store.copy_to(&unfinished).await?;
+            opened.store.back_up(&unfinished).await?;
             let file = File::open(&unfinished)?;
             file.sync_all()?;
             fs::rename(&unfinished, to)?;

@@ -2,14 +2,15 @@
 
 use std::path::Path;
 
-use super::{Sqlite, fault};
+use super::{Sqlite, explain};
 use crate::StoreError;
+use crate::error::Place;
 
 const OPERATION: &str = "copy the store";
 
 impl Sqlite {
     /// Into `file`, which must be empty or not there. Holds nobody up: it reads one moment of the store.
-    pub(crate) async fn copy_to(&self, file: &Path) -> Result<(), StoreError> {
+    pub(crate) async fn back_up(&self, file: &Path) -> Result<(), StoreError> {
         let Some(name) = file.to_str() else {
             return Err(StoreError::Unopened {
                 operation: OPERATION,
@@ -23,6 +24,6 @@ impl Sqlite {
             .execute(&self.writer)
             .await
             .map(drop)
-            .map_err(|error| fault::explain(OPERATION, file.to_owned(), error))
+            .map_err(|error| explain(OPERATION, Place::File(file.into()), error))
     }
 }
