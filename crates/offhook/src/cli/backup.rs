@@ -44,9 +44,10 @@ impl Flags {
         let copied = if is_folder(&self.to) {
             whole(&opened, &self.to).await
         } else {
-            let mut copied = Copied::default();
-            copied.store_bytes = store(&opened, &self.to).await?;
-            Ok(copied)
+            store(&opened, &self.to).await.map(|store_bytes| Copied {
+                store_bytes,
+                ..Copied::default()
+            })
         };
         opened.close().await;
         let copied = copied?;

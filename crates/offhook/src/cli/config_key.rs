@@ -15,7 +15,7 @@ pub(crate) fn keys() -> impl Iterator<Item = &'static Key> {
 }
 
 /// Those but TURN's, media's and trunks', in the order of listings.
-pub(crate) const OWN_KEYS: [Key; 11] = [
+pub(crate) const OWN_KEYS: [Key; 12] = [
     Key::DATA,
     Key::LISTEN,
     Key::ADMIN_LISTEN,

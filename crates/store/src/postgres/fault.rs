@@ -54,12 +54,10 @@ fn unreachable(error: &sqlx::Error) -> Option<String> {
     if let sqlx::Error::Tls(cause) = error {
         return Some(format!("TLS: {cause}"));
     }
-    match error {
-        sqlx::Error::Io(cause) if cause.kind() != io::ErrorKind::TimedOut => {
-            Some(cause.to_string())
-        }
-        _ => None,
-    }
+    let sqlx::Error::Io(cause) = error else {
+        return None;
+    };
+    (cause.kind() != io::ErrorKind::TimedOut).then(|| cause.to_string())
 }
 
 /// `Err` gives back the place: the code says nothing of its own.

@@ -59,8 +59,8 @@ async fn listen_once(options: PgConnectOptions, heard: &Notify) -> Result<(), sq
     listener.eager_reconnect(false);
     let begun = async {
         listener.listen(CHANNEL).await?;
-        let mut connection = sqlx::Acquire::acquire(&mut listener).await?;
-        mark_serving(&mut connection).await
+        let connection = sqlx::Acquire::acquire(&mut listener).await?;
+        mark_serving(connection).await
     };
     in_time(begun).await?;
     // Something may have changed before it was heard of.

@@ -9,7 +9,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use store::{Store, StoreError};
 use tempfile::TempDir;
 
-use crate::sample::{self, PEPPER};
+use crate::sample::{self, NOW, PEPPER};
 
 async fn refusal(dir: &Path) -> StoreError {
     Store::open(dir, PEPPER)
@@ -173,7 +173,7 @@ async fn a_copy_has_everything_and_takes_no_place_of_another_file() {
     assert_eq!(copy.pepper().await.unwrap().expose(), pepper.expose());
     let before = sample::loaded(&store, id, NOW).await;
     assert_eq!(sample::loaded(&copy, id, NOW).await, before);
-    let records = copy.records(RecordQuery::default()).await.unwrap();
+    let records = copy.records(store::RecordQuery::default()).await.unwrap();
     assert_eq!(records, [record]);
     copy.close().await;
     store.close().await;
