@@ -14,7 +14,7 @@ struct Need {
     package: &'static str,
 }
 
-const NEEDS: [Need; 10] = [
+const NEEDS: [Need; 11] = [
     Need {
         program: "chromium",
         package: "chromium",
@@ -54,6 +54,11 @@ const NEEDS: [Need; 10] = [
     Need {
         program: "ip",
         package: "iproute2",
+    },
+    // The server itself is not on the path: the tests of the store find it where Debian has it.
+    Need {
+        program: "pg_ctlcluster",
+        package: "postgresql",
     },
 ];
 

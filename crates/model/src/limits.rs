@@ -56,6 +56,10 @@ pub const LOGIN_FAILURES_MINUTELY: u32 = 12;
 
 /// Addresses that are remembered at a time; past it new failures are not, since a key has 128 bits to guess.
 pub const LOGIN_FAILURE_ADDRESSES: usize = 100_000;
+/// Connections of the operator's listener: whoever collects figures needs one, and whoever looks another.
+pub const ADMIN_CONNECTIONS: usize = 16;
+/// How long one of them may take, from its first byte to its last.
+pub const ADMIN_TIME: Duration = Duration::from_secs(20);
 /// Head of a request, and what hyper buffers of a body at a time: a token's permissions fit in a query.
 pub const HTTP_HEAD_BYTES: usize = 16 * 1024;
 
@@ -109,6 +113,13 @@ pub const ROOM_FOR_REFUSALS: usize = 4_096;
 pub const ROOM_FOR_REFUSALS_PER_ADDRESS: usize = 64;
 
 // Resumable signalling.
+
+/// The longest that an operator may let calls go on after a server was told to stop: a day, in which most calls end by themselves.
+pub const DRAIN_TIME_MAX: Duration = Duration::from_secs(86_400);
+
+/// Connections without a call that a shard closes in a second while its server is drained: their clients all come back a second later,
+/// to other servers.
+pub const DRAINED_AT_ONCE: usize = 500;
 
 /// How long a session waits for its client after its socket was lost.
 pub const RESUME_WINDOW: Duration = Duration::from_secs(60);

@@ -31,6 +31,12 @@ impl Clock {
         }
     }
 
+    /// How much time has passed since then.
+    pub(crate) fn since(&self, then: model::Instant) -> Duration {
+        let then = Duration::from_micros(then.as_micros());
+        self.start.elapsed().saturating_sub(then)
+    }
+
     /// The calendar clock alone; a clock that stands before 1970 reads as 1970.
     pub(crate) fn unix() -> UnixTime {
         let since = SystemTime::now()

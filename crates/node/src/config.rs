@@ -10,6 +10,7 @@ use std::time::Duration;
 use model::limits;
 use switch::turn_grant::TurnOffer;
 
+use crate::admin::{self, AdminConfigFault};
 use crate::media_worker::{MediaConfig, MediaConfigFault};
 use crate::relay::{TurnConfig, TurnConfigFault};
 use crate::sound::SpeechConfig;
@@ -23,6 +24,8 @@ pub struct Config {
     pub data: PathBuf,
     /// Where to listen.
     pub listen: SocketAddr,
+    /// Where the operator's figures and readiness are told; nowhere unless given.
+    pub admin_listen: Option<SocketAddr>,
     /// Serve TLS with this certificate.
     pub tls: Option<TlsFiles>,
     /// A proxy before us ends TLS and appends the client's address to `X-Forwarded-For`.
@@ -33,6 +36,8 @@ pub struct Config {
     pub no_answer_s: u64,
     /// How long a session waits for its client after a lost socket, in seconds (docs/resume.md); 0: no session is resumed.
     pub resume_s: u64,
+    /// How long calls may go on after the server was told to stop, in seconds; 0: they end at once.
+    pub drain_s: u64,
     /// Serve the softphone page at `/`.
     pub softphone: bool,
     /// Let everybody on this machine make clients of the demo account with one click; see [`Config::may_demo`].
@@ -60,11 +65,13 @@ impl Default for Config {
         Self {
             data: PathBuf::from("offhook-data"),
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+            admin_listen: None,
             tls: None,
             behind_tls_proxy: false,
             domains: Vec::new(),
             no_answer_s: limits::NO_ANSWER_TIME.as_secs(),
             resume_s: limits::RESUME_WINDOW.as_secs(),
+            drain_s: 0,
             softphone: true,
             demo: true,
             shards: None,
@@ -133,6 +140,12 @@ pub enum ConfigFault {
         max = limits::RESUME_WINDOW_MAX.as_secs()
     )]
     Resume(u64),
+    /// Longer than anybody waits for a server.
+    #[error(
+        "calls may go on from 0 to {max} seconds after the server was told to stop, not {0} (--drain); 0 ends them at once",
+        max = limits::DRAIN_TIME_MAX.as_secs()
+    )]
+    Drain(u64),
     /// Not a host name.
     #[error(
         "the domain {0:?} is not a host name: give letters, digits, '-' and '.' alone, such as calls.example.com"
@@ -141,6 +154,9 @@ pub enum ConfigFault {
     /// No shard, no service.
     #[error("the number of shards must be from 1 to {max}, not {0}", max = Self::SHARDS_MAX)]
     Shards(usize),
+    /// The operator's listener cannot be there.
+    #[error(transparent)]
+    Admin(#[from] AdminConfigFault),
     /// The TURN server cannot be run like that.
     #[error(transparent)]
     Turn(#[from] TurnConfigFault),
@@ -182,6 +198,9 @@ impl Config {
         if self.resume_s > limits::RESUME_WINDOW_MAX.as_secs() {
             faults.push(ConfigFault::Resume(self.resume_s));
         }
+        if self.drain_s > limits::DRAIN_TIME_MAX.as_secs() {
+            faults.push(ConfigFault::Drain(self.drain_s));
+        }
         let domains = self.domains.iter().filter(|domain| !is_host_name(domain));
         faults.extend(domains.cloned().map(ConfigFault::Domain));
         if let Some(shards) = self.shards
@@ -189,6 +208,7 @@ impl Config {
         {
             faults.push(ConfigFault::Shards(shards));
         }
+        faults.extend(admin::check(self).err().map(ConfigFault::from));
         let turn = self.turn.check(self.tls.is_some());
         faults.extend(turn.err().map(ConfigFault::from));
         faults.extend(self.media.check().err().map(ConfigFault::from));

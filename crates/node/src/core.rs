@@ -148,14 +148,15 @@ impl Core {
         store: &Store,
         finish: &watch::Receiver<bool>,
     ) -> Vec<JoinHandle<()>> {
+        let counters = || Arc::clone(&self.signalling.counters);
         let (records, quota) = (Arc::clone(&self.records), Arc::clone(&self.quota));
         let mut keepers = vec![
-            tokio::spawn(records.run(store.clone(), finish.clone())),
-            tokio::spawn(quota.run(store.clone(), finish.clone())),
+            tokio::spawn(records.run(store.clone(), counters(), finish.clone())),
+            tokio::spawn(quota.run(store.clone(), counters(), finish.clone())),
         ];
         if let Some(relay) = &self.relay {
             let month = MonthKeeper::default();
-            let running = month.run(Arc::clone(relay), store.clone(), finish.clone());
+            let running = month.run(Arc::clone(relay), store.clone(), counters(), finish.clone());
             keepers.push(tokio::spawn(running));
         }
         keepers

@@ -9,6 +9,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::clock::Clock;
+use crate::meter::StoreTask;
 use crate::signalling::{Published, Signalling};
 
 /// A change is seen within a second, with the time to parse new keys.
@@ -76,7 +77,8 @@ impl DirectoryWatch {
             // Over or not: it is time to look.
             let _ = timeout(LOOK_EVERY.saturating_sub(rest), self.wanted.notified()).await;
             let began = Instant::now();
-            match self.look().await {
+            let meter = &self.signalling.counters.meters.store;
+            match meter.watch(StoreTask::Directory, self.look()).await {
                 Ok(()) => failures = 0,
                 Err(error) => {
                     if failures % REPORT_EVERY == 0 {

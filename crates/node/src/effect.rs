@@ -38,6 +38,8 @@ pub(crate) struct Performer<'a> {
     pub(crate) outlets: &'a Outlets,
     /// Whose effects these are.
     pub(crate) shard: usize,
+    /// Whether a call's record can only be told again: a relay has said late what it did.
+    pub(crate) is_late: bool,
     /// Connections whose outbox ran over: they count as lost.
     pub(crate) overflowed: &'a mut Vec<ConnectionId>,
 }
@@ -51,11 +53,15 @@ impl Performer<'_> {
                 message,
             } => match (self.outbox(connection), &outlets.lines) {
                 (Some(outbox), _) => {
+                    outlets.counters.meters.leaves(&message);
                     if outbox.push(message).is_err() {
                         self.overflowed.push(connection);
                     }
                 }
-                (None, Some(lines)) => lines.put(connection, message, &outlets.counters),
+                (None, Some(lines)) => {
+                    outlets.counters.meters.leaves(&message);
+                    lines.put(connection, message, &outlets.counters);
+                }
                 (None, None) => {}
             },
             // A line has no outbox, and is never closed.
@@ -74,7 +80,22 @@ impl Performer<'_> {
                     relay.apply(&change);
                 }
             }
-            Effect::Record(record) => outlets.records.keep(*record),
+            Effect::Record(record) => {
+                if let Some(outcome) = record.outcome.as_ref().filter(|_| !self.is_late) {
+                    let was_answered = record.answered.is_some();
+                    outlets.counters.meters.ended(outcome, was_answered);
+                    let status = outcome.status;
+                    tracing::debug!(call_id = record.call_id, status, "a call has ended");
+                } else {
+                    let is_answered = record.answered.is_some();
+                    tracing::debug!(
+                        call_id = record.call_id,
+                        is_answered,
+                        "the record of a call has changed"
+                    );
+                }
+                outlets.records.keep(*record);
+            }
             Effect::Media { account, command } => match &outlets.gateway {
                 Some(gateway) => gateway.put(account, command, &outlets.counters),
                 None => {

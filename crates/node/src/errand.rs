@@ -61,6 +61,11 @@ impl Errands {
         self.wake.notify_one();
     }
 
+    /// How many are not answered yet.
+    pub(crate) fn open(&self) -> usize {
+        *self.open.borrow()
+    }
+
     /// Does what comes; never ends.
     pub(crate) async fn run(self: Arc<Self>, signalling: Arc<Signalling>) {
         loop {

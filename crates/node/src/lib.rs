@@ -7,6 +7,7 @@
 
 mod account_file;
 mod account_place;
+mod admin;
 pub mod call_document;
 pub mod certificate;
 mod clock;
@@ -19,6 +20,7 @@ mod effect;
 mod errand;
 mod http;
 mod media_worker;
+mod meter;
 mod outbox;
 pub mod provision;
 mod quota_keeper;
@@ -38,6 +40,7 @@ pub mod wanted_service;
 pub mod wanted_trunk;
 mod webhook;
 
+pub use admin::{AdminConfigFault, admin_outlook};
 pub use config::{Bounds, Config, ConfigFault, TlsFiles};
 pub use media_worker::{LoneGateway, MediaConfig, MediaConfigFault, MediaFault, media_outlook};
 pub use relay::{Finding, RelayFault, TurnConfig, TurnConfigFault, outlook};

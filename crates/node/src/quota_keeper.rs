@@ -11,7 +11,9 @@ use store::{Store, StoreError};
 use switch::token::{MonthlyQuota, QuotaExceeded};
 use tokio::sync::{Notify, watch};
 
+use crate::meter::StoreTask;
 use crate::shutdown::raised;
+use crate::telemetry::Counters;
 
 /// How long a count may be kept in memory alone; with the time to write it, a second.
 const UNSAVED_AT_MOST: Duration = Duration::from_millis(500);
@@ -45,7 +47,12 @@ impl QuotaKeeper {
     }
 
     /// Saves changed counts until `finish` turns true, and then what is left.
-    pub(crate) async fn run(self: Arc<Self>, store: Store, mut finish: watch::Receiver<bool>) {
+    pub(crate) async fn run(
+        self: Arc<Self>,
+        store: Store,
+        counters: Arc<Counters>,
+        mut finish: watch::Receiver<bool>,
+    ) {
         let mut unsaved = Unsaved::default();
         loop {
             tokio::select! {
@@ -62,7 +69,7 @@ impl QuotaKeeper {
                 .unwrap_or_else(PoisonError::into_inner)
                 .take_changed();
             unsaved.add(month, counts);
-            if let Err(error) = unsaved.save(&store).await {
+            if let Err(error) = unsaved.save(&store, &counters).await {
                 tracing::error!(%error, "token counts could not be saved; they count on in memory");
                 self.changed.notify_one();
             }
@@ -91,7 +98,7 @@ impl Unsaved {
         self.counts.extend(counts);
     }
 
-    async fn save(&mut self, store: &Store) -> Result<(), StoreError> {
+    async fn save(&mut self, store: &Store, counters: &Counters) -> Result<(), StoreError> {
         if self.counts.is_empty() {
             return Ok(());
         }
@@ -100,7 +107,9 @@ impl Unsaved {
             .iter()
             .map(|(account, count)| (*account, *count))
             .collect();
-        store.save_token_counts(self.month, &counts).await?;
+        let saving = store.save_token_counts(self.month, &counts);
+        let meter = &counters.meters.store;
+        meter.watch(StoreTask::TokenCounts, saving).await?;
         self.counts.clear();
         Ok(())
     }

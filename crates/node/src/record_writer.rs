@@ -11,7 +11,9 @@ use model::{CallRecord, RecordId, limits};
 use store::Store;
 use tokio::sync::{Notify, watch};
 
+use crate::meter::StoreTask;
 use crate::shutdown::raised;
+use crate::telemetry::Counters;
 
 /// How soon a store that refused is asked again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -56,13 +58,23 @@ impl RecordWriter {
         self.wake.notify_one();
     }
 
+    /// Records that wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.lock().records.len()
+    }
+
     /// Records that were lost because too many waited.
     pub(crate) fn dropped(&self) -> u64 {
         self.lock().dropped
     }
 
     /// Writes what comes until `finish` turns true, and then what is left.
-    pub(crate) async fn run(self: Arc<Self>, store: Store, mut finish: watch::Receiver<bool>) {
+    pub(crate) async fn run(
+        self: Arc<Self>,
+        store: Store,
+        counters: Arc<Counters>,
+        mut finish: watch::Receiver<bool>,
+    ) {
         loop {
             let is_last = tokio::select! {
                 () = self.wake.notified() => {
@@ -70,7 +82,7 @@ impl RecordWriter {
                 }
                 () = raised(&mut finish) => true,
             };
-            let is_written = self.write(&store).await;
+            let is_written = self.write(&store, &counters).await;
             if is_last {
                 return;
             }
@@ -81,14 +93,20 @@ impl RecordWriter {
         }
     }
 
-    async fn write(&self, store: &Store) -> bool {
+    async fn write(&self, store: &Store, counters: &Counters) -> bool {
         let batch: Vec<_> = std::mem::take(&mut self.lock().records)
             .into_values()
             .collect();
         if batch.is_empty() {
             return true;
         }
-        let Err(error) = store.save_records(&batch).await else {
+        let saving = store.save_records(&batch);
+        let Err(error) = counters
+            .meters
+            .store
+            .watch(StoreTask::Records, saving)
+            .await
+        else {
             return true;
         };
         tracing::error!(%error, records = batch.len(), "call records could not be written and wait");
@@ -140,9 +158,15 @@ mod tests {
         let account = store.find_account(&demo.login).await.unwrap().unwrap();
         store.close().await;
 
-        let writer = RecordWriter::default();
+        let (writer, counters) = (RecordWriter::default(), Counters::default());
         writer.keep(record(1, account));
-        assert!(!writer.write(&store).await, "the store is closed");
+        assert!(
+            !writer.write(&store, &counters).await,
+            "the store is closed"
+        );
+        let trouble = counters.meters.store.trouble();
+        assert!(trouble.is_some_and(|why| why.contains("call records")));
+        assert_eq!(writer.waiting(), 1);
         let ringing = CallRecord {
             ringing: Some(UnixTime::from_secs(2)),
             ..record(1, account)
@@ -151,7 +175,11 @@ mod tests {
         writer.keep(record(2, account));
 
         let store = open_store(dir.path()).await.unwrap();
-        assert!(writer.write(&store).await);
+        assert!(writer.write(&store, &counters).await);
+        assert_eq!(
+            (counters.meters.store.trouble(), writer.waiting()),
+            (None, 0)
+        );
         let mut kept = store.records(RecordQuery::default()).await.unwrap();
         kept.sort_by_key(|record| record.id);
         assert_eq!(kept, [ringing, record(2, account)]);

@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::account_file::AccountFiles;
+use crate::admin::{self, Admin, Figures, Source};
 use crate::certificate::{Certificate, CertificateFault};
 use crate::clock::Clock;
 use crate::config::{Config, ConfigFault};
@@ -36,7 +37,9 @@ use crate::webhook::bot::Bots;
 
 const LOCK_FILE: &str = "server.lock";
 /// How long connections may take to read their last messages.
-const DRAIN_TIME: Duration = Duration::from_secs(2);
+const LAST_WORDS_TIME: Duration = Duration::from_secs(2);
+/// How often connections without a call are closed while others are waited for.
+const DRAIN_BEAT: Duration = Duration::from_secs(1);
 /// How long the store may take for what is left to write.
 const SAVE_TIME: Duration = Duration::from_secs(2);
 /// Connections that wait to be accepted: all clients of a restarted server come back within a second.
@@ -76,6 +79,22 @@ pub enum ServeError {
          --listen ADDR:PORT"
     )]
     Taken(SocketAddr),
+    /// Somebody else has the address of the operator's listener.
+    #[error(
+        "cannot listen on {0} for the admin listener: another program does, perhaps another offhook; stop it, or name another \
+         address with --admin-listen ADDR:PORT"
+    )]
+    AdminTaken(SocketAddr),
+    /// It cannot be listened on.
+    #[error(
+        "cannot listen on {address}: {source}; name another address with --admin-listen ADDR:PORT"
+    )]
+    AdminListen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
     /// The address cannot be listened on.
     #[error("cannot listen on {address}: {source}; name another address with --listen ADDR:PORT")]
     Listen {
@@ -128,6 +147,10 @@ pub enum ServeError {
 pub struct Started {
     /// Where it listens.
     pub address: SocketAddr,
+    /// Where the operator's figures are, if anywhere.
+    pub admin_address: Option<SocketAddr>,
+    /// What is to be said about that.
+    pub admin: Vec<Finding>,
     /// What is to be said about TURN.
     pub turn: Vec<Finding>,
     /// What is to be said about the media gateway.
@@ -151,16 +174,17 @@ pub async fn serve(
     ready: impl FnOnce(&Started),
 ) -> Result<(), ServeError> {
     let signals = Signals::watch().map_err(ServeError::Signals)?;
-    serve_until(config, store, prepare, ready, signals.first()).await
+    let (end, hurry) = signals.follow(Duration::from_secs(config.drain_s));
+    serve_until(config, store, prepare, ready, (end.said(), hurry.said())).await
 }
 
-/// Serves until `stop` is done.
+/// Serves until the first of `stop` is done, and then as long as calls go on: for as long as they may, or until the second is done.
 pub async fn serve_until(
     config: Config,
     store: Store,
     prepare: impl AsyncFnOnce(&Store) -> Result<(), ProvisionError>,
     ready: impl FnOnce(&Started),
-    stop: impl Future<Output = ()>,
+    stop: (impl Future<Output = ()>, impl Future<Output = ()>),
 ) -> Result<(), ServeError> {
     config.check()?;
     let _lock = lock(&config.data)?;
@@ -168,14 +192,16 @@ pub async fn serve_until(
     let (node, started) = Node::start(&config, store, prepare).await?;
     ready(&started);
     tracing::info!(address = %started.address, tls = config.tls.is_some(), "serving");
-    let findings = started.turn.iter().chain(&started.media);
-    for finding in findings.chain(&started.trunk) {
+    let findings = started.admin.iter().chain(&started.turn);
+    for finding in findings.chain(&started.media).chain(&started.trunk) {
         match finding {
             Finding::Fact(text) => tracing::info!("{text}"),
             Finding::Doubt(text) => tracing::warn!("{text}"),
         }
     }
+    let (stop, hurry) = stop;
     stop.await;
+    node.drain(Duration::from_secs(config.drain_s), hurry).await;
     node.stop().await;
     Ok(())
 }
@@ -186,6 +212,8 @@ struct Addresses {
     tls: Option<TlsAcceptor>,
     tcp: TcpListener,
     address: SocketAddr,
+    /// Answers already.
+    admin: Option<Admin>,
     turn: RelayDoors,
     media: Option<MediaDoors>,
     trunks: Option<TrunkDoor>,
@@ -196,6 +224,7 @@ impl Addresses {
         let certificate = certificate(config)?;
         let tls = certificate.clone().map(TlsAcceptor::new).transpose()?;
         let (tcp, address) = listen(config.listen)?;
+        let admin = admin_door(config)?;
         let mut turn = RelayDoors::bind(config, address, certificate.clone(), file_limit())?;
         let media = MediaDoors::bind(config, &turn)?;
         turn.let_reach(media.as_ref());
@@ -205,6 +234,7 @@ impl Addresses {
             tls,
             tcp,
             address,
+            admin,
             turn,
             media,
             trunks,
@@ -212,14 +242,18 @@ impl Addresses {
     }
 
     /// What whoever starts the server is told.
-    fn started(&self, config: &Config, lines: Option<&Lines>, trunk: Vec<Finding>) -> Started {
+    fn started(&self, config: &Config, trunks: &Trunks) -> Started {
+        let admin_address = self.admin.as_ref().map(|admin| admin.address);
+        let lines = trunks.lines.as_deref();
         Started {
             address: self.address,
+            admin_address,
+            admin: admin::findings(admin_address),
             turn: self.turn.findings(config, file_limit()),
             media: media_worker::findings(config, self.media.as_ref()),
             trunk_address: lines.and_then(Lines::local),
             trunk_tls_address: lines.and_then(Lines::tls_local),
-            trunk,
+            trunk: trunks.findings.clone(),
         }
     }
 }
@@ -234,6 +268,8 @@ struct Node {
     errands: Arc<Errands>,
     bots: Arc<Bots>,
     store: Store,
+    /// Answers to the last.
+    admin: Option<Admin>,
     /// Says that the node stops; closed when the last connection is gone.
     stopping: watch::Sender<bool>,
     doors: JoinSet<()>,
@@ -276,8 +312,8 @@ impl Node {
             lines: trunks.lines.clone(),
             heap: config.heap,
         };
-        let lines = trunks.lines.as_deref();
-        let started = own.started(config, lines, trunks.findings);
+        let answerer = Arc::new(answerer);
+        let started = own.started(config, &trunks);
 
         let (finish, finished) = watch::channel(false);
         let keepers = core.keepers(&store, &finished);
@@ -307,14 +343,56 @@ impl Node {
             errands: core.errands,
             bots: core.bots,
             store,
+            admin: own.admin,
             stopping,
-            doors: opened(listener, control, answerer),
+            doors: opened(listener, control, Arc::clone(&answerer)),
             crew,
             attendants,
             keepers,
             finish,
         };
+        node.admit(config, answerer);
         Ok((node, started))
+    }
+
+    /// Waits until no call goes on, for so long at most, or until `hurry` is done.
+    async fn drain(&self, longest: Duration, hurry: impl Future<Output = ()>) {
+        if let Some(admin) = &self.admin {
+            admin.desk.stops();
+        }
+        if longest.is_zero() {
+            return;
+        }
+        let no_calls = async {
+            let mut beat = tokio::time::interval(DRAIN_BEAT);
+            loop {
+                beat.tick().await;
+                if self.signalling.drain() == 0 {
+                    return;
+                }
+            }
+        };
+        tokio::select! {
+            () = no_calls => tracing::info!("no call goes on any more"),
+            () = tokio::time::sleep(longest) => {
+                tracing::warn!("calls still go on, and are ended");
+            }
+            () = hurry => {}
+        }
+    }
+
+    /// Tells the operator that the doors are open.
+    fn admit(&self, config: &Config, answerer: Arc<Answerer>) {
+        if let Some(admin) = &self.admin {
+            admin.desk.serves(Figures::new(Source {
+                node: answerer,
+                errands: Arc::clone(&self.errands),
+                usage: Arc::clone(&self.usage),
+                is_tls: config.tls.is_some(),
+                connections: config.bounds.connections,
+                started: Clock::unix(),
+            }));
+        }
     }
 
     /// Ends everything in order; takes no longer than its waits together.
@@ -325,11 +403,11 @@ impl Node {
         self.stop_relay().await;
         self.stopping.send_replace(true);
         let (connections, applications, streams, lines) = tokio::join!(
-            tokio::time::timeout(DRAIN_TIME, self.stopping.closed()),
+            tokio::time::timeout(LAST_WORDS_TIME, self.stopping.closed()),
             // They are told of the ends of their calls.
-            tokio::time::timeout(DRAIN_TIME, self.errands.settle()),
-            tokio::time::timeout(DRAIN_TIME, self.bots.settle()),
-            tokio::time::timeout(DRAIN_TIME, stop_lines(self.lines)),
+            tokio::time::timeout(LAST_WORDS_TIME, self.errands.settle()),
+            tokio::time::timeout(LAST_WORDS_TIME, self.bots.settle()),
+            tokio::time::timeout(LAST_WORDS_TIME, stop_lines(self.lines)),
         );
         if connections.is_err() {
             tracing::info!("some connections did not end in time and are cut");
@@ -356,6 +434,9 @@ impl Node {
         };
         if tokio::time::timeout(SAVE_TIME, saved).await.is_err() {
             tracing::error!("the store did not take everything in time");
+        }
+        if let Some(admin) = self.admin {
+            admin.close().await;
         }
         tracing::info!("stopped");
     }
@@ -395,11 +476,27 @@ async fn stop_lines(lines: Option<Arc<Lines>>) {
 }
 
 /// From now on whoever comes is served.
-fn opened(listener: Listener, control: ControlSocket, answerer: Answerer) -> JoinSet<()> {
+fn opened(listener: Listener, control: ControlSocket, answerer: Arc<Answerer>) -> JoinSet<()> {
     let mut doors = JoinSet::new();
     doors.spawn(async move { match accept(listener).await {} });
-    doors.spawn(control.run(Arc::new(answerer)));
+    doors.spawn(control.run(answerer));
     doors
+}
+
+/// The operator's listener, which answers at once.
+fn admin_door(config: &Config) -> Result<Option<Admin>, ServeError> {
+    let Some(address) = config.admin_listen else {
+        return Ok(None);
+    };
+    let fault = |source: io::Error| {
+        if source.kind() == io::ErrorKind::AddrInUse {
+            ServeError::AdminTaken(address)
+        } else {
+            ServeError::AdminListen { address, source }
+        }
+    };
+    let (tcp, address) = bind(address).map_err(fault)?;
+    Ok(Some(Admin::open(tcp, address, config.bounds.head_time)))
 }
 
 fn control(config: &Config) -> Result<ControlSocket, ServeError> {
@@ -428,26 +525,26 @@ fn account_files(config: &Config) -> Result<Arc<AccountFiles>, ServeError> {
 }
 
 fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServeError> {
-    let fault = |source: io::Error| {
+    bind(address).map_err(|source| {
         if source.kind() == io::ErrorKind::AddrInUse {
             ServeError::Taken(address)
         } else {
             ServeError::Listen { address, source }
         }
-    };
-    let open = || {
-        let socket = if address.is_ipv4() {
-            TcpSocket::new_v4()
-        } else {
-            TcpSocket::new_v6()
-        }?;
-        // A restart must not wait for the last connections of before.
-        socket.set_reuseaddr(true)?;
-        socket.bind(address)?;
-        socket.listen(BACKLOG)
-    };
-    let listener = open().map_err(fault)?;
-    let bound = listener.local_addr().map_err(fault)?;
+    })
+}
+
+fn bind(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()
+    } else {
+        TcpSocket::new_v6()
+    }?;
+    // A restart must not wait for the last connections of before.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    let listener = socket.listen(BACKLOG)?;
+    let bound = listener.local_addr()?;
     Ok((listener, bound))
 }
 

@@ -1,11 +1,11 @@
 //! What the shell counts of the sockets of gateway and trunks, and of what it does for applications.
 
 macro_rules! counters {
-    ($($(#[$doc:meta])* $name:ident => $text:literal,)*) => {
+    ($($(#[doc = $doc:literal])* $name:ident => $text:literal,)*) => {
         /// What is counted.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
         pub(crate) enum ShellCounter {
-            $($(#[$doc])* $name,)*
+            $($(#[doc = $doc])* $name,)*
         }
 
         impl ShellCounter {
@@ -16,6 +16,13 @@ macro_rules! counters {
             pub(crate) const fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$name => $text,)*
+                }
+            }
+
+            /// What it counts, in a sentence.
+            pub(crate) const fn meaning(self) -> &'static str {
+                match self {
+                    $(Self::$name => concat!($($doc),*),)*
                 }
             }
         }

@@ -1,9 +1,11 @@
-//! How a server ends: by SIGTERM, SIGINT (Ctrl-C) and SIGHUP (its terminal is closed). The second one ends it at once.
+//! How a server ends: by SIGTERM, SIGINT (Ctrl-C) and SIGHUP (its terminal is closed). Where it is drained, the first one begins that
+//! and the second ends it. One more ends the process at once.
 
 use std::io;
+use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 /// Waits until `flag` is true; whoever could set it being gone counts as that. Safe to drop at any time.
 pub(crate) async fn raised(flag: &mut watch::Receiver<bool>) {
@@ -29,16 +31,31 @@ impl Signals {
         })
     }
 
-    /// Waits for the first signal; from then on the next one ends the process.
-    pub(crate) async fn first(mut self) {
-        let name = self.next().await;
-        tracing::info!("{name}: stopping; once more to stop at once");
+    /// What says that the server is to end, and what that it is to wait for no call any more, where it is drained for so long.
+    pub(crate) fn follow(mut self, drain: Duration) -> (Word, Word) {
+        let (end, ended) = oneshot::channel();
+        let (hurry, hurried) = oneshot::channel();
         tokio::spawn(async move {
-            let name = self.next().await;
-            tracing::warn!("{name} again: stopped at once");
-            // What a shell shows for a process that a signal ended.
-            std::process::exit(if name == "SIGINT" { 130 } else { 143 });
+            let mut name = self.next().await;
+            let _ = end.send(());
+            if drain.is_zero() {
+                tracing::info!("{name}: stopping; once more to stop at once");
+            } else {
+                let most = drain.as_secs();
+                tracing::info!(
+                    "{name}: no new calls; those that go on have {most} s, and none if it comes once more"
+                );
+                name = self.next().await;
+                // Whoever waits for calls has gone: it stops already.
+                if hurry.send(()).is_err() {
+                    exit(name);
+                }
+                tracing::info!("{name} again: stopping; once more to stop at once");
+            }
+            name = self.next().await;
+            exit(name);
         });
+        (Word(ended), Word(hurried))
     }
 
     async fn next(&mut self) -> &'static str {
@@ -48,4 +65,19 @@ impl Signals {
             _ = self.hang_up.recv() => "SIGHUP",
         }
     }
+}
+
+/// What a signal says. It can be waited for once.
+pub(crate) struct Word(oneshot::Receiver<()>);
+
+impl Word {
+    pub(crate) async fn said(self) {
+        let _ = self.0.await;
+    }
+}
+
+/// With what a shell shows for a process that a signal ended.
+fn exit(signal: &str) -> ! {
+    tracing::warn!("{signal} again: stopped at once");
+    std::process::exit(if signal == "SIGINT" { 130 } else { 143 })
 }

@@ -22,6 +22,7 @@ use tokio::sync::Notify;
 
 use crate::clock::Clock;
 use crate::effect::{Outlets, Performer};
+use crate::meter;
 use crate::outbox::Outbox;
 use crate::telemetry::Counters;
 
@@ -72,6 +73,7 @@ struct Owned {
 #[derive(Default)]
 struct Sessions {
     outboxes: HashMap<ConnectionId, Arc<Outbox>>,
+    /// The node stops, or will: nobody new is served.
     stopping: bool,
 }
 
@@ -320,7 +322,9 @@ impl Signalling {
             message,
             ice_servers: None,
         };
+        let now = self.now();
         self.give(shard_of(account, self.shards.len()), input);
+        self.time(now, message);
     }
 
     /// Tells a shard what came of an errand.
@@ -328,6 +332,21 @@ impl Signalling {
         if shard < self.shards.len() {
             self.give(shard, input);
         }
+    }
+
+    /// Lets no call begin any more, and closes connections that have none, some at a time. How many calls go on; to be asked again
+    /// each second until none does.
+    pub(crate) fn drain(&self) -> usize {
+        lock(&self.sessions).stopping = true;
+        for shard in 0..self.shards.len() {
+            self.give(shard, Input::Drain);
+        }
+        self.census().iter().map(|shard| shard.calls).sum()
+    }
+
+    /// Whether nobody new is served.
+    pub(crate) fn is_stopping(&self) -> bool {
+        lock(&self.sessions).stopping
     }
 
     /// Ends every call, and closes every connection after what that had to say.
@@ -374,6 +393,16 @@ impl Signalling {
         }
     }
 
+    /// Takes down how long a request took that was read at `began`.
+    fn time(&self, began: Now, message: &sip::Message<'_>) {
+        if let sip::Message::Request(request) = message
+            && meter::is_timed(&request.method)
+        {
+            let took = self.clock.since(began.mono);
+            self.counters.meters.handled(&request.method, took);
+        }
+    }
+
     fn give(&self, shard: usize, input: Input<'_>) {
         self.step(shard, &mut lock(&self.shards[shard].owned), input);
     }
@@ -393,6 +422,7 @@ impl Signalling {
         own: Option<(ConnectionId, &Outbox)>,
     ) {
         let mut overflowed = Vec::new();
+        let is_late = matches!(input, Input::Relayed { .. });
         owned.machine.handle(now, input);
         loop {
             let mut performer = Performer {
@@ -400,6 +430,7 @@ impl Signalling {
                 outboxes: &owned.outboxes,
                 outlets: &self.outlets,
                 shard,
+                is_late,
                 overflowed: &mut overflowed,
             };
             while let Some(effect) = owned.machine.poll_effect() {
@@ -459,6 +490,8 @@ impl Session {
         };
         let own = Some((connection, &*self.outbox));
         self.signalling.step_for(shard, &mut owned, now, input, own);
+        drop(owned);
+        self.signalling.time(now, message);
     }
 }
 

@@ -8,11 +8,18 @@ use switch::Counter;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use crate::meter::Meters;
 use crate::shell_counter::ShellCounter;
 use crate::turn_worker::WorkerCounter;
 
 /// The environment variable that says what is logged, in the form of `tracing_subscriber::EnvFilter`.
 pub const LOG_VARIABLE: &str = "OFFHOOK_LOG";
+
+/// The environment variable that says how a line of the log is written: `text`, or `json`.
+pub const LOG_FORMAT_VARIABLE: &str = "OFFHOOK_LOG_FORMAT";
+
+const TEXT: &str = "text";
+const JSON: &str = "json";
 
 /// They warn of each datagram that they cannot read, and anybody can send as many as he likes: never, whatever is wished.
 const SILENT: [&str; 8] = [
@@ -34,15 +41,22 @@ pub fn start_logging() {
         Err(fault) => (EnvFilter::new("info"), Some(fault)),
     };
     let filter = silenced(filter);
+    let format = std::env::var(LOG_FORMAT_VARIABLE).unwrap_or_default();
     let is_terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
-    let subscriber = tracing_subscriber::fmt()
+    let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_ansi(is_terminal)
+        .with_ansi(is_terminal && format != JSON)
         .with_target(false)
-        .with_writer(std::io::stderr)
-        .finish();
+        .with_writer(std::io::stderr);
     // Fails only if there is a subscriber already, which then goes on.
-    let _ = subscriber.try_init();
+    let _ = if format == JSON {
+        lines.json().flatten_event(true).finish().try_init()
+    } else {
+        lines.finish().try_init()
+    };
+    if !["", TEXT, JSON].contains(&format.as_str()) {
+        tracing::warn!("{LOG_FORMAT_VARIABLE} is not understood; it should be {TEXT} or {JSON}");
+    }
     if let Some(fault) = fault {
         tracing::warn!(
             "{LOG_VARIABLE} is not understood ({fault}); it should be such as info or node=debug"
@@ -64,6 +78,8 @@ pub(crate) struct Counters {
     turn: Counts,
     worker: Counts,
     shell: Counts,
+    /// What is more than a number each.
+    pub(crate) meters: Meters,
 }
 
 /// In the order of the `ALL` of their kind, which lists the variants in theirs: a variant's number is its place.
@@ -77,6 +93,7 @@ impl Default for Counters {
             turn: zeros(turn::Counter::ALL.len()),
             worker: zeros(WorkerCounter::ALL.len()),
             shell: zeros(ShellCounter::ALL.len()),
+            meters: Meters::default(),
         }
     }
 }
@@ -100,14 +117,25 @@ impl Counters {
 
     /// Every counter with its number, in the order of listings.
     pub(crate) fn listing(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        let switch = Counter::ALL.iter().map(|counter| counter.as_str());
-        let turn = turn::Counter::ALL.iter().map(|counter| counter.as_str());
-        let worker = WorkerCounter::ALL.iter().map(|counter| counter.as_str());
-        let shell = ShellCounter::ALL.iter().map(|counter| counter.as_str());
+        self.explained().map(|(name, _, count)| (name, count))
+    }
+
+    /// The same with what each of them counts.
+    pub(crate) fn explained(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
+        let switch = Counter::ALL.iter();
+        let switch = switch.map(|counter| (counter.as_str(), counter.meaning()));
+        let turn = turn::Counter::ALL.iter();
+        let turn = turn.map(|counter| (counter.as_str(), counter.meaning()));
+        let worker = WorkerCounter::ALL.iter();
+        let worker = worker.map(|counter| (counter.as_str(), counter.meaning()));
+        let shell = ShellCounter::ALL.iter();
+        let shell = shell.map(|counter| (counter.as_str(), counter.meaning()));
         let pure = self.switch.iter().chain(&self.turn);
         let counts = pure.chain(&self.worker).chain(&self.shell);
         let counts = counts.map(|count| count.load(Ordering::Relaxed));
-        switch.chain(turn).chain(worker).chain(shell).zip(counts)
+        let names = switch.chain(turn).chain(worker).chain(shell);
+        let all = names.zip(counts);
+        all.map(|((name, meaning), count)| (name, meaning, count))
     }
 }
 

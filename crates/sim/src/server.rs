@@ -284,6 +284,19 @@ impl Server {
         }
     }
 
+    /// It is told that it will stop: calls go on, connections without one are closed.
+    pub fn drain(&mut self, now: Now) {
+        for shard in 0..self.shards.len() {
+            self.step(now, shard, Input::Drain);
+        }
+        self.bury(now);
+    }
+
+    /// How many calls are set up or go on.
+    pub fn calls(&self) -> usize {
+        self.shards.iter().map(|shard| shard.census().calls).sum()
+    }
+
     /// It is told to stop: calls end, connections are closed.
     pub fn stop(&mut self, now: Now) {
         for shard in 0..self.shards.len() {

@@ -1,10 +1,30 @@
-//! What can go wrong with the store, each said with the file and with what to do about it.
+//! What can go wrong with the store, each said with its place and with what to do about it.
 //!
 //! Never names a secret, nor a type of the database library.
 
+use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use model::{AccountId, Login, ServiceName, WebRtcAccessKey, limits};
+
+/// Where a store is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A file.
+    File(Arc<std::path::Path>),
+    /// A database, as host, port and name; never with user or password.
+    Database(Arc<str>),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => path.display().fmt(f),
+            Self::Database(name) => f.write_str(name),
+        }
+    }
+}
 
 /// The store could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +62,16 @@ pub enum StoreError {
         /// What the system said.
         cause: String,
     },
+    /// The store is no file that could be copied.
+    #[error(
+        "cannot {operation}: it is {place}; back it up with the tools of PostgreSQL, such as pg_dump"
+    )]
+    NoFile {
+        /// What was to be done.
+        operation: &'static str,
+        /// Where the store is.
+        place: Place,
+    },
     /// The file holds something that is no database.
     #[error(
         "cannot {operation}: {} is not a database; move it away for a new store to be made, or put a backup in its \
@@ -55,79 +85,152 @@ pub enum StoreError {
         file: PathBuf,
     },
     /// The file is a database of some other program.
-    #[error("cannot open the store: {} is the database of another program; name another folder", file.display())]
+    #[error(
+        "cannot open the store: {place} is the database of another program; name another place"
+    )]
     Foreign {
-        /// The file.
-        file: PathBuf,
+        /// Where the store is.
+        place: Place,
     },
     /// A later offhook has changed the tables.
     #[error(
-        "cannot open the store: {} was written by another version of offhook (it has step {step} of the schema, \
-         which this one does not know); run that version, or a later one",
-        file.display()
+        "cannot open the store: {place} was written by another version of offhook (it has step {step} of the schema, \
+         which this one does not know); run that version, or a later one"
     )]
     OtherVersion {
-        /// The file.
-        file: PathBuf,
+        /// Where the store is.
+        place: Place,
         /// The first step that is not known here, or known otherwise.
         step: i64,
     },
     /// Somebody else keeps the file locked.
     #[error(
-        "cannot {operation}: {} stayed locked by another process; end that process, or try again when it is done",
-        file.display()
+        "cannot {operation}: {place} stayed locked by another process; end that process, or try again when it is done"
     )]
     Busy {
         /// What was to be done.
         operation: &'static str,
-        /// The file.
-        file: PathBuf,
+        /// Where the store is.
+        place: Place,
     },
     /// There is no space left.
-    #[error("cannot {operation}: no space is left for {}; make space on its disk", file.display())]
+    #[error("cannot {operation}: no space is left for {place}; make space on its disk")]
     Full {
         /// What was to be done.
         operation: &'static str,
-        /// The file.
-        file: PathBuf,
+        /// Where the store is.
+        place: Place,
     },
     /// The file can be read, but not written.
     #[error(
-        "cannot {operation}: {} is read-only; give this user the right to write it and its folder, and see that its \
-         file system is not mounted read-only",
-        file.display()
+        "cannot {operation}: {place} is read-only; give this user the right to write it and its folder, and see that its \
+         file system is not mounted read-only"
     )]
     ReadOnly {
         /// What was to be done.
         operation: &'static str,
-        /// The file.
-        file: PathBuf,
+        /// Where the store is.
+        place: Place,
     },
     /// The file holds something that cannot have been written by offhook.
-    #[error("cannot {operation}: {} is damaged ({what}); put a backup in its place", file.display())]
+    #[error("cannot {operation}: {place} is damaged ({what}); put a backup in its place")]
     Damaged {
         /// What was to be done.
         operation: &'static str,
-        /// The file.
-        file: PathBuf,
+        /// Where the store is.
+        place: Place,
         /// What was found.
         what: String,
     },
     /// The store was closed before.
-    #[error("cannot {operation}: the store in {} was closed already", file.display())]
+    #[error("cannot {operation}: the store in {place} was closed already")]
     Closed {
         /// What was to be done.
         operation: &'static str,
-        /// The file.
-        file: PathBuf,
+        /// Where the store is.
+        place: Place,
+    },
+    /// The address of a database is not one.
+    #[error(
+        "cannot open the store: its address is not right ({cause}); it has the form \
+         postgres://user:password@host:5432/database"
+    )]
+    Address {
+        /// What is wrong with it; never the address itself.
+        cause: String,
+    },
+    /// There is no connection to the server of the database.
+    #[error(
+        "cannot {operation}: {place} cannot be reached ({cause}); see that PostgreSQL runs there and that nothing between \
+         stands in the way"
+    )]
+    Unreachable {
+        /// What was to be done.
+        operation: &'static str,
+        /// Where the store is.
+        place: Place,
+        /// What the system said.
+        cause: String,
+    },
+    /// The server of the database lets us not in, or not do it.
+    #[error(
+        "cannot {operation}: {place} refuses it ({cause}); see that user, password and database of the store's address \
+         are right, and that the user owns the database"
+    )]
+    Refused {
+        /// What was to be done.
+        operation: &'static str,
+        /// Where the store is.
+        place: Place,
+        /// What the server said.
+        cause: String,
+    },
+    /// The database did not answer in time.
+    #[error(
+        "cannot {operation}: {place} did not answer in time; see what it is busy with, or try again when it is done"
+    )]
+    Slow {
+        /// What was to be done.
+        operation: &'static str,
+        /// Where the store is.
+        place: Place,
+    },
+    /// The database can be read, but not written.
+    #[error(
+        "cannot {operation}: {place} is a standby, or closed to writers; name the primary server"
+    )]
+    Standby {
+        /// What was to be done.
+        operation: &'static str,
+        /// Where the store is.
+        place: Place,
+    },
+    /// Other writers were in the way; the same may be tried again at once.
+    #[error("cannot {operation}: other writers were in the way in {place}; try again")]
+    Conflict {
+        /// What was to be done.
+        operation: &'static str,
+        /// Where the store is.
+        place: Place,
+    },
+    /// The tables are those of an older offhook, and were not to be changed.
+    #[error(
+        "cannot open the store: {place} lacks step {step} of the schema; run `offhook migrate`, which changes the tables, \
+         or allow it at each start (migrate = true)"
+    )]
+    Unmigrated {
+        /// Where the store is.
+        place: Place,
+        /// The first step that it lacks.
+        step: i64,
     },
     /// Anything else.
-    #[error("cannot {operation} in {}: {source}", file.display())]
+    #[error("cannot {operation} in {place}: {source}")]
     Failed {
         /// What was to be done.
         operation: &'static str,
-        /// The file.
-        file: PathBuf,
+        /// Where the store is.
+        place: Place,
         /// What the database said.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
@@ -198,6 +301,19 @@ pub enum ServiceError {
     #[error("account {} has {max} services already, as many as it may have; remove one first", .0.0, max = limits::SERVICES_PER_ACCOUNT)]
     TooMany(AccountId),
     /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What is kept could not be copied.
+#[derive(Debug, thiserror::Error)]
+pub enum CopyError {
+    /// The target has accounts.
+    #[error(
+        "{0} has accounts already, and a copy is not mixed with them; name a store that has none"
+    )]
+    NotEmpty(Place),
+    /// One of the stores failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }

@@ -2,33 +2,52 @@
 //!
 //! The only crate with SQL. It never decides anything, never reads a clock and never makes a key: times, keys and
 //! random bytes come in as values. Nothing here belongs on the path of a message: the server works on a
-//! [`Directory`] in memory, and polls [`Store::directory_version`] for changes by other processes.
+//! [`Directory`](model::Directory) in memory, and learns of changes by other processes from [`Store::directory_version`] and
+//! [`Store::changes`].
 //!
-//! What a method has returned `Ok` for survives the death of the process; the loss of power may take the last moment.
+//! What a method has returned `Ok` for survives the death of the process; the loss of power may take the last moment of a file, and
+//! of a database what its server says.
 
 mod account;
+mod address;
 mod error;
+mod kept;
+mod migration;
+mod postgres;
 mod record;
 mod service;
+mod session;
 mod sqlite;
+mod statement;
+mod value;
+mod writer;
 
 use std::path::Path;
 
-use model::{
-    AccountId, CallRecord, Directory, Login, SecretBytes, Service, ServiceName, SigningKeyRow,
-    UnixTime,
-};
+use model::SecretBytes;
 
 pub use account::{AccountChange, NewAccount};
-pub use error::{ChangeError, CreateError, ServiceError, StoreError};
+pub use address::{Address, DatabaseUrl};
+pub use error::{ChangeError, CopyError, CreateError, Place, ServiceError, StoreError};
+pub use kept::Copied;
+pub use migration::Migrate;
 pub use record::RecordQuery;
 pub use service::Put;
+
+use session::{Purpose, Session};
+use statement::Statement;
+use writer::Writer;
+
+/// How often what other writers were in the way of is tried.
+const TRIES: u32 = 4;
 
 /// A place where things are kept. Cheap to clone; all clones are the same place.
 #[derive(Clone, Debug)]
 pub enum Store {
     /// A file beside the server.
     Sqlite(sqlite::Sqlite),
+    /// A database that several servers may share.
+    Postgres(postgres::Postgres),
 }
 
 impl Store {
@@ -40,221 +59,112 @@ impl Store {
             .map(Self::Sqlite)
     }
 
-    /// Waits for what is under way and closes the file. Every later use answers [`StoreError::Closed`].
+    /// Opens the store at this address, as [`Store::open`] does. A database must be there, and be ours or empty.
+    pub async fn open_at(
+        address: &Address,
+        fresh_pepper: [u8; 32],
+        migrate: Migrate,
+    ) -> Result<Self, StoreError> {
+        match address {
+            Address::Folder(dir) => Self::open(dir, fresh_pepper).await,
+            Address::Database(url) => postgres::Postgres::open(url, fresh_pepper, migrate)
+                .await
+                .map(Self::Postgres),
+        }
+    }
+
+    /// Waits for what is under way and closes the store. Every later use answers [`StoreError::Closed`].
     pub async fn close(&self) {
         match self {
             Self::Sqlite(sqlite) => sqlite.close().await,
+            Self::Postgres(postgres) => postgres.close().await,
+        }
+    }
+
+    /// Copies everything as it is at one moment into `file`, which must be empty or not there; others read and write on.
+    /// A database has tools of its own for that.
+    pub async fn back_up(&self, file: &Path) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(sqlite) => sqlite.back_up(file).await,
+            Self::Postgres(postgres) => Err(StoreError::NoFile {
+                operation: "copy the store",
+                place: postgres.place(),
+            }),
         }
     }
 
     /// The secret with which API access keys are hashed: 32 bytes, the same for the life of the store.
     pub async fn pepper(&self) -> Result<SecretBytes, StoreError> {
+        let mut session = self.session(Purpose::Read, "read the pepper").await?;
+        let statement = Statement::new("SELECT value FROM secrets WHERE name = 'pepper'");
+        let pepper = match session.row(statement).await? {
+            Some(row) => row.get::<Vec<u8>>("value"),
+            None => Err("it has no pepper".to_owned()),
+        };
+        pepper
+            .map(SecretBytes::new)
+            .map_err(|what| session.damaged(what))
+    }
+
+    /// Tells when the directory may have changed, and marks this process as a server that serves on the store, for as long as it is
+    /// held. Needs tokio.
+    pub fn changes(&self) -> Changes {
+        Changes(match self {
+            Self::Sqlite(_) => None,
+            Self::Postgres(postgres) => Some(postgres.listen()),
+        })
+    }
+
+    /// Whether no other server serves on this store; a folder has a lock of its own.
+    async fn is_served_by_nobody(&self, session: &mut Session) -> Result<bool, StoreError> {
         match self {
-            Self::Sqlite(sqlite) => sqlite.pepper().await,
+            Self::Sqlite(_) => Ok(true),
+            Self::Postgres(_) => Ok(session.number(postgres::nobody_serves()).await? == 1),
         }
     }
 
-    /// All accounts with their services and the keys that are good at `now`, and the version of the directory that this is.
-    /// Deletes keys that have expired.
-    pub async fn directory(&self, now: UnixTime) -> Result<(Directory, u64), StoreError> {
+    /// Has the database number the rows of this table on from those that are there; a file does so by itself.
+    fn number_on(&self, table: &str) -> Option<Statement> {
         match self {
-            Self::Sqlite(sqlite) => sqlite.directory(now).await,
+            Self::Sqlite(_) => None,
+            Self::Postgres(_) => Some(postgres::number_on(table)),
         }
     }
 
-    /// A number that grows with every change of the directory, whichever process makes it.
-    pub async fn directory_version(&self) -> Result<u64, StoreError> {
+    /// Which of several processes that count this is; `None` where one alone does.
+    fn writer(&self) -> Option<&Writer> {
         match self {
-            Self::Sqlite(sqlite) => sqlite.directory_version().await,
+            Self::Sqlite(_) => None,
+            Self::Postgres(postgres) => Some(postgres.writer()),
         }
     }
+}
 
-    /// The number of the account that logs in so, without loading the directory.
-    pub async fn find_account(&self, login: &Login) -> Result<Option<AccountId>, StoreError> {
-        match self {
-            Self::Sqlite(sqlite) => sqlite.find_account(login).await,
-        }
-    }
+/// What tells of changes of the directory; see [`Store::changes`].
+#[derive(Debug)]
+pub struct Changes(Option<postgres::Listening>);
 
-    /// Writes an account with its first keys: all of it or nothing.
-    pub async fn create_account(&self, account: NewAccount) -> Result<AccountId, CreateError> {
-        match self {
-            Self::Sqlite(sqlite) => sqlite.create_account(account).await,
+impl Changes {
+    /// Waits until the directory may have changed since this was last asked; may be given up and asked again. A file tells nothing: it
+    /// is to be polled, and so is a database that may have gone away.
+    pub async fn next(&self) {
+        match &self.0 {
+            Some(listening) => listening.next().await,
+            None => std::future::pending().await,
         }
     }
+}
 
-    /// Changes what `change` names and leaves the rest.
-    pub async fn update_account(
-        &self,
-        id: AccountId,
-        change: AccountChange,
-    ) -> Result<(), ChangeError> {
-        match self {
-            Self::Sqlite(sqlite) => sqlite.update_account(id, change).await,
+/// Tries again what other writers were in the way of.
+async fn again<T, F>(attempt: impl Fn() -> F) -> Result<T, StoreError>
+where
+    F: Future<Output = Result<T, StoreError>>,
+{
+    for _ in 1..TRIES {
+        match attempt().await {
+            Err(StoreError::Conflict { .. }) => {}
+            done => return done,
         }
     }
-
-    /// Makes `new_hash` the account's API access key. The present one works until `old_expires`; those that were
-    /// rotated before keep their own expiry.
-    pub async fn rotate_api_key(
-        &self,
-        id: AccountId,
-        new_hash: [u8; 32],
-        old_expires: UnixTime,
-    ) -> Result<(), ChangeError> {
-        match self {
-            Self::Sqlite(sqlite) => sqlite.rotate_api_key(id, new_hash, old_expires).await,
-        }
-    }
-
-    /// Makes `new` the key that signs the account's tokens (its `expires` is not looked at). The present one verifies
-    /// until `old_expires`, or until the last token of [`Store::note_token`] has expired if that is later.
-    pub async fn rotate_signing_key(
-        &self,
-        id: AccountId,
-        new: SigningKeyRow,
-        old_expires: UnixTime,
-    ) -> Result<(), ChangeError> {
-        match self {
-            Self::Sqlite(sqlite) => sqlite.rotate_signing_key(id, new, old_expires).await,
-        }
-    }
-
-    /// Notes that the key `kid` has signed a token that lives until `expires`, so that the key will be kept so long.
-    /// Needed only for tokens that live longer than the web service lets them. To be called before the token is
-    /// handed out.
-    pub async fn note_token(
-        &self,
-        id: AccountId,
-        kid: &str,
-        expires: UnixTime,
-    ) -> Result<(), ChangeError> {
-        match self {
-            Self::Sqlite(sqlite) => sqlite.note_token(id, kid, expires).await,
-        }
-    }
-
-    /// Keeps a service of the account, in place of the one of that name if there is one. An account has at most
-    /// [`limits::SERVICES_PER_ACCOUNT`](model::limits::SERVICES_PER_ACCOUNT). A service keeps its signing secret as long as it is there,
-    /// even where clients answer for it meanwhile: the one that comes with `service` counts only if it has none.
-    pub async fn put_service(&self, id: AccountId, service: &Service) -> Result<Put, ServiceError> {
-        match self {
-            Self::Sqlite(sqlite) => sqlite.put_service(id, service).await,
-        }
-    }
-
-    /// Makes of the account's service of this name what `change` makes of it, under the same name; nobody else changes it
-    /// meanwhile. What `change` refuses stays as it is, and its refusal is the inner error. Of the signing secret counts what counts for
-    /// [`Store::put_service`]; what is returned has the one that is kept.
-    pub async fn change_service<E>(
-        &self,
-        id: AccountId,
-        name: &ServiceName,
-        change: impl FnOnce(&Service) -> Result<Service, E>,
-    ) -> Result<Result<Service, E>, ServiceError> {
-        match self {
-            Self::Sqlite(sqlite) => sqlite.change_service(id, name, change).await,
-        }
-    }
-
-    /// Has requests to the application that answers for the account's service of this name signed with `secret`.
-    pub async fn renew_service_secret(
-        &self,
-        id: AccountId,
-        name: &ServiceName,
-        secret: &SecretBytes,
-    ) -> Result<(), ServiceError> {
-        match self {
-            Self::Sqlite(sqlite) => sqlite.renew_service_secret(id, name, secret).await,
-        }
-    }
-
-    /// Removes the account's service of this name.
-    pub async fn remove_service(
-        &self,
-        id: AccountId,
-        name: &ServiceName,
-    ) -> Result<(), ServiceError> {
-        match self {
-            Self::Sqlite(sqlite) => sqlite.remove_service(id, name).await,
-        }
-    }
-
-    /// How many tokens each account took in `month` (year, month of 1 to 12), in the order of account numbers;
-    /// those that took none are left out.
-    pub async fn token_counts(
-        &self,
-        month: (i32, u8),
-    ) -> Result<Vec<(AccountId, u64)>, StoreError> {
-        match self {
-            Self::Sqlite(sqlite) => sqlite.token_counts(month).await,
-        }
-    }
-
-    /// Writes the counts of `month`, all or none. A count never gets smaller: the larger number stays.
-    pub async fn save_token_counts(
-        &self,
-        month: (i32, u8),
-        counts: &[(AccountId, u64)],
-    ) -> Result<(), StoreError> {
-        match self {
-            Self::Sqlite(sqlite) => sqlite.save_token_counts(month, counts).await,
-        }
-    }
-
-    /// How many bytes were relayed for each account in `month`, in the order of account numbers; those without any are
-    /// left out.
-    pub async fn relay_bytes(&self, month: (i32, u8)) -> Result<Vec<(AccountId, u64)>, StoreError> {
-        match self {
-            Self::Sqlite(sqlite) => sqlite.relay_bytes(month).await,
-        }
-    }
-
-    /// Writes the bytes relayed in `month`, all or none. A count never gets smaller: the larger number stays.
-    pub async fn save_relay_bytes(
-        &self,
-        month: (i32, u8),
-        counts: &[(AccountId, u64)],
-    ) -> Result<(), StoreError> {
-        match self {
-            Self::Sqlite(sqlite) => sqlite.save_relay_bytes(month, counts).await,
-        }
-    }
-
-    /// Writes call records, all or none. A record that is there is completed: what is known of a call is never lost
-    /// to an older version of its record.
-    pub async fn save_records(&self, records: &[CallRecord]) -> Result<(), StoreError> {
-        match self {
-            Self::Sqlite(sqlite) => sqlite.save_records(records).await,
-        }
-    }
-
-    /// Call records, the call that began last first.
-    pub async fn records(&self, query: RecordQuery) -> Result<Vec<CallRecord>, StoreError> {
-        match self {
-            Self::Sqlite(sqlite) => sqlite.records(query).await,
-        }
-    }
-
-    /// Ends the records that a killed process left without outcome, and says how many there were: ended by the
-    /// server at `now`, with status 500 and `reason`. Only for a server that starts, alone on its store: it would
-    /// end another's calls, until these write their own outcome.
-    pub async fn end_dangling_records(
-        &self,
-        now: UnixTime,
-        reason: &str,
-    ) -> Result<u64, StoreError> {
-        match self {
-            Self::Sqlite(sqlite) => sqlite.end_dangling_records(now, reason).await,
-        }
-    }
-
-    /// Deletes the records of ended calls that began before `before`. If more than `keep` are left, the account with the
-    /// most loses its oldest, until they fit; calls that go on keep theirs. Says how many were deleted. Other writers have
-    /// a turn after each [`limits::RECORDS_FORGOTTEN_AT_ONCE`](model::limits::RECORDS_FORGOTTEN_AT_ONCE).
-    pub async fn forget_records(&self, before: UnixTime, keep: u64) -> Result<u64, StoreError> {
-        match self {
-            Self::Sqlite(sqlite) => sqlite.forget_records(before, keep).await,
-        }
-    }
+    attempt().await
 }

@@ -90,6 +90,9 @@ pub enum Input<'a> {
     Snapshot(Arc<Snapshot>),
     /// The instant of `poll_timeout` has come.
     Timeout,
+    /// The server will go down: no call begins any more, those that are there go on, and connections without one are closed, some at a
+    /// time. To be said again each second, until [`Census::calls`](crate::Census::calls) is none.
+    Drain,
     /// The server is going down: end every call.
     Stop,
 }

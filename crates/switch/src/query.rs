@@ -24,6 +24,8 @@ pub struct Census {
     pub registrations: usize,
     /// Calls that are being set up or go on.
     pub calls: usize,
+    /// Those of them that have been answered.
+    pub calls_answered: usize,
     /// Calls that have ended, and absorb what comes late.
     pub calls_lingering: usize,
     /// User agents that an answer is kept for, which may have got lost with its connection.
@@ -58,6 +60,8 @@ impl Shard {
             connections: self.connections.len(),
             registrations: self.location.len(),
             calls,
+            calls_answered: self.calls.values().filter(|call| call.is_live()).count()
+                + self.runs.values().filter(|run| run.is_live()).count(),
             calls_lingering: self.calls.len() + self.runs.len() - calls,
             answers_kept: self.orphans.len(),
             tokens_remembered: self.remembered.len(),

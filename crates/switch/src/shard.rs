@@ -142,6 +142,7 @@ impl Shard {
             Input::Trunk(line, trunk) => self.on_trunk(line, trunk),
             Input::Snapshot(snapshot) => self.on_snapshot(now, snapshot),
             Input::Timeout => self.on_timeout(now),
+            Input::Drain => self.on_drain(now),
             Input::Stop => self.on_stop(now),
         }
     }
@@ -482,6 +483,20 @@ impl Shard {
         for connection in closed {
             let end = End::server(403, "the account was disabled");
             self.dismiss(now, connection, Some(&end), Closing::ACCOUNT_DISABLED);
+        }
+    }
+
+    fn on_drain(&mut self, now: Now) {
+        self.stopping = true;
+        let mut idle = self.connection_ids();
+        idle.retain(|connection| {
+            let has_call = self.calls_of(*connection).any(|call| !call.is_over())
+                || self.runs_of(*connection).any(|run| !run.is_over());
+            !has_call && self.trunk_of(*connection).is_none() && !self.is_dismissed(*connection)
+        });
+        idle.truncate(limits::DRAINED_AT_ONCE);
+        for connection in idle {
+            self.dismiss(now, connection, None, Closing::STOPPING);
         }
     }
 

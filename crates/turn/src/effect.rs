@@ -46,11 +46,11 @@ pub enum Effect {
 }
 
 macro_rules! counters {
-    ($($(#[$doc:meta])* $name:ident => $text:literal,)*) => {
+    ($($(#[doc = $doc:literal])* $name:ident => $text:literal,)*) => {
         /// What is counted: each kind of refusal, and the main events.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
         pub enum Counter {
-            $($(#[$doc])* $name,)*
+            $($(#[doc = $doc])* $name,)*
         }
 
         impl Counter {
@@ -61,6 +61,13 @@ macro_rules! counters {
             pub const fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$name => $text,)*
+                }
+            }
+
+            /// What it counts, in a sentence.
+            pub const fn meaning(self) -> &'static str {
+                match self {
+                    $(Self::$name => concat!($($doc),*),)*
                 }
             }
         }

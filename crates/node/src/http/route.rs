@@ -173,11 +173,14 @@ pub(crate) async fn answer(
         path: request.uri().path().to_owned(),
         at: services.signalling.now().unix,
     };
+    let method = request.method().clone();
     let route = Route::find(&asked.path, services.has_softphone);
     let mut response = match dispatch(&services, &peer, route, request).await {
         Ok(response) => response,
         Err(fault) => fault.into_response(&asked, services.signalling.now().unix),
     };
+    let meters = &services.signalling.counters.meters;
+    meters.answered(method.as_str(), response.status().as_u16());
     if route.is_none_or(Route::is_for_any_origin) {
         cors::allow(response.headers_mut());
     }

@@ -50,6 +50,11 @@ pub(super) async fn answer(
         return Err(Fault::http(StatusCode::BAD_REQUEST, text));
     };
     let is_resumable = selected == SUBPROTOCOL;
+    // Whoever comes back to a call is let in.
+    if !is_resumable && services.signalling.is_stopping() {
+        let text = "The server is stopping; connect again";
+        return Err(Fault::http(StatusCode::SERVICE_UNAVAILABLE, text));
+    }
     let place = place(
         services,
         peer,

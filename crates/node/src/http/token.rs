@@ -41,7 +41,8 @@ pub(super) async fn grant(
             Fault::http(StatusCode::INTERNAL_SERVER_ERROR, text)
         })?;
 
-    let now = services.signalling.now().unix;
+    let began = services.signalling.now();
+    let now = began.unix;
     services.quota.take(account, now).map_err(|exceeded| {
         services.signalling.counters.add(Counter::TokenQuotaReached);
         Fault::http(StatusCode::TOO_MANY_REQUESTS, exceeded.to_string())
@@ -50,8 +51,11 @@ pub(super) async fn grant(
     // One after the other, and what clients have to say goes between them: a signature takes longer than a call.
     let turn = services.signing.acquire().await;
     let token = issue(key, account, wanted, random(), now);
+    let signalling = &services.signalling;
+    let took = signalling.clock.since(began.mono);
     tokio::task::yield_now().await;
     drop(turn);
-    services.signalling.counters.add(Counter::TokenIssued);
+    signalling.counters.meters.token.add(took);
+    signalling.counters.add(Counter::TokenIssued);
     Ok(token)
 }

@@ -78,6 +78,11 @@ impl Inbox {
         has_room
     }
 
+    /// How many commands wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.lock().commands.len()
+    }
+
     /// The bot that a leg has a stream with has said something.
     pub(super) fn spoke(&self, leg: LegId) {
         let mut mail = self.lock();

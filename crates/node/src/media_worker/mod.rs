@@ -97,6 +97,11 @@ impl Gateway {
         }
     }
 
+    /// How many commands wait for the worker.
+    pub(crate) fn waiting(&self) -> usize {
+        self.inbox.waiting()
+    }
+
     /// How many legs there are.
     pub(crate) fn legs(&self) -> usize {
         self.legs.load(Ordering::Relaxed)

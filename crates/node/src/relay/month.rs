@@ -12,7 +12,9 @@ use switch::turn_grant::Ledger;
 use tokio::sync::watch;
 
 use super::Relay;
+use crate::meter::StoreTask;
 use crate::shutdown::raised;
+use crate::telemetry::Counters;
 
 /// How long counts may be in memory alone: what a killed server forgets is a few seconds of traffic.
 const SAVE_EVERY: Duration = Duration::from_secs(5);
@@ -39,6 +41,7 @@ impl MonthKeeper {
         mut self,
         relay: Arc<Relay>,
         store: Store,
+        counters: Arc<Counters>,
         mut finish: watch::Receiver<bool>,
     ) {
         loop {
@@ -49,7 +52,7 @@ impl MonthKeeper {
                 let month = self.unsaved.entry(spent.month).or_default();
                 month.extend(spent.bytes);
             }
-            if let Err(error) = self.save(&store).await {
+            if let Err(error) = self.save(&store, &counters).await {
                 tracing::error!(%error, "counts of relayed bytes could not be saved; they count on in memory");
             }
             if is_last {
@@ -58,10 +61,12 @@ impl MonthKeeper {
         }
     }
 
-    async fn save(&mut self, store: &Store) -> Result<(), StoreError> {
+    async fn save(&mut self, store: &Store, counters: &Counters) -> Result<(), StoreError> {
         while let Some((month, counts)) = self.unsaved.first_key_value() {
             let counts: Vec<_> = counts.iter().map(|(id, bytes)| (*id, *bytes)).collect();
-            store.save_relay_bytes(*month, &counts).await?;
+            let saving = store.save_relay_bytes(*month, &counts);
+            let meter = &counters.meters.store;
+            meter.watch(StoreTask::RelayBytes, saving).await?;
             self.unsaved.pop_first();
         }
         Ok(())
@@ -82,15 +87,16 @@ mod tests {
         let account = store.find_account(&demo.login).await.unwrap().unwrap();
         store.close().await;
 
-        let mut keeper = MonthKeeper::default();
+        let (mut keeper, counters) = (MonthKeeper::default(), Counters::default());
         let earlier = UnixTime::from_secs(1_890_000_000).month();
         keeper.unsaved.insert(earlier, [(account, 5)].into());
         keeper.unsaved.insert(now.month(), [(account, 7)].into());
-        assert!(keeper.save(&store).await.is_err(), "the store is closed");
+        let refused = keeper.save(&store, &counters).await;
+        assert!(refused.is_err(), "the store is closed");
         assert_eq!(keeper.unsaved.len(), 2);
 
         let store = open_store(dir.path()).await.unwrap();
-        keeper.save(&store).await.unwrap();
+        keeper.save(&store, &counters).await.unwrap();
         assert!(keeper.unsaved.is_empty());
         assert_eq!(store.relay_bytes(earlier).await.unwrap(), [(account, 5)]);
         let secret = switch::turn_grant::TurnSecret::new([0; 32]);

@@ -30,6 +30,12 @@ impl UsageQueue {
         self.wake.notify_one();
     }
 
+    /// How many entries wait.
+    pub(crate) fn waiting(&self) -> usize {
+        let waiting = self.waiting.lock();
+        waiting.unwrap_or_else(PoisonError::into_inner).len()
+    }
+
     /// Tells the shards, now and whenever there is something; never ends.
     pub(crate) async fn run(self: Arc<Self>, signalling: Arc<Signalling>) {
         loop {

@@ -300,6 +300,7 @@ impl Life {
                 .deliver(now, shard, account, &message, ice_servers.as_deref()),
             Verdict::Reply { message, count } => {
                 count.into_iter().for_each(|counter| self.count(counter));
+                signalling.counters.meters.leaves(&message);
                 line.put(self.number(&message)?);
             }
             Verdict::Ignore { count } => {

@@ -278,6 +278,7 @@ fn take_message(
             count: counter,
         } => {
             count(counter);
+            signalling.counters.meters.leaves(&message);
             output.push(&message);
         }
         Verdict::Ignore { count: counter } => count(counter),

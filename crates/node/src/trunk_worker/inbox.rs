@@ -37,6 +37,11 @@ impl Inbox {
         true
     }
 
+    /// How many messages wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.lock().messages.len()
+    }
+
     /// Nothing but what waits will be said.
     pub(super) fn stop(&self) {
         self.lock().must_stop = true;

@@ -117,6 +117,11 @@ impl Lines {
         }
     }
 
+    /// How many messages of the shards wait for the lines.
+    pub(crate) fn waiting(&self) -> usize {
+        self.inbox.waiting()
+    }
+
     /// How it stands with each trunk, and in words what stands against its connections.
     pub(crate) fn states(&self) -> Vec<(Arc<Trunk>, LineState, Option<String>)> {
         let states = self.lock().clone();

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that meets the unexpected ends")]
 
+mod admin;
 mod calls;
 mod console;
 mod control;
@@ -10,6 +11,8 @@ mod files;
 mod frames;
 mod http;
 mod login;
+mod logs;
+mod open_metrics;
 mod parameters;
 mod quota;
 mod resume;

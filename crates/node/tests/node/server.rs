@@ -16,6 +16,8 @@ use crate::http::{Answer, Ask};
 
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
+    /// Where the operator looks, if anywhere.
+    pub(crate) admin_address: Option<SocketAddr>,
     /// What it said about TURN.
     pub(crate) turn: Vec<Finding>,
     /// Where the peers of trunks reach it.
@@ -122,11 +124,11 @@ impl Server {
             store,
             async |_| Ok(()),
             |started| ready.send(started.clone()).unwrap(),
-            async { drop(stopped.await) },
+            (async { drop(stopped.await) }, std::future::pending()),
         ));
         tokio::select! {
-            Ok(Started { address, turn, trunk_address, trunk, .. }) = is_ready => {
-                Ok(Self { address, turn, trunk_address, trunk, stop, served })
+            Ok(Started { address, admin_address, turn, trunk_address, trunk, .. }) = is_ready => {
+                Ok(Self { address, admin_address, turn, trunk_address, trunk, stop, served })
             }
             served = &mut served => Err(served.unwrap().unwrap_err()),
         }

@@ -2,9 +2,11 @@
 
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::Error;
 
-use crate::server::Site;
+use crate::server::{Server, Site};
 use crate::sip_proxy::Client;
+use crate::words::answer;
 
 #[tokio::test]
 async fn calls_are_ended_and_connections_closed_with_1001() {
@@ -42,6 +44,47 @@ async fn calls_are_ended_and_connections_closed_with_1001() {
     let outcome = record.outcome.as_ref().expect("it has ended");
     assert_eq!(outcome.by, model::EndedBy::Server, "{outcome:?}");
     store.close().await;
+}
+
+#[tokio::test]
+async fn a_server_that_is_drained_lets_calls_go_on_and_serves_nobody_new() {
+    let site = Site::new().await;
+    let config = node::Config {
+        drain_s: 3_600,
+        ..site.config()
+    };
+    let server = Server::start(config).await;
+    let address = server.address;
+    let (ann_token, bob_token) = (
+        site.token(&server, "ann").await,
+        site.token(&server, "bob").await,
+    );
+    let mut bob = Client::connect(&site, &server, "bob").await;
+    bob.register(&bob_token).await;
+    let mut idle = Client::connect(&site, &server, "ann").await;
+    idle.register(&ann_token).await;
+    let mut ann = Client::connect(&site, &server, "ann").await;
+    ann.invite(&ann_token, "bob").await;
+    let invite = bob.hear().await;
+    bob.ring(&invite).await;
+    while !ann.hear().await.starts_with("SIP/2.0 180") {}
+
+    let stopping = tokio::spawn(server.stop());
+    let reason = idle.ended().await.expect("a reason is given");
+    assert_eq!(u16::from(reason.code), 1001, "{reason:?}");
+    let stream = TcpStream::connect(address).await.unwrap();
+    let refused = Client::over(stream, "ws", &site, address, "new").await;
+    let Err(Error::Http(refused)) = refused else {
+        panic!("it was let in")
+    };
+    assert_eq!(refused.status(), 503);
+    ann.invite(&ann_token, "bob").await;
+    while !ann.hear().await.starts_with("SIP/2.0 503") {}
+    assert!(!stopping.is_finished(), "the call goes on");
+
+    bob.say(answer(&invite, "486 Busy Here", "", "")).await;
+    while !ann.hear().await.starts_with("SIP/2.0 486") {}
+    stopping.await.unwrap();
 }
 
 #[tokio::test]

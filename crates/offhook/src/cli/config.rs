@@ -187,12 +187,14 @@ impl<'a> Layers<'a> {
 pub(crate) struct Effective {
     data: Sourced<PathBuf>,
     listen: Sourced<SocketAddr>,
+    admin_listen: Sourced<Option<SocketAddr>>,
     tls_cert: Sourced<Option<PathBuf>>,
     tls_key: Sourced<Option<PathBuf>>,
     behind_tls_proxy: Sourced<bool>,
     domains: Sourced<Vec<String>>,
     no_answer_s: Sourced<u64>,
     resume_s: Sourced<u64>,
+    drain_s: Sourced<u64>,
     softphone: Sourced<bool>,
     demo: Sourced<bool>,
     turn: TurnValues,
@@ -208,6 +210,7 @@ impl Effective {
         let effective = Self {
             data: layers.data(),
             listen: layers.parse(&Key::LISTEN, listen, parse_listen),
+            admin_listen: layers.parse(&Key::ADMIN_LISTEN, None, parse_admin_listen),
             tls_cert: layers.parse(&Key::TLS_CERT, None, path),
             tls_key: layers.parse(&Key::TLS_KEY, None, path),
             behind_tls_proxy: layers.parse(&Key::BEHIND_TLS_PROXY, false, parse_switch),
@@ -222,6 +225,7 @@ impl Effective {
                 limits::RESUME_WINDOW.as_secs(),
                 parse_seconds,
             ),
+            drain_s: layers.parse(&Key::DRAIN_S, 0, parse_seconds),
             softphone: layers.parse(&Key::SOFTPHONE, true, parse_switch),
             demo: layers.parse(&Key::DEMO, true, parse_switch),
             turn: TurnValues::read(layers),
@@ -250,11 +254,13 @@ impl Effective {
         let config = node::Config {
             data: self.data.value.clone(),
             listen: self.listen.value,
+            admin_listen: self.admin_listen.value,
             tls,
             behind_tls_proxy: self.behind_tls_proxy.value,
             domains: self.domains.value.clone(),
             no_answer_s: self.no_answer_s.value,
             resume_s: self.resume_s.value,
+            drain_s: self.drain_s.value,
             softphone: self.softphone.value,
             demo: self.demo.value,
             turn: self.turn.node_config(),
@@ -279,10 +285,17 @@ impl Effective {
         }
     }
 
-    /// What the node would say about TURN, and about the media gateway; checks everything on its way.
-    pub(super) fn outlook(&self) -> Result<[Vec<node::Finding>; 2], Failure> {
+    /// What the node would say about the admin listener, TURN and the media gateway; checks everything on its way.
+    pub(super) fn outlook(&self) -> Result<[Vec<node::Finding>; 3], Failure> {
         let config = self.node_config()?;
-        let told = || Ok([node::outlook(&config)?, node::media_outlook(&config)?]);
+        let told = || {
+            let admin = node::admin_outlook(&config)?;
+            Ok([
+                admin,
+                node::outlook(&config)?,
+                node::media_outlook(&config)?,
+            ])
+        };
         told().map_err(|fault| self.refused(fault))
     }
 
@@ -290,9 +303,11 @@ impl Effective {
     fn refused(&self, fault: ConfigFault) -> Failure {
         let source = match &fault {
             ConfigFault::OpenWithoutTls(_) => &self.listen.source,
+            ConfigFault::Admin(_) => &self.admin_listen.source,
             ConfigFault::TlsTwice => &self.behind_tls_proxy.source,
             ConfigFault::NoAnswer(_) => &self.no_answer_s.source,
             ConfigFault::Resume(_) => &self.resume_s.source,
+            ConfigFault::Drain(_) => &self.drain_s.source,
             ConfigFault::Domain(_) => &self.domains.source,
             ConfigFault::Shards(_) => &Source::Default,
             ConfigFault::Turn(fault) => self.turn.source_of(fault),
@@ -320,6 +335,14 @@ impl Effective {
                 Key::LISTEN,
                 self.listen.value.to_string(),
                 &self.listen.source,
+            ),
+            (
+                Key::ADMIN_LISTEN,
+                self.admin_listen
+                    .value
+                    .map(|address| address.to_string())
+                    .unwrap_or_default(),
+                &self.admin_listen.source,
             ),
             (
                 Key::TLS_CERT,
@@ -352,6 +375,11 @@ impl Effective {
                 &self.resume_s.source,
             ),
             (
+                Key::DRAIN_S,
+                self.drain_s.value.to_string(),
+                &self.drain_s.source,
+            ),
+            (
                 Key::SOFTPHONE,
                 self.softphone.value.to_string(),
                 &self.softphone.source,
@@ -376,12 +404,14 @@ impl Effective {
         let mut told = json!({
             "data": with(json!(self.data.value), &self.data.source),
             "listen": with(json!(self.listen.value), &self.listen.source),
+            "admin_listen": with(json!(self.admin_listen.value), &self.admin_listen.source),
             "tls_cert": with(json!(self.tls_cert.value), &self.tls_cert.source),
             "tls_key": with(json!(self.tls_key.value), &self.tls_key.source),
             "behind_tls_proxy": with(json!(self.behind_tls_proxy.value), &self.behind_tls_proxy.source),
             "domains": with(json!(self.domains.value), &self.domains.source),
             "no_answer_s": with(json!(self.no_answer_s.value), &self.no_answer_s.source),
             "resume_s": with(json!(self.resume_s.value), &self.resume_s.source),
+            "drain_s": with(json!(self.drain_s.value), &self.drain_s.source),
             "softphone": with(json!(self.softphone.value), &self.softphone.source),
             "demo": with(json!(self.demo.value), &self.demo.source),
         });
@@ -403,6 +433,12 @@ fn parse_listen(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| {
         "it must be an IP address and a port, such as 127.0.0.1:8080 or [::]:443".to_owned()
     })
+}
+
+fn parse_admin_listen(text: &str) -> Result<Option<SocketAddr>, String> {
+    text.parse()
+        .map(Some)
+        .map_err(|_| "it must be an IP address and a port, such as 127.0.0.1:9090".to_owned())
 }
 
 pub(super) fn parse_switch(text: &str) -> Result<bool, String> {
@@ -530,6 +566,8 @@ mod tests {
         for (variable, text, right) in [
             ("OFFHOOK_LISTEN", "8080", "127.0.0.1:8080"),
             ("OFFHOOK_LISTEN", "0.0.0.0:8080", "--behind-tls-proxy"),
+            ("OFFHOOK_ADMIN_LISTEN", "9090", "127.0.0.1:9090"),
+            ("OFFHOOK_ADMIN_LISTEN", "127.0.0.1:8080", "--admin-listen"),
             ("OFFHOOK_TLS_KEY", "k.pem", "--tls-cert FILE"),
             ("OFFHOOK_NO_ANSWER", "0", "from 1 to 3600"),
             ("OFFHOOK_NO_ANSWER", "soon", "whole number of seconds"),

@@ -35,10 +35,11 @@ impl Command {
                     let mut told = effective.json();
                     told["services"] = config_service::in_json(layers.services());
                     told["trunks"] = effective.trunk().in_json();
-                    let [turn, media] = match &outlook {
-                        Ok([turn, media]) => [turn.as_slice(), media.as_slice()],
-                        Err(_) => [&[][..]; 2],
+                    let [admin, turn, media] = match &outlook {
+                        Ok(findings) => findings.each_ref().map(Vec::as_slice),
+                        Err(_) => [&[][..]; 3],
                     };
+                    told["admin_findings"] = admin.iter().map(finding_json).collect();
                     told["turn_findings"] = turn.iter().map(finding_json).collect();
                     told["media_findings"] = media.iter().map(finding_json).collect();
                     output::print_json(&told)?;

@@ -15,15 +15,17 @@ pub(crate) fn keys() -> impl Iterator<Item = &'static Key> {
 }
 
 /// Those but TURN's, media's and trunks', in the order of listings.
-pub(crate) const OWN_KEYS: [Key; 10] = [
+pub(crate) const OWN_KEYS: [Key; 12] = [
     Key::DATA,
     Key::LISTEN,
+    Key::ADMIN_LISTEN,
     Key::TLS_CERT,
     Key::TLS_KEY,
     Key::BEHIND_TLS_PROXY,
     Key::DOMAINS,
     Key::NO_ANSWER_S,
     Key::RESUME_S,
+    Key::DRAIN_S,
     Key::SOFTPHONE,
     Key::DEMO,
 ];
@@ -77,6 +79,13 @@ impl Key {
         form: Form::Text,
         example: "\"127.0.0.1:8080\"",
     };
+    pub(crate) const ADMIN_LISTEN: Self = Self {
+        name: "admin_listen",
+        flag: "--admin-listen",
+        variable: "OFFHOOK_ADMIN_LISTEN",
+        form: Form::Text,
+        example: "\"127.0.0.1:9090\"",
+    };
     pub(crate) const TLS_CERT: Self = Self {
         name: "tls_cert",
         flag: "--tls-cert",
@@ -119,6 +128,13 @@ impl Key {
         form: Form::Number,
         example: "60",
     };
+    pub(crate) const DRAIN_S: Self = Self {
+        name: "drain_s",
+        flag: "--drain",
+        variable: "OFFHOOK_DRAIN",
+        form: Form::Number,
+        example: "60",
+    };
     pub(crate) const SOFTPHONE: Self = Self {
         name: "softphone",
         flag: "--softphone",
@@ -141,6 +157,9 @@ pub(crate) struct ServeFlags {
     /// Listen on this address and port [env: OFFHOOK_LISTEN] [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDR")]
     pub(crate) listen: Option<String>,
+    /// Tell figures and readiness on this address and port: /metrics, /healthz, /readyz [env: OFFHOOK_ADMIN_LISTEN] [default: nowhere]
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) admin_listen: Option<String>,
     /// Serve TLS with this certificate chain (PEM) [env: OFFHOOK_TLS_CERT]
     #[arg(long, value_name = "FILE")]
     pub(crate) tls_cert: Option<String>,
@@ -159,6 +178,9 @@ pub(crate) struct ServeFlags {
     /// How long a lost client may come back to its calls; 0: not at all [env: OFFHOOK_RESUME] [default: 60]
     #[arg(long, value_name = "SECONDS")]
     pub(crate) resume: Option<String>,
+    /// How long calls may go on after a SIGTERM; 0: they end at once [env: OFFHOOK_DRAIN] [default: 0]
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) drain: Option<String>,
     /// Serve the softphone page at / [env: OFFHOOK_SOFTPHONE] [default: true]
     #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub(crate) softphone: Option<String>,
@@ -178,6 +200,7 @@ impl ServeFlags {
     pub(crate) fn or(self, weaker: Self) -> Self {
         Self {
             listen: self.listen.or(weaker.listen),
+            admin_listen: self.admin_listen.or(weaker.admin_listen),
             tls_cert: self.tls_cert.or(weaker.tls_cert),
             tls_key: self.tls_key.or(weaker.tls_key),
             behind_tls_proxy: self.behind_tls_proxy.or(weaker.behind_tls_proxy),
@@ -188,6 +211,7 @@ impl ServeFlags {
             },
             no_answer: self.no_answer.or(weaker.no_answer),
             resume: self.resume.or(weaker.resume),
+            drain: self.drain.or(weaker.drain),
             softphone: self.softphone.or(weaker.softphone),
             demo: self.demo.or(weaker.demo),
             turn: self.turn.or(weaker.turn),
@@ -207,12 +231,14 @@ impl ServeFlags {
     pub(crate) fn text(&self, key: &Key) -> Option<String> {
         match key.name {
             "listen" => self.listen.clone(),
+            "admin_listen" => self.admin_listen.clone(),
             "tls_cert" => self.tls_cert.clone(),
             "tls_key" => self.tls_key.clone(),
             "behind_tls_proxy" => self.behind_tls_proxy.clone(),
             "domains" if !self.domains.is_empty() => Some(self.domains.join(",")),
             "no_answer_s" => self.no_answer.clone(),
             "resume_s" => self.resume.clone(),
+            "drain_s" => self.drain.clone(),
             "softphone" => self.softphone.clone(),
             "demo" => self.demo.clone(),
             // `--data` stands beside these flags: every command has it.

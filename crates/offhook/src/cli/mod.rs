@@ -4,6 +4,7 @@
 //! one for each.
 
 mod account;
+mod backup;
 mod calls;
 mod clients;
 mod config;
@@ -166,6 +167,8 @@ enum Command {
     Config(config_check::Command),
     /// Show what a running server holds and has counted
     Status(status::Flags),
+    /// Copy the store, and the files of accounts, while a server runs
+    Backup(backup::Flags),
     /// Put load on a server, this one or another, and measure it
     #[command(subcommand)]
     Bench(bench::Command),
@@ -210,6 +213,7 @@ impl Command {
             Self::Clients(command) => in_runtime(command.run(place)),
             Self::Calls(command) => in_runtime(command.run(place)),
             Self::Status(flags) => in_runtime(flags.run(place)),
+            Self::Backup(flags) => in_runtime(flags.run(place)),
             Self::Bench(command) => command.run(),
         }
     }

@@ -17,7 +17,7 @@ use super::config_key::ServeFlags;
 use super::{Failure, Place, output};
 
 /// The file of the store in its folder.
-const STORE_FILE: &str = "offhook.db";
+pub(crate) const STORE_FILE: &str = "offhook.db";
 
 /// How long a running server is waited for; it answers sooner, whatever it has read.
 const SERVER_PATIENCE: Duration = Duration::from_secs(3);

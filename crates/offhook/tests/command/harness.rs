@@ -130,7 +130,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    fn start(command: &mut Command) -> Self {
+    pub(crate) fn start(command: &mut Command) -> Self {
         let command = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -5,6 +5,7 @@
 
 mod abuse;
 mod accounts;
+mod backup;
 mod bench;
 mod calls;
 mod clients;

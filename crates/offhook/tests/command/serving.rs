@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::harness::{Folder, finish};
+use crate::harness::{Folder, Server, finish};
 
 const SERVE: &str = "serve --listen 127.0.0.1:0";
 /// What every start says where the page can make demo clients.
@@ -275,4 +275,45 @@ fn a_variable_that_is_misspelt_is_refused() {
         let said = "there is no variable OFFHOOK_LISTN; did you mean OFFHOOK_LISTEN?";
         assert!(done.code == 2 && done.stderr.contains(said), "{done:?}");
     }
+}
+
+#[test]
+fn a_line_of_the_log_is_an_object_where_that_is_wished() {
+    let folder = Folder::new();
+    let mut command = folder.command("serve --listen 127.0.0.1:0 --admin-listen 127.0.0.1:0");
+    command.arg("--data").arg(folder.data());
+    let server = Server::start(command.env("OFFHOOK_LOG_FORMAT", "json"));
+    let line: serde_json::Value = serde_json::from_str(&server.logged("serving")).unwrap();
+    assert_eq!(
+        (&line["level"], &line["message"]),
+        (&"INFO".into(), &"serving".into())
+    );
+    assert_eq!(line["address"], server.address.to_string());
+    assert!(line["timestamp"].as_str().unwrap().ends_with('Z'), "{line}");
+    let admin: serde_json::Value = serde_json::from_str(&server.logged("admin: ")).unwrap();
+    let said = admin["message"].as_str().unwrap();
+    assert!(said.contains("figures are at http://127.0.0.1:"), "{said}");
+    drop(server);
+
+    let mut command = folder.command("serve --listen 127.0.0.1:0");
+    command.arg("--data").arg(folder.data());
+    let server = Server::start(command.env("OFFHOOK_LOG_FORMAT", "xml"));
+    let warning = server.logged("OFFHOOK_LOG_FORMAT");
+    assert!(warning.contains("text or json"), "{warning}");
+}
+
+#[test]
+fn an_admin_listener_that_others_reach_is_warned_of() {
+    let folder = Folder::new();
+    let checked = |address: &str| folder.json(&format!("config check --admin-listen {address}"));
+    let findings = |told: &serde_json::Value| told["admin_findings"].as_array().unwrap().clone();
+    let is_warning = |it: &serde_json::Value| it["is_warning"] == true;
+    assert!(!findings(&checked("127.0.0.1:9090")).iter().any(is_warning));
+    let open = findings(&checked("0.0.0.0:9090"));
+    let warned = open.iter().find(|it| is_warning(it)).unwrap();
+    let text = warned["text"].as_str().unwrap();
+    assert!(
+        text.contains("no TLS") && text.contains("firewall"),
+        "{text}"
+    );
 }

@@ -19,6 +19,7 @@ scenarios! {
     server_is_killed: "After a kill the pages come back as well; calls that went on are lost for the store.",
     away_for_long: "A server that is away for minutes: pages try each second and are back at once.",
     no_calls_while_stopping: "A new call while the server stops: 503.",
+    server_is_drained: "A server that is drained lets calls go on to their ends, begins none, and closes whoever has none.",
 }
 
 fn account_disabled_in_a_call(stage: &mut Stage) {
@@ -169,4 +170,30 @@ fn no_calls_while_stopping(stage: &mut Stage) {
     stage.world.stop_server(0, None);
     stage.seconds(2);
     stage.claim(stage.records().is_empty(), "no call was placed");
+}
+
+fn server_is_drained(stage: &mut Stage) {
+    let (bob, carol) = (stage.answering("bob"), stage.registered("carol"));
+    let alice = stage.registered("alice");
+    let (call, _) = stage.talking(alice, bob);
+    let left = stage.world.drain_server(0);
+    stage.claim(left == 1, "one call goes on");
+    stage.seconds(1);
+    stage.claim(
+        !stage.browser(carol).is_connected() && stage.clients() == ["alice", "bob"],
+        "carol is sent elsewhere",
+    );
+    stage.call(alice, "bob");
+    stage.seconds(1);
+    stage.claim(stage.cause(alice) == Some("FAILED"), "no other call begins");
+    stage.seconds(30);
+    let left = stage.world.drain_server(0);
+    stage.claim(left == 1, "the first one goes on");
+    stage.hang_up(alice, call);
+    stage.seconds(1);
+    stage.claim(stage.cause(bob) == Some("NORMAL"), "until one hangs up");
+    let left = stage.world.drain_server(0);
+    stage.claim(left == 0, "then none is left");
+    stage.seconds(1);
+    stage.claim(stage.clients().is_empty(), "and nobody");
 }

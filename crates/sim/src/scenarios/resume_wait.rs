@@ -26,6 +26,7 @@ scenarios! {
     ringing_callee_expires: "A callee that rings is lost for good: 480 to the caller after the window, with a Reason.",
     account_disabled_while_it_waits: "An account that is disabled ends its sessions that wait; whoever is back is told.",
     server_stops_while_it_waits: "A server that stops ends sessions that wait, and their calls.",
+    server_is_drained_while_it_waits: "A server that is drained waits on for whoever has a call, and takes it back.",
     server_crashes_while_it_waits: "After a crash nobody can come back: the app is told and registers anew.",
     too_much_for_a_waiting_client: "A flood of calls, each taken back, for a client that is waited for: the caller gets 486, and the session waits on.",
     too_much_from_a_waiting_app: "More than 256 messages of an app that is cut off: it is told.",
@@ -263,6 +264,21 @@ fn server_stops_while_it_waits(stage: &mut Stage) {
         stage.clients() == ["alice", "bob"],
         "both are registered anew",
     );
+}
+
+fn server_is_drained_while_it_waits(stage: &mut Stage) {
+    let (alice, bob) = in_call(stage);
+    stage.world.take_away(alice, 10 * SECOND);
+    stage.world.cut(alice, Cut::BOTH);
+    stage.seconds(2);
+    let left = stage.world.drain_server(0);
+    stage.claim(left == 1, "the call goes on");
+    stage.seconds(20);
+    let left = stage.world.drain_server(0);
+    stage.claim(left == 1, "for as long as it lasts");
+    for page in [alice, bob] {
+        stage.claim(is_talking(&stage.world, page), "both talk on");
+    }
 }
 
 fn server_crashes_while_it_waits(stage: &mut Stage) {

@@ -226,6 +226,7 @@ pub struct World {
     servers: Vec<Server>,
     checkers: Vec<Checker>,
     stopping: Vec<bool>,
+    draining: Vec<bool>,
     /// When the last record of each server will be written: they never overtake each other.
     written_at: Vec<u64>,
     shards: usize,
@@ -287,6 +288,7 @@ impl World {
             servers,
             checkers: (0..plan.servers).map(|_| Checker::default()).collect(),
             stopping: vec![false; plan.servers],
+            draining: vec![false; plan.servers],
             written_at: vec![0; plan.servers],
             shards: plan.shards,
             clients: Vec::new(),
@@ -389,6 +391,7 @@ impl World {
         let (snapshot, view) = self.authority.publish();
         self.servers[node].start(&seeds, snapshot, view);
         self.stopping[node] = false;
+        self.draining[node] = false;
         self.start_lines(node);
         self.trace
             .note(self.clock.micros(), Column::Server(node), "starts");
@@ -403,7 +406,7 @@ impl World {
             now: self.clock.now(),
             view: &self.servers[node].view,
             authority: &self.authority,
-            is_stopping: self.stopping[node],
+            is_stopping: self.stopping[node] || self.draining[node],
             late_wake: self.faults.late_wake,
         }
     }

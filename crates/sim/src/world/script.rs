@@ -215,6 +215,17 @@ impl World {
         self.settle(node);
     }
 
+    /// Tells a server that it will stop, and how many calls still go on there. To be said again each second.
+    pub fn drain_server(&mut self, node: usize) -> usize {
+        let now = self.now();
+        self.trace
+            .note(self.clock.micros(), Column::Server(node), "is drained");
+        self.draining[node] = true;
+        self.servers[node].drain(now);
+        self.settle(node);
+        self.servers[node].calls()
+    }
+
     /// Tells a server to stop; it is gone a second later and comes back after `away`, if at all.
     pub fn stop_server(&mut self, node: usize, away: Option<Duration>) {
         if !self.servers[node].is_up || self.stopping[node] {

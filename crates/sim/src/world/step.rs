@@ -146,7 +146,9 @@ impl World {
             return;
         }
         let node = link.node;
-        let is_open = self.servers[node].is_up && !self.stopping[node];
+        // A server that is drained takes back those whose sockets were lost, and nobody new.
+        let is_full = self.draining[node] && !link.offers;
+        let is_open = self.servers[node].is_up && !self.stopping[node] && !is_full;
         let answer = if is_open {
             link.server_up = true;
             link.boot = self.servers[node].boot;

@@ -5,9 +5,9 @@
 use std::path::PathBuf;
 
 use sqlx::error::DatabaseError;
-use sqlx::migrate::MigrateError;
 
 use crate::StoreError;
+use crate::error::Place;
 
 const BUSY: i32 = 5;
 const LOCKED: i32 = 6;
@@ -18,66 +18,57 @@ const CANTOPEN: i32 = 14;
 const NOTADB: i32 = 26;
 
 /// Says what `error` means for `operation` on `file`.
-pub(super) fn explain(operation: &'static str, file: PathBuf, error: sqlx::Error) -> StoreError {
+pub(crate) fn explain(operation: &'static str, place: Place, error: sqlx::Error) -> StoreError {
     if let sqlx::Error::PoolTimedOut = error {
-        return StoreError::Busy { operation, file };
+        return StoreError::Busy { operation, place };
     }
     if let sqlx::Error::PoolClosed = error {
-        return StoreError::Closed { operation, file };
+        return StoreError::Closed { operation, place };
     }
     if let sqlx::Error::ColumnDecode { .. } | sqlx::Error::RowNotFound = error {
         return StoreError::Damaged {
             operation,
-            file,
+            place,
             what: error.to_string(),
         };
     }
     let Some(database) = error.as_database_error() else {
         return StoreError::Failed {
             operation,
-            file,
+            place,
             source: error.into(),
         };
     };
     match primary_code(database) {
-        Some(BUSY | LOCKED) => StoreError::Busy { operation, file },
-        Some(READONLY) => StoreError::ReadOnly { operation, file },
+        Some(BUSY | LOCKED) => StoreError::Busy { operation, place },
+        Some(READONLY) => StoreError::ReadOnly { operation, place },
         Some(CORRUPT) => StoreError::Damaged {
             operation,
-            file,
+            place,
             what: database.message().to_owned(),
         },
-        Some(FULL) => StoreError::Full { operation, file },
+        Some(FULL) => StoreError::Full { operation, place },
         Some(CANTOPEN) => StoreError::Unopened {
             operation,
-            file,
+            file: path(&place),
             cause: database.message().to_owned(),
         },
-        Some(NOTADB) => StoreError::NotADatabase { operation, file },
+        Some(NOTADB) => StoreError::NotADatabase {
+            operation,
+            file: path(&place),
+        },
         Some(_) | None => StoreError::Failed {
             operation,
-            file,
+            place,
             source: error.into(),
         },
     }
 }
 
-/// Says what a migration's failure means.
-pub(super) fn explain_migration(
-    operation: &'static str,
-    file: PathBuf,
-    error: MigrateError,
-) -> StoreError {
-    if let MigrateError::VersionMissing(step) | MigrateError::VersionMismatch(step) = error {
-        return StoreError::OtherVersion { file, step };
-    }
-    if let MigrateError::Execute(cause) | MigrateError::ExecuteMigration(cause, _) = error {
-        return explain(operation, file, cause);
-    }
-    StoreError::Failed {
-        operation,
-        file,
-        source: error.into(),
+fn path(place: &Place) -> PathBuf {
+    match place {
+        Place::File(path) => path.to_path_buf(),
+        Place::Database(name) => PathBuf::from(&**name),
     }
 }
 

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::StoreError;
+use crate::error::Place;
 
 /// The database.
 const DATABASE: &str = "offhook.db";
@@ -59,7 +60,7 @@ pub(super) async fn take_turn(dir: &Path, patience: Duration) -> Result<File, St
         Ok(outcome) => outcome.map(|()| file),
         Err(_) => Err(StoreError::Busy {
             operation: super::OPEN,
-            file: path,
+            place: Place::File(path.into()),
         }),
     }
 }

@@ -4,28 +4,24 @@
 //! Every transaction that writes begins as IMMEDIATE: one that begins by reading could not be let wait for its turn.
 //! What is committed survives the death of the process (synchronous NORMAL); a power cut may take the last commits.
 
-mod account;
 mod background;
+mod backup;
 mod fault;
 mod folder;
-mod key;
 mod migrations;
-mod record;
-mod service;
-mod usage;
-mod value;
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
 use std::time::Duration;
 
-use model::SecretBytes;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, SqlitePool, Transaction};
 
 use crate::StoreError;
+use crate::error::Place;
+use crate::migration;
+use crate::session::{Held, Purpose};
+pub(crate) use fault::explain;
 use migrations::MIGRATIONS;
-use value::Unfit;
 
 /// The operation that `open` is, in errors.
 const OPEN: &str = "open the store";
@@ -43,7 +39,7 @@ const READERS: u32 = 2;
 pub struct Sqlite {
     writer: SqlitePool,
     readers: SqlitePool,
-    file: Arc<Path>,
+    place: Place,
 }
 
 impl Sqlite {
@@ -66,9 +62,10 @@ impl Sqlite {
             .synchronous(SqliteSynchronous::Normal)
             // Deleted keys are overwritten.
             .pragma("secure_delete", "ON");
-        claim(&options, &file).await?;
+        let place = Place::File(file.into());
+        claim(&options, &place).await?;
 
-        let opening = |error| fault::explain(OPEN, file.clone(), error);
+        let opening = |error| explain(OPEN, place.clone(), error);
         let options = options.journal_mode(SqliteJournalMode::Wal);
         let writer = background::run(pool(1).connect_with(options.clone()))
             .await
@@ -76,7 +73,7 @@ impl Sqlite {
         MIGRATIONS
             .run(&writer)
             .await
-            .map_err(|error| fault::explain_migration(OPEN, file.clone(), error))?;
+            .map_err(|error| migration::explain(explain, OPEN, &place, error))?;
         sqlx::query(
             "INSERT INTO secrets (name, value) VALUES ('pepper', ?) ON CONFLICT DO NOTHING",
         )
@@ -92,7 +89,7 @@ impl Sqlite {
         Ok(Self {
             writer,
             readers,
-            file: file.into(),
+            place,
         })
     }
 
@@ -102,60 +99,49 @@ impl Sqlite {
         self.writer.close().await;
     }
 
-    pub(crate) async fn pepper(&self) -> Result<SecretBytes, StoreError> {
-        let operation = "read the pepper";
-        sqlx::query_scalar("SELECT value FROM secrets WHERE name = 'pepper'")
-            .fetch_one(&self.readers)
-            .await
-            .map(SecretBytes::new)
-            .map_err(self.failed(operation))
+    pub(crate) fn place(&self) -> Place {
+        self.place.clone()
     }
 
-    async fn begin(
+    /// A connection for a session.
+    pub(crate) async fn hold(
         &self,
+        purpose: Purpose,
         operation: &'static str,
-    ) -> Result<Transaction<'static, sqlx::Sqlite>, StoreError> {
+    ) -> Result<Held, StoreError> {
+        let failed = |error| explain(operation, self.place(), error);
+        match purpose {
+            Purpose::Read => Ok(Held::Sqlite(self.readers.acquire().await.map_err(failed)?)),
+            Purpose::Snapshot => {
+                let begun = self.readers.begin().await.map_err(failed)?;
+                Ok(Held::SqliteTransaction(begun))
+            }
+            Purpose::Change | Purpose::Write => {
+                let begun = self.begin().await.map_err(failed)?;
+                Ok(Held::SqliteTransaction(begun))
+            }
+        }
+    }
+
+    async fn begin(&self) -> Result<Transaction<'static, sqlx::Sqlite>, sqlx::Error> {
         const BEGIN: &str = "BEGIN IMMEDIATE";
-        let begun = match self.writer.begin_with(BEGIN).await {
+        match self.writer.begin_with(BEGIN).await {
             // Where the disk was full, SQLite has rolled back by itself, which sqlx does not notice: it counts a transaction
             // that is no more and begins no other on this connection, ever.
             Err(sqlx::Error::InvalidSavePointStatement) => {
-                let spoiled = self
-                    .writer
-                    .acquire()
-                    .await
-                    .map_err(self.failed(operation))?;
+                let spoiled = self.writer.acquire().await?;
                 // It need not end well: it is gone in any case.
                 let _ = spoiled.close().await;
                 self.writer.begin_with(BEGIN).await
             }
             begun => begun,
-        };
-        begun.map_err(self.failed(operation))
-    }
-
-    /// Says what an answer of SQLite means for `operation`.
-    fn failed(&self, operation: &'static str) -> impl Fn(sqlx::Error) -> StoreError {
-        move |error| fault::explain(operation, self.path(), error)
-    }
-
-    /// Says that something in the file does not fit.
-    fn damaged(&self, operation: &'static str) -> impl Fn(Unfit) -> StoreError {
-        move |what| StoreError::Damaged {
-            operation,
-            file: self.path(),
-            what,
         }
-    }
-
-    fn path(&self) -> PathBuf {
-        self.file.to_path_buf()
     }
 }
 
 /// Makes sure that the file is ours or empty, before anything is changed in it; an empty one becomes ours.
-async fn claim(options: &SqliteConnectOptions, file: &Path) -> Result<(), StoreError> {
-    let opening = |error| fault::explain(OPEN, file.to_owned(), error);
+async fn claim(options: &SqliteConnectOptions, place: &Place) -> Result<(), StoreError> {
+    let opening = |error| explain(OPEN, place.clone(), error);
     let mut connection = options.connect().await.map_err(opening)?;
     let owner: i32 = sqlx::query_scalar("PRAGMA application_id")
         .fetch_one(&mut connection)
@@ -176,7 +162,7 @@ async fn claim(options: &SqliteConnectOptions, file: &Path) -> Result<(), StoreE
         }
         (_, _) => {
             return Err(StoreError::Foreign {
-                file: file.to_owned(),
+                place: place.clone(),
             });
         }
     }
@@ -199,6 +185,7 @@ mod tests {
     use sqlx::migrate::Migrator;
 
     use super::*;
+    use crate::Store;
 
     const PEPPER: [u8; 32] = [7; 32];
     const MUCH: &str = "INSERT INTO secrets (name, value) SELECT value, randomblob(32) FROM \
@@ -208,12 +195,16 @@ mod tests {
         Sqlite::open_patiently(dir, PEPPER, Duration::from_millis(1)).await
     }
 
+    fn failed(sqlite: &Sqlite, operation: &'static str) -> impl Fn(sqlx::Error) -> StoreError {
+        move |error| explain(operation, sqlite.place(), error)
+    }
+
     #[tokio::test]
     async fn a_lock_that_is_not_given_back_is_reported() {
         let dir = tempfile::TempDir::new().unwrap();
         let one = impatient(dir.path()).await.unwrap();
-        let other = impatient(dir.path()).await.unwrap();
-        let held = one.begin("hold the lock").await.unwrap();
+        let other = Store::Sqlite(impatient(dir.path()).await.unwrap());
+        let held = one.begin().await.unwrap();
         let error = other
             .save_token_counts((2025, 6), &[(model::AccountId(1), 1)])
             .await
@@ -233,7 +224,10 @@ mod tests {
             .await
             .expect("readers do not wait for a writer");
         held.rollback().await.unwrap();
-        other.begin("write").await.expect("the lock is free again");
+        let Store::Sqlite(other) = other else {
+            panic!("it is in a file");
+        };
+        other.begin().await.expect("the lock is free again");
     }
 
     #[tokio::test]
@@ -242,7 +236,7 @@ mod tests {
         let turn = folder::take_turn(dir.path(), PATIENCE).await.unwrap();
         let error = impatient(dir.path()).await.unwrap_err();
         assert!(
-            matches!(&error, StoreError::Busy { file, .. } if file.ends_with("offhook.lock")),
+            matches!(&error, StoreError::Busy { place, .. } if place.to_string().ends_with("offhook.lock")),
             "{error:?}"
         );
         drop(turn);
@@ -262,14 +256,15 @@ mod tests {
         let error = sqlx::query(MUCH)
             .execute(&sqlite.writer)
             .await
-            .map_err(sqlite.failed("write a lot"))
+            .map_err(failed(&sqlite, "write a lot"))
             .unwrap_err();
         assert!(matches!(error, StoreError::Full { .. }), "{error:?}");
         assert!(
             error.to_string().contains("no space is left for /"),
             "{error}"
         );
-        assert_eq!(sqlite.pepper().await.unwrap().expose(), PEPPER);
+        let store = Store::Sqlite(sqlite);
+        assert_eq!(store.pepper().await.unwrap().expose(), PEPPER);
     }
 
     #[tokio::test]
@@ -282,7 +277,7 @@ mod tests {
             .unwrap();
         let cap = sqlx::AssertSqlSafe(format!("PRAGMA max_page_count = {pages}"));
         sqlx::query(cap).execute(&sqlite.writer).await.unwrap();
-        let mut transaction = sqlite.begin("write a lot").await.unwrap();
+        let mut transaction = sqlite.begin().await.unwrap();
         sqlx::query(MUCH)
             .execute(&mut *transaction)
             .await
@@ -293,7 +288,7 @@ mod tests {
             .await
             .unwrap();
         drop(transaction);
-        let mut transaction = sqlite.begin("write again").await.unwrap();
+        let mut transaction = sqlite.begin().await.unwrap();
         sqlx::query("INSERT INTO secrets (name, value) VALUES ('again', zeroblob(32))")
             .execute(&mut *transaction)
             .await
@@ -306,7 +301,7 @@ mod tests {
         let dir = tempfile::TempDir::new().unwrap();
         let file = folder::database(dir.path()).unwrap();
         let options = SqliteConnectOptions::new().filename(&file);
-        claim(&options, &file).await.unwrap();
+        claim(&options, &Place::File(file.into())).await.unwrap();
         let first = MIGRATIONS.iter().next().unwrap().clone();
         let old = pool(1).connect_with(options).await.unwrap();
         Migrator::with_migrations(vec![first])
@@ -321,12 +316,12 @@ mod tests {
             sqlx::query(insert).execute(&old).await.unwrap();
         }
         old.close().await;
-        let sqlite = impatient(dir.path()).await.unwrap();
-        let records = sqlite.records(crate::RecordQuery::default()).await.unwrap();
+        let store = Store::Sqlite(impatient(dir.path()).await.unwrap());
+        let records = store.records(crate::RecordQuery::default()).await.unwrap();
         assert_eq!(records.len(), 1);
         assert_eq!(records[0].relay, [model::RelayUsage::default(); 2]);
         assert_eq!(records[0].callee.to_string(), "bob");
-        let (directory, _) = sqlite
+        let (directory, _) = store
             .directory(model::UnixTime::from_secs(1))
             .await
             .unwrap();
@@ -342,7 +337,7 @@ mod tests {
         let options = SqliteConnectOptions::new()
             .filename(&file)
             .foreign_keys(false);
-        claim(&options, &file).await.unwrap();
+        claim(&options, &Place::File(file.into())).await.unwrap();
         let before = MIGRATIONS.iter().take(3).cloned().collect();
         let old = pool(1).connect_with(options).await.unwrap();
         Migrator::with_migrations(before).run(&old).await.unwrap();
@@ -360,7 +355,8 @@ mod tests {
             .unwrap();
         old.close().await;
         let sqlite = impatient(dir.path()).await.unwrap();
-        let read = sqlite.directory(model::UnixTime::from_secs(1)).await;
+        let store = Store::Sqlite(sqlite.clone());
+        let read = store.directory(model::UnixTime::from_secs(1)).await;
         let (directory, kept) = read.unwrap();
         assert_eq!(i64::try_from(kept), Ok(version));
         let account = directory.by_access_key("k").unwrap();
@@ -384,7 +380,7 @@ mod tests {
             .execute(&sqlite.writer)
             .await
             .unwrap();
-        assert!(sqlite.directory_version().await.unwrap() > kept);
+        assert!(store.directory_version().await.unwrap() > kept);
         let left: i64 = sqlx::query_scalar("SELECT count(*) FROM service_clients")
             .fetch_one(&sqlite.readers)
             .await
@@ -399,7 +395,7 @@ mod tests {
         let error = sqlx::query("DELETE FROM secrets")
             .execute(&sqlite.readers)
             .await
-            .map_err(sqlite.failed("delete the pepper"))
+            .map_err(failed(&sqlite, "delete the pepper"))
             .unwrap_err();
         assert!(matches!(error, StoreError::ReadOnly { .. }), "{error:?}");
     }

@@ -7,7 +7,7 @@ use crate::sample::{self, NOW};
 
 #[tokio::test]
 async fn a_created_account_is_in_the_directory_whole() {
-    let (_dir, store) = sample::fresh().await;
+    let (_home, store) = sample::fresh().await;
     let new = sample::account("ann");
     let id = store.create_account(new.clone()).await.unwrap();
     let (directory, _) = store.directory(NOW).await.unwrap();
@@ -33,7 +33,7 @@ async fn a_created_account_is_in_the_directory_whole() {
 
 #[tokio::test]
 async fn accounts_keep_their_own_keys() {
-    let (_dir, store) = sample::fresh().await;
+    let (_home, store) = sample::fresh().await;
     for name in ["ann", "ben", "cat"] {
         store.create_account(sample::account(name)).await.unwrap();
     }
@@ -47,7 +47,7 @@ async fn accounts_keep_their_own_keys() {
 
 #[tokio::test]
 async fn an_account_is_found_by_its_login() {
-    let (_dir, store) = sample::fresh().await;
+    let (_home, store) = sample::fresh().await;
     let id = store.create_account(sample::account("ann")).await.unwrap();
     let login = |text| Login::parse(text).unwrap();
     assert_eq!(
@@ -68,7 +68,7 @@ async fn an_account_is_found_by_its_login() {
 
 #[tokio::test]
 async fn logins_and_access_keys_are_unique_and_a_refusal_leaves_no_trace() {
-    let (_dir, store) = sample::fresh().await;
+    let (_home, store) = sample::fresh().await;
     store.create_account(sample::account("ann")).await.unwrap();
     let version = store.directory_version().await.unwrap();
 
@@ -100,10 +100,8 @@ async fn logins_and_access_keys_are_unique_and_a_refusal_leaves_no_trace() {
 
 #[tokio::test]
 async fn of_many_who_want_the_same_login_at_once_one_gets_it() {
-    let (dir, store) = sample::fresh().await;
-    let other = store::Store::open(dir.path(), sample::PEPPER)
-        .await
-        .unwrap();
+    let (home, store) = sample::fresh().await;
+    let other = home.open().await;
     let attempts: Vec<_> = (0..10)
         .map(|i| {
             let store = if i % 2 == 0 {
@@ -129,7 +127,7 @@ async fn of_many_who_want_the_same_login_at_once_one_gets_it() {
 
 #[tokio::test]
 async fn a_change_touches_what_it_names() {
-    let (_dir, store) = sample::fresh().await;
+    let (_home, store) = sample::fresh().await;
     let id = store.create_account(sample::account("ann")).await.unwrap();
     let before = sample::loaded(&store, id, NOW).await;
 
@@ -155,7 +153,7 @@ async fn a_change_touches_what_it_names() {
 
 #[tokio::test]
 async fn a_limit_of_its_own_outlives_a_change_of_kind_and_can_be_given_back() {
-    let (_dir, store) = sample::fresh().await;
+    let (_home, store) = sample::fresh().await;
     let id = store.create_account(sample::account("ann")).await.unwrap();
     let limit_after = async |change| {
         store.update_account(id, change).await.unwrap();
@@ -192,7 +190,7 @@ async fn a_limit_of_its_own_outlives_a_change_of_kind_and_can_be_given_back() {
 
 #[tokio::test]
 async fn a_limit_given_at_creation_holds() {
-    let (_dir, store) = sample::fresh().await;
+    let (_home, store) = sample::fresh().await;
     let new = store::NewAccount {
         token_limit: Some(TokenLimit::Monthly(3)),
         ..sample::account("ann")
@@ -206,7 +204,7 @@ async fn a_limit_given_at_creation_holds() {
 
 #[tokio::test]
 async fn nobody_cannot_be_changed() {
-    let (_dir, store) = sample::fresh().await;
+    let (_home, store) = sample::fresh().await;
     let nobody = AccountId(4711);
     let error = store
         .update_account(nobody, AccountChange::default())
@@ -227,10 +225,8 @@ async fn nobody_cannot_be_changed() {
 
 #[tokio::test]
 async fn every_change_of_the_directory_grows_its_version_as_other_handles_see_it() {
-    let (dir, store) = sample::fresh().await;
-    let other = store::Store::open(dir.path(), sample::PEPPER)
-        .await
-        .unwrap();
+    let (home, store) = sample::fresh().await;
+    let other = home.open().await;
     let mut version = other.directory_version().await.unwrap();
     let mut grown = async |what: &str| {
         let now = other.directory_version().await.unwrap();
@@ -261,7 +257,7 @@ async fn every_change_of_the_directory_grows_its_version_as_other_handles_see_it
 
 #[tokio::test]
 async fn what_the_directory_does_not_show_leaves_its_version() {
-    let (_dir, store) = sample::fresh().await;
+    let (_home, store) = sample::fresh().await;
     let id = store.create_account(sample::account("ann")).await.unwrap();
     let version = store.directory_version().await.unwrap();
     store

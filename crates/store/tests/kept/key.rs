@@ -29,7 +29,7 @@ async fn signing_keys(
 
 #[tokio::test]
 async fn a_rotated_api_key_works_until_its_grace_ends() {
-    let (_dir, store) = sample::fresh().await;
+    let (_home, store) = sample::fresh().await;
     let id = store.create_account(sample::account("ann")).await.unwrap();
     let end = NOW + HOUR;
     store.rotate_api_key(id, [1; 32], end).await.unwrap();
@@ -48,7 +48,7 @@ async fn a_rotated_api_key_works_until_its_grace_ends() {
 
 #[tokio::test]
 async fn each_rotated_key_keeps_its_own_expiry() {
-    let (_dir, store) = sample::fresh().await;
+    let (_home, store) = sample::fresh().await;
     let id = store.create_account(sample::account("ann")).await.unwrap();
     store
         .rotate_api_key(id, [1; 32], NOW + HOUR * 2)
@@ -69,7 +69,7 @@ async fn each_rotated_key_keeps_its_own_expiry() {
 
 #[tokio::test]
 async fn a_key_without_grace_is_gone_at_once() {
-    let (_dir, store) = sample::fresh().await;
+    let (_home, store) = sample::fresh().await;
     let id = store.create_account(sample::account("ann")).await.unwrap();
     store.rotate_api_key(id, [1; 32], NOW).await.unwrap();
     assert_eq!(api_keys(&store, id, NOW).await, [(1, None)]);
@@ -77,7 +77,7 @@ async fn a_key_without_grace_is_gone_at_once() {
 
 #[tokio::test]
 async fn a_key_that_is_there_is_no_new_one() {
-    let (_dir, store) = sample::fresh().await;
+    let (_home, store) = sample::fresh().await;
     let id = store.create_account(sample::account("ann")).await.unwrap();
     let hash = sample::account("ann").api_key_hash;
     let error = store
@@ -99,7 +99,7 @@ async fn a_key_that_is_there_is_no_new_one() {
 
 #[tokio::test]
 async fn a_rotated_signing_key_verifies_until_its_last_token_expires() {
-    let (_dir, store) = sample::fresh().await;
+    let (_home, store) = sample::fresh().await;
     let id = store.create_account(sample::account("ann")).await.unwrap();
     store
         .rotate_signing_key(id, sample::signing_key("ann2"), NOW + HOUR)
@@ -118,7 +118,7 @@ async fn a_rotated_signing_key_verifies_until_its_last_token_expires() {
 
 #[tokio::test]
 async fn a_token_of_long_life_keeps_its_key() {
-    let (_dir, store) = sample::fresh().await;
+    let (_home, store) = sample::fresh().await;
     let id = store.create_account(sample::account("ann")).await.unwrap();
     store.note_token(id, "ann", NOW + HOUR * 100).await.unwrap();
     store.note_token(id, "ann", NOW + HOUR * 50).await.unwrap();
@@ -158,7 +158,7 @@ async fn a_token_of_long_life_keeps_its_key() {
 
 #[tokio::test]
 async fn a_deletion_of_expired_keys_is_seen_by_its_version() {
-    let (_dir, store) = sample::fresh().await;
+    let (_home, store) = sample::fresh().await;
     let id = store.create_account(sample::account("ann")).await.unwrap();
     store.rotate_api_key(id, [1; 32], NOW + HOUR).await.unwrap();
     let (_, version) = store.directory(NOW + HOUR).await.unwrap();

@@ -2,16 +2,16 @@
 
 use std::io::{BufRead, BufReader, Lines, Read};
 use std::os::unix::process::ExitStatusExt;
-use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 use model::Login;
-use store::{RecordQuery, Store};
+use store::RecordQuery;
 
-use crate::sample::{self, NOW, PEPPER};
+use crate::home::{self, Home};
+use crate::sample::{self, NOW};
 
-/// Names the folder to the other process.
-const DIR: &str = "OFFHOOK_STORE_TEST_DIR";
+/// Names the store to the other process.
+const HOME: &str = "OFFHOOK_STORE_TEST_HOME";
 /// What the other process prints when it has written everything.
 const WRITTEN: &str = "everything is written";
 
@@ -19,10 +19,10 @@ const WRITTEN: &str = "everything is written";
 #[tokio::test]
 #[ignore = "run by the tests of this module, in a process of its own"]
 async fn the_other_process() {
-    let Some(dir) = std::env::var_os(DIR).map(PathBuf::from) else {
+    let Ok(name) = std::env::var(HOME) else {
         return;
     };
-    let store = Store::open(&dir, PEPPER).await.unwrap();
+    let store = home::open_named(&name).await;
     let id = store.create_account(sample::account("ben")).await.unwrap();
     store
         .save_token_counts(NOW.month(), &[(id, 3)])
@@ -41,7 +41,7 @@ struct Other {
 }
 
 impl Other {
-    fn start(dir: &Path) -> Self {
+    fn start(home: &Home) -> Self {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args([
                 "--exact",
@@ -49,7 +49,7 @@ impl Other {
                 "--ignored",
                 "--nocapture",
             ])
-            .env(DIR, dir)
+            .env(HOME, home.name())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -66,12 +66,12 @@ impl Other {
 
 #[tokio::test]
 async fn what_a_killed_process_had_written_is_there() {
-    let dir = tempfile::TempDir::new().unwrap();
-    let mut other = Other::start(dir.path());
+    let home = Home::new().await;
+    let mut other = Other::start(&home);
     other.child.kill().unwrap();
     assert_eq!(other.child.wait().unwrap().signal(), Some(9));
 
-    let store = Store::open(dir.path(), PEPPER).await.unwrap();
+    let store = home.open().await;
     let login = Login::parse("1-2-0/ben@example.com").unwrap();
     let id = store
         .find_account(&login)
@@ -94,9 +94,9 @@ async fn what_a_killed_process_had_written_is_there() {
 
 #[tokio::test]
 async fn a_running_process_sees_what_another_changed() {
-    let (dir, store) = sample::fresh().await;
+    let (home, store) = sample::fresh().await;
     let version = store.directory_version().await.unwrap();
-    let mut other = Other::start(dir.path());
+    let mut other = Other::start(&home);
     assert!(store.directory_version().await.unwrap() > version);
     let (directory, _) = store.directory(NOW).await.unwrap();
     assert!(directory.by_access_key("keyben").is_some());

@@ -10,7 +10,7 @@ use crate::sample::{self, HOUR, NOW};
 
 #[tokio::test]
 async fn a_record_is_completed_under_its_number() {
-    let (_dir, store) = sample::fresh().await;
+    let (_home, store) = sample::fresh().await;
     let id = store.create_account(sample::account("ann")).await.unwrap();
     let begun = sample::call(id, 0);
     let ended = sample::hung_up(&begun);
@@ -40,7 +40,7 @@ async fn a_record_is_completed_under_its_number() {
 
 #[tokio::test]
 async fn beginning_and_end_may_come_in_one_batch() {
-    let (_dir, store) = sample::fresh().await;
+    let (_home, store) = sample::fresh().await;
     let id = store.create_account(sample::account("ann")).await.unwrap();
     let begun = sample::call(id, 0);
     let ended = sample::hung_up(&begun);
@@ -53,7 +53,7 @@ async fn beginning_and_end_may_come_in_one_batch() {
 
 #[tokio::test]
 async fn whoever_calls_or_is_called_by_a_trunk_and_a_service_that_calls_are_kept() {
-    let (_dir, store) = sample::fresh().await;
+    let (_home, store) = sample::fresh().await;
     let id = store.create_account(sample::account("ann")).await.unwrap();
     let trunk = |name| TrunkName::parse(name).unwrap();
     let through = CallRecord {
@@ -91,7 +91,7 @@ async fn whoever_calls_or_is_called_by_a_trunk_and_a_service_that_calls_are_kept
 
 #[tokio::test]
 async fn a_number_that_another_trunk_calls_is_that_ones_until_the_end() {
-    let (_dir, store) = sample::fresh().await;
+    let (_home, store) = sample::fresh().await;
     let id = store.create_account(sample::account("ann")).await.unwrap();
     let by = |trunk: &str| CallRecord {
         callee: Callee::Number {
@@ -113,7 +113,7 @@ async fn a_number_that_another_trunk_calls_is_that_ones_until_the_end() {
 
 #[tokio::test]
 async fn a_call_of_a_service_is_told_its_client_later() {
-    let (_dir, store) = sample::fresh().await;
+    let (_home, store) = sample::fresh().await;
     let id = store.create_account(sample::account("ann")).await.unwrap();
     let callee = |client: Option<&str>| Callee::Service {
         name: ServiceName::parse("support").unwrap(),
@@ -152,7 +152,7 @@ async fn a_call_of_a_service_is_told_its_client_later() {
 
 #[tokio::test]
 async fn records_of_any_number_come_newest_first_in_pages() {
-    let (_dir, store) = sample::fresh().await;
+    let (_home, store) = sample::fresh().await;
     let id = store.create_account(sample::account("ann")).await.unwrap();
     // Two calls in each minute, so that a page can end between calls of the same time.
     let mut calls: Vec<CallRecord> = (0..1_200).map(|number| sample::call(id, number)).collect();
@@ -178,7 +178,7 @@ async fn records_of_any_number_come_newest_first_in_pages() {
 
 #[tokio::test]
 async fn a_listing_can_be_of_one_account_and_of_calls_that_go_on() {
-    let (_dir, store) = sample::fresh().await;
+    let (_home, store) = sample::fresh().await;
     let ann = store.create_account(sample::account("ann")).await.unwrap();
     let ben = store.create_account(sample::account("ben")).await.unwrap();
     let calls = [
@@ -212,7 +212,7 @@ async fn a_listing_can_be_of_one_account_and_of_calls_that_go_on() {
 
 #[tokio::test]
 async fn what_was_relayed_comes_late_and_never_gets_less() {
-    let (_dir, store) = sample::fresh().await;
+    let (_home, store) = sample::fresh().await;
     let id = store.create_account(sample::account("ann")).await.unwrap();
     let traffic = |packets, bytes| RelayTraffic { packets, bytes };
     let usage = |n| RelayUsage {
@@ -235,7 +235,7 @@ async fn what_was_relayed_comes_late_and_never_gets_less() {
 
 #[tokio::test]
 async fn records_are_saved_all_or_none() {
-    let (_dir, store) = sample::fresh().await;
+    let (_home, store) = sample::fresh().await;
     let id = store.create_account(sample::account("ann")).await.unwrap();
     let calls = [sample::call(id, 0), sample::call(AccountId(4711), 1)];
     store
@@ -251,7 +251,7 @@ async fn records_are_saved_all_or_none() {
 
 #[tokio::test]
 async fn calls_that_a_killed_process_left_are_ended() {
-    let (_dir, store) = sample::fresh().await;
+    let (_home, store) = sample::fresh().await;
     let id = store.create_account(sample::account("ann")).await.unwrap();
     let ended = sample::hung_up(&sample::call(id, 0));
     let answered = CallRecord {
@@ -298,7 +298,7 @@ async fn calls_that_a_killed_process_left_are_ended() {
 
 #[tokio::test]
 async fn a_call_never_ends_before_it_was_answered() {
-    let (_dir, store) = sample::fresh().await;
+    let (_home, store) = sample::fresh().await;
     let id = store.create_account(sample::account("ann")).await.unwrap();
     let answered = CallRecord {
         answered: Some(NOW + HOUR),
@@ -318,7 +318,7 @@ async fn a_call_never_ends_before_it_was_answered() {
 
 #[tokio::test]
 async fn old_calls_are_forgotten_and_those_that_go_on_are_not() {
-    let (_dir, store) = sample::fresh().await;
+    let (_home, store) = sample::fresh().await;
     let id = store.create_account(sample::account("ann")).await.unwrap();
     let calls: Vec<_> = (0..3).map(|minute| sample::call(id, minute)).collect();
     let (old, recent) = (sample::hung_up(&calls[0]), sample::hung_up(&calls[2]));
@@ -335,7 +335,7 @@ async fn old_calls_are_forgotten_and_those_that_go_on_are_not() {
 
 #[tokio::test]
 async fn the_newest_calls_are_kept_and_no_more() {
-    let (_dir, store) = sample::fresh().await;
+    let (_home, store) = sample::fresh().await;
     let id = store.create_account(sample::account("ann")).await.unwrap();
     let calls: Vec<_> = (0..5)
         .map(|minute| sample::hung_up(&sample::call(id, minute)))
@@ -350,7 +350,7 @@ async fn the_newest_calls_are_kept_and_no_more() {
 
 #[tokio::test]
 async fn a_flood_of_one_account_costs_no_other_a_record() {
-    let (_dir, store) = sample::fresh().await;
+    let (_home, store) = sample::fresh().await;
     let quiet = store.create_account(sample::account("ann")).await.unwrap();
     let flooder = store.create_account(sample::account("ben")).await.unwrap();
     let ended = |account, minute| sample::hung_up(&sample::call(account, minute));
@@ -373,7 +373,7 @@ async fn a_flood_of_one_account_costs_no_other_a_record() {
 #[tokio::test]
 async fn many_records_are_forgotten_wholly_and_others_write_meanwhile() {
     const BATCHES: u32 = 12;
-    let (_dir, store) = sample::fresh().await;
+    let (_home, store) = sample::fresh().await;
     let id = store.create_account(sample::account("ann")).await.unwrap();
     let count = limits::RECORDS_FORGOTTEN_AT_ONCE as u32 * (BATCHES - 1) + 1;
     for by_age in [true, false] {

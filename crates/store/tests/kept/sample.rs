@@ -1,4 +1,4 @@
-//! Sample accounts, keys and calls, and a store in a folder that goes away.
+//! Sample accounts, keys and calls, and a store that goes away.
 
 use std::time::Duration;
 
@@ -7,17 +7,18 @@ use model::{
     EndedBy, RecordId, SecretBytes, SigningKeyRow, UnixTime, Username, WebRtcAccessKey,
 };
 use store::{NewAccount, Store};
-use tempfile::TempDir;
+
+use crate::home::Home;
 
 pub(crate) const PEPPER: [u8; 32] = [7; 32];
 /// 2025-06-15.
 pub(crate) const NOW: UnixTime = UnixTime::from_secs(1_749_988_800);
 pub(crate) const HOUR: Duration = Duration::from_secs(3600);
 
-pub(crate) async fn fresh() -> (TempDir, Store) {
-    let dir = TempDir::new().unwrap();
-    let store = Store::open(dir.path(), PEPPER).await.unwrap();
-    (dir, store)
+pub(crate) async fn fresh() -> (Home, Store) {
+    let home = Home::new().await;
+    let store = home.open().await;
+    (home, store)
 }
 
 pub(crate) fn signing_key(kid: &str) -> SigningKeyRow {

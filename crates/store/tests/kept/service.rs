@@ -4,11 +4,9 @@ use model::{
     AccountId, Application, ClientGroup, ClientId, InvalidGroup, Page, PageMethod, PageUrl,
     RingOrder, SecretBytes, Service, ServiceCallers, ServiceName, ServiceTarget, limits,
 };
-use sqlx::ConnectOptions;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use store::{AccountChange, Put, ServiceError, Store, StoreError};
-use tempfile::TempDir;
 
+use crate::home::{self, Connection};
 use crate::sample::{self, NOW};
 
 fn name(text: &str) -> ServiceName {
@@ -76,24 +74,13 @@ async fn services(store: &Store, id: AccountId) -> Vec<Service> {
         .collect()
 }
 
-/// The file as another program sees it, with cascades as the store has them.
-async fn raw(dir: &TempDir) -> SqliteConnection {
-    let file = dir.path().join("offhook.db");
-    SqliteConnectOptions::new()
-        .filename(file)
-        .foreign_keys(true)
-        .connect()
-        .await
-        .unwrap()
-}
-
-async fn execute(connection: &mut SqliteConnection, statement: &'static str) {
+async fn execute(connection: &mut Connection, statement: &'static str) {
     sqlx::query(statement).execute(connection).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_service_is_created_replaced_and_removed() {
-    let (dir, store) = sample::fresh().await;
+    let (home, store) = sample::fresh().await;
     let id = store.create_account(sample::account("ann")).await.unwrap();
     assert_eq!(services(&store, id).await, []);
 
@@ -110,7 +97,7 @@ async fn a_service_is_created_replaced_and_removed() {
     assert_eq!(services(&store, id).await, [sales.clone(), fewer.clone()]);
 
     store.close().await;
-    let store = Store::open(dir.path(), sample::PEPPER).await.unwrap();
+    let store = home.open().await;
     assert_eq!(services(&store, id).await, [sales.clone(), fewer]);
     store.remove_service(id, &name("support")).await.unwrap();
     assert_eq!(services(&store, id).await, [sales]);
@@ -118,7 +105,7 @@ async fn a_service_is_created_replaced_and_removed() {
 
 #[tokio::test]
 async fn accounts_have_services_of_their_own() {
-    let (_dir, store) = sample::fresh().await;
+    let (_home, store) = sample::fresh().await;
     let ann = store.create_account(sample::account("ann")).await.unwrap();
     let ben = store.create_account(sample::account("ben")).await.unwrap();
     let of_ben = service("support", &["eve"], RingOrder::All, 1);
@@ -131,7 +118,7 @@ async fn accounts_have_services_of_their_own() {
 
 #[tokio::test]
 async fn what_is_not_there_is_named() {
-    let (_dir, store) = sample::fresh().await;
+    let (_home, store) = sample::fresh().await;
     let id = store.create_account(sample::account("ann")).await.unwrap();
     let error = store.remove_service(id, &name("sales")).await.unwrap_err();
     assert!(
@@ -154,7 +141,7 @@ async fn what_is_not_there_is_named() {
 
 #[tokio::test]
 async fn an_account_has_so_many_services_and_no_more() {
-    let (_dir, store) = sample::fresh().await;
+    let (_home, store) = sample::fresh().await;
     let id = store.create_account(sample::account("ann")).await.unwrap();
     let other = store.create_account(sample::account("ben")).await.unwrap();
     let numbered = |number| service(&format!("s{number}"), &["bob"], RingOrder::All, 20);
@@ -183,7 +170,7 @@ async fn an_account_has_so_many_services_and_no_more() {
 
 #[tokio::test]
 async fn a_change_is_made_of_what_is_there_or_not_at_all() {
-    let (_dir, store) = sample::fresh().await;
+    let (_home, store) = sample::fresh().await;
     let id = store.create_account(sample::account("ann")).await.unwrap();
     store.put_service(id, &support()).await.unwrap();
     let changed = store
@@ -214,8 +201,8 @@ async fn a_change_is_made_of_what_is_there_or_not_at_all() {
 
 #[tokio::test]
 async fn of_many_changes_at_once_none_is_lost() {
-    let (dir, store) = sample::fresh().await;
-    let other = Store::open(dir.path(), sample::PEPPER).await.unwrap();
+    let (home, store) = sample::fresh().await;
+    let other = home.open().await;
     let id = store.create_account(sample::account("ann")).await.unwrap();
     let first = service("support", &["bob"], RingOrder::All, 20);
     store.put_service(id, &first).await.unwrap();
@@ -247,8 +234,8 @@ async fn of_many_changes_at_once_none_is_lost() {
 
 #[tokio::test]
 async fn each_change_of_services_grows_the_version_as_other_handles_see_it() {
-    let (dir, store) = sample::fresh().await;
-    let other = Store::open(dir.path(), sample::PEPPER).await.unwrap();
+    let (home, store) = sample::fresh().await;
+    let other = home.open().await;
     let id = store.create_account(sample::account("ann")).await.unwrap();
     let mut version = other.directory_version().await.unwrap();
     let mut grown = async |what: &str| {
@@ -268,7 +255,7 @@ async fn each_change_of_services_grows_the_version_as_other_handles_see_it() {
     store.update_account(id, change).await.unwrap();
     grown("strangers were shut out").await;
     execute(
-        &mut raw(&dir).await,
+        &mut home.raw().await,
         "UPDATE service_clients SET client = 'eve' WHERE position = 0",
     )
     .await;
@@ -280,7 +267,7 @@ async fn each_change_of_services_grows_the_version_as_other_handles_see_it() {
     renew(&store, id, 'b').await;
     grown("it has a new secret").await;
     execute(
-        &mut raw(&dir).await,
+        &mut home.raw().await,
         "UPDATE services SET final_url = 'https://b.example.com/'",
     )
     .await;
@@ -294,7 +281,7 @@ async fn each_change_of_services_grows_the_version_as_other_handles_see_it() {
 
 #[tokio::test]
 async fn an_application_is_kept_with_all_its_pages_or_the_first_alone() {
-    let (dir, store) = sample::fresh().await;
+    let (home, store) = sample::fresh().await;
     let id = store.create_account(sample::account("ann")).await.unwrap();
     assert_eq!(
         store.put_service(id, &ivr('a')).await.unwrap(),
@@ -302,7 +289,7 @@ async fn an_application_is_kept_with_all_its_pages_or_the_first_alone() {
     );
     store.put_service(id, &support()).await.unwrap();
     store.close().await;
-    let store = Store::open(dir.path(), sample::PEPPER).await.unwrap();
+    let store = home.open().await;
     assert_eq!(services(&store, id).await, [ivr('a'), support()]);
 
     let short = Service {
@@ -322,7 +309,7 @@ async fn an_application_is_kept_with_all_its_pages_or_the_first_alone() {
 
 #[tokio::test]
 async fn a_secret_stays_through_every_change_until_another_is_wanted() {
-    let (_dir, store) = sample::fresh().await;
+    let (_home, store) = sample::fresh().await;
     let id = store.create_account(sample::account("ann")).await.unwrap();
     store.put_service(id, &ivr('a')).await.unwrap();
     assert_eq!(
@@ -352,7 +339,7 @@ async fn a_secret_stays_through_every_change_until_another_is_wanted() {
 
 #[tokio::test]
 async fn only_an_application_gets_a_new_secret() {
-    let (_dir, store) = sample::fresh().await;
+    let (_home, store) = sample::fresh().await;
     let ann = store.create_account(sample::account("ann")).await.unwrap();
     let ben = store.create_account(sample::account("ben")).await.unwrap();
     store.put_service(ann, &support()).await.unwrap();
@@ -379,7 +366,7 @@ async fn only_an_application_gets_a_new_secret() {
 
 #[tokio::test]
 async fn anyone_may_call_services_until_an_account_says_otherwise() {
-    let (_dir, store) = sample::fresh().await;
+    let (_home, store) = sample::fresh().await;
     let id = store.create_account(sample::account("ann")).await.unwrap();
     let callers_after = async |change| {
         store.update_account(id, change).await.unwrap();
@@ -404,13 +391,13 @@ async fn anyone_may_call_services_until_an_account_says_otherwise() {
 
 #[tokio::test]
 async fn services_go_with_their_account() {
-    let (dir, store) = sample::fresh().await;
+    let (home, store) = sample::fresh().await;
     let ann = store.create_account(sample::account("ann")).await.unwrap();
     let ben = store.create_account(sample::account("ben")).await.unwrap();
     for id in [ann, ben] {
         store.put_service(id, &support()).await.unwrap();
     }
-    let mut connection = raw(&dir).await;
+    let mut connection = home.raw().await;
     execute(
         &mut connection,
         "DELETE FROM accounts WHERE username = 'ann@example.com'",
@@ -428,10 +415,10 @@ async fn services_go_with_their_account() {
 
 #[tokio::test]
 async fn rows_that_make_no_sense_cannot_be_written_or_are_reported() {
-    let (dir, store) = sample::fresh().await;
+    let (home, store) = sample::fresh().await;
     let id = store.create_account(sample::account("ann")).await.unwrap();
     store.put_service(id, &support()).await.unwrap();
-    let mut connection = raw(&dir).await;
+    let mut connection = home.raw().await;
     for statement in [
         "UPDATE services SET kind = 'robots'",
         "UPDATE services SET ring_order = 'both'",
@@ -466,10 +453,10 @@ async fn rows_that_make_no_sense_cannot_be_written_or_are_reported() {
 
 #[tokio::test]
 async fn an_application_that_makes_no_sense_cannot_be_written_or_is_reported() {
-    let (dir, store) = sample::fresh().await;
+    let (home, store) = sample::fresh().await;
     let id = store.create_account(sample::account("ann")).await.unwrap();
     store.put_service(id, &ivr('a')).await.unwrap();
-    let mut connection = raw(&dir).await;
+    let mut connection = home.raw().await;
     for statement in [
         "UPDATE services SET kind = 'clients'",
         "UPDATE services SET ring_order = 'all', ring_s = 20",
@@ -480,21 +467,15 @@ async fn an_application_that_makes_no_sense_cannot_be_written_or_is_reported() {
         "UPDATE services SET final_url = NULL",
         "UPDATE services SET error_method = NULL",
         "UPDATE services SET secret = NULL",
-        "UPDATE services SET secret = zeroblob(31)",
-        "UPDATE services SET secret = 'a text and no bytes, of a right length'",
+        home::SHORT_SECRET,
+        home::WRONG_TYPE,
     ] {
         let done = sqlx::query(statement).execute(&mut connection).await;
         assert!(done.is_err(), "{statement}");
     }
     for (statement, word) in [
-        (
-            "UPDATE services SET secret = zeroblob(32)",
-            "service ivr: a signing secret has 32",
-        ),
-        (
-            "UPDATE services SET secret = CAST(hex(zeroblob(16)) AS BLOB), first_url = 'ftp://a'",
-            "service ivr: page address \"ftp://a\"",
-        ),
+        (home::NO_TEXT_SECRET, "service ivr: a signing secret has 32"),
+        (home::WRONG_PAGE, "service ivr: page address \"ftp://a\""),
         (
             "UPDATE services SET first_url = 'http://a', error_url = 'http://'",
             "service ivr: page address \"http://\"",

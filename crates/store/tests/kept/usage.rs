@@ -6,7 +6,7 @@ use crate::sample::{self, NOW};
 
 #[tokio::test]
 async fn a_count_never_gets_smaller() {
-    let (_dir, store) = sample::fresh().await;
+    let (_home, store) = sample::fresh().await;
     let ann = store.create_account(sample::account("ann")).await.unwrap();
     let ben = store.create_account(sample::account("ben")).await.unwrap();
     let month = NOW.month();
@@ -26,7 +26,7 @@ async fn a_count_never_gets_smaller() {
 
 #[tokio::test]
 async fn months_are_counted_apart() {
-    let (_dir, store) = sample::fresh().await;
+    let (_home, store) = sample::fresh().await;
     let id = store.create_account(sample::account("ann")).await.unwrap();
     store
         .save_token_counts((2025, 12), &[(id, 1000)])
@@ -43,7 +43,7 @@ async fn months_are_counted_apart() {
 
 #[tokio::test]
 async fn counts_are_saved_all_or_none() {
-    let (_dir, store) = sample::fresh().await;
+    let (_home, store) = sample::fresh().await;
     let id = store.create_account(sample::account("ann")).await.unwrap();
     let counts = [(id, 5), (AccountId(4711), 5)];
     store
@@ -59,7 +59,7 @@ async fn counts_are_saved_all_or_none() {
 
 #[tokio::test]
 async fn more_counts_than_one_statement_takes_are_saved() {
-    let (_dir, store) = sample::fresh().await;
+    let (_home, store) = sample::fresh().await;
     let id = store.create_account(sample::account("ann")).await.unwrap();
     let counts: Vec<_> = (0..2_500).map(|tokens| (id, tokens)).collect();
     store.save_token_counts(NOW.month(), &counts).await.unwrap();
@@ -71,7 +71,7 @@ async fn more_counts_than_one_statement_takes_are_saved() {
 
 #[tokio::test]
 async fn relayed_bytes_are_counted_apart_and_never_get_less() {
-    let (_dir, store) = sample::fresh().await;
+    let (_home, store) = sample::fresh().await;
     let ann = store.create_account(sample::account("ann")).await.unwrap();
     let ben = store.create_account(sample::account("ben")).await.unwrap();
     let month = NOW.month();

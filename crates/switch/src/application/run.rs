@@ -90,6 +90,11 @@ impl Run {
         matches!(self.phase, Phase::Over { .. })
     }
 
+    /// Whether it has been answered, and goes on.
+    pub(crate) fn is_live(&self) -> bool {
+        matches!(self.phase, Phase::Live { .. })
+    }
+
     /// Whether this connection has anything of it.
     pub(crate) fn concerns(&self, connection: ConnectionId) -> bool {
         let mut callees = self.connecting.iter().flat_map(Connecting::connections);

@@ -106,6 +106,11 @@ impl Call {
         matches!(self.phase, Phase::Over { .. })
     }
 
+    /// Whether it has been answered, and goes on.
+    pub(crate) fn is_live(&self) -> bool {
+        matches!(self.phase, Phase::Live { .. })
+    }
+
     /// Whether its callee, on this binding's connection, has not answered yet. A call that was given up rings on until its
     /// callee has shown that it has read the INVITE: its bytes wait in the outbox as before.
     pub(crate) fn rings_at(&self, binding: &Binding) -> bool {

@@ -1,0 +1,277 @@
+//! Several nodes on one database: they count, rotate and create at once, and hear of each other's changes.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use store::{ChangeError, CreateError, RecordQuery, Store};
+use tokio::time::timeout;
+
+use crate::home::Home;
+use crate::sample::{self, HOUR, NOW};
+use crate::server::Server;
+
+/// Far less than the second within which a change is to be known, far more than it takes.
+const SOON: Duration = Duration::from_millis(900);
+/// A server that was stopped and started again is found within this time.
+const BACK: Duration = Duration::from_secs(20);
+
+async fn two() -> (Home, [Store; 2]) {
+    let (home, store) = sample::fresh().await;
+    let other = home.open().await;
+    (home, [store, other])
+}
+
+#[tokio::test]
+async fn what_nodes_count_at_once_adds_up() {
+    let (home, stores) = two().await;
+    let ann = stores[0]
+        .create_account(sample::account("ann"))
+        .await
+        .unwrap();
+    let ben = stores[0]
+        .create_account(sample::account("ben"))
+        .await
+        .unwrap();
+    let month = NOW.month();
+    let counting: Vec<_> = stores
+        .iter()
+        .cloned()
+        .map(|store| {
+            tokio::spawn(async move {
+                // As a node does: it begins with what is kept, and writes what it has now.
+                assert_eq!(store.token_counts(month).await.unwrap(), []);
+                for count in 1..=30 {
+                    let order = if count % 2 == 0 {
+                        [(ann, count), (ben, 2 * count)]
+                    } else {
+                        [(ben, 2 * count), (ann, count)]
+                    };
+                    store.save_token_counts(month, &order).await.unwrap();
+                    store.save_relay_bytes(month, &order).await.unwrap();
+                    // What may have been written is written again.
+                    store.save_token_counts(month, &order).await.unwrap();
+                }
+            })
+        })
+        .collect();
+    for counting in counting {
+        counting.await.unwrap();
+    }
+    let expected = [(ann, 60), (ben, 120)];
+    for store in &stores {
+        assert_eq!(store.token_counts(month).await.unwrap(), expected);
+        assert_eq!(store.relay_bytes(month).await.unwrap(), expected);
+    }
+    // A node that starts again goes on from all of it.
+    let again = home.open().await;
+    assert_eq!(again.token_counts(month).await.unwrap(), expected);
+    again.save_token_counts(month, &[(ann, 61)]).await.unwrap();
+    assert_eq!(
+        stores[0].token_counts(month).await.unwrap(),
+        [(ann, 61), (ben, 120)]
+    );
+}
+
+#[tokio::test]
+async fn of_many_rotations_at_once_each_is_made_and_one_key_is_the_current() {
+    let (_home, stores) = two().await;
+    let id = stores[0]
+        .create_account(sample::account("ann"))
+        .await
+        .unwrap();
+    let rotations: Vec<_> = (0..20_u8)
+        .map(|number| {
+            let store = stores[usize::from(number % 2)].clone();
+            tokio::spawn(async move {
+                let kid = format!("ann{number}");
+                store
+                    .rotate_signing_key(id, sample::signing_key(&kid), NOW + HOUR)
+                    .await?;
+                store.note_token(id, &kid, NOW + HOUR * 2).await?;
+                store.rotate_api_key(id, [number + 1; 32], NOW + HOUR).await
+            })
+        })
+        .collect();
+    for rotation in rotations {
+        rotation.await.unwrap().unwrap();
+    }
+    let account = sample::loaded(&stores[1], id, NOW).await;
+    assert_eq!(
+        (account.api_keys.len(), account.signing_keys.len()),
+        (21, 21)
+    );
+    let current = |expires: &[Option<model::UnixTime>]| {
+        expires.iter().filter(|expires| expires.is_none()).count()
+    };
+    let api: Vec<_> = account.api_keys.iter().map(|key| key.expires).collect();
+    let signing: Vec<_> = account.signing_keys.iter().map(|key| key.expires).collect();
+    assert_eq!((current(&api), current(&signing)), (1, 1));
+    // Those whose tokens live longer verify as long.
+    for key in &account.signing_keys {
+        let noted = key.kid != "ann" && key.expires.is_some();
+        assert!(!noted || key.expires == Some(NOW + HOUR * 2), "{key:?}");
+    }
+}
+
+#[tokio::test]
+async fn of_many_who_create_at_once_each_gets_a_number_or_is_told_why_not() {
+    let (_home, stores) = two().await;
+    let creations: Vec<_> = (0..20)
+        .map(|number| {
+            let store = stores[number % 2].clone();
+            // Everybody is wanted twice.
+            let new = sample::account(&format!("ann{}", number / 2));
+            tokio::spawn(async move { store.create_account(new).await })
+        })
+        .collect();
+    let (mut numbers, mut refused) = (BTreeSet::new(), 0);
+    for creation in creations {
+        match creation.await.unwrap() {
+            Ok(id) => assert!(numbers.insert(id), "{id:?} was given twice"),
+            Err(CreateError::LoginTaken(_)) => refused += 1,
+            Err(error @ (CreateError::AccessKeyTaken(_) | CreateError::Store(_))) => {
+                panic!("{error}")
+            }
+        }
+    }
+    assert_eq!((numbers.len(), refused), (10, 10));
+}
+
+#[tokio::test]
+async fn versions_are_committed_in_their_order() {
+    let (_home, stores) = two().await;
+    let id = stores[0]
+        .create_account(sample::account("ann"))
+        .await
+        .unwrap();
+    let [store, other] = stores;
+    let writing = tokio::spawn(async move {
+        for number in 0..50 {
+            let changed = other.rotate_api_key(id, [number + 1; 32], NOW + HOUR).await;
+            changed.unwrap();
+        }
+    });
+    // A directory of the same version is the same.
+    let mut seen = std::collections::BTreeMap::new();
+    while !writing.is_finished() {
+        let (directory, version) = store.directory(NOW).await.unwrap();
+        let keys = directory.account(id).unwrap().api_keys.len();
+        assert_eq!(*seen.entry(version).or_insert(keys), keys);
+    }
+    writing.await.unwrap();
+    assert_eq!(sample::loaded(&store, id, NOW).await.api_keys.len(), 51);
+}
+
+#[tokio::test]
+async fn records_of_one_call_from_two_nodes_are_one_record() {
+    let (_home, stores) = two().await;
+    let id = stores[0]
+        .create_account(sample::account("ann"))
+        .await
+        .unwrap();
+    let begun: Vec<_> = (0..200).map(|minute| sample::call(id, minute)).collect();
+    let ended: Vec<_> = begun.iter().rev().map(sample::hung_up).collect();
+    let [store, other] = stores;
+    let reader = store.clone();
+    let writing = [
+        tokio::spawn(async move { store.save_records(&begun).await }),
+        tokio::spawn(async move { other.save_records(&ended).await }),
+    ];
+    for writing in writing {
+        writing.await.unwrap().unwrap();
+    }
+    let query = RecordQuery {
+        limit: 1_000,
+        ..RecordQuery::default()
+    };
+    let kept = reader.records(query).await.unwrap();
+    assert_eq!(kept.len(), 200);
+    assert!(kept.iter().all(|record| record.outcome.is_some()));
+}
+
+#[tokio::test]
+async fn calls_of_a_node_that_serves_are_not_ended_by_one_that_starts() {
+    let (_home, [serving, starting]) = two().await;
+    let id = serving
+        .create_account(sample::account("ann"))
+        .await
+        .unwrap();
+    serving.save_records(&[sample::call(id, 0)]).await.unwrap();
+    let changes = serving.changes();
+    // It listens: so it has said that it serves.
+    timeout(BACK, changes.next()).await.unwrap();
+    assert_eq!(
+        starting.end_dangling_records(NOW, "killed").await.unwrap(),
+        0
+    );
+    drop(changes);
+    let ended = async {
+        while starting.end_dangling_records(NOW, "killed").await.unwrap() == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(BACK, ended).await.expect("it serves no longer");
+}
+
+#[tokio::test]
+async fn a_change_is_heard_by_another_node_at_once() {
+    let (_home, [store, other]) = two().await;
+    let changes = other.changes();
+    timeout(BACK, changes.next())
+        .await
+        .expect("it looks as it begins");
+    let id = store.create_account(sample::account("ann")).await.unwrap();
+    timeout(SOON, changes.next())
+        .await
+        .expect("an account was created");
+    let nothing = timeout(Duration::from_millis(50), changes.next()).await;
+    assert!(nothing.is_err(), "nothing more has happened");
+    store.rotate_api_key(id, [1; 32], NOW + HOUR).await.unwrap();
+    timeout(SOON, changes.next())
+        .await
+        .expect("a key was rotated");
+    store
+        .save_token_counts(NOW.month(), &[(id, 1)])
+        .await
+        .unwrap();
+    store.save_records(&[sample::call(id, 0)]).await.unwrap();
+    let nothing = timeout(Duration::from_millis(50), changes.next()).await;
+    assert!(nothing.is_err(), "neither is in the directory");
+}
+
+#[tokio::test]
+async fn a_server_that_goes_away_and_comes_back_is_found_again() {
+    let mut server = Server::start();
+    let home = Home::on(|name| server.url(name)).await;
+    let store = home.open().await;
+    let id = store.create_account(sample::account("ann")).await.unwrap();
+    let changes = store.changes();
+    timeout(BACK, changes.next()).await.unwrap();
+    server.stop();
+    let call = sample::call(id, 0);
+    let error = store.save_records(std::slice::from_ref(&call)).await;
+    let error = error.expect_err("nobody is there");
+    assert!(
+        matches!(error, store::StoreError::Unreachable { .. }),
+        "{error:?}"
+    );
+    server.start_again();
+    timeout(BACK, changes.next())
+        .await
+        .expect("what was missed is looked for");
+    let written = async {
+        while store
+            .save_records(std::slice::from_ref(&call))
+            .await
+            .is_err()
+        {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(BACK, written).await.expect("it is written later");
+    let other = home.open().await;
+    other.rotate_api_key(id, [1; 32], NOW + HOUR).await.unwrap();
+    timeout(SOON, changes.next()).await.expect("it hears again");
+    let error: Result<(), ChangeError> = store.rotate_api_key(id, [1; 32], NOW).await;
+    assert!(matches!(error, Err(ChangeError::KeyTaken(_))), "{error:?}");
+}
