@@ -55,14 +55,15 @@ async fn a_server_that_is_drained_lets_calls_go_on_and_serves_nobody_new() {
     };
     let server = Server::start(config).await;
     let address = server.address;
-    let (ann_token, bob_token) = (
+    let (ann_token, bob_token, cat_token) = (
         site.token(&server, "ann").await,
         site.token(&server, "bob").await,
+        site.token(&server, "cat").await,
     );
     let mut bob = Client::connect(&site, &server, "bob").await;
     bob.register(&bob_token).await;
-    let mut idle = Client::connect(&site, &server, "ann").await;
-    idle.register(&ann_token).await;
+    let mut idle = Client::connect(&site, &server, "cat").await;
+    idle.register(&cat_token).await;
     let mut ann = Client::connect(&site, &server, "ann").await;
     ann.invite(&ann_token, "bob").await;
     let invite = bob.hear().await;
