@@ -116,6 +116,11 @@ impl Closing {
         code: 1001,
         reason: "no answer to two pings",
     };
+    /// The server will go down, and the connection has no call.
+    pub const DRAINED: Self = Self {
+        code: 1001,
+        reason: "the server will stop; connect again",
+    };
     /// The server is going down.
     pub const STOPPING: Self = Self {
         code: 1001,

@@ -496,7 +496,7 @@ impl Shard {
         });
         idle.truncate(limits::DRAINED_AT_ONCE);
         for connection in idle {
-            self.dismiss(now, connection, None, Closing::STOPPING);
+            self.dismiss(now, connection, None, Closing::DRAINED);
         }
     }
 
