@@ -121,6 +121,8 @@ pub struct Book {
 pub struct Server {
     /// Whether it runs.
     pub is_up: bool,
+    /// No session begins any more.
+    is_draining: bool,
     /// How often it was started.
     pub boot: u32,
     /// What it knows of accounts, for its judge.
@@ -151,6 +153,7 @@ impl Server {
     pub fn new(random: Random) -> Self {
         Self {
             is_up: false,
+            is_draining: false,
             boot: 0,
             view: View::default(),
             book: Book::default(),
@@ -173,6 +176,7 @@ impl Server {
     pub fn start(&mut self, seeds: &[[u8; 32]], snapshot: Arc<Snapshot>, view: View) {
         self.vanish();
         self.is_up = true;
+        self.is_draining = false;
         self.boot += 1;
         self.shards = seeds
             .iter()
@@ -286,6 +290,7 @@ impl Server {
 
     /// It is told that it will stop: calls go on, connections without one are closed.
     pub fn drain(&mut self, now: Now) {
+        self.is_draining = true;
         for shard in 0..self.shards.len() {
             self.step(now, shard, Input::Drain);
         }

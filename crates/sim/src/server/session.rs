@@ -337,6 +337,7 @@ impl Server {
     fn introduce(&mut self, now: Now, link: ConnectionId, frame: &[u8]) {
         let secret = self.secret();
         match Opening::parse(frame) {
+            Ok(Opening::Open) if self.is_draining => self.shut(link, Closing::STOPPING),
             Ok(Opening::Open) => {
                 let mut numbers = resume::Session::new(self.window());
                 let credential = self.credentials.open(link, SocketNumber(link.0), secret);
