@@ -234,9 +234,58 @@ impl fmt::Display for Login {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AccountId(pub u32);
 
-/// One connection of a client to this node; never used twice in a process.
+/// One process among those that work together: 1 to 4,095 by the bus that they share, 0 for one that works alone. A process that
+/// starts again has another number, and a number comes back after all others only.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeNumber(u16);
+
+impl NodeNumber {
+    /// The process that works alone.
+    pub const ALONE: Self = Self(0);
+    /// The largest: a number has 12 bits.
+    pub const LAST: Self = Self(0xfff);
+
+    /// `None` where no node has this number.
+    pub const fn new(number: u16) -> Option<Self> {
+        if number == 0 || number > Self::LAST.0 {
+            None
+        } else {
+            Some(Self(number))
+        }
+    }
+
+    /// The number of whoever is the `count`th to start, from 0: each in its turn.
+    pub const fn of_start(count: u64) -> Self {
+        Self((count % Self::LAST.0 as u64) as u16 + 1)
+    }
+
+    /// As a plain number.
+    pub const fn get(self) -> u16 {
+        self.0
+    }
+}
+
+impl fmt::Display for NodeNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// One connection of a client; never used twice in a process, and no other node's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionId(pub u64);
+
+impl ConnectionId {
+    /// Names the node in its upper bits, so that whoever has a connection finds its owner.
+    pub const fn of_node(node: NodeNumber, connection: u64) -> Self {
+        Self(((node.0 as u64) << 48) | (connection & 0xffff_ffff_ffff))
+    }
+
+    /// The node whose client that is.
+    pub const fn node(self) -> NodeNumber {
+        NodeNumber((self.0 >> 48) as u16 & NodeNumber::LAST.0)
+    }
+}
 
 /// A call's own number, unique in the store: 128 random bits, written as 32 hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

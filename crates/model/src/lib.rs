@@ -22,8 +22,8 @@ pub use directory::{
     Account, AccountKind, Algorithm, ApiKeyHash, Directory, SecretBytes, SigningKeyRow, TokenLimit,
 };
 pub use id::{
-    AccountId, CallPattern, ClientId, CloudId, ConnectionId, FileName, InvalidName, Login, PageUrl,
-    RecordId, ServiceName, TrunkName, Username, WebRtcAccessKey,
+    AccountId, CallPattern, ClientId, CloudId, ConnectionId, FileName, InvalidName, Login,
+    NodeNumber, PageUrl, RecordId, ServiceName, TrunkName, Username, WebRtcAccessKey,
 };
 pub use peer::{InvalidPeerName, PeerName, PeerPlace};
 pub use record::{CallOutcome, CallRecord, Callee, Caller, EndedBy, RelayTraffic, RelayUsage};
