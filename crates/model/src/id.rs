@@ -281,6 +281,11 @@ impl ConnectionId {
         Self(((node.0 as u64) << 48) | (connection & 0xffff_ffff_ffff))
     }
 
+    /// Its number among those of its node.
+    pub const fn number(self) -> u64 {
+        self.0 & 0xffff_ffff_ffff
+    }
+
     /// The node whose client that is.
     pub const fn node(self) -> NodeNumber {
         NodeNumber((self.0 >> 48) as u16 & NodeNumber::LAST.0)

@@ -2,8 +2,12 @@
 //!
 //! Reaching a bound is counted and has a standard answer; nothing grows without one.
 
+mod cluster;
+
 use std::ops::RangeInclusive;
 use std::time::Duration;
+
+pub use cluster::*;
 
 // Names.
 

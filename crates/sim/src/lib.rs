@@ -7,6 +7,7 @@ pub mod authority;
 pub mod browser;
 pub mod check;
 pub mod clock;
+pub mod cluster;
 pub mod datagram;
 pub mod faults;
 pub mod gateway;

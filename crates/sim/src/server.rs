@@ -10,9 +10,10 @@ use std::sync::Arc;
 
 use model::media::{MediaCommand, MediaEvent};
 use model::{
-    AccountId, CallRecord, ConnectionId, FileName, Now, Page, PageAnswer, PageRequest, QuestionId,
-    RecordId, SoundAnswer, SoundRequest, Start, Trunk, limits,
+    AccountId, CallRecord, ClientId, ConnectionId, FileName, NodeNumber, Now, Page, PageAnswer,
+    PageRequest, QuestionId, RecordId, SoundAnswer, SoundRequest, Start, Trunk, limits,
 };
+use switch::cluster::{Audience, MemberInput, Published, Word as NodeWord};
 use switch::edge::{Verdict, shard_of};
 use switch::resume::Credentials;
 use switch::turn_grant::{Relayed, TurnChange};
@@ -96,6 +97,8 @@ pub enum Out {
     Ask(usize, Box<PageRequest>),
     /// A shard wants a sound.
     Bring(usize, SoundRequest),
+    /// Has something to say to the other nodes of its cluster.
+    Member(MemberInput<'static>),
 }
 
 /// What a shard is told from elsewhere than a connection.
@@ -174,6 +177,17 @@ impl Server {
 
     /// Starts with empty hands.
     pub fn start(&mut self, seeds: &[[u8; 32]], snapshot: Arc<Snapshot>, view: View) {
+        self.start_on(NodeNumber::ALONE, seeds, snapshot, view);
+    }
+
+    /// The same, as one node among several.
+    pub fn start_on(
+        &mut self,
+        node: NodeNumber,
+        seeds: &[[u8; 32]],
+        snapshot: Arc<Snapshot>,
+        view: View,
+    ) {
         self.vanish();
         self.is_up = true;
         self.is_draining = false;
@@ -181,7 +195,7 @@ impl Server {
         self.shards = seeds
             .iter()
             .zip(0..)
-            .map(|(seed, number)| Shard::new(number, *seed, Arc::clone(&snapshot)))
+            .map(|(seed, number)| Shard::new(number, *seed, Arc::clone(&snapshot)).on_node(node))
             .collect();
         self.snapshot = snapshot;
         self.view = view;
@@ -394,6 +408,64 @@ impl Server {
         self.step(now, self.shard_of(account), input);
     }
 
+    /// Another node says something.
+    pub fn hear(&mut self, now: Now, from: NodeNumber, word: NodeWord) {
+        let shards = match word.audience() {
+            Audience::Connection(connection) => {
+                let session = self.sessions.get(&connection);
+                match session.and_then(|session| session.shard) {
+                    Some(shard) => shard..shard + 1,
+                    // Any shard says that it is gone.
+                    None => 0..1,
+                }
+            }
+            Audience::Account(account) => {
+                let shard = shard_of(account, self.shards.len());
+                shard..shard + 1
+            }
+            Audience::Any => 0..1,
+            Audience::All => 0..self.shards.len(),
+        };
+        for shard in shards {
+            let word = word.clone();
+            self.step(now, shard, Input::Told { from, word });
+        }
+    }
+
+    /// Another node says where a client is.
+    pub fn published(
+        &mut self,
+        now: Now,
+        node: NodeNumber,
+        account: AccountId,
+        client: &ClientId,
+        bindings: &[Published],
+    ) {
+        let shard = shard_of(account, self.shards.len());
+        let input = Input::Published {
+            node,
+            account,
+            client,
+            bindings,
+        };
+        self.step(now, shard, input);
+    }
+
+    /// What was on its way to or from a node is lost.
+    pub fn severed(&mut self, now: Now, node: NodeNumber) {
+        for shard in 0..self.shards.len() {
+            self.step(now, shard, Input::Severed(node));
+        }
+    }
+
+    /// These nodes can be reached now.
+    pub fn reach(&mut self, now: Now, nodes: Vec<NodeNumber>) {
+        let nodes: Arc<[NodeNumber]> = nodes.into();
+        for shard in 0..self.shards.len() {
+            self.step(now, shard, Input::Reach(Arc::clone(&nodes)));
+        }
+    }
+
     /// A shard's time has come.
     pub fn wake_shard(&mut self, now: Now, shard: usize) {
         if self
@@ -505,6 +577,19 @@ impl Server {
             Effect::Ask(request) => self.out.push_back(Out::Ask(shard, request)),
             Effect::Bring(request) => self.out.push_back(Out::Bring(shard, request)),
             Effect::Complain { why, .. } => self.complaints.push(why),
+            Effect::Publish {
+                account,
+                client,
+                bindings,
+            } => self.out.push_back(Out::Member(MemberInput::Publish {
+                account,
+                client,
+                bindings,
+            })),
+            Effect::Tell { node, word } => {
+                let input = MemberInput::Tell { node, word };
+                self.out.push_back(Out::Member(input));
+            }
             Effect::Count(counter) => self.count(Some(counter)),
         }
     }

@@ -35,6 +35,14 @@ impl<'a> Message<'a> {
             Self::Response(response) => response.body,
         }
     }
+
+    /// The whole message as it came.
+    pub fn as_bytes(&self) -> &'a [u8] {
+        match self {
+            Self::Request(request) => request.bytes,
+            Self::Response(response) => response.bytes,
+        }
+    }
 }
 
 /// A request.
@@ -49,6 +57,7 @@ pub struct Request<'a> {
     /// The body.
     pub body: &'a [u8],
     pub(crate) target: Uri<'a>,
+    pub(crate) bytes: &'a [u8],
 }
 
 impl<'a> Request<'a> {
@@ -69,6 +78,7 @@ pub struct Response<'a> {
     pub headers: Headers<'a>,
     /// The body.
     pub body: &'a [u8],
+    pub(crate) bytes: &'a [u8],
 }
 
 /// One header row.

@@ -109,6 +109,7 @@ fn read(bytes: &[u8]) -> Result<Message<'_>, Wrong<'_>> {
                 headers,
                 body,
                 target,
+                bytes,
             }))
         }
         StartLine::Response { status, reason } => {
@@ -118,6 +119,7 @@ fn read(bytes: &[u8]) -> Result<Message<'_>, Wrong<'_>> {
                 reason,
                 headers,
                 body,
+                bytes,
             }))
         }
     }

@@ -10,6 +10,7 @@ use model::{AccountId, ClientId, ConnectionId, Now, limits};
 use sip::{Method, Request};
 
 use crate::call::{CallKey, End};
+use crate::cluster::Elsewhere;
 use crate::effect::{Closing, Counter, Effect};
 use crate::orphan::{Orphan, Question, Unheard};
 use crate::refusal;
@@ -36,6 +37,8 @@ pub(crate) struct Connection {
     /// The answer to its last REGISTER, which may get lost with it.
     unheard: Option<Unheard>,
     pub(crate) calls: Vec<CallKey>,
+    /// What calls of other nodes have of it.
+    pub(crate) elsewhere: Option<Box<Elsewhere>>,
     is_dismissed: bool,
 }
 
@@ -67,7 +70,7 @@ impl UserAgent {
 }
 
 impl Connection {
-    fn of(account: AccountId) -> Self {
+    pub(crate) fn of(account: AccountId) -> Self {
         Self {
             account,
             user_agent: None,
@@ -78,8 +81,13 @@ impl Connection {
             clients: Vec::new(),
             unheard: None,
             calls: Vec::new(),
+            elsewhere: None,
             is_dismissed: false,
         }
+    }
+
+    pub(crate) fn is_dismissed(&self) -> bool {
+        self.is_dismissed
     }
 
     pub(crate) fn note_client(&mut self, client: &ClientId) {
@@ -216,7 +224,8 @@ impl Shard {
         let Some(mut lost) = self.forget_connection(connection) else {
             return;
         };
-        if !lost.is_dismissed {
+        self.tell_lost(connection, lost.elsewhere.take());
+        if !lost.is_dismissed && self.is_own(connection) {
             self.turn(TurnChange::Gone { connection });
         }
         if let Some(user_agent) = &lost.user_agent
@@ -230,7 +239,7 @@ impl Shard {
         }
     }
 
-    fn forget_connection(&mut self, connection: ConnectionId) -> Option<Connection> {
+    pub(crate) fn forget_connection(&mut self, connection: ConnectionId) -> Option<Connection> {
         let lost = self.connections.remove(&connection)?;
         if let Some(count) = self.per_account.get_mut(&lost.account) {
             *count -= 1;
@@ -241,7 +250,7 @@ impl Shard {
         Some(lost)
     }
 
-    /// Closes a connection, and treats it as lost from now on. A trunk's line cannot be closed: it is as if nothing had passed on it. `end` says how its calls end if not so.
+    /// Closes a connection, and treats it as lost from now on. A trunk's line cannot be closed, nor can another node's connection: it is as if nothing had passed on it. `end` says how its calls end if not so.
     pub(crate) fn dismiss(
         &mut self,
         now: Now,
@@ -251,10 +260,12 @@ impl Shard {
     ) {
         let parting = end.map_or(Parting::Lost { waited: None }, Parting::Ended);
         self.release(now, connection, parting);
-        if self.trunk_of(connection).is_some() {
+        if self.trunk_of(connection).is_some() || !self.is_own(connection) {
             self.forget_connection(connection);
         } else if let Some(known) = self.connections.get_mut(&connection) {
             known.is_dismissed = true;
+            let elsewhere = known.elsewhere.take();
+            self.tell_lost(connection, elsewhere);
             self.turn(TurnChange::Gone { connection });
             self.effects.push_back(Effect::Close { connection, why });
         }
@@ -359,7 +370,7 @@ impl Shard {
     }
 
     /// Tells the ledger of relays, if there are any.
-    fn turn(&mut self, change: TurnChange) {
+    pub(crate) fn turn(&mut self, change: TurnChange) {
         if self.snapshot.settings.turn.is_some() {
             self.effects.push_back(Effect::Turn(change));
         }
@@ -381,6 +392,7 @@ impl Shard {
                 .location
                 .unbind(account, client, |binding| binding.connection == connection);
             self.shift_client(account, client, shift);
+            self.publish(account, client);
         }
         for key in calls {
             let unheard = match self.calls.get(&key) {

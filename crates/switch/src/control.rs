@@ -187,10 +187,7 @@ impl Shard {
     fn is_anybody_here(&self, account: AccountId, control: &Control) -> bool {
         let mut all = control.destinations().iter();
         all.any(|to| match to {
-            Destination::Client(client) => {
-                let instances = self.location.instances(account, client.as_str());
-                instances.is_some_and(|instances| instances.newest().is_some())
-            }
+            Destination::Client(client) => self.newest(account, client).is_some(),
             Destination::Number(_) | Destination::Address { .. } => true,
         })
     }

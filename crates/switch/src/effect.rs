@@ -3,8 +3,9 @@
 //! The shell performs effects and the simulator breaks them; both match exhaustively.
 
 use model::media::MediaCommand;
-use model::{AccountId, CallRecord, ConnectionId, PageRequest, SoundRequest};
+use model::{AccountId, CallRecord, ClientId, ConnectionId, NodeNumber, PageRequest, SoundRequest};
 
+use crate::cluster::{Bindings, Word};
 use crate::turn_grant::TurnChange;
 
 /// One thing for the shell to do.
@@ -46,6 +47,22 @@ pub enum Effect {
         account: AccountId,
         /// In a sentence.
         why: String,
+    },
+    /// Let all other nodes know where a client is on this one: all that is there.
+    Publish {
+        /// Whose client.
+        account: AccountId,
+        /// Which.
+        client: ClientId,
+        /// Empty: nowhere.
+        bindings: Bindings,
+    },
+    /// Tell another node; it is told in order and once, or [`Input::Severed`](crate::Input::Severed) comes.
+    Tell {
+        /// Which one.
+        node: NodeNumber,
+        /// What.
+        word: Word,
     },
     /// Add one to this counter.
     Count(Counter),
@@ -192,6 +209,8 @@ counters! {
     SlowReader => "connections_closed_slow_reader",
     /// A connection did not answer pings.
     NoPong => "connections_closed_no_pong",
+    /// A call lost a client with the node that the client was connected to.
+    LostWithNode => "connections_lost_with_their_node",
     /// A client registered anew (refreshes are not counted).
     Registered => "registrations",
     /// A token was refused.

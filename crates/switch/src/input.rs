@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use model::media::MediaEvent;
 use model::{
-    AccountId, ConnectionId, Directory, Page, PageAnswer, QuestionId, RelayUsage, SoundAnswer,
-    Start, Trunk, limits,
+    AccountId, ClientId, ConnectionId, Directory, NodeNumber, Page, PageAnswer, QuestionId,
+    RelayUsage, SoundAnswer, Start, Trunk, limits,
 };
 
 use crate::application::Control;
+use crate::cluster::{Published, Word};
 use crate::token::{KeyRing, UnusableKey};
 use crate::turn_grant::TurnOffer;
 
@@ -86,6 +87,28 @@ pub enum Input<'a> {
     },
     /// The peers of a trunk are elsewhere ([`LineEffect::Trunk`](crate::trunk::LineEffect::Trunk)): the line, and what it is now.
     Trunk(ConnectionId, Arc<Trunk>),
+    /// Another node says something ([`Effect::Tell`](crate::Effect::Tell)).
+    Told {
+        /// Which one.
+        from: NodeNumber,
+        /// What.
+        word: Word,
+    },
+    /// Another node says where a client is there, in place of what it said before ([`Effect::Publish`](crate::Effect::Publish)).
+    Published {
+        /// On this node.
+        node: NodeNumber,
+        /// Whose client.
+        account: AccountId,
+        /// Which.
+        client: &'a ClientId,
+        /// Empty: nowhere.
+        bindings: &'a [Published],
+    },
+    /// What was on its way to or from a node is lost.
+    Severed(NodeNumber),
+    /// These nodes can be reached from now on, and no others.
+    Reach(Arc<[NodeNumber]>),
     /// The directory or the keys have changed.
     Snapshot(Arc<Snapshot>),
     /// The instant of `poll_timeout` has come.

@@ -39,7 +39,7 @@ impl Shard {
             for (client, instances) in self.location.clients(account) {
                 for binding in instances.iter() {
                     let connection = binding.connection;
-                    if !self.connections.contains_key(&connection) {
+                    if self.is_own(connection) && !self.connections.contains_key(&connection) {
                         return Err(format!(
                             "{client} is bound to {connection:?}, which is gone"
                         ));

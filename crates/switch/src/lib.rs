@@ -1,7 +1,7 @@
 //! The softswitch: registrations and calls of an account, as a pure machine.
 //!
 //! [`edge::Flow`] looks at what one connection sends, without shared state; [`Shard`] owns what
-//! connections share: bindings and calls. [`resume`] lets a connection outlive its socket, [`trunk`] makes one of a peer behind UDP. Inputs and both clocks come in as values, [`Effect`]s go
+//! connections share: bindings and calls; [`cluster`] lets several nodes share them. [`resume`] lets a connection outlive its socket, [`trunk`] makes one of a peer behind UDP. Inputs and both clocks come in as values, [`Effect`]s go
 //! out. [`token`] issues and checks what clients show; [`turn_grant`] says whom a client may reach through a relay.
 //!
 //! Never opens a socket, reads a clock or blocks. Of SDP it reads the addresses of candidates and nothing else, and
@@ -12,6 +12,7 @@ mod application;
 pub mod bot;
 mod call;
 mod capabilities;
+pub mod cluster;
 mod connection;
 mod control;
 mod domain;

@@ -5,8 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use model::{AccountId, ClientId, ConnectionId, Instant, UnixTime, limits};
+use model::{AccountId, ClientId, ConnectionId, Instant, NodeNumber, UnixTime, limits};
 
+use crate::cluster::{Bindings, Published};
 use crate::table::{Keyed, Table};
 
 /// One instance of a client that takes calls.
@@ -19,6 +20,8 @@ pub(crate) struct Binding {
     pub(crate) call_id: Box<str>,
     pub(crate) cseq: u32,
     pub(crate) connection: ConnectionId,
+    /// When it came to this connection; bindings stand in this order.
+    pub(crate) registered: UnixTime,
     /// When it was last registered or refreshed.
     pub(crate) modified: UnixTime,
     pub(crate) expires: Instant,
@@ -54,13 +57,14 @@ pub(crate) enum Bound {
 }
 
 impl Wanted<'_> {
-    fn binding(&self) -> Binding {
+    fn binding(&self, registered: UnixTime) -> Binding {
         Binding {
             contact: self.contact.into(),
             domain: self.domain.into(),
             call_id: self.call_id.into(),
             cseq: self.cseq,
             connection: self.connection,
+            registered,
             modified: self.modified,
             expires: self.expires,
             expires_unix: self.expires_unix,
@@ -98,6 +102,17 @@ impl Instances {
     /// The one that gets calls.
     pub(crate) fn newest(&self) -> Option<&Binding> {
         self.bindings.last()
+    }
+
+    /// The newest for which `may` holds.
+    pub(crate) fn newest_of(&self, may: impl Fn(&Binding) -> bool) -> Option<&Binding> {
+        self.bindings.iter().rev().find(|binding| may(binding))
+    }
+
+    /// When something that is registered now counts as registered: as the newest, though a calendar was set back.
+    fn next_registered(&self, now: UnixTime) -> UnixTime {
+        let newest = self.newest().map(|binding| binding.registered);
+        newest.map_or(now, |newest| newest.max(now))
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Binding> {
@@ -160,11 +175,12 @@ impl Location {
             .or_insert_with(|| Table::with_hasher(keyed));
         let Some(instances) = clients.get_mut(client.as_str()) else {
             let mut instances = Instances::default();
-            instances.bindings.push(wanted.binding());
+            instances.bindings.push(wanted.binding(wanted.modified));
             let shift = instances.shift();
             clients.insert(client.clone(), instances);
             return Ok((Bound::New, shift));
         };
+        let registered = instances.next_registered(wanted.modified);
         let bindings = &mut instances.bindings;
         let known = bindings
             .iter()
@@ -173,7 +189,7 @@ impl Location {
             if bindings.len() == limits::BINDINGS_PER_CLIENT {
                 bindings.remove(0);
             }
-            bindings.push(wanted.binding());
+            bindings.push(wanted.binding(registered));
             return Ok((Bound::New, instances.shift()));
         };
         let binding = &mut bindings[at];
@@ -186,6 +202,7 @@ impl Location {
         if is_here {
             return Ok((Bound::Refreshed, instances.shift()));
         }
+        binding.registered = registered;
         bindings[at..].rotate_left(1);
         Ok((Bound::Moved, instances.shift()))
     }
@@ -202,18 +219,81 @@ impl Location {
         })
     }
 
-    /// A client's timer has come, and stands nowhere any more. Says where it has to.
+    /// A client's timer has come, and stands nowhere any more. Says where it has to, and whether a binding has ended.
     pub(crate) fn on_due(
         &mut self,
         account: AccountId,
         client: &ClientId,
         now: Instant,
-    ) -> Option<Instant> {
+    ) -> (Option<Instant>, bool) {
+        let mut has_ended = false;
         let shift = self.change(account, client, |instances| {
             instances.looked_at = None;
+            let before = instances.bindings.len();
             instances.bindings.retain(|binding| now < binding.expires);
+            has_ended = instances.bindings.len() < before;
         });
-        shift.to
+        (shift.to, has_ended)
+    }
+
+    /// What a node has of a client, as it is published.
+    pub(crate) fn published(
+        &self,
+        account: AccountId,
+        client: &ClientId,
+        node: NodeNumber,
+    ) -> Bindings {
+        let instances = self.instances(account, client.as_str());
+        let bindings = instances.into_iter().flat_map(Instances::iter);
+        bindings
+            .filter(|binding| binding.connection.node() == node)
+            .map(Published::of)
+            .collect()
+    }
+
+    /// Replaces what a node has of a client. One Contact is one instance: the newer registration of it stays. Says how the timer has
+    /// to move, and which connections have lost a binding so.
+    pub(crate) fn replace(
+        &mut self,
+        account: AccountId,
+        client: &ClientId,
+        node: NodeNumber,
+        there: impl Iterator<Item = Binding>,
+    ) -> (ExpiryShift, Vec<ConnectionId>) {
+        let mut gone = Vec::new();
+        let mut there = there.peekable();
+        if there.peek().is_some() {
+            let keyed = self.keyed;
+            self.accounts
+                .entry(account)
+                .or_insert_with(|| Table::with_hasher(keyed))
+                .entry(client.clone())
+                .or_default();
+        }
+        let shift = self.change(account, client, |instances| {
+            let bindings = &mut instances.bindings;
+            bindings.retain(|binding| binding.connection.node() != node);
+            for binding in there {
+                let age = |of: &Binding| (of.registered, of.connection);
+                let same = |known: &Binding| known.contact == binding.contact;
+                if bindings
+                    .iter()
+                    .any(|known| same(known) && age(known) > age(&binding))
+                {
+                    continue;
+                }
+                gone.extend(
+                    bindings
+                        .extract_if(.., |known| same(known))
+                        .map(|of| of.connection),
+                );
+                let at = bindings.partition_point(|known| age(known) < age(&binding));
+                bindings.insert(at, binding);
+            }
+            let excess = bindings.len().saturating_sub(limits::BINDINGS_PER_CLIENT);
+            bindings.drain(..excess);
+        });
+        (shift, gone)
     }
 
     fn change(

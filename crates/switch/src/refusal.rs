@@ -468,6 +468,13 @@ pub(crate) fn not_registered(callee: &ClientId) -> Refusal {
     Refusal::new(480, format!("{callee} is not registered"))
 }
 
+pub(crate) fn out_of_reach(callee: &ClientId) -> Refusal {
+    Refusal::new(
+        480,
+        format!("{callee} is registered on a server that cannot be reached at the moment"),
+    )
+}
+
 pub(crate) fn callee_busy(callee: &ClientId) -> Refusal {
     Refusal::new(486, format!("{callee} has as many calls ringing as may be"))
 }

@@ -133,6 +133,7 @@ impl Shard {
         let bound = self.location.bind(account, client, &wanted);
         let (bound, shift) = bound.map_err(|OutOfOrder| refusal::out_of_order())?;
         self.shift_client(account, client, shift);
+        self.publish(account, client);
         if bound == Bound::New {
             self.act(now).count(Counter::Registered);
         }
@@ -174,8 +175,10 @@ impl Shard {
         {
             return Err(refusal::not_your_binding());
         }
+        self.unbind_elsewhere(account, client, is_meant);
         let shift = self.location.unbind(account, client, is_meant);
         self.shift_client(account, client, shift);
+        self.publish(account, client);
         let mut writer = MessageWriter::reply(request, 200, "OK", Some(&self.plain_tag()));
         self.list_own_contacts(account, client, connection, now, &mut writer);
         Ok(writer.finish())

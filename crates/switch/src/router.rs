@@ -102,13 +102,11 @@ impl Shard {
         now: Now,
     ) -> Result<(), Refusal> {
         let contact = caller_target(request)?;
-        let newest = self
-            .location
-            .instances(account, callee.as_str())
-            .and_then(|instances| instances.newest())
-            .cloned();
-        let Some(binding) = newest else {
-            let refusal = refusal::not_registered(&callee);
+        let Some(binding) = self.newest(account, &callee).cloned() else {
+            let refusal = match self.is_registered(account, &callee) {
+                true => refusal::out_of_reach(&callee),
+                false => refusal::not_registered(&callee),
+            };
             self.record_refused(
                 account,
                 caller,
@@ -149,15 +147,32 @@ impl Shard {
         Ok(())
     }
 
+    /// Where calls for a client go: to its newest instance among those that can be reached now.
+    pub(crate) fn newest(&self, account: AccountId, client: &ClientId) -> Option<&Binding> {
+        let instances = self.location.instances(account, client.as_str())?;
+        instances.newest_of(|binding| self.is_in_reach(binding.connection))
+    }
+
+    /// Whether it is registered at all.
+    pub(crate) fn is_registered(&self, account: AccountId, client: &ClientId) -> bool {
+        let instances = self.location.instances(account, client.as_str());
+        instances.is_some_and(|instances| instances.newest().is_some())
+    }
+
     pub(crate) fn next_key(&mut self) -> CallKey {
-        let key = CallKey(self.next_call);
-        self.next_call += 1;
-        key
+        loop {
+            let key = CallKey::of_node(self.node, self.next_call);
+            self.next_call += 1;
+            if !self.calls.contains_key(&key) && !self.runs.contains_key(&key) {
+                return key;
+            }
+        }
     }
 
     /// A call comes into being.
     pub(crate) fn begin(&mut self, placing: Placing<'_>, now: Now) {
         let key = placing.key;
+        self.know_remote(placing.binding.connection, placing.account);
         let call = Call::place(placing, &mut self.act(now));
         for connection in call.connections() {
             if let Some(connection) = self.connections.get_mut(&connection) {

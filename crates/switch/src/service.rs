@@ -180,6 +180,9 @@ impl Shard {
     }
 
     fn ring(&mut self, now: Now, key: CallKey, client: &ClientId, binding: &Binding) {
+        if let Some(call) = self.calls.get(&key) {
+            self.know_remote(binding.connection, call.record().account);
+        }
         if let Some(known) = self.connections.get_mut(&binding.connection) {
             known.note_call(key);
         }
@@ -193,8 +196,7 @@ impl Shard {
         caller: &Caller,
         client: &ClientId,
     ) -> Result<Binding, Hindrance> {
-        let instances = self.location.instances(account, client.as_str());
-        let newest = instances.and_then(|instances| instances.newest());
+        let newest = self.newest(account, client);
         let Some(binding) = newest.filter(|_| caller.client() != Some(client)) else {
             return Err(Hindrance::IsAway);
         };

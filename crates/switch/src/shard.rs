@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use model::{
-    AccountId, ClientId, ConnectionId, Instant, Now, RelayUsage, ServiceName, Trunk, limits,
+    AccountId, ClientId, ConnectionId, Instant, NodeNumber, Now, RelayUsage, ServiceName, Trunk,
+    limits,
 };
 use sip::{Capabilities, Message, Method, Request, Response};
 
@@ -31,6 +32,9 @@ use crate::token::Remembered;
 #[derive(Debug)]
 pub struct Shard {
     pub(crate) number: u16,
+    pub(crate) node: NodeNumber,
+    /// The other nodes that can be reached now.
+    pub(crate) in_reach: Arc<[NodeNumber]>,
     pub(crate) snapshot: Arc<Snapshot>,
     /// As those of the snapshot that it began with, where their names lead now.
     pub(crate) trunks: Arc<[(ConnectionId, Arc<Trunk>)]>,
@@ -79,6 +83,8 @@ impl Shard {
         let mut random = Random::new(seed);
         Self {
             number,
+            node: NodeNumber::ALONE,
+            in_reach: Arc::default(),
             location: Location::new(Keyed::new(&mut random)),
             trunks: Arc::clone(&snapshot.settings.trunks),
             snapshot,
@@ -140,6 +146,15 @@ impl Shard {
                 control,
             } => self.control(now, account, id, control),
             Input::Trunk(line, trunk) => self.on_trunk(line, trunk),
+            Input::Told { from, word } => self.on_told(now, from, word),
+            Input::Published {
+                node,
+                account,
+                client,
+                bindings,
+            } => self.on_published(now, node, account, client, bindings),
+            Input::Severed(node) => self.on_severed(now, node),
+            Input::Reach(nodes) => self.on_reach(nodes),
             Input::Snapshot(snapshot) => self.on_snapshot(now, snapshot),
             Input::Timeout => self.on_timeout(now),
             Input::Drain => self.on_drain(now),
@@ -149,7 +164,8 @@ impl Shard {
 
     /// The next thing to do, in order.
     pub fn poll_effect(&mut self) -> Option<Effect> {
-        self.effects.pop_front()
+        let effect = self.effects.pop_front()?;
+        Some(self.addressed(effect))
     }
 
     /// When `Input::Timeout` is wanted.
@@ -187,7 +203,7 @@ impl Shard {
         keys.iter().filter_map(|key| self.calls.get(key))
     }
 
-    fn on_message(
+    pub(crate) fn on_message(
         &mut self,
         now: Now,
         connection: ConnectionId,
@@ -195,7 +211,13 @@ impl Shard {
         message: &Message<'_>,
         ice_servers: Option<&str>,
     ) {
+        if self.pass_on(connection, account, message) {
+            return;
+        }
         match message {
+            Message::Request(request) if !self.is_own(connection) => {
+                self.on_request(now, connection, account, request, message, None);
+            }
             Message::Request(request) => {
                 if self.introduce(now, connection, account, request) {
                     self.on_request(now, connection, account, request, message, ice_servers);
@@ -401,12 +423,14 @@ impl Shard {
         let Some(call) = self.calls.get_mut(&key) else {
             return;
         };
-        for left in call.take_left() {
-            if let Some(known) = self.connections.get_mut(&left) {
-                known.calls.retain(|known| *known != key);
-            }
+        let (left, is_over) = (call.take_left(), call.is_over());
+        for left in left {
+            self.part(left, key);
         }
-        if !was.is_over && call.is_over() {
+        let Some(call) = self.calls.get(&key) else {
+            return;
+        };
+        if !was.is_over && is_over {
             self.ended.push_back(key);
         }
         // What lingers is not to be walked through at each call that the same client gets.
@@ -446,7 +470,13 @@ impl Shard {
     }
 
     /// A relay tells what it did for one side of a call.
-    fn on_relayed(&mut self, now: Now, connection: ConnectionId, key: CallKey, usage: RelayUsage) {
+    pub(crate) fn on_relayed(
+        &mut self,
+        now: Now,
+        connection: ConnectionId,
+        key: CallKey,
+        usage: RelayUsage,
+    ) {
         if self.runs.contains_key(&key) {
             return self.drive_run(now, key, |run, act| {
                 run.on_relayed_usage(connection, usage, act);
@@ -492,7 +522,10 @@ impl Shard {
         idle.retain(|connection| {
             let has_call = self.calls_of(*connection).any(|call| !call.is_over())
                 || self.runs_of(*connection).any(|run| !run.is_over());
-            !has_call && self.trunk_of(*connection).is_none() && !self.is_dismissed(*connection)
+            let known = self.connections.get(connection);
+            let has_call = has_call || known.is_some_and(|known| known.elsewhere.is_some());
+            let is_client = self.is_own(*connection) && self.trunk_of(*connection).is_none();
+            !has_call && is_client && !self.is_dismissed(*connection)
         });
         idle.truncate(limits::DRAINED_AT_ONCE);
         for connection in idle {
@@ -517,14 +550,16 @@ impl Shard {
                 run.withdraw_reach(act);
             });
         }
-        for connection in self.connection_ids() {
+        let mut own = self.connection_ids();
+        own.retain(|connection| self.is_own(*connection));
+        for connection in own {
             let why = Closing::STOPPING;
             self.effects.push_back(Effect::Close { connection, why });
         }
     }
 
     /// Every connection, the oldest first.
-    fn connection_ids(&self) -> Vec<ConnectionId> {
+    pub(crate) fn connection_ids(&self) -> Vec<ConnectionId> {
         #[expect(
             clippy::disallowed_methods,
             reason = "sorted before anyone sees the order"
@@ -539,7 +574,10 @@ impl Shard {
         while let Some((_, due)) = self.timers.pop(now.mono) {
             match due {
                 Due::Client(account, client) => {
-                    let again = self.location.on_due(account, &client, now.mono);
+                    let (again, has_ended) = self.location.on_due(account, &client, now.mono);
+                    if has_ended {
+                        self.publish(account, &client);
+                    }
                     self.timers.shift(Due::Client(account, client), None, again);
                 }
                 Due::Call(key) => self.on_call_due(now, key),
@@ -599,9 +637,7 @@ impl Shard {
             .into_iter()
             .chain(call.rival_connections())
         {
-            if let Some(known) = self.connections.get_mut(&connection) {
-                known.calls.retain(|known| *known != key);
-            }
+            self.part(connection, key);
         }
     }
 }

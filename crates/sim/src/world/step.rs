@@ -314,6 +314,7 @@ impl World {
                 self.tell_shard(node, shard, after, Word::Sound(request.id, answer));
             }
             Out::Record(record) => self.keep(node, record),
+            Out::Member(_) => self.fail("a server that is alone speaks to others"),
         }
     }
 

@@ -303,11 +303,14 @@ impl Shard {
         };
         match found {
             Err(status) => run.miss(&wanted, status),
-            Ok(binding) => run.ring(
-                wanted,
-                |party, from, act| Outgoing::to_client(party, from, client, &binding, act),
-                &mut self.act(now),
-            ),
+            Ok(binding) => {
+                self.know_remote(binding.connection, account);
+                run.ring(
+                    wanted,
+                    |party, from, act| Outgoing::to_client(party, from, client, &binding, act),
+                    &mut self.act(now),
+                );
+            }
         }
     }
 
@@ -318,9 +321,7 @@ impl Shard {
         caller: &Caller,
         client: &ClientId,
     ) -> Result<Binding, u16> {
-        let instances = self.location.instances(account, client.as_str());
-        let binding = instances.and_then(|instances| instances.newest());
-        let binding = binding.ok_or(404_u16)?;
+        let binding = self.newest(account, client).ok_or(404_u16)?;
         match self.check_may_ring(binding, caller, client) {
             Ok(()) => Ok(binding.clone()),
             Err(refusal) => Err(refusal.status),
@@ -359,11 +360,5 @@ impl Shard {
         let (line, trunk) = lines.into_iter().next().ok_or(status)?;
         self.know_line(line, account);
         Ok((line, trunk))
-    }
-
-    fn part(&mut self, connection: ConnectionId, key: CallKey) {
-        if let Some(known) = self.connections.get_mut(&connection) {
-            known.calls.retain(|known| *known != key);
-        }
     }
 }

@@ -15,7 +15,7 @@ mod teardown;
 
 use std::collections::VecDeque;
 
-use model::{CallRecord, ConnectionId, Instant, Now};
+use model::{CallRecord, ConnectionId, Instant, NodeNumber, Now};
 
 pub(crate) use exchange::{Exchange, Progress};
 pub(crate) use hunt::Hunt;
@@ -33,6 +33,23 @@ use crate::random::Random;
 /// A call's number in its shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct CallKey(pub(crate) u64);
+
+/// Bits of a number among the calls of one shard; the node's stand before them. Both together leave room for what a gateway and an
+/// application add.
+const COUNT_BITS: u32 = 32;
+
+impl CallKey {
+    /// The `count`th call of a shard of this node; begins anew after four thousand million.
+    pub(crate) fn of_node(node: NodeNumber, count: u64) -> Self {
+        Self((u64::from(node.get()) << COUNT_BITS) | (count & ((1 << COUNT_BITS) - 1)))
+    }
+
+    /// The node whose call it is.
+    pub(crate) fn node(self) -> NodeNumber {
+        let number = u16::try_from(self.0 >> COUNT_BITS).ok();
+        number.and_then(NodeNumber::new).unwrap_or_default()
+    }
+}
 
 /// What a call may use while it acts.
 pub(crate) struct Act<'a> {

@@ -17,7 +17,7 @@ mod spending;
 
 use std::net::IpAddr;
 
-use model::{AccountId, ConnectionId, RelayUsage};
+use model::{AccountId, ConnectionId, NodeNumber, RelayUsage};
 
 pub use credential::{Known, TurnSecret};
 pub use ledger::Ledger;
@@ -25,6 +25,8 @@ pub(crate) use offer::ConnectedHost;
 pub use offer::{TurnOffer, rest_credential};
 pub use quota::{Full, Quota, TurnBounds};
 pub use spending::MonthSpent;
+
+use crate::call::CallKey;
 
 /// Something that decides about relays has changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,4 +86,11 @@ pub struct Relayed {
     pub call: u64,
     /// Since it was last told.
     pub usage: RelayUsage,
+}
+
+impl Relayed {
+    /// The node whose call it is.
+    pub fn node(&self) -> NodeNumber {
+        CallKey(self.call).node()
+    }
 }

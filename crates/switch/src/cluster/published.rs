@@ -1,0 +1,103 @@
+//! A binding as its node publishes it, and the name under which it does.
+//!
+//! Times are those of the calendar: nodes share no other clock. Which of two registrations is the newer they decide by it, so the
+//! clocks of nodes have to agree as well as registrations are to be told apart.
+
+use model::{AccountId, ClientId, ConnectionId, Now, UnixTime};
+use serde::{Deserialize, Serialize};
+
+use crate::location::Binding;
+
+/// What a node says of one client: where it is there, newest last.
+pub type Bindings = Vec<Published>;
+
+/// See the module.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Published {
+    pub(crate) contact: Box<str>,
+    pub(crate) domain: Box<str>,
+    pub(crate) call_id: Box<str>,
+    pub(crate) cseq: u32,
+    #[serde(with = "number")]
+    pub(crate) connection: ConnectionId,
+    #[serde(with = "millis")]
+    pub(crate) registered: UnixTime,
+    #[serde(with = "millis")]
+    pub(crate) modified: UnixTime,
+    #[serde(with = "millis")]
+    pub(crate) expires: UnixTime,
+}
+
+impl Published {
+    pub(crate) fn of(binding: &Binding) -> Self {
+        Self {
+            contact: binding.contact.clone(),
+            domain: binding.domain.clone(),
+            call_id: binding.call_id.clone(),
+            cseq: binding.cseq,
+            connection: binding.connection,
+            registered: binding.registered,
+            modified: binding.modified,
+            expires: binding.expires_unix,
+        }
+    }
+
+    /// Unless it has expired.
+    pub(crate) fn binding(&self, now: Now) -> Option<Binding> {
+        let lasts = self.expires.since(now.unix);
+        (!lasts.is_zero()).then(|| Binding {
+            contact: self.contact.clone(),
+            domain: self.domain.clone(),
+            call_id: self.call_id.clone(),
+            cseq: self.cseq,
+            connection: self.connection,
+            registered: self.registered,
+            modified: self.modified,
+            expires: now.mono + lasts,
+            expires_unix: self.expires,
+        })
+    }
+}
+
+/// What a client's bindings are published under.
+pub(super) fn field_of(account: AccountId, client: &ClientId) -> String {
+    format!("{}/{client}", account.0)
+}
+
+/// The client that something is published for.
+pub(super) fn read_field(field: &str) -> Option<(AccountId, ClientId)> {
+    let (account, client) = field.split_once('/')?;
+    let account = AccountId(account.parse().ok()?);
+    Some((account, ClientId::parse(client).ok()?))
+}
+
+mod number {
+    use model::ConnectionId;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(
+        connection: &ConnectionId,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        to.serialize_u64(connection.0)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<ConnectionId, D::Error> {
+        u64::deserialize(from).map(ConnectionId)
+    }
+}
+
+mod millis {
+    use model::UnixTime;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(time: &UnixTime, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_u64(time.as_millis())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<UnixTime, D::Error> {
+        u64::deserialize(from).map(UnixTime::from_millis)
+    }
+}

@@ -1,0 +1,269 @@
+//! What nodes say to each other, and how it is written: a line of JSON, and behind it the SIP message if there is one.
+//!
+//! Knows nothing of calls. A word that a node does not know is garbled to it: nodes of two versions beside each other say only what
+//! both know.
+
+use std::net::IpAddr;
+
+use model::{AccountId, ClientId, ConnectionId, RelayTraffic, RelayUsage};
+use serde::{Deserialize, Serialize};
+
+use crate::turn_grant::Relayed;
+#[cfg(doc)]
+use crate::turn_grant::TurnChange;
+
+/// One thing that a node says to another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Word {
+    /// Send this on a connection of yours.
+    Send {
+        /// This one.
+        connection: ConnectionId,
+        /// The whole message.
+        message: Vec<u8>,
+    },
+    /// This came on a connection of mine, and belongs to a call of yours.
+    Came {
+        /// On this one.
+        connection: ConnectionId,
+        /// Whose connection that is.
+        account: AccountId,
+        /// The whole message.
+        message: Vec<u8>,
+    },
+    /// A connection of mine is gone, or never was.
+    Lost {
+        /// This one.
+        connection: ConnectionId,
+    },
+    /// No call of mine has to do with a connection of yours any more.
+    Left {
+        /// This one.
+        connection: ConnectionId,
+    },
+    /// A client has ended a registration that you hold.
+    Unbind {
+        /// Whose client.
+        account: AccountId,
+        /// Which.
+        client: ClientId,
+        /// The registration, by its Contact.
+        contact: Box<str>,
+    },
+    /// A connection of yours may reach these addresses in a call of mine ([`TurnChange::Reach`]).
+    Reach {
+        /// This one.
+        connection: ConnectionId,
+        /// The call.
+        call: u64,
+        /// Literal addresses in canonical form.
+        addresses: Vec<IpAddr>,
+    },
+    /// It may not any more ([`TurnChange::Ended`]).
+    Unreach {
+        /// This one.
+        connection: ConnectionId,
+        /// The call.
+        call: u64,
+    },
+    /// What my relays did for a connection of mine in a call of yours.
+    Relayed(Relayed),
+}
+
+/// Which shards of the node that hears a word it is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audience {
+    /// The one that has this connection; any, if it is not there any more.
+    Connection(ConnectionId),
+    /// The one that has this account.
+    Account(AccountId),
+    /// Any one.
+    Any,
+    /// All.
+    All,
+}
+
+/// The line before the message.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Head {
+    Send(u64),
+    Came(u64, u32),
+    Lost(u64),
+    Left(u64),
+    Unbind(u32, String, Box<str>),
+    Reach(u64, u64, Vec<IpAddr>),
+    Unreach(u64, u64),
+    /// Account, connection, call; packets and bytes sent, packets and bytes received.
+    Relayed(u32, u64, u64, [u64; 4]),
+}
+
+/// It is not what a node says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("what came from another node is none of the words that nodes say")]
+pub struct Garbled;
+
+impl Word {
+    /// Who is to be told.
+    pub fn audience(&self) -> Audience {
+        match self {
+            Self::Send { connection, .. } | Self::Left { connection } => {
+                Audience::Connection(*connection)
+            }
+            Self::Came { account, .. } | Self::Unbind { account, .. } => {
+                Audience::Account(*account)
+            }
+            Self::Relayed(relayed) => Audience::Account(relayed.account),
+            Self::Reach { .. } | Self::Unreach { .. } => Audience::Any,
+            Self::Lost { .. } => Audience::All,
+        }
+    }
+
+    /// As it travels.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let none = &[][..];
+        let (head, message) = match self {
+            Self::Send {
+                connection,
+                message,
+            } => (Head::Send(connection.0), &message[..]),
+            Self::Came {
+                connection,
+                account,
+                message,
+            } => (Head::Came(connection.0, account.0), &message[..]),
+            Self::Lost { connection } => (Head::Lost(connection.0), none),
+            Self::Left { connection } => (Head::Left(connection.0), none),
+            Self::Unbind {
+                account,
+                client,
+                contact,
+            } => {
+                let client = client.as_str().to_owned();
+                (Head::Unbind(account.0, client, contact.clone()), none)
+            }
+            Self::Reach {
+                connection,
+                call,
+                addresses,
+            } => (Head::Reach(connection.0, *call, addresses.clone()), none),
+            Self::Unreach { connection, call } => (Head::Unreach(connection.0, *call), none),
+            Self::Relayed(Relayed {
+                account,
+                connection,
+                call,
+                usage: RelayUsage { sent, received },
+            }) => {
+                let usage = [sent.packets, sent.bytes, received.packets, received.bytes];
+                (Head::Relayed(account.0, connection.0, *call, usage), none)
+            }
+        };
+        let mut bytes = Vec::with_capacity(64 + message.len());
+        serde_json::to_writer(&mut bytes, &head).expect("a word is made of numbers and texts");
+        bytes.push(b'\n');
+        bytes.extend_from_slice(message);
+        bytes
+    }
+
+    /// Reads it.
+    pub fn parse(bytes: &[u8]) -> Result<Self, Garbled> {
+        let end = memchr::memchr(b'\n', bytes).ok_or(Garbled)?;
+        let (head, message) = (&bytes[..end], bytes[end + 1..].to_vec());
+        Ok(match serde_json::from_slice(head).map_err(|_| Garbled)? {
+            Head::Send(connection) => Self::Send {
+                connection: ConnectionId(connection),
+                message,
+            },
+            Head::Came(connection, account) => Self::Came {
+                connection: ConnectionId(connection),
+                account: AccountId(account),
+                message,
+            },
+            Head::Lost(connection) => Self::Lost {
+                connection: ConnectionId(connection),
+            },
+            Head::Left(connection) => Self::Left {
+                connection: ConnectionId(connection),
+            },
+            Head::Unbind(account, client, contact) => Self::Unbind {
+                account: AccountId(account),
+                client: ClientId::parse(&client).map_err(|_| Garbled)?,
+                contact,
+            },
+            Head::Reach(connection, call, addresses) => Self::Reach {
+                connection: ConnectionId(connection),
+                call,
+                addresses,
+            },
+            Head::Unreach(connection, call) => Self::Unreach {
+                connection: ConnectionId(connection),
+                call,
+            },
+            Head::Relayed(account, connection, call, [sent, sent_bytes, received, bytes]) => {
+                let traffic = |packets, bytes| RelayTraffic { packets, bytes };
+                Self::Relayed(Relayed {
+                    account: AccountId(account),
+                    connection: ConnectionId(connection),
+                    call,
+                    usage: RelayUsage {
+                        sent: traffic(sent, sent_bytes),
+                        received: traffic(received, bytes),
+                    },
+                })
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv6Addr;
+
+    use super::*;
+
+    #[test]
+    fn every_word_reads_as_it_was_said() {
+        let connection = ConnectionId(0x0fff_0000_0000_0001);
+        let account = AccountId(7);
+        let message = b"BYE sip:a@b SIP/2.0\r\n\r\n\n\0".to_vec();
+        let words = [
+            Word::Send {
+                connection,
+                message: message.clone(),
+            },
+            Word::Came {
+                connection,
+                account,
+                message,
+            },
+            Word::Lost { connection },
+            Word::Left { connection },
+            Word::Unbind {
+                account,
+                client: ClientId::parse("bob").unwrap(),
+                contact: "sip:\"x\"@y.invalid".into(),
+            },
+            Word::Reach {
+                connection,
+                call: u64::MAX,
+                addresses: vec![IpAddr::V6(Ipv6Addr::LOCALHOST)],
+            },
+            Word::Unreach {
+                connection,
+                call: 0,
+            },
+            Word::Relayed(Relayed {
+                account,
+                connection,
+                call: 3,
+                usage: RelayUsage::default(),
+            }),
+        ];
+        for word in words {
+            assert_eq!(Word::parse(&word.to_bytes()), Ok(word));
+        }
+        for garbled in [&b""[..], b"{}", b"{}\n", b"{\"shout\":1}\n", b"\xff\n"] {
+            assert_eq!(Word::parse(garbled), Err(Garbled));
+        }
+    }
+}
