@@ -19,6 +19,7 @@ const USAGE: &str = "\
 usage: cargo run -p sim -- run --seed N [--steps N] [--ladder]
        cargo run -p sim -- replay FILE [--steps N] [--ladder]
        cargo run -p sim -- soak --seconds N [--from-seed N] [--steps N]
+       cargo run -p sim -- cluster --seconds N [--from-seed N]
        cargo run -p sim -- scenario NAME [--ladder]
        cargo run -p sim -- list";
 
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
             None => Err("`replay` needs the file that the fuzz target `world` left".to_owned()),
         },
         Some("soak") => Options::read(&arguments[1..]).and_then(|options| soak(&options)),
+        Some("cluster") => Options::read(&arguments[1..]).map(|options| cluster(&options)),
         Some("scenario") => match arguments.get(1) {
             Some(name) => {
                 Options::read(&arguments[2..]).and_then(|options| scenario(name, &options))
@@ -174,6 +176,28 @@ fn soak(options: &Options) -> Result<ExitCode, String> {
             Ok(ExitCode::FAILURE)
         }
         None => Ok(ExitCode::SUCCESS),
+    }
+}
+
+/// Random runs of several servers that work as one.
+fn cluster(options: &Options) -> ExitCode {
+    let end = Instant::now() + Duration::from_secs(options.seconds);
+    let mut seed = options.seed;
+    loop {
+        if let Err(what) = sim::cluster::soak::run(seed) {
+            println!("seed {seed}: {what}");
+            println!("cargo run -p sim -- cluster --seconds 0 --from-seed {seed}");
+            return ExitCode::FAILURE;
+        }
+        seed += 1;
+        if Instant::now() >= end {
+            println!(
+                "{} seeds of a cluster from {}",
+                seed - options.seed,
+                options.seed
+            );
+            return ExitCode::SUCCESS;
+        }
     }
 }
 

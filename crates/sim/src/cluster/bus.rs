@@ -54,6 +54,8 @@ pub struct Bus {
 struct Kept {
     content: BTreeMap<String, Vec<u8>>,
     version: u64,
+    /// Whether that is all: it was written as a whole, and nothing of it was forgotten since.
+    is_whole: bool,
     until: u64,
 }
 
@@ -101,14 +103,15 @@ impl Bus {
         self.random.below(1000) < self.faults.unsure
     }
 
-    /// Keeps changes.
+    /// Keeps changes. Says whether that is all there is to keep of the node.
     pub fn write(
         &mut self,
         now: u64,
         node: NodeNumber,
         version: u64,
         changes: Vec<(String, Option<Vec<u8>>)>,
-    ) {
+    ) -> bool {
+        self.expire(now);
         let kept = self.kept.entry(node).or_default();
         for (field, value) in changes {
             match value {
@@ -116,8 +119,10 @@ impl Bus {
                 None => kept.content.remove(&field),
             };
         }
+        let is_next = kept.version + 1 == version;
         kept.version = version;
         kept.until = now + lasts();
+        kept.is_whole && is_next
     }
 
     /// Keeps this in place of all.
@@ -128,24 +133,29 @@ impl Bus {
         version: u64,
         entries: Vec<(String, Vec<u8>)>,
     ) {
-        self.kept.remove(&node);
-        let changes = entries
-            .into_iter()
-            .map(|(field, value)| (field, Some(value)));
-        self.write(now, node, version, changes.collect());
+        let kept = Kept {
+            content: entries.into_iter().collect(),
+            version,
+            is_whole: true,
+            until: now + lasts(),
+        };
+        self.kept.insert(node, kept);
     }
 
     /// A node is alive; whether anything of it is kept.
     pub fn alive(&mut self, now: u64, node: NodeNumber) -> bool {
         self.expire(now);
-        let kept = self.kept.get_mut(&node);
-        kept.map(|kept| kept.until = now + lasts()).is_some()
+        let Some(kept) = self.kept.get_mut(&node) else {
+            return false;
+        };
+        kept.until = now + lasts();
+        kept.is_whole
     }
 
     /// What a node has published.
     pub fn load(&mut self, now: u64, node: NodeNumber) -> Option<Content> {
         self.expire(now);
-        let kept = self.kept.get(&node)?;
+        let kept = self.kept.get(&node).filter(|kept| kept.is_whole)?;
         Some(Content {
             version: kept.version,
             entries: kept.content.clone().into_iter().collect(),

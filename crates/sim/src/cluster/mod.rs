@@ -71,6 +71,8 @@ enum Event {
 #[derive(Debug)]
 enum FromBus {
     Post(Vec<u8>),
+    /// Whether it is there.
+    State,
     Answer(MemberInput<'static>),
 }
 
@@ -90,6 +92,7 @@ pub struct Cluster {
     nodes: Vec<Node>,
     links: BTreeMap<ConnectionId, Link>,
     connections: u64,
+    steps_at_instant: u64,
     records: BTreeMap<model::RecordId, CallRecord>,
     /// The final answer to each INVITE, by its branch.
     answered: BTreeMap<String, u16>,
@@ -111,6 +114,7 @@ impl Cluster {
             nodes: (0..servers).map(|_| Node::new(random.fork())).collect(),
             links: BTreeMap::new(),
             connections: 0,
+            steps_at_instant: 0,
             records: BTreeMap::new(),
             answered: BTreeMap::new(),
             fault: None,
@@ -201,7 +205,7 @@ impl Cluster {
         ));
         self.bus.is_up = is_up;
         for node in 0..self.nodes.len() {
-            self.from_bus(node, MemberInput::Bus(is_up));
+            self.bus_changes(node);
         }
     }
 
@@ -287,7 +291,7 @@ impl Cluster {
         let Some((at, event)) = self.agenda.pop() else {
             return;
         };
-        self.clock.advance(at);
+        self.count_step(at);
         match event {
             Event::WakePage(page) => self.tell(page, Happening::Timeout),
             Event::WakeShard(node, number, shard) => self.wake_shard(node, number, shard),
@@ -307,6 +311,19 @@ impl Cluster {
                     self.start(node);
                 }
             }
+        }
+    }
+
+    /// Time that never moves on is a fault of its own.
+    fn count_step(&mut self, at: u64) {
+        const MOST_AT_ONE_INSTANT: u64 = 20_000;
+        if at > self.clock.micros() {
+            self.steps_at_instant = 0;
+        }
+        self.clock.advance(at);
+        self.steps_at_instant += 1;
+        if self.steps_at_instant > MOST_AT_ONE_INSTANT {
+            self.fail("time stands still: somebody wants to be woken at once, again and again");
         }
     }
 

@@ -53,8 +53,16 @@ impl Cluster {
         starting.member = Some(Member::new(number, lot));
         starting.server.start_on(number, &seeds, snapshot, view);
         if self.bus.is_up {
-            self.from_bus(node, MemberInput::Bus(true));
+            self.bus_changes(node);
         }
+    }
+
+    /// A node notices a little later whether the bus is there.
+    pub(super) fn bus_changes(&mut self, node: usize) {
+        let at = self.clock.micros() + self.bus.lag();
+        let number = self.nodes[node].number;
+        let event = Event::FromBus(node, number, FromBus::State);
+        self.agenda.at(at, Rank::Usual, event);
     }
 
     /// Gives a member something that comes from the bus, a little later.
@@ -72,6 +80,10 @@ impl Cluster {
         match what {
             FromBus::Post(post) if self.bus.is_up => self.member(node, MemberInput::Post(&post)),
             FromBus::Post(_) => {}
+            FromBus::State => {
+                let is_up = self.bus.is_up;
+                self.member(node, MemberInput::Bus(is_up));
+            }
             FromBus::Answer(input) => self.member(node, input),
         }
         self.settle(node);
@@ -193,11 +205,12 @@ impl Cluster {
                 changes,
                 post,
             } => {
+                let mut is_kept = false;
                 if self.bus.is_up {
-                    self.bus.write(micros, number, version, changes);
+                    is_kept = self.bus.write(micros, number, version, changes);
                     self.post(node, None, &post);
                 }
-                self.written(node);
+                self.written(node, is_kept);
             }
             MemberEffect::Rewrite {
                 version,
@@ -208,7 +221,7 @@ impl Cluster {
                     self.bus.rewrite(micros, number, version, entries);
                     self.post(node, None, &post);
                 }
-                self.written(node);
+                self.written(node, true);
             }
             MemberEffect::Alive {
                 has_published,
@@ -255,9 +268,9 @@ impl Cluster {
     }
 
     /// A node is told whether what it wrote is written: by a bus that is away, after the bound.
-    fn written(&mut self, node: usize) {
+    fn written(&mut self, node: usize, is_kept: bool) {
         if self.bus.is_up {
-            let is_done = !self.bus.is_unsure();
+            let is_done = is_kept && !self.bus.is_unsure();
             self.from_bus(node, MemberInput::Written(is_done));
         } else {
             let at = self.clock.micros() + limits::BUS_PAUSE.as_micros() as u64;

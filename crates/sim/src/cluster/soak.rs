@@ -126,3 +126,15 @@ fn settles(cluster: &mut Cluster) -> Result<(), String> {
         Ok(()) => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn random_runs_of_a_cluster_settle() {
+        for seed in 0..30 {
+            if let Err(what) = super::run(seed) {
+                panic!("seed {seed}: {what}");
+            }
+        }
+    }
+}

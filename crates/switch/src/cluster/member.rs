@@ -236,11 +236,12 @@ impl Member {
             return None;
         }
         let silent = self.peers.values().map(Peer::gone_at);
-        let own = [
-            self.next_alive,
-            self.publisher.rewrites,
-            self.links.poll_timeout(),
-        ];
+        // What is being written comes first.
+        let rewrites = self
+            .publisher
+            .rewrites
+            .filter(|_| !self.publisher.is_writing);
+        let own = [self.next_alive, rewrites, self.links.poll_timeout()];
         silent.chain(own.into_iter().flatten()).min()
     }
 
