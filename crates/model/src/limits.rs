@@ -2,8 +2,12 @@
 //!
 //! Reaching a bound is counted and has a standard answer; nothing grows without one.
 
+mod bus;
+
 use std::ops::RangeInclusive;
 use std::time::Duration;
+
+pub use bus::*;
 
 // Names.
 
