@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "a measurement fails by panicking")]
 #![allow(clippy::print_stdout, reason = "it prints what it measures")]
 
+#[allow(dead_code, reason = "the tests do more with it")]
 #[path = "../tests/bus/server.rs"]
 mod server;
 

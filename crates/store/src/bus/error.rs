@@ -199,34 +199,33 @@ pub(super) fn explain(operation: &'static str, place: &str, error: &RedisError) 
     if let Some(code) = first_code(error) {
         return explain_code(operation, place, &code, said(error));
     }
-    let cause = said(error);
-    match error.kind() {
-        ErrorKind::AuthenticationFailed => BusError::Refused {
+    let (kind, cause) = (error.kind(), said(error));
+    let is = |kinds: &[ErrorKind]| kinds.contains(&kind);
+    if is(&[ErrorKind::Io]) && is_of_tls(&cause) {
+        return BusError::Untrusted {
             operation,
             place,
             cause,
-        },
-        ErrorKind::Io if is_of_tls(&cause) => BusError::Untrusted {
+        };
+    }
+    if is(&[ErrorKind::Io, ErrorKind::ClusterConnectionNotFound]) {
+        return BusError::Unreachable {
             operation,
             place,
             cause,
-        },
-        ErrorKind::Io | ErrorKind::ClusterConnectionNotFound => BusError::Unreachable {
-            operation,
-            place,
-            cause,
-        },
-        ErrorKind::Parse | ErrorKind::UnexpectedReturnType => BusError::Damaged {
+        };
+    }
+    if is(&[ErrorKind::Parse, ErrorKind::UnexpectedReturnType]) {
+        return BusError::Damaged {
             operation,
             place,
             what: cause,
-        },
-        // The library may have more kinds than we know.
-        _ => BusError::Failed {
-            operation,
-            place,
-            cause,
-        },
+        };
+    }
+    BusError::Failed {
+        operation,
+        place,
+        cause,
     }
 }
 
@@ -282,12 +281,6 @@ fn explain_code(operation: &'static str, place: String, code: &str, cause: Strin
             place,
             cause,
         },
-        // What a server without passwords says of one.
-        "ERR" if cause.contains("without any password configured") => BusError::Refused {
-            operation,
-            place,
-            cause,
-        },
         "NOPERM" => BusError::Forbidden {
             operation,
             place,
@@ -315,5 +308,46 @@ fn explain_code(operation: &'static str, place: String, code: &str, cause: Strin
             place,
             cause,
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use redis::{RedisError, ServerErrorKind, make_extension_error};
+
+    use super::*;
+
+    fn of_server(code: &str) -> RedisError {
+        make_extension_error(code.to_owned(), Some("it says why".to_owned()))
+    }
+
+    #[test]
+    fn what_a_server_answers_is_told_apart() {
+        let place = "redis://a:6379";
+        for (code, is_it) in [
+            ("NOAUTH", "refuses user or password (NOAUTH it says why)"),
+            ("NOREPLICAS", "is not ready (NOREPLICAS it says why)"),
+            ("MISCONF", "is not ready (MISCONF it says why)"),
+            ("OOM", "has no memory left"),
+            ("ODD", "says: ODD it says why"),
+        ] {
+            let said = explain("do it", place, &of_server(code)).to_string();
+            let whole = format!("cannot do it: redis://a:6379 {is_it}");
+            assert!(said.starts_with(&whole), "{said}");
+        }
+        let loading = ErrorKind::Server(ServerErrorKind::BusyLoading);
+        let loading = explain("do it", place, &RedisError::from((loading, "loading")));
+        assert!(matches!(loading, BusError::NotReady { .. }), "{loading:?}");
+    }
+
+    #[test]
+    fn a_server_that_is_not_the_right_one_is_looked_for_anew() {
+        assert!(is_answered_well(&of_server("OOM")));
+        assert!(is_answered_well(&of_server("NOPERM")));
+        for elsewhere in ["READONLY", "NOREPLICAS", "CLUSTERDOWN"] {
+            assert!(!is_answered_well(&of_server(elsewhere)), "{elsewhere}");
+        }
+        let closed = std::io::Error::from(std::io::ErrorKind::BrokenPipe);
+        assert!(!is_answered_well(&closed.into()));
     }
 }

@@ -115,23 +115,19 @@ struct Ear {
 
 impl Ear {
     fn take(&self, info: PushInfo) {
-        match info.kind {
-            PushKind::Subscribe => {
-                if self.missing.fetch_sub(1, Ordering::Relaxed) == 1 {
-                    self.queue.up(self.turn);
-                }
+        if info.kind == PushKind::Subscribe {
+            if self.missing.fetch_sub(1, Ordering::Relaxed) == 1 {
+                self.queue.up(self.turn);
             }
-            PushKind::Message => {
-                if let Some(Value::BulkString(post)) = info.data.into_iter().nth(1)
-                    && !self.queue.post(self.turn, post)
-                {
-                    self.is_full.store(true, Ordering::Relaxed);
-                    self.ended.notify_one();
-                }
+        } else if info.kind == PushKind::Message {
+            if let Some(Value::BulkString(post)) = info.data.into_iter().nth(1)
+                && !self.queue.post(self.turn, post)
+            {
+                self.is_full.store(true, Ordering::Relaxed);
+                self.ended.notify_one();
             }
-            PushKind::Disconnection => self.ended.notify_one(),
-            // The library's, and what nobody asked for.
-            _ => {}
+        } else if info.kind == PushKind::Disconnection {
+            self.ended.notify_one();
         }
     }
 

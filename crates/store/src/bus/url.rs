@@ -127,15 +127,15 @@ fn read(text: &str) -> Result<BusUrl, String> {
         Some((login, hosts)) => (Some(read_login(login)?), hosts),
         None => (None, authority),
     };
-    let (kind, database) = read_path(kind, path)?;
     let port = match kind {
-        Kind::Sentinel(_) => SENTINEL_PORT,
-        Kind::Single | Kind::Cluster => PORT,
+        "sentinel" => SENTINEL_PORT,
+        _ => PORT,
     };
     let hosts: Vec<Host> = hosts
         .split(',')
         .map(|host| read_host(host, port))
         .collect::<Result<_, _>>()?;
+    let (kind, database) = read_path(kind, path)?;
     if hosts.len() > limits::BUS_HOSTS {
         let max = limits::BUS_HOSTS;
         return Err(format!("it names more than {max} hosts"));

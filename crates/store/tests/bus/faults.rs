@@ -130,7 +130,8 @@ async fn a_connection_that_is_closed_is_made_anew() {
         assert_eq!(next(&mut hearing).await, Heard::Up);
         // One may find out that it is closed.
         let sending = || async { bus.send_all(b"again").await };
-        until("it is sent", sending, Result::is_ok).await;
+        let sent = until("it is sent", sending, Result::is_ok).await;
+        sent.unwrap();
         assert_eq!(next(&mut hearing).await, post("again"));
     }
 }

@@ -76,28 +76,23 @@ impl Server {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
-    #[allow(dead_code, reason = "the bench has another use for it")]
     pub(crate) fn kill(&mut self) {
         self.tell("kill");
     }
 
-    #[allow(dead_code, reason = "the bench has another use for it")]
     pub(crate) fn start_again(&mut self) {
         self.tell("start");
     }
 
-    #[allow(dead_code, reason = "the bench has another use for it")]
     pub(crate) fn freeze(&mut self) {
         self.tell("freeze");
     }
 
-    #[allow(dead_code, reason = "the bench has another use for it")]
     pub(crate) fn thaw(&mut self) {
         self.tell("thaw");
     }
 
     /// What another program says to it, and what it answers.
-    #[allow(dead_code, reason = "the bench has another use for it")]
     pub(crate) fn say(&self, words: &[&str]) -> String {
         let output = Command::new("redis-cli")
             .args(["-p", &self.port.to_string()])

@@ -10,6 +10,7 @@ trap 'rm -rf "$folder"' EXIT
 trap : INT TERM HUP
 
 start() {
+    : >"$folder/log"
     redis-server "$folder/redis.conf" $mode >"$folder/log" 2>&1 &
     server=$!
     until grep -Eq "Ready to accept connections|Sentinel ID is" "$folder/log"; do
@@ -20,7 +21,7 @@ start() {
 
 kill_it() {
     kill -KILL "$server"
-    wait "$server" || true
+    wait "$server" 2>/dev/null || true
 }
 
 start
