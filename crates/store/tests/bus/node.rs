@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use model::NodeNumber;
 use store::bus::{Bus, BusError, Heard, Hearing};
-use tokio::time::{sleep, timeout};
+use tokio::task::yield_now;
+use tokio::time::timeout;
 
 /// Longer than anything takes that goes well.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -58,7 +59,7 @@ pub(crate) async fn until<T, F: Future<Output = T>>(
             if is_it(&answer) {
                 return answer;
             }
-            sleep(Duration::from_millis(10)).await;
+            yield_now().await;
         }
     };
     timeout(PATIENCE, asking)
