@@ -281,6 +281,13 @@ fn explain_code(operation: &'static str, place: String, code: &str, cause: Strin
             place,
             cause,
         },
+        "ERR" if cause.contains("unknown command") && cause.contains("HELLO") => BusError::Failed {
+            operation,
+            place,
+            cause: format!(
+                "{cause}; it must be Redis 6 or later, or Valkey, and have the command HELLO"
+            ),
+        },
         "NOPERM" => BusError::Forbidden {
             operation,
             place,

@@ -14,12 +14,20 @@ const BINDING: char = ':';
 #[derive(Debug)]
 pub(super) struct Keys {
     prefix: String,
+    /// A server has its channels for all its databases at once.
+    channels: String,
 }
 
 impl Keys {
-    pub(super) fn new(prefix: &str) -> Self {
-        let prefix = prefix.to_owned();
-        Self { prefix }
+    pub(super) fn new(prefix: &str, database: u32) -> Self {
+        let channels = match database {
+            0 => prefix.to_owned(),
+            database => format!("{prefix}{database}:"),
+        };
+        Self {
+            prefix: prefix.to_owned(),
+            channels,
+        }
     }
 
     /// A hash: the bindings of a node, and what they are.
@@ -34,12 +42,12 @@ impl Keys {
 
     /// The channel of one node.
     pub(super) fn posts(&self, node: NodeNumber) -> String {
-        format!("{}{{n{node}}}:posts", self.prefix)
+        format!("{}{{n{node}}}:posts", self.channels)
     }
 
     /// The channel of all.
     pub(super) fn posts_to_all(&self) -> String {
-        format!("{}{{nodes}}:posts", self.prefix)
+        format!("{}{{nodes}}:posts", self.channels)
     }
 
     /// A set: numbers whose nodes may be alive.

@@ -3,11 +3,13 @@
 //! Nobody waits for longer than is said, and no more than a bound of them wait: a bus that hangs costs each who asks a second or two,
 //! and nothing else.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use model::limits;
-use redis::{FromRedisValue, Pipeline};
+use redis::aio::AsyncPushSender;
+use redis::{FromRedisValue, Pipeline, PushInfo, PushKind};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
@@ -29,6 +31,8 @@ pub(super) struct Lane {
 struct Numbered {
     number: u64,
     link: Option<Link>,
+    /// Set when it was lost.
+    lost: Arc<AtomicBool>,
 }
 
 impl Lane {
@@ -85,10 +89,12 @@ impl Lane {
             if let Some(link) = self.current() {
                 return Ok(link);
             }
-            let link = self.way.connect(operation).await?;
+            let lost = Arc::new(AtomicBool::new(false));
+            let link = self.way.connect(operation, ear(&lost)).await?;
             let mut numbered = self.link.lock().unwrap_or_else(PoisonError::into_inner);
             numbered.number += 1;
             numbered.link = Some(link.clone());
+            numbered.lost = lost;
             Ok((numbered.number, link))
         };
         match timeout(limits::BUS_CONNECT_TIME, connecting).await {
@@ -100,7 +106,8 @@ impl Lane {
     fn current(&self) -> Option<(u64, Link)> {
         let numbered = self.link.lock().unwrap_or_else(PoisonError::into_inner);
         let link = numbered.link.clone()?;
-        Some((numbered.number, link))
+        let is_lost = numbered.lost.load(Ordering::Relaxed);
+        (!is_lost).then_some((numbered.number, link))
     }
 
     /// The next to ask connects anew. Those who wait for answers by it may still get them.
@@ -109,5 +116,16 @@ impl Lane {
         if numbered.number == number {
             numbered.link = None;
         }
+    }
+}
+
+/// Hears when a connection is lost, so that nobody has to find out by it.
+fn ear(lost: &Arc<AtomicBool>) -> impl AsyncPushSender + use<> {
+    let lost = Arc::clone(lost);
+    move |info: PushInfo| -> Result<(), ()> {
+        if info.kind == PushKind::Disconnection {
+            lost.store(true, Ordering::Relaxed);
+        }
+        Ok(())
     }
 }

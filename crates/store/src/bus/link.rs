@@ -82,11 +82,18 @@ impl Way {
         self.cluster.is_some()
     }
 
-    /// A connection for commands.
-    pub(super) async fn connect(&self, operation: &'static str) -> Result<Link, BusError> {
+    /// A connection for commands. `ear` hears when it is lost; one to a cluster mends itself.
+    pub(super) async fn connect(
+        &self,
+        operation: &'static str,
+        ear: impl AsyncPushSender,
+    ) -> Result<Link, BusError> {
         let connecting = async {
             match &self.cluster {
-                None => self.connect_one(operation, config()).await.map(Link::One),
+                None => {
+                    let config = config().set_push_sender(ear);
+                    self.connect_one(operation, config).await.map(Link::One)
+                }
                 Some(client) => {
                     let connection = client.get_async_connection().await;
                     let connection =

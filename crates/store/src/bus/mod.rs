@@ -67,7 +67,7 @@ type Head = (Option<u64>, Option<u64>);
 impl Bus {
     /// A bus that is used from now on. Connects to nothing yet; reads the file of authorities, where its address names one.
     pub fn new(url: BusUrl) -> Result<Self, BusError> {
-        let keys = Keys::new(url.prefix());
+        let keys = Keys::new(url.prefix(), url.database);
         let way = Arc::new(Way::new(url)?);
         Ok(Self(Arc::new(Inner {
             quick: Lane::new(Arc::clone(&way)),
@@ -184,7 +184,7 @@ impl Bus {
         let (bindings, fresh) = (keys.bindings(node), keys.fresh(node));
         let time = limits::BUS_ANSWER_TIME;
         let mut step = pipe();
-        step.cmd("DEL").arg(&fresh).ignore();
+        step.cmd("UNLINK").arg(&fresh).ignore();
         // First, so that what is begun anew in the middle, because the bus has forgotten it, is not whole.
         step.cmd("HSET")
             .arg(&fresh)
@@ -217,7 +217,7 @@ impl Bus {
             return Ok(());
         }
         let mut step = pipe();
-        step.cmd("DEL").arg(&bindings).ignore();
+        step.cmd("UNLINK").arg(&bindings).ignore();
         let () = bulk.ask(WRITE, &bindings, &step, time).await?;
         Err(BusError::Damaged {
             operation: WRITE,
@@ -326,7 +326,7 @@ impl Bus {
         here.cmd("DEL").arg(&presence).ignore();
         here.cmd("SREM").arg(keys.nodes()).arg(node.get()).ignore();
         let mut kept = pipe();
-        kept.cmd("DEL")
+        kept.cmd("UNLINK")
             .arg(&bindings)
             .arg(keys.fresh(node))
             .ignore();
@@ -396,7 +396,7 @@ impl Inner {
         let bindings = self.keys.bindings(node);
         let mut empty = pipe();
         empty
-            .cmd("DEL")
+            .cmd("UNLINK")
             .arg(&bindings)
             .arg(self.keys.fresh(node))
             .ignore();

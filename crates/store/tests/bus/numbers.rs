@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use store::bus::BusError;
 
-use crate::node::{bus, node, refusal, until};
+use crate::node::{bus, hear, next, node, post, refusal, until};
 use crate::server::Server;
 
 const LONG: Duration = Duration::from_secs(60);
@@ -91,4 +91,11 @@ async fn installations_with_prefixes_of_their_own_share_a_server() {
     assert_eq!(one.nodes().await.unwrap(), [node(1)]);
     assert_eq!(other.nodes().await.unwrap(), [node(2)]);
     assert_eq!(elsewhere.nodes().await.unwrap(), [node(3)]);
+    let mut hearing = hear(&one, 1).await;
+    for stranger in [&other, &elsewhere] {
+        assert!(!stranger.send(node(1), b"not yours").await.unwrap());
+        stranger.send_all(b"not yours").await.unwrap();
+    }
+    one.send_all(b"yours").await.unwrap();
+    assert_eq!(next(&mut hearing).await, post("yours"));
 }

@@ -70,6 +70,34 @@ async fn the_bus_follows_the_master() {
 }
 
 #[tokio::test]
+async fn a_master_that_has_become_a_replica_is_left() {
+    let old = Server::start("requirepass hush\nmasterauth hush");
+    let new = Server::start(&format!(
+        "requirepass hush\nmasterauth hush\nreplicaof 127.0.0.1 {}",
+        old.port
+    ));
+    let info = || async { new.say(&["-a", "hush", "INFO", "replication"]) };
+    let is_in_step = |info: &String| info.contains("master_link_status:up");
+    until("the replica is in step", info, is_in_step).await;
+    let sentinel = sentinel(&old);
+    let address = format!("redis+sentinel://:hush@127.0.0.1:{}/calls", sentinel.port);
+    let bus = bus(&format!("{address}?sentinel_password=hush-hush"));
+    let mut hearing = hear(&bus, 1).await;
+    assert!(bus.send(node(1), b"before").await.unwrap());
+    let failing = || async { sentinel.say(&["-a", "hush-hush", "SENTINEL", "FAILOVER", "calls"]) };
+    until("Sentinel can", failing, |said| said.contains("OK")).await;
+    until_down(&mut hearing).await;
+    until_up(&mut hearing).await;
+    let sending = || async { bus.send(node(1), b"after").await };
+    until("it is heard", sending, |sent| *sent == Ok(true))
+        .await
+        .unwrap();
+    assert_eq!(next(&mut hearing).await, post("after"));
+    assert!(new.say(&["-a", "hush", "ROLE"]).starts_with("master"));
+    assert!(old.say(&["-a", "hush", "ROLE"]).starts_with("slave"));
+}
+
+#[tokio::test]
 async fn a_sentinel_that_refuses_us_is_told_apart() {
     let master = Server::start("");
     let sentinel = sentinel(&master);
