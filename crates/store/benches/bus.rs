@@ -1,4 +1,5 @@
-//! What it costs to bring 1 KiB to another node: by the bus, and by a connection of its own with mutual TLS, both on loopback.
+//! What it costs to bring 1 KiB to another node: by the bus, and by a connection of its own with mutual TLS, both on loopback. And
+//! what bindings cost: one change, and those of a whole node.
 //!
 //! `cargo bench -p store --bench bus`, with `redis-server` on the path. Both ends run in this process, on two threads.
 
@@ -29,6 +30,7 @@ use server::Server;
 const BYTES: usize = 1024;
 const TRIPS: usize = 10_000;
 const MESSAGES: usize = 100_000;
+const BINDING: usize = 200;
 /// Senders that share the connection.
 const SENDERS: usize = 64;
 
@@ -59,9 +61,10 @@ async fn main() {
         );
         sent.unwrap();
     }
-    report("Redis, there and back", times);
+    report("1 KiB by Redis, there and back", times);
     echo.abort();
     throughput_of_the_bus(&server).await;
+    bindings(&server).await;
 
     let (mut near, mut far) = secured().await;
     let echo = tokio::spawn(async move {
@@ -80,7 +83,7 @@ async fn main() {
         near.read_exact(&mut frame).await.unwrap();
         times.push(begun.elapsed());
     }
-    report("TLS, there and back", times);
+    report("1 KiB by TLS, there and back", times);
     echo.abort();
     throughput_of_tls().await;
 }
@@ -107,6 +110,32 @@ async fn throughput_of_the_bus(server: &Server) {
     );
 }
 
+async fn bindings(server: &Server) {
+    let (bus, _hearing) = node(server, 5).await;
+    let entry = |number: usize| (format!("client{number:06}@1-2-0"), vec![7; BINDING]);
+    let all: Vec<_> = (0..MESSAGES).map(entry).collect();
+    let begun = Instant::now();
+    bus.rewrite(number(5), 1, &all).await.unwrap();
+    let (written, begun) = (begun.elapsed(), Instant::now());
+    let loaded = bus.load(number(5)).await.unwrap().unwrap();
+    let read = begun.elapsed();
+    assert_eq!(loaded.entries.len(), MESSAGES);
+    println!(
+        "{MESSAGES} bindings of {BINDING} bytes: written anew in {written:?}, read in {read:?}"
+    );
+    let mut times = Vec::new();
+    for version in 2..2 + TRIPS as u64 {
+        let begun = Instant::now();
+        let changes = [(format!("client{version:06}@1-2-0"), Some(vec![7; BINDING]))];
+        let told = vec![7; BINDING];
+        bus.write(number(5), version, &changes, &told)
+            .await
+            .unwrap();
+        times.push(begun.elapsed());
+    }
+    report("one binding changed and told of", times);
+}
+
 async fn throughput_of_tls() {
     let (near, far) = secured().await;
     let (mut near, mut far) = (BufWriter::new(near), BufReader::new(far));
@@ -131,10 +160,7 @@ fn report(what: &str, mut times: Vec<Duration>) {
     times.sort_unstable();
     let at = |share: f64| times[(times.len() as f64 * share) as usize];
     let (p50, p99) = (at(0.5), at(0.99));
-    println!(
-        "{what}: p50 {p50:?}, p99 {p99:?} ({} of {BYTES} bytes)",
-        times.len()
-    );
+    println!("{what}: p50 {p50:?}, p99 {p99:?} ({} times)", times.len());
 }
 
 fn rate(what: &str, time: Duration) {
