@@ -14,7 +14,7 @@ struct Need {
     package: &'static str,
 }
 
-const NEEDS: [Need; 11] = [
+const NEEDS: [Need; 12] = [
     Need {
         program: "chromium",
         package: "chromium",
@@ -59,6 +59,10 @@ const NEEDS: [Need; 11] = [
     Need {
         program: "pg_ctlcluster",
         package: "postgresql",
+    },
+    Need {
+        program: "redis-server",
+        package: "redis-server",
     },
 ];
 

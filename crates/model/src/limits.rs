@@ -2,11 +2,13 @@
 //!
 //! Reaching a bound is counted and has a standard answer; nothing grows without one.
 
+mod bus;
 mod cluster;
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+pub use bus::*;
 pub use cluster::*;
 
 // Names.

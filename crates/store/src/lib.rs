@@ -1,6 +1,6 @@
 //! What is kept: accounts, their keys and services, what they used in a month, and call records.
 //!
-//! The only crate with SQL. It never decides anything, never reads a clock and never makes a key: times, keys and
+//! The only crate with SQL, and with Redis ([`bus`]: what passes between several nodes, and is not kept). It never decides anything, never reads a clock and never makes a key: times, keys and
 //! random bytes come in as values. Nothing here belongs on the path of a message: the server works on a
 //! [`Directory`](model::Directory) in memory, and learns of changes by other processes from [`Store::directory_version`] and
 //! [`Store::changes`].
@@ -10,6 +10,7 @@
 
 mod account;
 mod address;
+pub mod bus;
 mod error;
 mod kept;
 mod migration;

@@ -26,9 +26,11 @@ pub const LINK_AT_ONCE: usize = 64;
 pub const CALLS_ELSEWHERE: usize = 64;
 /// Clients whose bindings are written in one step.
 pub const PUBLISHED_AT_ONCE: usize = 256;
+/// Their bytes, but for the last of them: far below what a post may have.
+pub const PUBLISHED_BYTES: usize = 256 * 1024;
 /// Changes of a node that are kept while what it had before is being read; past it all is read again.
 pub const CHANGES_KEPT: usize = 1_024;
 /// The longest pause before a node writes all its bindings anew, since the bus has forgotten them or may have; drawn by lot, so that not all do at once.
 pub const REWRITE_PAUSE: Duration = Duration::from_secs(3);
 /// The pause after the bus has refused something.
-pub const BUS_PAUSE: Duration = Duration::from_millis(500);
+pub const PUBLISH_PAUSE: Duration = Duration::from_millis(500);

@@ -273,7 +273,7 @@ impl Cluster {
             let is_done = is_kept && !self.bus.is_unsure();
             self.from_bus(node, MemberInput::Written(is_done));
         } else {
-            let at = self.clock.micros() + limits::BUS_PAUSE.as_micros() as u64;
+            let at = self.clock.micros() + limits::PUBLISH_PAUSE.as_micros() as u64;
             let number = self.nodes[node].number;
             let answer = FromBus::Answer(MemberInput::Written(false));
             self.agenda

@@ -172,6 +172,21 @@ struct Publisher {
     seed: u64,
 }
 
+impl Publisher {
+    /// As much of what has changed as one step may have.
+    fn next_fields(&mut self) -> Vec<String> {
+        let (mut fields, mut bytes) = (Vec::new(), 0);
+        while fields.len() < limits::PUBLISHED_AT_ONCE
+            && bytes < limits::PUBLISHED_BYTES
+            && let Some(field) = self.dirty.pop_first()
+        {
+            bytes += self.entries.get(&field).map_or(0, Vec::len);
+            fields.push(field);
+        }
+        fields
+    }
+}
+
 impl Member {
     /// The node `own`, which knows nobody yet. What is drawn by lot comes from `seed`.
     pub fn new(own: NodeNumber, seed: u64) -> Self {
@@ -210,7 +225,7 @@ impl Member {
             MemberInput::Written(is_done) => {
                 self.publisher.is_writing = false;
                 if !is_done {
-                    self.rewrite_later(now, limits::BUS_PAUSE);
+                    self.rewrite_later(now, limits::PUBLISH_PAUSE);
                 }
             }
             MemberInput::Forgotten => self.rewrite_later(now, limits::REWRITE_PAUSE),
@@ -486,9 +501,7 @@ impl Member {
             }
             None if publisher.dirty.is_empty() => {}
             None => {
-                let fields: Vec<_> = (0..limits::PUBLISHED_AT_ONCE)
-                    .map_while(|_| publisher.dirty.pop_first())
-                    .collect();
+                let fields = publisher.next_fields();
                 publisher.is_writing = true;
                 publisher.version += 1;
                 let version = publisher.version;
