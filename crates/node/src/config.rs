@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::limits;
+use store::bus::BusUrl;
 use switch::turn_grant::TurnOffer;
 
 use crate::admin::{self, AdminConfigFault};
@@ -26,6 +27,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where the operator's figures and readiness are told; nowhere unless given.
     pub admin_listen: Option<SocketAddr>,
+    /// The bus that several nodes share; without one this node works alone.
+    pub bus: Option<BusUrl>,
     /// Serve TLS with this certificate.
     pub tls: Option<TlsFiles>,
     /// A proxy before us ends TLS and appends the client's address to `X-Forwarded-For`.
@@ -66,6 +69,7 @@ impl Default for Config {
             data: PathBuf::from("offhook-data"),
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             admin_listen: None,
+            bus: None,
             tls: None,
             behind_tls_proxy: false,
             domains: Vec::new(),

@@ -13,6 +13,7 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use crate::account_file::AccountFiles;
 use crate::clock::Clock;
+use crate::cluster::Cluster;
 use crate::config::Config;
 use crate::directory_watch::{self, DirectoryWatch};
 use crate::effect::Outlets;
@@ -47,6 +48,8 @@ pub(crate) struct Core {
     pub(crate) errands: Arc<Errands>,
     pub(crate) bots: Arc<Bots>,
     pub(crate) watch: Arc<DirectoryWatch>,
+    /// None where this node works alone.
+    pub(crate) cluster: Option<Arc<Cluster>>,
 }
 
 impl Core {
@@ -84,6 +87,7 @@ impl Core {
         store: &Store,
         offer: Option<TurnOffer>,
         (gateway, lines): (Option<Gateway>, Option<Arc<Lines>>),
+        cluster: Option<Arc<Cluster>>,
         files: Arc<AccountFiles>,
     ) -> Result<Self, ServeError> {
         let now = Clock::unix();
@@ -126,6 +130,7 @@ impl Core {
             gateway,
             lines,
             errands: Arc::clone(&errands),
+            cluster: cluster.clone(),
         };
         let signalling = Signalling::new(config.shard_count(), published, outlets);
         let signalling = Arc::new(signalling);
@@ -139,6 +144,7 @@ impl Core {
             errands,
             bots,
             watch: Arc::new(watch),
+            cluster,
         })
     }
 
@@ -236,6 +242,12 @@ impl Core {
             attendants.spawn(revived(move || {
                 let (signalling, worker) = (Arc::clone(&signalling), Arc::clone(&worker));
                 async move { worker.run(&signalling).await }
+            }));
+        }
+        if let Some(cluster) = &self.cluster {
+            let (cluster, signalling) = (Arc::clone(cluster), Arc::clone(&self.signalling));
+            attendants.spawn(revived(move || {
+                Arc::clone(&cluster).run(Arc::clone(&signalling))
             }));
         }
         let watch = Arc::clone(&self.watch);

@@ -7,8 +7,10 @@ use std::sync::Arc;
 
 use model::ConnectionId;
 use switch::Effect;
+use switch::cluster::MemberInput;
 use switch::turn_grant::TurnChange;
 
+use crate::cluster::Cluster;
 use crate::errand::{Errand, Errands};
 use crate::media_worker::{Gateway, refusal_without_gateway};
 use crate::outbox::Outbox;
@@ -28,6 +30,8 @@ pub(crate) struct Outlets {
     /// None where there is no trunk.
     pub(crate) lines: Option<Arc<Lines>>,
     pub(crate) errands: Arc<Errands>,
+    /// None where this node works alone.
+    pub(crate) cluster: Option<Arc<Cluster>>,
 }
 
 /// Performs the effects of one input.
@@ -111,7 +115,24 @@ impl Performer<'_> {
                     .errands
                     .push(self.shard, Errand::Complain(account, why));
             }
+            Effect::Publish {
+                account,
+                client,
+                bindings,
+            } => self.tell(MemberInput::Publish {
+                account,
+                client,
+                bindings,
+            }),
+            Effect::Tell { node, word } => self.tell(MemberInput::Tell { node, word }),
             Effect::Count(counter) => outlets.counters.add(counter),
+        }
+    }
+
+    /// Nobody is told anything by a node that works alone.
+    fn tell(&self, input: MemberInput<'_>) {
+        if let Some(cluster) = &self.outlets.cluster {
+            cluster.tell(input);
         }
     }
 

@@ -190,6 +190,7 @@ mod tests {
         let pages = Pages::new(&Config::default()).unwrap();
         let errands = Arc::new(Errands::new(pages, sounds));
         let outlets = Outlets {
+            cluster: None,
             records: Arc::default(),
             counters: Arc::default(),
             relay: None,

@@ -11,6 +11,7 @@ mod admin;
 pub mod call_document;
 pub mod certificate;
 mod clock;
+mod cluster;
 mod complaint;
 mod config;
 pub mod control;

@@ -4,7 +4,7 @@
 //! not read is closed, not buffered for.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 
@@ -30,6 +30,8 @@ pub(crate) struct Outbox {
     queue: Mutex<Queue>,
     wake: AtomicWaker,
     is_proven: AtomicBool,
+    /// The shard that its connection was bound to, and one more; 0 before that.
+    shard: AtomicU16,
 }
 
 #[derive(Debug, Default)]
@@ -66,6 +68,17 @@ impl Outbox {
         drop(queue);
         self.wake.wake();
         Ok(())
+    }
+
+    /// Its connection is bound to this shard.
+    pub(crate) fn bind(&self, shard: usize) {
+        let shard = u16::try_from(shard + 1).unwrap_or(0);
+        self.shard.store(shard, Ordering::Relaxed);
+    }
+
+    /// The shard that its connection is bound to.
+    pub(crate) fn shard(&self) -> Option<usize> {
+        usize::from(self.shard.load(Ordering::Relaxed)).checked_sub(1)
     }
 
     /// Closes the connection after what waits; the first reason stands.

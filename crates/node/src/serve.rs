@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::limits;
+use model::{NodeNumber, limits};
+use store::bus::BusError;
 use store::{Store, StoreError};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
@@ -20,6 +21,7 @@ use crate::account_file::AccountFiles;
 use crate::admin::{self, Admin, Figures, Source};
 use crate::certificate::{Certificate, CertificateFault};
 use crate::clock::Clock;
+use crate::cluster::Cluster;
 use crate::config::{Config, ConfigFault};
 use crate::control::{Answerer, ControlSocket};
 use crate::core::{Core, cores, file_limit};
@@ -131,6 +133,9 @@ pub enum ServeError {
         /// What the system said.
         source: io::Error,
     },
+    /// The bus that the nodes share cannot be used.
+    #[error(transparent)]
+    Bus(#[from] BusError),
     /// Signals cannot be watched.
     #[error("cannot watch for signals: {0}")]
     Signals(io::Error),
@@ -258,6 +263,17 @@ impl Addresses {
     }
 }
 
+/// Tells the other nodes the rest, and that this one is gone.
+async fn leave(cluster: &Cluster) {
+    if tokio::time::timeout(LAST_WORDS_TIME, cluster.settle())
+        .await
+        .is_err()
+    {
+        tracing::info!("some nodes did not hear everything in time");
+    }
+    cluster.leave().await;
+}
+
 /// A running node.
 struct Node {
     signalling: Arc<Signalling>,
@@ -267,6 +283,7 @@ struct Node {
     lines: Option<Arc<Lines>>,
     errands: Arc<Errands>,
     bots: Arc<Bots>,
+    cluster: Option<Arc<Cluster>>,
     store: Store,
     /// Answers to the last.
     admin: Option<Admin>,
@@ -292,9 +309,24 @@ impl Node {
         let files = account_files(config)?;
         let gateway = own.media.as_ref().map(MediaDoors::gateway);
         let nat = nat(&own.turn, own.media.as_ref());
-        let trunks = Trunks::ready(own.trunks.take(), config, &store, &nat).await?;
+        let cluster = match &config.bus {
+            None => None,
+            Some(bus) => Some(Arc::new(Cluster::join(bus.clone()).await?)),
+        };
+        let number = cluster
+            .as_ref()
+            .map_or(NodeNumber::ALONE, |cluster| cluster.node);
+        let trunks = Trunks::ready(own.trunks.take(), config, &store, &nat, number).await?;
         let outward = (gateway.clone(), trunks.lines.clone());
-        let core = Core::load(config, &store, offer, outward, Arc::clone(&files)).await?;
+        let core = Core::load(
+            config,
+            &store,
+            offer,
+            outward,
+            cluster.clone(),
+            Arc::clone(&files),
+        )
+        .await?;
         let control = control(config)?;
 
         let stopping = watch::Sender::new(false);
@@ -342,6 +374,7 @@ impl Node {
             lines: trunks.lines,
             errands: core.errands,
             bots: core.bots,
+            cluster,
             store,
             admin: own.admin,
             stopping,
@@ -419,6 +452,9 @@ impl Node {
             tracing::info!(
                 "some peers of trunks did not answer in time and are waited for no longer"
             );
+        }
+        if let Some(cluster) = &self.cluster {
+            leave(cluster).await;
         }
         if let Some(crew) = Arc::into_inner(self.crew) {
             // Waits for threads.

@@ -11,7 +11,10 @@ use std::time::Duration;
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use bytes::Bytes;
 use model::media::MediaEvent;
-use model::{AccountId, ConnectionId, FileName, Instant, Now, Page, Start, Trunk};
+use model::{
+    AccountId, ClientId, ConnectionId, FileName, Instant, NodeNumber, Now, Page, Start, Trunk,
+};
+use switch::cluster::{Audience, MemberInput, Published as Binding, Word};
 use switch::edge::shard_of;
 use switch::turn_grant::Relayed;
 use switch::{
@@ -47,6 +50,7 @@ impl Published {
 /// Every shard of the node.
 pub(crate) struct Signalling {
     pub(crate) clock: Clock,
+    node: NodeNumber,
     pub(crate) counters: Arc<Counters>,
     outlets: Outlets,
     shards: Vec<Shard>,
@@ -79,13 +83,17 @@ struct Sessions {
 
 impl Signalling {
     pub(crate) fn new(shards: usize, published: Published, outlets: Outlets) -> Self {
+        let cluster = outlets.cluster.as_deref();
+        let node = cluster.map_or(NodeNumber::ALONE, |cluster| cluster.node);
+        let clock = cluster.map_or_else(Clock::start, |cluster| cluster.clock);
         let shard = |number: usize| Shard {
             owned: Mutex::new(Owned {
                 machine: switch::Shard::new(
                     number as u16,
                     random(),
                     Arc::clone(&published.snapshot),
-                ),
+                )
+                .on_node(node),
                 outboxes: HashMap::new(),
                 armed: None,
             }),
@@ -93,9 +101,10 @@ impl Signalling {
         };
         // Sessions have other numbers than the lines of trunks.
         let trunks = published.snapshot.settings.trunks.iter();
-        let last_line = trunks.map(|(connection, _)| connection.0).max();
+        let last_line = trunks.map(|(connection, _)| connection.number()).max();
         Self {
-            clock: Clock::start(),
+            clock,
+            node,
             counters: Arc::clone(&outlets.counters),
             outlets,
             shards: (0..shards).map(shard).collect(),
@@ -146,7 +155,8 @@ impl Signalling {
 
     /// Opens a session; its connection is not bound to a shard yet.
     pub(crate) fn open(self: &Arc<Self>) -> Session {
-        let connection = ConnectionId(self.last_connection.fetch_add(1, Ordering::Relaxed) + 1);
+        let number = self.last_connection.fetch_add(1, Ordering::Relaxed) + 1;
+        let connection = ConnectionId::of_node(self.node, number);
         let outbox = Arc::new(Outbox::default());
         let mut sessions = lock(&self.sessions);
         sessions.outboxes.insert(connection, Arc::clone(&outbox));
@@ -184,8 +194,16 @@ impl Signalling {
         lock(&self.sessions).outboxes.len()
     }
 
-    /// Tells its shard what was relayed in a call.
+    /// Tells its shard what was relayed in a call, if need be on the node whose call it is.
     pub(crate) fn relayed(&self, relayed: &Relayed) {
+        if let Some(cluster) = &self.outlets.cluster
+            && relayed.node() != self.node
+        {
+            return cluster.tell(MemberInput::Tell {
+                node: relayed.node(),
+                word: Word::Relayed(*relayed),
+            });
+        }
         let shard = shard_of(relayed.account, self.shards.len());
         let input = Input::Relayed {
             connection: relayed.connection,
@@ -325,6 +343,62 @@ impl Signalling {
         let now = self.now();
         self.give(shard_of(account, self.shards.len()), input);
         self.time(now, message);
+    }
+
+    /// Gives a word of another node to whom it is for.
+    pub(crate) fn told(&self, from: NodeNumber, word: Word) {
+        let shards = match word.audience() {
+            Audience::Connection(connection) => {
+                let sessions = lock(&self.sessions);
+                let shard = sessions.outboxes.get(&connection);
+                // Any shard knows that it is not there.
+                let shard = shard.and_then(|outbox| outbox.shard()).unwrap_or(0);
+                shard..shard + 1
+            }
+            Audience::Account(account) => {
+                let shard = shard_of(account, self.shards.len());
+                shard..shard + 1
+            }
+            Audience::Any => 0..1,
+            Audience::All => 0..self.shards.len(),
+        };
+        for shard in shards {
+            let word = word.clone();
+            self.give(shard, Input::Told { from, word });
+        }
+    }
+
+    /// Tells its shard where a client is on another node.
+    pub(crate) fn published_elsewhere(
+        &self,
+        node: NodeNumber,
+        account: AccountId,
+        client: &ClientId,
+        bindings: &[Binding],
+    ) {
+        let shard = shard_of(account, self.shards.len());
+        let input = Input::Published {
+            node,
+            account,
+            client,
+            bindings,
+        };
+        self.give(shard, input);
+    }
+
+    /// What was on its way to or from a node is lost.
+    pub(crate) fn severed(&self, node: NodeNumber) {
+        for shard in 0..self.shards.len() {
+            self.give(shard, Input::Severed(node));
+        }
+    }
+
+    /// These nodes can be reached now.
+    pub(crate) fn reach(&self, nodes: Vec<NodeNumber>) {
+        let nodes: Arc<[NodeNumber]> = nodes.into();
+        for shard in 0..self.shards.len() {
+            self.give(shard, Input::Reach(Arc::clone(&nodes)));
+        }
     }
 
     /// Tells a shard what came of an errand.
@@ -477,6 +551,7 @@ impl Session {
         let mut owned = lock(&self.signalling.shards[shard].owned);
         if self.shard.is_none() {
             self.shard = Some(shard);
+            self.outbox.bind(shard);
             owned.outboxes.insert(connection, Arc::clone(&self.outbox));
         } else if self.outbox.has_overflowed() {
             // The shard was told, and it is about to be closed.

@@ -154,7 +154,7 @@ impl Shard {
                 bindings,
             } => self.on_published(now, node, account, client, bindings),
             Input::Severed(node) => self.on_severed(now, node),
-            Input::Reach(nodes) => self.on_reach(nodes),
+            Input::Reach(nodes) => self.on_reach(now, nodes),
             Input::Snapshot(snapshot) => self.on_snapshot(now, snapshot),
             Input::Timeout => self.on_timeout(now),
             Input::Drain => self.on_drain(now),

@@ -24,7 +24,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use model::{ConnectionId, Trunk};
+use model::{ConnectionId, NodeNumber, Trunk};
 use store::Store;
 use switch::trunk::LineState;
 use tokio::sync::watch;
@@ -67,9 +67,9 @@ pub(crate) struct Lines {
 }
 
 impl Lines {
-    /// Takes the first numbers of connections, which no session has then.
-    pub(crate) fn new(trunks: Vec<Trunk>, door: &Door) -> Self {
-        let numbers = (1..).map(ConnectionId);
+    /// Takes the first numbers of the node's connections, which no session has then.
+    pub(crate) fn new(trunks: Vec<Trunk>, door: &Door, node: NodeNumber) -> Self {
+        let numbers = (1..).map(|number| ConnectionId::of_node(node, number));
         let trunks: Arc<[_]> = numbers.zip(trunks.into_iter().map(Arc::new)).collect();
         let places = trunks.iter().map(|(connection, _)| *connection);
         let unknown = |(_, trunk): &(ConnectionId, Arc<Trunk>)| LineState {
@@ -194,6 +194,7 @@ impl Trunks {
         config: &Config,
         store: &Store,
         nat: &[(IpAddr, IpAddr)],
+        node: NodeNumber,
     ) -> Result<Self, ServeError> {
         let Some(door) = door else {
             return Ok(Self::default());
@@ -208,7 +209,7 @@ impl Trunks {
         let secure = secure.collect::<Result<_, _>>().map_err(TrunkFault::Tls)?;
         let mut findings = door.findings(config, &own);
         findings.extend(doubts);
-        let lines = Arc::new(Lines::new(trunks, &door));
+        let lines = Arc::new(Lines::new(trunks, &door, node));
         Ok(Self {
             worker: Some(Worker {
                 own,

@@ -157,7 +157,11 @@ async fn peers_outside_are_told_what_a_nat_makes_of_our_address() {
 #[tokio::test]
 async fn lines_have_numbers_that_no_session_has_and_what_is_for_neither_is_dropped() {
     let (door, config) = door("127.0.0.2:5060");
-    let lines = Lines::new(vec![config.trunks[0].trunk.clone()], &door);
+    let lines = Lines::new(
+        vec![config.trunks[0].trunk.clone()],
+        &door,
+        model::NodeNumber::ALONE,
+    );
     let trunks = lines.trunks();
     let data = tempfile::tempdir().unwrap();
     let sounds = Sounds::new(
@@ -166,6 +170,7 @@ async fn lines_have_numbers_that_no_session_has_and_what_is_for_neither_is_dropp
     );
     let errands = Errands::new(Pages::new(&Config::default()).unwrap(), sounds);
     let outlets = Outlets {
+        cluster: None,
         records: Arc::default(),
         counters: Arc::default(),
         relay: None,

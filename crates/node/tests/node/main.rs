@@ -4,6 +4,7 @@
 
 mod admin;
 mod calls;
+mod cluster;
 mod console;
 mod control;
 mod demo;
@@ -15,6 +16,9 @@ mod logs;
 mod open_metrics;
 mod parameters;
 mod quota;
+#[allow(dead_code, reason = "the tests of the bus itself do more with it")]
+#[path = "../../../store/tests/bus/server.rs"]
+mod redis;
 mod resume;
 mod resume_end;
 mod server;

@@ -197,7 +197,8 @@ impl Bus {
         let entries = entries
             .iter()
             .map(|(name, value)| (name.as_str(), &value[..]));
-        for part in parts(entries) {
+        let parts: Vec<_> = parts(entries).collect();
+        for part in parts {
             let mut step = pipe();
             step.cmd("HSET").arg(&fresh);
             for (name, value) in part {

@@ -115,6 +115,10 @@ pub(crate) struct Call {
 }
 
 impl Call {
+    pub(crate) fn key(&self) -> CallKey {
+        self.key
+    }
+
     pub(crate) fn record(&self) -> &CallRecord {
         &self.record
     }
@@ -137,7 +141,7 @@ impl Call {
     }
 
     /// Whether the callee has said nothing to the INVITE, and may still.
-    fn is_unread(&self) -> bool {
+    pub(crate) fn is_unread(&self) -> bool {
         let mut exchanges = self.exchanges.iter();
         exchanges.any(|exchange| exchange.is_initial && exchange.is_unread())
     }

@@ -24,7 +24,7 @@ pub use member::{Content, Member, MemberEffect, MemberInput};
 pub use published::{Bindings, Published};
 pub use word::{Audience, Garbled, Word};
 
-use crate::call::{CallKey, read_branch, read_party_tag, read_tag};
+use crate::call::{Call, CallKey, read_branch, read_party_tag, read_tag};
 use crate::connection::Connection;
 use crate::effect::{Closing, Counter, Effect};
 use crate::location::{Binding, Instances};
@@ -357,9 +357,18 @@ impl Shard {
         }
     }
 
-    /// Which nodes can be reached now.
-    pub(crate) fn on_reach(&mut self, nodes: Arc<[NodeNumber]>) {
+    /// Which nodes can be reached now. Whoever calls a client that has not said a word yet, and cannot be reached any more, is told.
+    pub(crate) fn on_reach(&mut self, now: Now, nodes: Arc<[NodeNumber]>) {
         self.in_reach = nodes;
+        let mut away = self.connection_ids();
+        away.retain(|connection| !self.is_in_reach(*connection));
+        for connection in away {
+            let unread = self.calls_of(connection).filter(|call| call.is_unread());
+            let unread: Vec<_> = unread.map(Call::key).collect();
+            for key in unread {
+                self.drive(now, key, |call, act| call.on_lost(connection, None, act));
+            }
+        }
     }
 
     /// Whether messages get to a connection now.
