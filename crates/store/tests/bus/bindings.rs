@@ -33,11 +33,17 @@ async fn what_is_written_is_read_with_its_version() {
     let written = vec![entry("", "nameless"), entry("bob", "b")];
     assert_eq!(load(&bus, 1).await, Some((7, written)));
     assert_eq!(load(&bus, 2).await, None);
+    // Of several changes of one the last counts.
+    let gone = |name: &str| (name.to_owned(), None);
+    let changes = [set("cy", "a"), gone("cy"), gone("bob"), set("bob", "b")];
+    assert_eq!(bus.write(node(1), 8, &changes, b"").await.unwrap(), Some(7));
+    let written = vec![entry("", "nameless"), entry("bob", "b")];
+    assert_eq!(load(&bus, 1).await, Some((8, written)));
     // Names of ours are no names of theirs.
     let changes = [set("version", "a"), set("whole", "b")];
     assert_eq!(
         bus.write(node(1), u64::MAX, &changes, b"").await.unwrap(),
-        Some(7)
+        Some(8)
     );
     let (version, entries) = load(&bus, 1).await.unwrap();
     assert_eq!((version, entries.len()), (u64::MAX, 4));
@@ -176,5 +182,35 @@ async fn a_key_that_somebody_else_wrote_is_said() {
     ] {
         assert!(matches!(error, BusError::Damaged { .. }), "{error:?}");
         assert!(error.to_string().contains("WRONGTYPE"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn what_the_bus_forgets_while_it_is_written_anew_is_not_taken_for_whole() {
+    let server = Server::start("");
+    let bus = bus(&server.url());
+    let all: Vec<_> = (0..200_000)
+        .map(|number| entry(&format!("client{number:06}"), "x"))
+        .collect();
+    for forgetting in [
+        ["HDEL", "offhook:{n1}:fresh", ":client000000"],
+        [
+            "EVAL",
+            "return redis.call('DEL', 'offhook:{n1}:fresh')",
+            "0",
+        ],
+    ] {
+        bus.rewrite(node(1), 1, &[entry("old", "old")])
+            .await
+            .unwrap();
+        let rewriting = {
+            let (bus, all) = (bus.clone(), all.clone());
+            tokio::spawn(async move { bus.rewrite(node(1), 2, &all).await })
+        };
+        let forget = || async { server.say(&forgetting) };
+        crate::node::until("it has forgotten", forget, |said| said == "1\n").await;
+        let error = rewriting.await.unwrap().unwrap_err();
+        assert!(matches!(error, BusError::Damaged { .. }), "{error:?}");
+        assert_eq!(load(&bus, 1).await, None);
     }
 }

@@ -91,3 +91,20 @@ pub(crate) fn set(name: &str, value: &str) -> (String, Option<Vec<u8>>) {
 pub(crate) fn entry(name: &str, value: &str) -> (String, Vec<u8>) {
     (name.to_owned(), value.into())
 }
+
+#[test]
+fn whatever_is_asked_may_be_asked_on_any_thread() {
+    fn is_of_any_thread(_: impl Send) {}
+    let bus = bus("redis://127.0.0.1");
+    let (node, nodes) = (node(1), [node(1)]);
+    is_of_any_thread(async { bus.claim().await });
+    is_of_any_thread(async { bus.send(node, b"").await });
+    is_of_any_thread(async { bus.send_all(b"").await });
+    is_of_any_thread(async { bus.write(node, 1, &[], b"").await });
+    is_of_any_thread(async { bus.rewrite(node, 1, &[]).await });
+    is_of_any_thread(async { bus.load(node).await });
+    is_of_any_thread(async { bus.look(&nodes, "bob").await });
+    is_of_any_thread(async { bus.alive(node, PATIENCE).await });
+    is_of_any_thread(async { bus.nodes().await });
+    is_of_any_thread(async { bus.leave(node).await });
+}
