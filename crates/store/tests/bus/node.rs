@@ -4,8 +4,12 @@ use std::time::Duration;
 
 use model::NodeNumber;
 use store::bus::{Bus, BusError, Heard, Hearing};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::task::yield_now;
 use tokio::time::timeout;
+
+use crate::server::Server;
 
 /// Longer than anything takes that goes well.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -90,6 +94,22 @@ pub(crate) fn set(name: &str, value: &str) -> (String, Option<Vec<u8>>) {
 
 pub(crate) fn entry(name: &str, value: &str) -> (String, Vec<u8>) {
     (name.to_owned(), value.into())
+}
+
+/// Another program, which says the same again and again until it has changed something.
+pub(crate) async fn until_it_changes(server: &Server, command: &str) {
+    let saying = async {
+        let mut stream = TcpStream::connect(("127.0.0.1", server.port))
+            .await
+            .unwrap();
+        let mut answer = [0; 4];
+        while answer != *b":1\r\n" {
+            let line = format!("{command}\r\n");
+            stream.write_all(line.as_bytes()).await.unwrap();
+            stream.read_exact(&mut answer).await.unwrap();
+        }
+    };
+    timeout(PATIENCE, saying).await.expect("it has changed");
 }
 
 #[test]

@@ -7,6 +7,9 @@ use store::bus::BusError;
 use crate::node::{bus, entry, hear, next, node, post, refusal, until, until_down, until_up};
 use crate::server::Server;
 
+/// Of master and replica; and the one need not wait for more replicas before it begins.
+const SECRETS: &str = "requirepass hush\nmasterauth hush\nrepl-diskless-sync-delay 0";
+
 fn sentinel(master: &Server) -> Server {
     Server::start_sentinel(&format!(
         "sentinel monitor calls 127.0.0.1 {} 1\n\
@@ -20,9 +23,8 @@ fn sentinel(master: &Server) -> Server {
 
 #[tokio::test]
 async fn the_bus_follows_the_master() {
-    let secrets = "requirepass hush\nmasterauth hush\nrepl-diskless-sync-delay 0";
-    let mut master = Server::start(secrets);
-    let replica = Server::start(&format!("{secrets}\nreplicaof 127.0.0.1 {}", master.port));
+    let mut master = Server::start(SECRETS);
+    let replica = Server::start(&format!("{SECRETS}\nreplicaof 127.0.0.1 {}", master.port));
     let info = || async { replica.say(&["-a", "hush", "INFO", "replication"]) };
     let is_in_step = |info: &String| info.contains("master_link_status:up");
     until("the replica is in step", info, is_in_step).await;
@@ -71,11 +73,8 @@ async fn the_bus_follows_the_master() {
 
 #[tokio::test]
 async fn a_master_that_has_become_a_replica_is_left() {
-    let old = Server::start("requirepass hush\nmasterauth hush");
-    let new = Server::start(&format!(
-        "requirepass hush\nmasterauth hush\nreplicaof 127.0.0.1 {}",
-        old.port
-    ));
+    let old = Server::start(SECRETS);
+    let new = Server::start(&format!("{SECRETS}\nreplicaof 127.0.0.1 {}", old.port));
     let info = || async { new.say(&["-a", "hush", "INFO", "replication"]) };
     let is_in_step = |info: &String| info.contains("master_link_status:up");
     until("the replica is in step", info, is_in_step).await;
