@@ -2,7 +2,7 @@
 //!
 //! Each is made once and tried once; who needs another asks again.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use model::limits;
 use redis::aio::{AsyncPushSender, ConnectionLike, MultiplexedConnection};
@@ -29,6 +29,15 @@ pub(super) struct Way {
     /// Who is trusted, where those of the system are not asked.
     authorities: Option<Vec<u8>>,
     cluster: Option<ClusterClient>,
+    named: Mutex<Named>,
+}
+
+/// The master that Sentinel named last.
+#[derive(Default)]
+struct Named {
+    host: Option<Host>,
+    /// Grows each time that it is another: who is connected to the one before is at the wrong place, even if that does not say so.
+    turn: u64,
 }
 
 /// A connection, or one to each server of a cluster. Clones are the same.
@@ -64,6 +73,7 @@ impl Way {
             place,
             authorities,
             cluster: None,
+            named: Mutex::default(),
         };
         way.cluster = match way.url.kind {
             Kind::Cluster => Some(way.cluster_client()?),
@@ -80,6 +90,11 @@ impl Way {
     /// Whether there are several servers, each of which knows its own listeners only.
     pub(super) fn is_cluster(&self) -> bool {
         self.cluster.is_some()
+    }
+
+    /// Whose turn it is to be the master. Who connected in another is to connect anew.
+    pub(super) fn turn(&self) -> u64 {
+        self.named().turn
     }
 
     /// A connection for commands. `ear` hears when it is lost; one to a cluster mends itself.
@@ -116,16 +131,26 @@ impl Way {
             .await
     }
 
-    /// Asks whether that is still the server to listen to.
+    /// Asks whether that, which was connected to in this turn, is still the server to listen to.
     pub(super) async fn ping(
         &self,
         operation: &'static str,
         connection: &mut MultiplexedConnection,
+        turn: u64,
     ) -> Result<(), BusError> {
         let failed = |error: RedisError| explain(operation, &self.place, &error);
         match &self.url.kind {
             Kind::Single => cmd("PING").exec_async(connection).await.map_err(failed),
-            Kind::Sentinel(_) => self.check_master(operation, connection).await,
+            Kind::Sentinel(service) => {
+                self.check_master(operation, connection).await?;
+                // As long as no Sentinel answers there is no other.
+                let asking = self.master(operation, service);
+                let _ = timeout(limits::BUS_PING / 2, asking).await;
+                if self.turn() == turn {
+                    return Ok(());
+                }
+                Err(self.not_ready(operation, "Sentinel names another master now".to_owned()))
+            }
             Kind::Cluster => {
                 let info: String = cmd("CLUSTER")
                     .arg("INFO")
@@ -181,7 +206,7 @@ impl Way {
                     .await
             };
             let wrong = match timeout(turn, connecting).await {
-                Ok(Ok(mut connection)) => match self.ping(operation, &mut connection).await {
+                Ok(Ok(mut connection)) => match self.ping(operation, &mut connection, 0).await {
                     Ok(()) => return Ok(connection),
                     Err(error) => error,
                 },
@@ -208,7 +233,11 @@ impl Way {
         let mut fault = None;
         while let Some(answer) = asked.join_next().await {
             match answer {
-                Ok(Ok(Some((name, port)))) => return Ok(Host { name, port }),
+                Ok(Ok(Some((name, port)))) => {
+                    let host = Host { name, port };
+                    self.note(&host);
+                    return Ok(host);
+                }
                 Ok(Ok(None)) => {
                     let cause = format!("no Sentinel knows a master of the name {service}");
                     fault = Some(self.not_ready(operation, cause));
@@ -220,6 +249,18 @@ impl Way {
             }
         }
         Err(fault.unwrap_or_else(|| self.too_late(operation)))
+    }
+
+    fn note(&self, host: &Host) {
+        let mut named = self.named();
+        if named.host.as_ref() != Some(host) {
+            named.turn += 1;
+            named.host = Some(host.clone());
+        }
+    }
+
+    fn named(&self) -> MutexGuard<'_, Named> {
+        self.named.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn check_master(
