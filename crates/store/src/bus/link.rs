@@ -15,10 +15,10 @@ use redis::{
     Pipeline, ProtocolVersion, RedisConnectionInfo, RedisError, RedisFuture, RedisResult,
     TlsCertificates, Value, cmd,
 };
-use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::error::explain;
+use super::sentinel::{self, Named};
 use super::url::{Host, Kind, Login};
 use super::{BusError, BusUrl};
 
@@ -30,14 +30,6 @@ pub(super) struct Way {
     authorities: Option<Vec<u8>>,
     cluster: Option<ClusterClient>,
     named: Mutex<Named>,
-}
-
-/// The master that Sentinel named last.
-#[derive(Default)]
-struct Named {
-    host: Option<Host>,
-    /// Grows each time that it is another: who is connected to the one before is at the wrong place, even if that does not say so.
-    turn: u64,
 }
 
 /// A connection, or one to each server of a cluster. Clones are the same.
@@ -144,7 +136,7 @@ impl Way {
             Kind::Sentinel(service) => {
                 self.check_master(operation, connection).await?;
                 // As long as no Sentinel answers there is no other.
-                let asking = self.master(operation, service);
+                let asking = self.master(operation, service, false);
                 let _ = timeout(limits::BUS_PING / 2, asking).await;
                 if self.turn() == turn {
                     return Ok(());
@@ -173,7 +165,7 @@ impl Way {
         let failed = |error: RedisError| explain(operation, &self.place, &error);
         let host = match &self.url.kind {
             Kind::Single => self.url.hosts.first().cloned(),
-            Kind::Sentinel(service) => Some(self.master(operation, service).await?),
+            Kind::Sentinel(service) => Some(self.master(operation, service, true).await?),
             Kind::Cluster => return self.connect_any(operation, config).await,
         };
         let host = host.ok_or_else(|| self.not_ready(operation, "it has no host".to_owned()))?;
@@ -218,45 +210,27 @@ impl Way {
         Err(fault.unwrap_or_else(|| self.too_late(operation)))
     }
 
-    /// What the first Sentinel that knows says.
-    async fn master(&self, operation: &'static str, service: &str) -> Result<Host, BusError> {
-        let mut asked = JoinSet::new();
-        for host in &self.url.hosts {
-            let login = self.url.sentinel_login.as_ref();
+    /// What Sentinel says. It is old news, at times: to be taken by who needs a master, and not by who has one.
+    async fn master(
+        &self,
+        operation: &'static str,
+        service: &str,
+        needs_one: bool,
+    ) -> Result<Host, BusError> {
+        let login = self.url.sentinel_login.as_ref();
+        let clients = self.url.hosts.iter().map(|host| {
             // A Sentinel before 6.2 knows the older protocol only.
-            let info = with_login(RedisConnectionInfo::default(), login);
-            let client = self
-                .client(host, info)
-                .map_err(|error| explain(operation, &self.place, &error))?;
-            asked.spawn(ask_sentinel(client, service.to_owned()));
-        }
-        let mut fault = None;
-        while let Some(answer) = asked.join_next().await {
-            match answer {
-                Ok(Ok(Some((name, port)))) => {
-                    let host = Host { name, port };
-                    self.note(&host);
-                    return Ok(host);
-                }
-                Ok(Ok(None)) => {
-                    let cause = format!("no Sentinel knows a master of the name {service}");
-                    fault = Some(self.not_ready(operation, cause));
-                }
-                Ok(Err(error)) => {
-                    fault.get_or_insert_with(|| explain(operation, &self.place, &error));
-                }
-                Err(_) => {}
-            }
-        }
-        Err(fault.unwrap_or_else(|| self.too_late(operation)))
-    }
-
-    fn note(&self, host: &Host) {
-        let mut named = self.named();
-        if named.host.as_ref() != Some(host) {
-            named.turn += 1;
-            named.host = Some(host.clone());
-        }
+            self.client(host, with_login(RedisConnectionInfo::default(), login))
+        });
+        let failed = |error: RedisError| explain(operation, &self.place, &error);
+        let clients = clients.collect::<RedisResult<Vec<_>>>().map_err(failed)?;
+        let master = sentinel::ask(clients, service).await.map_err(failed)?;
+        let master = master.ok_or_else(|| {
+            let cause = format!("no Sentinel knows a master of the name {service}");
+            self.not_ready(operation, cause)
+        })?;
+        self.named().note(&master, needs_one);
+        Ok(master.host)
     }
 
     fn named(&self) -> MutexGuard<'_, Named> {
@@ -446,17 +420,6 @@ fn with_login(info: RedisConnectionInfo, login: Option<&Login>) -> RedisConnecti
         None => info,
     };
     info.set_password(String::from_utf8_lossy(login.password.expose()))
-}
-
-async fn ask_sentinel(client: Client, service: String) -> RedisResult<Option<(String, u16)>> {
-    let mut connection = client
-        .get_multiplexed_async_connection_with_config(&config())
-        .await?;
-    cmd("SENTINEL")
-        .arg("GET-MASTER-ADDR-BY-NAME")
-        .arg(service)
-        .query_async(&mut connection)
-        .await
 }
 
 /// Whoever shares it.

@@ -17,6 +17,7 @@ mod key;
 mod lane;
 mod link;
 mod queue;
+mod sentinel;
 mod url;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use model::limits;
 use store::bus::BusError;
 
 use crate::node::{bus, entry, hear, next, node, post, refusal, until, until_down, until_up};
@@ -102,4 +103,21 @@ async fn a_sentinel_that_refuses_us_is_told_apart() {
     let url = format!("redis+sentinel://127.0.0.1:{}/calls", sentinel.port);
     let error = refusal(bus(&url).claim()).await;
     assert!(matches!(error, BusError::Refused { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_sentinel_that_hangs_is_no_obstacle() {
+    let master = Server::start("requirepass hush");
+    let (mut first, second) = (sentinel(&master), sentinel(&master));
+    let hosts = format!("127.0.0.1:{},127.0.0.1:{}", first.port, second.port);
+    let address = format!("redis+sentinel://:hush@{hosts}/calls");
+    first.freeze();
+    let bus = bus(&format!("{address}?sentinel_password=hush-hush"));
+    let mut hearing = hear(&bus, 1).await;
+    // For as long as it is asked twice whether it is still there.
+    let most = limits::BUS_PING * 3;
+    let heard = tokio::time::timeout(most, hearing.next()).await;
+    assert!(heard.is_err(), "{heard:?}");
+    assert!(bus.send(node(1), b"hello").await.unwrap());
+    assert_eq!(next(&mut hearing).await, post("hello"));
 }
