@@ -75,6 +75,7 @@ async fn hear_once(way: &SharedWay, channels: &[String; 2], ear: &Arc<Ear>) -> B
         Ok(connection) => connection,
         Err(error) => return error,
     };
+    let turn = way.turn();
     let subscribing = connection.subscribe(&channels[..]);
     match timeout(limits::BUS_ANSWER_TIME, subscribing).await {
         Ok(Ok(())) => {}
@@ -82,16 +83,16 @@ async fn hear_once(way: &SharedWay, channels: &[String; 2], ear: &Arc<Ear>) -> B
         Err(_) => return too_slow(way),
     }
     tokio::select! {
-        error = ping(way, &mut connection) => error,
+        error = ping(way, &mut connection, turn) => error,
         () = ear.ended.notified() => ear.why(way.place()),
     }
 }
 
 /// Asks again and again whether the bus is there, until it is not.
-async fn ping(way: &SharedWay, connection: &mut MultiplexedConnection) -> BusError {
+async fn ping(way: &SharedWay, connection: &mut MultiplexedConnection, turn: u64) -> BusError {
     let mut missed = 0;
     while missed < limits::BUS_PINGS_MISSED {
-        match timeout(limits::BUS_PING, way.ping(HEAR, connection)).await {
+        match timeout(limits::BUS_PING, way.ping(HEAR, connection, turn)).await {
             Ok(Ok(())) => {
                 missed = 0;
                 sleep(limits::BUS_PING).await;

@@ -33,6 +33,8 @@ struct Numbered {
     link: Option<Link>,
     /// Set when it was lost.
     lost: Arc<AtomicBool>,
+    /// When it was made.
+    turn: u64,
 }
 
 impl Lane {
@@ -95,6 +97,7 @@ impl Lane {
             numbered.number += 1;
             numbered.link = Some(link.clone());
             numbered.lost = lost;
+            numbered.turn = self.way.turn();
             Ok((numbered.number, link))
         };
         match timeout(limits::BUS_CONNECT_TIME, connecting).await {
@@ -107,7 +110,8 @@ impl Lane {
         let numbered = self.link.lock().unwrap_or_else(PoisonError::into_inner);
         let link = numbered.link.clone()?;
         let is_lost = numbered.lost.load(Ordering::Relaxed);
-        (!is_lost).then_some((numbered.number, link))
+        let is_right = numbered.turn == self.way.turn();
+        (is_right && !is_lost).then_some((numbered.number, link))
     }
 
     /// The next to ask connects anew. Those who wait for answers by it may still get them.

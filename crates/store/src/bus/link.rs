@@ -2,7 +2,7 @@
 //!
 //! Each is made once and tried once; who needs another asks again.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use model::limits;
 use redis::aio::{AsyncPushSender, ConnectionLike, MultiplexedConnection};
@@ -15,10 +15,10 @@ use redis::{
     Pipeline, ProtocolVersion, RedisConnectionInfo, RedisError, RedisFuture, RedisResult,
     TlsCertificates, Value, cmd,
 };
-use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::error::explain;
+use super::sentinel::{self, Named};
 use super::url::{Host, Kind, Login};
 use super::{BusError, BusUrl};
 
@@ -29,6 +29,7 @@ pub(super) struct Way {
     /// Who is trusted, where those of the system are not asked.
     authorities: Option<Vec<u8>>,
     cluster: Option<ClusterClient>,
+    named: Mutex<Named>,
 }
 
 /// A connection, or one to each server of a cluster. Clones are the same.
@@ -64,6 +65,7 @@ impl Way {
             place,
             authorities,
             cluster: None,
+            named: Mutex::default(),
         };
         way.cluster = match way.url.kind {
             Kind::Cluster => Some(way.cluster_client()?),
@@ -80,6 +82,11 @@ impl Way {
     /// Whether there are several servers, each of which knows its own listeners only.
     pub(super) fn is_cluster(&self) -> bool {
         self.cluster.is_some()
+    }
+
+    /// Whose turn it is to be the master. Who connected in another is to connect anew.
+    pub(super) fn turn(&self) -> u64 {
+        self.named().turn
     }
 
     /// A connection for commands. `ear` hears when it is lost; one to a cluster mends itself.
@@ -116,16 +123,26 @@ impl Way {
             .await
     }
 
-    /// Asks whether that is still the server to listen to.
+    /// Asks whether that, which was connected to in this turn, is still the server to listen to.
     pub(super) async fn ping(
         &self,
         operation: &'static str,
         connection: &mut MultiplexedConnection,
+        turn: u64,
     ) -> Result<(), BusError> {
         let failed = |error: RedisError| explain(operation, &self.place, &error);
         match &self.url.kind {
             Kind::Single => cmd("PING").exec_async(connection).await.map_err(failed),
-            Kind::Sentinel(_) => self.check_master(operation, connection).await,
+            Kind::Sentinel(service) => {
+                self.check_master(operation, connection).await?;
+                // As long as no Sentinel answers there is no other.
+                let asking = self.master(operation, service, false);
+                let _ = timeout(limits::BUS_PING / 2, asking).await;
+                if self.turn() == turn {
+                    return Ok(());
+                }
+                Err(self.not_ready(operation, "Sentinel names another master now".to_owned()))
+            }
             Kind::Cluster => {
                 let info: String = cmd("CLUSTER")
                     .arg("INFO")
@@ -148,7 +165,7 @@ impl Way {
         let failed = |error: RedisError| explain(operation, &self.place, &error);
         let host = match &self.url.kind {
             Kind::Single => self.url.hosts.first().cloned(),
-            Kind::Sentinel(service) => Some(self.master(operation, service).await?),
+            Kind::Sentinel(service) => Some(self.master(operation, service, true).await?),
             Kind::Cluster => return self.connect_any(operation, config).await,
         };
         let host = host.ok_or_else(|| self.not_ready(operation, "it has no host".to_owned()))?;
@@ -181,7 +198,7 @@ impl Way {
                     .await
             };
             let wrong = match timeout(turn, connecting).await {
-                Ok(Ok(mut connection)) => match self.ping(operation, &mut connection).await {
+                Ok(Ok(mut connection)) => match self.ping(operation, &mut connection, 0).await {
                     Ok(()) => return Ok(connection),
                     Err(error) => error,
                 },
@@ -193,33 +210,31 @@ impl Way {
         Err(fault.unwrap_or_else(|| self.too_late(operation)))
     }
 
-    /// What the first Sentinel that knows says.
-    async fn master(&self, operation: &'static str, service: &str) -> Result<Host, BusError> {
-        let mut asked = JoinSet::new();
-        for host in &self.url.hosts {
-            let login = self.url.sentinel_login.as_ref();
+    /// What Sentinel says. It is old news, at times: to be taken by who needs a master, and not by who has one.
+    async fn master(
+        &self,
+        operation: &'static str,
+        service: &str,
+        needs_one: bool,
+    ) -> Result<Host, BusError> {
+        let login = self.url.sentinel_login.as_ref();
+        let clients = self.url.hosts.iter().map(|host| {
             // A Sentinel before 6.2 knows the older protocol only.
-            let info = with_login(RedisConnectionInfo::default(), login);
-            let client = self
-                .client(host, info)
-                .map_err(|error| explain(operation, &self.place, &error))?;
-            asked.spawn(ask_sentinel(client, service.to_owned()));
-        }
-        let mut fault = None;
-        while let Some(answer) = asked.join_next().await {
-            match answer {
-                Ok(Ok(Some((name, port)))) => return Ok(Host { name, port }),
-                Ok(Ok(None)) => {
-                    let cause = format!("no Sentinel knows a master of the name {service}");
-                    fault = Some(self.not_ready(operation, cause));
-                }
-                Ok(Err(error)) => {
-                    fault.get_or_insert_with(|| explain(operation, &self.place, &error));
-                }
-                Err(_) => {}
-            }
-        }
-        Err(fault.unwrap_or_else(|| self.too_late(operation)))
+            self.client(host, with_login(RedisConnectionInfo::default(), login))
+        });
+        let failed = |error: RedisError| explain(operation, &self.place, &error);
+        let clients = clients.collect::<RedisResult<Vec<_>>>().map_err(failed)?;
+        let master = sentinel::ask(clients, service).await.map_err(failed)?;
+        let master = master.ok_or_else(|| {
+            let cause = format!("no Sentinel knows a master of the name {service}");
+            self.not_ready(operation, cause)
+        })?;
+        self.named().note(&master, needs_one);
+        Ok(master.host)
+    }
+
+    fn named(&self) -> MutexGuard<'_, Named> {
+        self.named.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn check_master(
@@ -405,17 +420,6 @@ fn with_login(info: RedisConnectionInfo, login: Option<&Login>) -> RedisConnecti
         None => info,
     };
     info.set_password(String::from_utf8_lossy(login.password.expose()))
-}
-
-async fn ask_sentinel(client: Client, service: String) -> RedisResult<Option<(String, u16)>> {
-    let mut connection = client
-        .get_multiplexed_async_connection_with_config(&config())
-        .await?;
-    cmd("SENTINEL")
-        .arg("GET-MASTER-ADDR-BY-NAME")
-        .arg(service)
-        .query_async(&mut connection)
-        .await
 }
 
 /// Whoever shares it.

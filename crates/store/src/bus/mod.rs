@@ -4,8 +4,9 @@
 //! taken for gone is for who calls to say. Nothing here is kept for good: a bus may forget all, and says so at [`Bus::alive`] and
 //! [`Bus::write`].
 //!
-//! What is sent arrives once, or not at all, and in the order in which one node was told to send it. Each command has a bound in time
-//! ([`limits::BUS_CONNECT_TIME`], [`limits::BUS_ANSWER_TIME`]); after one that failed the next tries afresh.
+//! What is sent arrives once or not at all, and in the order in which it was sent if each waits for the one before. What failed may have
+//! happened all the same, or happen later. Each command has a bound in time ([`limits::BUS_CONNECT_TIME`],
+//! [`limits::BUS_ANSWER_TIME`]); after one that failed the next tries afresh.
 //!
 //! The user of an ACL needs `+@hash +@set +@string +@keyspace +@transaction +@pubsub +@connection +role +cluster|slots +cluster|info`
 //! on `~offhook:*` and `&offhook:*`.
@@ -16,9 +17,10 @@ mod key;
 mod lane;
 mod link;
 mod queue;
+mod sentinel;
 mod url;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
@@ -135,31 +137,31 @@ impl Bus {
         changes: &[(String, Option<Vec<u8>>)],
         post: &[u8],
     ) -> Result<Option<u64>, BusError> {
-        let value = |value: &Option<Vec<u8>>| value.as_ref().map_or(0, Vec::len);
-        let bytes = changes.iter().map(|(name, it)| name.len() + value(it));
-        check_size(
-            WRITE,
-            bytes.sum::<usize>() + post.len(),
-            limits::BUS_STEP_BYTES,
-        )?;
+        // Of several changes of one the last counts.
+        let changes: BTreeMap<&str, Option<&[u8]>> = changes
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_deref()))
+            .collect();
+        let sizes = changes
+            .iter()
+            .map(|(name, value)| name.len() + value.map_or(0, <[u8]>::len));
+        let bytes = sizes.sum::<usize>() + post.len();
+        check_size(WRITE, bytes, limits::BUS_STEP_BYTES)?;
         check_size(SEND, post.len(), limits::BUS_POST_BYTES)?;
         let bindings = self.0.keys.bindings(node);
         let mut step = pipe();
         step.atomic();
         step.cmd("HMGET").arg(&bindings).arg(VERSION).arg(WHOLE);
-        step.cmd("HSET")
-            .arg(&bindings)
-            .arg(VERSION)
-            .arg(version)
-            .ignore();
+        let head = step.cmd("HSET").arg(&bindings);
+        head.arg(VERSION).arg(version).ignore();
         let set = changes
             .iter()
-            .filter_map(|(name, value)| Some((name.as_str(), value.as_deref()?)));
+            .filter_map(|(name, value)| Some((*name, (*value)?)));
         for part in parts(set) {
             set_fields(&mut step, &bindings, &part);
         }
         let removed = changes.iter().filter(|(_, value)| value.is_none());
-        for part in parts(removed.map(|(name, _)| (name.as_str(), &[][..]))) {
+        for part in parts(removed.map(|(name, _)| (*name, &[][..]))) {
             step.cmd("HDEL").arg(&bindings).ignore();
             for (name, _) in part {
                 step.arg(key::field(name));
@@ -197,8 +199,8 @@ impl Bus {
         let entries = entries
             .iter()
             .map(|(name, value)| (name.as_str(), &value[..]));
-        let parts: Vec<_> = parts(entries).collect();
-        for part in parts {
+        let all: Vec<_> = parts(entries).collect();
+        for part in all {
             let mut step = pipe();
             step.cmd("HSET").arg(&fresh);
             for (name, value) in part {
@@ -425,14 +427,12 @@ impl Inner {
             step.arg(self.keys.presence(*node));
         }
         let (present,): (Vec<Option<String>>,) = self.quick(operation, &nodes, &step).await?;
-        let present: HashMap<NodeNumber, bool> = known
+        let alive: BTreeSet<NodeNumber> = known
             .iter()
-            .copied()
-            .zip(present.iter().map(Option::is_some))
+            .zip(present)
+            .filter_map(|(node, process)| process.map(|_| *node))
             .collect();
-        Ok(known
-            .into_iter()
-            .partition(|node| present.get(node) == Some(&true)))
+        Ok(known.into_iter().partition(|node| alive.contains(node)))
     }
 }
 

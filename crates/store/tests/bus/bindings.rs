@@ -5,7 +5,7 @@ use std::time::Duration;
 use model::limits;
 use store::bus::{Bus, BusError};
 
-use crate::node::{bus, entry, node, refusal, set};
+use crate::node::{bus, entry, node, refusal, set, until_it_changes};
 use crate::server::Server;
 
 /// In the order of their names.
@@ -33,11 +33,17 @@ async fn what_is_written_is_read_with_its_version() {
     let written = vec![entry("", "nameless"), entry("bob", "b")];
     assert_eq!(load(&bus, 1).await, Some((7, written)));
     assert_eq!(load(&bus, 2).await, None);
+    // Of several changes of one the last counts.
+    let gone = |name: &str| (name.to_owned(), None);
+    let changes = [set("cy", "a"), gone("cy"), gone("bob"), set("bob", "b")];
+    assert_eq!(bus.write(node(1), 8, &changes, b"").await.unwrap(), Some(7));
+    let written = vec![entry("", "nameless"), entry("bob", "b")];
+    assert_eq!(load(&bus, 1).await, Some((8, written)));
     // Names of ours are no names of theirs.
     let changes = [set("version", "a"), set("whole", "b")];
     assert_eq!(
         bus.write(node(1), u64::MAX, &changes, b"").await.unwrap(),
-        Some(7)
+        Some(8)
     );
     let (version, entries) = load(&bus, 1).await.unwrap();
     assert_eq!((version, entries.len()), (u64::MAX, 4));
@@ -176,5 +182,29 @@ async fn a_key_that_somebody_else_wrote_is_said() {
     ] {
         assert!(matches!(error, BusError::Damaged { .. }), "{error:?}");
         assert!(error.to_string().contains("WRONGTYPE"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn what_the_bus_forgets_while_it_is_written_anew_is_not_taken_for_whole() {
+    let server = Server::start("");
+    let bus = bus(&server.url());
+    let all: Vec<_> = (0..50_000)
+        .map(|number| entry(&format!("client{number:06}"), "x"))
+        .collect();
+    for forgetting in [
+        "HDEL offhook:{n1}:fresh :client000000",
+        "DEL offhook:{n1}:fresh",
+    ] {
+        bus.rewrite(node(1), 1, &[entry("old", "old")])
+            .await
+            .unwrap();
+        let (written, ()) = tokio::join!(
+            bus.rewrite(node(1), 2, &all),
+            until_it_changes(&server, forgetting),
+        );
+        let error = written.unwrap_err();
+        assert!(matches!(error, BusError::Damaged { .. }), "{error:?}");
+        assert_eq!(load(&bus, 1).await, None);
     }
 }

@@ -4,8 +4,12 @@ use std::time::Duration;
 
 use model::NodeNumber;
 use store::bus::{Bus, BusError, Heard, Hearing};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::task::yield_now;
 use tokio::time::timeout;
+
+use crate::server::Server;
 
 /// Longer than anything takes that goes well.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -90,4 +94,37 @@ pub(crate) fn set(name: &str, value: &str) -> (String, Option<Vec<u8>>) {
 
 pub(crate) fn entry(name: &str, value: &str) -> (String, Vec<u8>) {
     (name.to_owned(), value.into())
+}
+
+/// Another program, which says the same again and again until it has changed something.
+pub(crate) async fn until_it_changes(server: &Server, command: &str) {
+    let saying = async {
+        let mut stream = TcpStream::connect(("127.0.0.1", server.port))
+            .await
+            .unwrap();
+        let mut answer = [0; 4];
+        while answer != *b":1\r\n" {
+            let line = format!("{command}\r\n");
+            stream.write_all(line.as_bytes()).await.unwrap();
+            stream.read_exact(&mut answer).await.unwrap();
+        }
+    };
+    timeout(PATIENCE, saying).await.expect("it has changed");
+}
+
+#[test]
+fn whatever_is_asked_may_be_asked_on_any_thread() {
+    fn is_of_any_thread(_: impl Send) {}
+    let bus = bus("redis://127.0.0.1");
+    let (node, nodes) = (node(1), [node(1)]);
+    is_of_any_thread(async { bus.claim().await });
+    is_of_any_thread(async { bus.send(node, b"").await });
+    is_of_any_thread(async { bus.send_all(b"").await });
+    is_of_any_thread(async { bus.write(node, 1, &[], b"").await });
+    is_of_any_thread(async { bus.rewrite(node, 1, &[]).await });
+    is_of_any_thread(async { bus.load(node).await });
+    is_of_any_thread(async { bus.look(&nodes, "bob").await });
+    is_of_any_thread(async { bus.alive(node, PATIENCE).await });
+    is_of_any_thread(async { bus.nodes().await });
+    is_of_any_thread(async { bus.leave(node).await });
 }

@@ -3,11 +3,11 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, SanType};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, SanType};
 use store::bus::BusError;
 
-use crate::node::{bus, hear, next, node, post, refusal, set, until_down};
-use crate::server::Server;
+use crate::node::{bus, hear, next, node, post, refusal, set, until, until_down};
+use crate::server::{Server, free_port};
 
 fn url(server: &Server, login: &str) -> String {
     format!("redis://{login}@127.0.0.1:{}", server.port)
@@ -70,9 +70,12 @@ async fn the_rights_that_are_named_are_enough_and_what_lacks_is_said() {
 }
 
 /// A server that speaks TLS only, with a certificate for 127.0.0.1, and the file of whoever issued it.
-fn secured() -> (Server, String) {
+fn secured(lines: &str) -> (Server, String) {
     let mut authority = CertificateParams::new(Vec::new()).unwrap();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    // Another name than what it issues has.
+    let name = &mut authority.distinguished_name;
+    name.push(DnType::CommonName, "authority");
     let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
     let key = KeyPair::generate().unwrap();
     let mut own = CertificateParams::new(Vec::new()).unwrap();
@@ -93,7 +96,7 @@ fn secured() -> (Server, String) {
         );
         format!(
             "port 0\ntls-port {port}\ntls-cert-file {cert}\ntls-key-file {key}\ntls-ca-cert-file {ca}\n\
-             tls-auth-clients no\nsave \"\"\nrequirepass hush"
+             tls-auth-clients no\nsave \"\"\nrequirepass hush\n{lines}"
         )
     });
     (server, folder.into_inner())
@@ -101,7 +104,7 @@ fn secured() -> (Server, String) {
 
 #[tokio::test]
 async fn tls_trusts_the_authority_that_is_named_and_no_other() {
-    let (server, ca) = secured();
+    let (server, ca) = secured("");
     let address = format!("rediss://:hush@127.0.0.1:{}", server.port);
     let right = bus(&format!("{address}?ca={ca}"));
     let mut hearing = hear(&right, 1).await;
@@ -120,12 +123,39 @@ async fn tls_trusts_the_authority_that_is_named_and_no_other() {
 }
 
 #[tokio::test]
+async fn a_cluster_may_be_secured_as_well() {
+    let lines = format!(
+        "cluster-enabled yes\ntls-cluster yes\ncluster-port {}",
+        free_port()
+    );
+    let (server, ca) = secured(&lines);
+    let say = |words: &[&str]| {
+        let secrets = ["--tls", "--cacert", &ca, "-a", "hush"];
+        server.say(&[&secrets, words].concat())
+    };
+    assert_eq!(say(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]), "OK\n");
+    let info = || async { say(&["CLUSTER", "INFO"]) };
+    let is_well = |info: &String| info.contains("cluster_state:ok");
+    until("the cluster is well", info, is_well).await;
+    let address = format!("rediss+cluster://:hush@127.0.0.1:{}", server.port);
+    let right = bus(&format!("{address}?ca={ca}"));
+    let mut hearing = hear(&right, 1).await;
+    right.rewrite(node(1), 1, &[]).await.unwrap();
+    let changes = [set("bob", "a")];
+    right.write(node(1), 2, &changes, b"changed").await.unwrap();
+    assert_eq!(next(&mut hearing).await, post("changed"));
+    assert_eq!(right.load(node(1)).await.unwrap().unwrap().version, 2);
+    let error = refusal(bus(&address).claim()).await;
+    assert!(matches!(error, BusError::Untrusted { .. }), "{error:?}");
+}
+
+#[tokio::test]
 async fn tls_where_there_is_none_and_none_where_there_is_fail_soon() {
     let plain = Server::start("");
     let error = refusal(bus(&format!("rediss://127.0.0.1:{}", plain.port)).claim()).await;
     let said = error.to_string();
     assert!(said.contains("127.0.0.1"), "{said}");
-    let (server, _) = secured();
+    let (server, _) = secured("");
     let error = refusal(bus(&url(&server, ":hush")).claim()).await;
     assert!(matches!(error, BusError::Unreachable { .. }), "{error:?}");
 }
