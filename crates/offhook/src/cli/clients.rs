@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use node::model::Login;
 use serde_json::{Value, json};
 
-use super::opened::{Opened, parse_login};
+use super::opened::{Opened, data_dir, parse_login};
 use super::output::{Table, print, print_json};
 use super::{Failure, Place};
 
@@ -38,8 +38,8 @@ async fn list(place: &Place, flags: ListFlags) -> Result<(), Failure> {
         // An account that is not there is an error; one without clients is not.
         opened.account(Some(login))?;
     }
-    let dir = opened.dir.clone();
     opened.close().await;
+    let dir = data_dir(place)?;
     let account = flags.account.as_ref().map(Login::to_string);
     let answer = node::control::ask(&dir, json!({ "ask": "clients", "account": account })).await?;
     let clients = &answer["clients"];

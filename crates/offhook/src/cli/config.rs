@@ -14,6 +14,7 @@ use serde_json::json;
 use super::config_file::ConfigFile;
 use super::config_key::{Key, OWN_KEYS, ServeFlags};
 use super::config_media::MediaValues;
+use super::config_store::StoreValues;
 use super::config_trunk::TrunkValues;
 use super::config_trunk_table::FileTrunk;
 use super::config_turn::TurnValues;
@@ -124,9 +125,15 @@ impl<'a> Layers<'a> {
         self.file.as_ref().map_or(&[], ConfigFile::trunks)
     }
 
-    fn text(&self, key: &Key) -> Option<Sourced<String>> {
+    pub(super) fn text(&self, key: &Key) -> Option<Sourced<String>> {
         let of = |source: Source| move |value: String| Sourced { value, source };
-        let flag = self.flags.text(key).map(of(Source::Flag(key.flag)));
+        let beside = match key.name {
+            "store" => self.place.store.as_ref().map(|url| url.0.clone()),
+            "migrate" => self.place.migrate.clone(),
+            _ => None,
+        };
+        let flag = beside.or_else(|| self.flags.text(key));
+        let flag = flag.map(of(Source::Flag(key.flag)));
         let variable = || {
             let text = (self.environment)(key.variable).filter(|text| !text.is_empty());
             text.map(of(Source::Environment(key.variable)))
@@ -160,6 +167,7 @@ impl<'a> Layers<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Effective {
     data: Sourced<PathBuf>,
+    store: StoreValues,
     listen: Sourced<SocketAddr>,
     tls_cert: Sourced<Option<PathBuf>>,
     tls_key: Sourced<Option<PathBuf>>,
@@ -181,6 +189,7 @@ impl Effective {
         let listen = parse_listen(DEFAULT_LISTEN).map_err(Failure::usage)?;
         Ok(Self {
             data: layers.data(),
+            store: StoreValues::read(layers)?,
             listen: layers.parse(&Key::LISTEN, listen, parse_listen)?,
             tls_cert: layers.parse(&Key::TLS_CERT, None, path)?,
             tls_key: layers.parse(&Key::TLS_KEY, None, path)?,
@@ -279,8 +288,11 @@ impl Effective {
     pub(super) fn rows(&self) -> [(Key, String, &Source); OWN_KEYS.len()] {
         let path = |path: &Path| path.display().to_string();
         let optional = |it: &Option<PathBuf>| it.as_deref().map(path).unwrap_or_default();
+        let [store, migrate] = self.store.rows();
         [
             (Key::DATA, path(&self.data.value), &self.data.source),
+            store,
+            migrate,
             (
                 Key::LISTEN,
                 self.listen.value.to_string(),
@@ -340,6 +352,8 @@ impl Effective {
         let with = |value: serde_json::Value, source: &Source| json!({ "value": value, "source": source.to_string() });
         let mut told = json!({
             "data": with(json!(self.data.value), &self.data.source),
+            "store": with(json!(self.store.shown()), &self.store.url.source),
+            "migrate": with(json!(self.store.migrate.value), &self.store.migrate.source),
             "listen": with(json!(self.listen.value), &self.listen.source),
             "tls_cert": with(json!(self.tls_cert.value), &self.tls_cert.source),
             "tls_key": with(json!(self.tls_key.value), &self.tls_key.source),
@@ -395,11 +409,11 @@ pub(super) fn parse_seconds(text: &str) -> Result<u64, String> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::config_key::keys;
     use super::*;
 
-    fn read(
+    pub(in super::super) fn read(
         flags: &ServeFlags,
         variables: &[(&str, &str)],
         file: &str,
@@ -501,6 +515,12 @@ mod tests {
             ("OFFHOOK_LISTEN", "8080", "127.0.0.1:8080"),
             ("OFFHOOK_LISTEN", "0.0.0.0:8080", "--behind-tls-proxy"),
             ("OFFHOOK_TLS_KEY", "k.pem", "--tls-cert FILE"),
+            (
+                "OFFHOOK_STORE",
+                "mysql://a/b",
+                "postgres://user:password@host",
+            ),
+            ("OFFHOOK_MIGRATE", "later", "true or false"),
             ("OFFHOOK_NO_ANSWER", "0", "from 1 to 3600"),
             ("OFFHOOK_NO_ANSWER", "soon", "whole number of seconds"),
             ("OFFHOOK_RESUME", "601", "from 0 to 600"),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use node::model::{Account, Directory, InvalidName, Login, SecretBytes};
 use node::provision;
-use node::store::Store;
+use node::store::{Address, Migrate, Store};
 
 use super::config::Layers;
 use super::config_environment::environment;
@@ -14,11 +14,11 @@ use super::config_key::ServeFlags;
 use super::{Failure, Place, output};
 
 /// The file of the store in its folder.
-const STORE_FILE: &str = "offhook.db";
+pub(super) const STORE_FILE: &str = "offhook.db";
 
 /// An open store and what it held when the command began.
 pub(crate) struct Opened {
-    pub(crate) dir: PathBuf,
+    address: Address,
     pub(crate) store: Store,
     pub(crate) directory: Directory,
 }
@@ -26,25 +26,36 @@ pub(crate) struct Opened {
 impl Opened {
     /// Opens a store that is there.
     pub(crate) async fn existing(place: &Place) -> Result<Self, Failure> {
-        let dir = data_dir(place)?;
-        if let Err(error) = File::open(dir.join(STORE_FILE)) {
-            return Err(Failure::failed(unreadable(&dir, &error)));
+        let (address, migrate) = address(place)?;
+        if let Address::Folder(dir) = &address
+            && let Err(error) = File::open(dir.join(STORE_FILE))
+        {
+            return Err(Failure::failed(unreadable(dir, &error)));
         }
-        Self::open(dir).await
+        Self::open(address, migrate).await
     }
 
     /// Opens the store and makes it if it is not there.
     pub(crate) async fn existing_or_new(place: &Place) -> Result<Self, Failure> {
-        Self::open(data_dir(place)?).await
+        let (address, migrate) = address(place)?;
+        Self::open(address, migrate).await
     }
 
-    async fn open(dir: PathBuf) -> Result<Self, Failure> {
-        let store = provision::open_store(&dir).await?;
+    async fn open(address: Address, migrate: Migrate) -> Result<Self, Failure> {
+        let store = provision::open_store_at(&address, migrate).await?;
         let (directory, _) = store.directory(output::now()).await?;
         Ok(Self {
-            dir,
+            address,
             store,
             directory,
+        })
+    }
+
+    /// Where it is, in full.
+    pub(crate) fn whereabouts(&self) -> Result<String, Failure> {
+        Ok(match &self.address {
+            Address::Folder(dir) => std::path::absolute(dir)?.display().to_string(),
+            Address::Database(url) => url.to_string(),
         })
     }
 
@@ -61,7 +72,7 @@ impl Opened {
         self.directory.by_login(login).ok_or_else(|| {
             Failure::failed(format!(
                 "there is no account {login} in {}; `offhook account list` names those that are there",
-                self.dir.display()
+                self.address
             ))
         })
     }
@@ -72,11 +83,11 @@ impl Opened {
             (Some(only), None) => Ok(only),
             (None, _) => Err(Failure::failed(format!(
                 "there is no account in {}: make one with `offhook account create`",
-                self.dir.display()
+                self.address
             ))),
             (Some(first), Some(second)) => Err(Failure::usage(format!(
                 "there are several accounts in {}: name one, such as {} or {}",
-                self.dir.display(),
+                self.address,
                 first.login(),
                 second.login()
             ))),
@@ -90,7 +101,7 @@ impl Opened {
 }
 
 /// Why the store in this folder cannot be read.
-fn unreadable(dir: &Path, error: &io::Error) -> String {
+pub(super) fn unreadable(dir: &Path, error: &io::Error) -> String {
     let dir = dir.display();
     let kind = error.kind();
     if matches!(kind, io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) {
@@ -104,6 +115,12 @@ fn unreadable(dir: &Path, error: &io::Error) -> String {
     } else {
         format!("the store in {dir} cannot be read: {error}")
     }
+}
+
+/// Where the store is, as flags, environment and file say together.
+pub(super) fn address(place: &Place) -> Result<(Address, Migrate), Failure> {
+    let flags = ServeFlags::default();
+    Layers::read(place, &flags, &environment)?.store_address()
 }
 
 /// The folder that flags, environment and file name together.
