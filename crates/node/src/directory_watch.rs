@@ -12,7 +12,7 @@ use crate::clock::Clock;
 use crate::meter::StoreTask;
 use crate::signalling::{Published, Signalling};
 
-/// A change is seen within a second, with the time to parse new keys.
+/// A change is seen within a second, with the time to parse new keys; a database tells of it sooner, as long as it is there.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// Whoever waits for a change has the directory read sooner, but not again at once: it is work for every account.
 const REST: Duration = Duration::from_millis(20);
@@ -70,12 +70,19 @@ impl DirectoryWatch {
 
     /// Publishes each change; never ends.
     pub(crate) async fn run(&self) {
+        let changes = self.store.changes();
         let mut failures = 0;
         let mut rest = REST;
         loop {
             sleep(rest).await;
+            let told = async {
+                tokio::select! {
+                    () = self.wanted.notified() => {}
+                    () = changes.next() => {}
+                }
+            };
             // Over or not: it is time to look.
-            let _ = timeout(LOOK_EVERY.saturating_sub(rest), self.wanted.notified()).await;
+            let _ = timeout(LOOK_EVERY.saturating_sub(rest), told).await;
             let began = Instant::now();
             let meter = &self.signalling.counters.meters.store;
             match meter.watch(StoreTask::Directory, self.look()).await {

@@ -3,9 +3,10 @@
 //! Start: the folder's lock, what a killed process left behind, the directory, then the doors. End: the doors first,
 //! then the calls, then what is kept.
 
-use std::fs::{File, TryLockError};
+use std::fs::{DirBuilder, File, TryLockError};
 use std::io;
 use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -575,6 +576,10 @@ fn lock(data: &Path) -> Result<File, ServeError> {
         path: path.clone(),
         source,
     };
+    // A store in a folder has made it already, one in a database has not.
+    let mut folder = DirBuilder::new();
+    folder.recursive(true).mode(0o700);
+    folder.create(data).map_err(fault)?;
     let file = File::options()
         .create(true)
         .truncate(false)

@@ -17,6 +17,7 @@ use super::config_fault::Faults;
 use super::config_file::ConfigFile;
 use super::config_key::{Key, OWN_KEYS, ServeFlags};
 use super::config_media::MediaValues;
+use super::config_store::StoreValues;
 use super::config_trunk::TrunkValues;
 use super::config_trunk_table::FileTrunk;
 use super::config_turn::TurnValues;
@@ -151,9 +152,15 @@ impl<'a> Layers<'a> {
         self.file.as_ref().map_or(&[], ConfigFile::trunks)
     }
 
-    fn text(&self, key: &Key) -> Option<Sourced<String>> {
+    pub(super) fn text(&self, key: &Key) -> Option<Sourced<String>> {
         let of = |source: Source| move |value: String| Sourced { value, source };
-        let flag = self.flags.text(key).map(of(Source::Flag(key.flag)));
+        let beside = match key.name {
+            "store" => self.place.store.as_ref().map(|url| url.0.clone()),
+            "migrate" => self.place.migrate.clone(),
+            _ => None,
+        };
+        let flag = beside.or_else(|| self.flags.text(key));
+        let flag = flag.map(of(Source::Flag(key.flag)));
         let variable = || {
             let text = (self.environment)(key.variable).filter(|text| !text.is_empty());
             text.map(of(Source::Environment(key.variable)))
@@ -177,8 +184,13 @@ impl<'a> Layers<'a> {
         };
         let parsed =
             parse(&value).map_err(|rule| format!("{source}: {value:?} will not do: {rule}"));
-        let value = self.faults.borrow_mut().take(parsed).unwrap_or(default);
+        let value = self.take(parsed).unwrap_or(default);
         Sourced { value, source }
+    }
+
+    /// What was read; what is wrong is noted instead.
+    pub(super) fn take<T>(&self, read: Result<T, String>) -> Option<T> {
+        self.faults.borrow_mut().take(read)
     }
 }
 
@@ -186,6 +198,7 @@ impl<'a> Layers<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Effective {
     data: Sourced<PathBuf>,
+    store: StoreValues,
     listen: Sourced<SocketAddr>,
     admin_listen: Sourced<Option<SocketAddr>>,
     tls_cert: Sourced<Option<PathBuf>>,
@@ -209,6 +222,7 @@ impl Effective {
         let listen = parse_listen(DEFAULT_LISTEN).map_err(Failure::usage)?;
         let effective = Self {
             data: layers.data(),
+            store: StoreValues::read(layers),
             listen: layers.parse(&Key::LISTEN, listen, parse_listen),
             admin_listen: layers.parse(&Key::ADMIN_LISTEN, None, parse_admin_listen),
             tls_cert: layers.parse(&Key::TLS_CERT, None, path),
@@ -329,8 +343,11 @@ impl Effective {
     pub(super) fn rows(&self) -> [(Key, String, &Source); OWN_KEYS.len()] {
         let path = |path: &Path| path.display().to_string();
         let optional = |it: &Option<PathBuf>| it.as_deref().map(path).unwrap_or_default();
+        let [store, migrate] = self.store.rows();
         [
             (Key::DATA, path(&self.data.value), &self.data.source),
+            store,
+            migrate,
             (
                 Key::LISTEN,
                 self.listen.value.to_string(),
@@ -403,6 +420,8 @@ impl Effective {
         let with = |value: serde_json::Value, source: &Source| json!({ "value": value, "source": source.to_string() });
         let mut told = json!({
             "data": with(json!(self.data.value), &self.data.source),
+            "store": with(json!(self.store.shown()), &self.store.url.source),
+            "migrate": with(json!(self.store.migrate.value), &self.store.migrate.source),
             "listen": with(json!(self.listen.value), &self.listen.source),
             "admin_listen": with(json!(self.admin_listen.value), &self.admin_listen.source),
             "tls_cert": with(json!(self.tls_cert.value), &self.tls_cert.source),
@@ -466,11 +485,11 @@ pub(super) fn parse_seconds(text: &str) -> Result<u64, String> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::config_key::keys;
     use super::*;
 
-    fn read(
+    pub(in super::super) fn read(
         flags: &ServeFlags,
         variables: &[(&str, &str)],
         file: &str,
@@ -569,6 +588,12 @@ mod tests {
             ("OFFHOOK_ADMIN_LISTEN", "9090", "127.0.0.1:9090"),
             ("OFFHOOK_ADMIN_LISTEN", "127.0.0.1:8080", "--admin-listen"),
             ("OFFHOOK_TLS_KEY", "k.pem", "--tls-cert FILE"),
+            (
+                "OFFHOOK_STORE",
+                "mysql://a/b",
+                "postgres://user:password@host",
+            ),
+            ("OFFHOOK_MIGRATE", "later", "true or false"),
             ("OFFHOOK_NO_ANSWER", "0", "from 1 to 3600"),
             ("OFFHOOK_NO_ANSWER", "soon", "whole number of seconds"),
             ("OFFHOOK_RESUME", "601", "from 0 to 600"),

@@ -103,7 +103,13 @@ impl Folder {
 
     /// Starts `offhook LINE --data DATA` and waits until it serves.
     pub(crate) fn serve(&self, line: &str) -> Server {
+        self.serve_with(line, &[])
+    }
+
+    /// The same, with these variables in its environment.
+    pub(crate) fn serve_with(&self, line: &str, variables: &[(&str, &str)]) -> Server {
         let mut command = self.command(line);
+        let command = command.envs(variables.iter().copied());
         Server::start(command.arg("--data").arg(self.data()))
     }
 }

@@ -10,8 +10,12 @@ mod bench;
 mod calls;
 mod clients;
 mod configuration;
+mod database;
 mod harness;
 mod keys;
+#[path = "../../../store/tests/postgres/server.rs"]
+#[allow(dead_code, reason = "no server is stopped here")]
+mod postgres;
 mod services;
 mod serving;
 mod siege;
