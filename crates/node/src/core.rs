@@ -22,7 +22,7 @@ use crate::media_worker::{Dial, Doors as MediaDoors, Gateway, Media};
 use crate::quota_keeper::QuotaKeeper;
 use crate::record_writer::RecordWriter;
 use crate::relay::{MonthKeeper, Relay, RelayDoors, RelayFault, UsageQueue};
-use crate::serve::ServeError;
+use crate::serve_fault::ServeError;
 use crate::shell_counter::ShellCounter;
 use crate::signalling::Signalling;
 use crate::sound::Sounds;

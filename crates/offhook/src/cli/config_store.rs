@@ -5,8 +5,9 @@
 use node::store::{Address, DatabaseUrl, Migrate};
 
 use super::Failure;
-use super::config::{Layers, Source, Sourced, parse_switch};
+use super::config::parse_switch;
 use super::config_key::Key;
+use super::config_layers::{Layers, Source, Sourced};
 
 /// What is configured about the store beside its folder.
 #[derive(Clone, Debug, PartialEq, Eq)]

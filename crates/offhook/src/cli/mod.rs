@@ -13,6 +13,7 @@ mod config_environment;
 mod config_fault;
 mod config_file;
 mod config_key;
+mod config_layers;
 mod config_media;
 mod config_media_key;
 mod config_service;

@@ -11,9 +11,9 @@ use node::provision;
 use node::store::{Address, Migrate, Store};
 use serde_json::json;
 
-use super::config::Layers;
 use super::config_environment::environment;
 use super::config_key::ServeFlags;
+use super::config_layers::Layers;
 use super::{Failure, Place, output};
 
 /// The file of the store in its folder.

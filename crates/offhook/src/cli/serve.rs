@@ -8,9 +8,10 @@ use node::store::Store;
 use node::wanted_service::{WantedService, put_wanted};
 
 use super::account::created_text;
-use super::config::{Effective, Layers};
+use super::config::Effective;
 use super::config_environment::environment;
 use super::config_key::ServeFlags;
+use super::config_layers::Layers;
 use super::output::{now, print};
 use super::{Failure, Place};
 
