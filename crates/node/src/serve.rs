@@ -23,7 +23,7 @@ use crate::certificate::Certificate;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::control::{Answerer, ControlSocket};
-use crate::core::{Core, cores, file_limit};
+use crate::core::{Core, cores, end_abandoned_records, file_limit};
 use crate::errand::Errands;
 use crate::http::Services;
 use crate::media_worker::{self, Doors as MediaDoors, Media};
@@ -230,6 +230,7 @@ impl Node {
         let mut attendants = core.attendants(trunks.worker);
         attendants.spawn(forget_failures(Arc::clone(&services)));
         attendants.spawn(forget_records(store.clone()));
+        attendants.spawn(end_abandoned_records(store.clone()));
         if let Some(certificate) = own.certificate {
             attendants.spawn(certificate.watch());
         }

@@ -88,6 +88,18 @@ pub enum ServeError {
         /// What the system said.
         source: io::Error,
     },
+    /// What is left of a killed server's call records cannot be read.
+    #[error(
+        "cannot read the file of call records that wait for the store in {}: {source}; give this user the right to read and write \
+         it, or move it away to go without them",
+        data.display()
+    )]
+    Records {
+        /// The data folder.
+        data: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// The control socket cannot be made.
     #[error("cannot make the control socket in {}: {source}", data.display())]
     Control {

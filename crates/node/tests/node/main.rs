@@ -6,6 +6,7 @@ mod admin;
 mod calls;
 mod console;
 mod control;
+mod database;
 mod demo;
 mod files;
 mod frames;
@@ -14,6 +15,9 @@ mod login;
 mod logs;
 mod open_metrics;
 mod parameters;
+#[path = "../../../store/tests/postgres/server.rs"]
+#[allow(dead_code, reason = "these tests do less to a server")]
+mod postgres;
 mod quota;
 mod resume;
 mod resume_end;

@@ -11,10 +11,11 @@ mod calls;
 mod clients;
 mod configuration;
 mod database;
+mod database_away;
 mod harness;
 mod keys;
 #[path = "../../../store/tests/postgres/server.rs"]
-#[allow(dead_code, reason = "no server is stopped here")]
+#[allow(dead_code, reason = "these tests do less to a server")]
 mod postgres;
 mod services;
 mod serving;
