@@ -132,7 +132,11 @@ impl Postgres {
     pub(crate) async fn listen(&self) -> Result<Listening, StoreError> {
         let options = self.pool.connect_options().as_ref().clone();
         let listening = Listening::begin(options, self.writer.number());
-        match in_time(async { Ok(listening.begun().await) }).await {
+        let begun = async {
+            listening.begun().await;
+            Ok(())
+        };
+        match in_time(begun).await {
             Ok(()) => Ok(listening),
             Err(error) => Err(explain("listen for changes", self.place(), error)),
         }
