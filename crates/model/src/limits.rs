@@ -606,8 +606,10 @@ pub const CHALLENGES_ANSWERED: u8 = 2;
 
 // Records.
 
-/// Records that may wait for the store.
+/// Records that may wait for the store in memory: those of a quarter of a second, or more where neither it nor the disk takes any.
 pub const RECORDS_WAITING: usize = 10_000;
+/// Lines of the file in which records wait for a store that takes none: some 250 MB, the calls of an hour at 70 a second.
+pub const RECORDS_IN_FILE: usize = 500_000;
 /// Records that are kept at most: about 8 GB, at some 800 bytes each. Past it the account with the most loses its oldest.
 pub const RECORDS: u64 = 10_000_000;
 /// Records that are deleted in one transaction: some 10 ms, for which whatever else is to be written waits.

@@ -319,7 +319,7 @@ impl Answerer {
                 "shards": census.len(),
             },
             "heap_bytes": self.heap.map(|given_out| given_out()),
-            "records_lost": self.records.dropped(),
+            "records_lost": self.records.lost(),
             "counters": counters,
         })
     }

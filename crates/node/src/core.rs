@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::SecretBytes;
-use store::Store;
+use store::{Absent, Store};
 use switch::Snapshot;
 use switch::turn_grant::{Ledger, TurnOffer};
 use tokio::runtime::Handle;
@@ -21,9 +21,9 @@ use crate::errand::Errands;
 use crate::http::{FileDesk, LoginFailures, Services};
 use crate::media_worker::{Dial, Doors as MediaDoors, Gateway, Media};
 use crate::quota_keeper::QuotaKeeper;
-use crate::record_writer::RecordWriter;
+use crate::record_writer::{RecordWriter, RecoverFault};
 use crate::relay::{MonthKeeper, Relay, RelayDoors, RelayFault, UsageQueue};
-use crate::serve::ServeError;
+use crate::serve_fault::ServeError;
 use crate::shell_counter::ShellCounter;
 use crate::signalling::Signalling;
 use crate::sound::Sounds;
@@ -35,6 +35,10 @@ use crate::webhook::bot::Bots;
 
 /// A bug that comes back at once must not fill the log.
 const REVIVE_AFTER: Duration = Duration::from_secs(1);
+/// Said in the records of calls that nobody will end.
+const KILLED: &str = "the server was killed during the call";
+/// How often servers that were killed are looked for: time enough for one that has lost its database to find it again.
+const LOOK_FOR_KILLED_EVERY: Duration = Duration::from_secs(15);
 
 /// What is there before the doors open.
 pub(crate) struct Core {
@@ -91,9 +95,10 @@ impl Core {
         files: Arc<AccountFiles>,
     ) -> Result<Self, ServeError> {
         let now = Clock::unix();
-        let dangling = store
-            .end_dangling_records(now, "the server was killed during the call")
-            .await?;
+        // From now on others see that this server serves, and leave its records alone.
+        let changes = store.changes().await?;
+        let records = recovered(config, store).await?;
+        let dangling = store.end_dangling_records(now, KILLED).await?;
         if dangling > 0 {
             tracing::warn!(
                 calls = dangling,
@@ -117,7 +122,6 @@ impl Core {
         if let Some(relay) = &relay {
             relay.publish(&published.snapshot.directory);
         }
-        let records = Arc::new(RecordWriter::default());
         let quota = Arc::new(QuotaKeeper::load(store, now).await?);
         let sounds = Sounds::new(files, &config.speech);
         let pages = Pages::new(config)?;
@@ -134,7 +138,7 @@ impl Core {
         };
         let signalling = Signalling::new(config.shard_count(), published, outlets);
         let signalling = Arc::new(signalling);
-        let watch = DirectoryWatch::new(store.clone(), Arc::clone(&signalling), version);
+        let watch = DirectoryWatch::new(store.clone(), changes, Arc::clone(&signalling), version);
         Ok(Self {
             signalling,
             records,
@@ -256,6 +260,37 @@ impl Core {
             async move { watch.run().await }
         }));
         attendants
+    }
+}
+
+/// Whoever writes call records, when what an earlier run has left in its file is written.
+async fn recovered(config: &Config, store: &Store) -> Result<Arc<RecordWriter>, ServeError> {
+    let unread = |source| ServeError::Records {
+        data: config.data.clone(),
+        source,
+    };
+    let records = RecordWriter::open(&config.data).map_err(unread)?;
+    match records.recover(store).await {
+        Ok(()) => Ok(Arc::new(records)),
+        Err(RecoverFault::File(source)) => Err(unread(source)),
+        Err(RecoverFault::Store(error)) => Err(error.into()),
+    }
+}
+
+/// Ends the calls of servers on the same store that were killed; never ends.
+pub(crate) async fn end_abandoned_records(store: Store) {
+    let mut absent = Absent::default();
+    loop {
+        tokio::time::sleep(LOOK_FOR_KILLED_EVERY).await;
+        let ending = store.end_abandoned_records(&mut absent, Clock::unix(), KILLED);
+        match ending.await {
+            Ok(0) => {}
+            Ok(calls) => tracing::warn!(
+                calls,
+                "a server on the same store was killed; its calls are marked as ended"
+            ),
+            Err(error) => tracing::debug!(%error, "servers that were killed are not looked for"),
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use store::{Store, StoreError};
+use store::{Changes, Store, StoreError};
 use switch::{Settings, Snapshot};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, timeout};
@@ -11,8 +11,9 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::clock::Clock;
 use crate::meter::StoreTask;
 use crate::signalling::{Published, Signalling};
+use crate::telling::Telling;
 
-/// A change is seen within a second, with the time to parse new keys.
+/// A change is seen within a second, with the time to parse new keys; a database tells of it sooner, as long as it is there.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// Whoever waits for a change has the directory read sooner, but not again at once: it is work for every account.
 const REST: Duration = Duration::from_millis(20);
@@ -20,8 +21,6 @@ const REST: Duration = Duration::from_millis(20);
 const REST_TIMES: u32 = 4;
 /// How long whoever has made a change waits for it to be published.
 const CATCH_UP_TIME: Duration = Duration::from_secs(2);
-/// A store that cannot be read is reported once in so many looks: each minute.
-const REPORT_EVERY: u32 = 240;
 
 /// Loads the directory; keys that `previous` has parsed are not parsed again.
 pub(crate) async fn load(
@@ -50,6 +49,7 @@ pub(crate) async fn load(
 /// The store, and how much of what it holds is published.
 pub(crate) struct DirectoryWatch {
     pub(crate) store: Store,
+    changes: Changes,
     signalling: Arc<Signalling>,
     /// The version of the directory that everybody works with.
     version: watch::Sender<u64>,
@@ -59,9 +59,15 @@ pub(crate) struct DirectoryWatch {
 
 impl DirectoryWatch {
     /// `version`: what was published already.
-    pub(crate) fn new(store: Store, signalling: Arc<Signalling>, version: u64) -> Self {
+    pub(crate) fn new(
+        store: Store,
+        changes: Changes,
+        signalling: Arc<Signalling>,
+        version: u64,
+    ) -> Self {
         Self {
             store,
+            changes,
             signalling,
             version: watch::Sender::new(version),
             wanted: Notify::new(),
@@ -70,21 +76,30 @@ impl DirectoryWatch {
 
     /// Publishes each change; never ends.
     pub(crate) async fn run(&self) {
-        let mut failures = 0;
+        let mut refusals = Telling::default();
         let mut rest = REST;
         loop {
             sleep(rest).await;
+            let told = async {
+                tokio::select! {
+                    () = self.wanted.notified() => {}
+                    () = self.changes.next() => {}
+                }
+            };
             // Over or not: it is time to look.
-            let _ = timeout(LOOK_EVERY.saturating_sub(rest), self.wanted.notified()).await;
+            let _ = timeout(LOOK_EVERY.saturating_sub(rest), told).await;
             let began = Instant::now();
             let meter = &self.signalling.counters.meters.store;
             match meter.watch(StoreTask::Directory, self.look()).await {
-                Ok(()) => failures = 0,
+                Ok(()) => {
+                    if refusals.worked() {
+                        tracing::info!("the store can be read again");
+                    }
+                }
                 Err(error) => {
-                    if failures % REPORT_EVERY == 0 {
+                    if refusals.failed() {
                         tracing::error!(%error, "changes of accounts are not seen: the store cannot be read");
                     }
-                    failures += 1;
                 }
             }
             rest = (began.elapsed() * REST_TIMES).clamp(REST, LOOK_EVERY);

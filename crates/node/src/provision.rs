@@ -19,7 +19,7 @@ use model::{
     Account, AccountKind, Algorithm, Application, CloudId, Directory, Login, SecretBytes,
     SigningKeyRow, UnixTime, Username, WebRtcAccessKey, limits,
 };
-use store::{ChangeError, CreateError, Store, StoreError};
+use store::{Address, ChangeError, CreateError, Migrate, Store, StoreError};
 use switch::token::{SigningKey, TokenRequest, hash_api_key};
 
 use crate::wanted_service::WantedFault;
@@ -131,6 +131,11 @@ pub struct RotatedSigningKey {
 /// Opens the store in this folder and makes it, with a secret of its own, if it is not there.
 pub async fn open_store(dir: &Path) -> Result<Store, ProvisionError> {
     Ok(Store::open(dir, random("the store's secret")?).await?)
+}
+
+/// Opens the store at this address; a database must be there, and gets a secret of its own if it is new.
+pub async fn open_store_at(address: &Address, migrate: Migrate) -> Result<Store, ProvisionError> {
+    Ok(Store::open_at(address, random("the store's secret")?, migrate).await?)
 }
 
 /// Makes an account with an API key, a WebRTC access key and a signing key.

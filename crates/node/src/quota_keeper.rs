@@ -14,6 +14,7 @@ use tokio::sync::{Notify, watch};
 use crate::meter::StoreTask;
 use crate::shutdown::raised;
 use crate::telemetry::Counters;
+use crate::telling::Telling;
 
 /// How long a count may be kept in memory alone; with the time to write it, a second.
 const UNSAVED_AT_MOST: Duration = Duration::from_millis(500);
@@ -54,6 +55,7 @@ impl QuotaKeeper {
         mut finish: watch::Receiver<bool>,
     ) {
         let mut unsaved = Unsaved::default();
+        let mut refusals = Telling::default();
         loop {
             tokio::select! {
                 () = self.changed.notified() => {}
@@ -69,9 +71,18 @@ impl QuotaKeeper {
                 .unwrap_or_else(PoisonError::into_inner)
                 .take_changed();
             unsaved.add(month, counts);
-            if let Err(error) = unsaved.save(&store, &counters).await {
-                tracing::error!(%error, "token counts could not be saved; they count on in memory");
-                self.changed.notify_one();
+            match unsaved.save(&store, &counters).await {
+                Ok(()) => {
+                    if refusals.worked() {
+                        tracing::info!("token counts are saved again");
+                    }
+                }
+                Err(error) => {
+                    if refusals.failed() {
+                        tracing::error!(%error, "token counts could not be saved; they count on in memory");
+                    }
+                    self.changed.notify_one();
+                }
             }
             if is_last {
                 return;
@@ -82,35 +93,23 @@ impl QuotaKeeper {
 
 /// Counts that the store has not taken yet.
 #[derive(Default)]
-struct Unsaved {
-    month: (i32, u8),
-    counts: BTreeMap<AccountId, u64>,
-}
+struct Unsaved(BTreeMap<(i32, u8), BTreeMap<AccountId, u64>>);
 
 impl Unsaved {
     fn add(&mut self, month: (i32, u8), counts: Vec<(AccountId, u64)>) {
-        if month != self.month {
-            *self = Self {
-                month,
-                counts: BTreeMap::new(),
-            };
+        if !counts.is_empty() {
+            self.0.entry(month).or_default().extend(counts);
         }
-        self.counts.extend(counts);
     }
 
     async fn save(&mut self, store: &Store, counters: &Counters) -> Result<(), StoreError> {
-        if self.counts.is_empty() {
-            return Ok(());
+        while let Some((month, counts)) = self.0.first_key_value() {
+            let counts: Vec<_> = counts.iter().map(|(id, count)| (*id, *count)).collect();
+            let saving = store.save_token_counts(*month, &counts);
+            let meter = &counters.meters.store;
+            meter.watch(StoreTask::TokenCounts, saving).await?;
+            self.0.pop_first();
         }
-        let counts: Vec<_> = self
-            .counts
-            .iter()
-            .map(|(account, count)| (*account, *count))
-            .collect();
-        let saving = store.save_token_counts(self.month, &counts);
-        let meter = &counters.meters.store;
-        meter.watch(StoreTask::TokenCounts, saving).await?;
-        self.counts.clear();
         Ok(())
     }
 }

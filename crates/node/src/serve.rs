@@ -3,38 +3,39 @@
 //! Start: the folder's lock, what a killed process left behind, the directory, then the doors. End: the doors first,
 //! then the calls, then what is kept.
 
-use std::fs::{File, TryLockError};
+use std::fs::{DirBuilder, File, TryLockError};
 use std::io;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use model::{NodeNumber, limits};
-use store::bus::BusError;
-use store::{Store, StoreError};
+use store::Store;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::account_file::AccountFiles;
 use crate::admin::{self, Admin, Figures, Source};
-use crate::certificate::{Certificate, CertificateFault};
+use crate::certificate::Certificate;
 use crate::clock::Clock;
 use crate::cluster::Cluster;
-use crate::config::{Config, ConfigFault};
+use crate::config::Config;
 use crate::control::{Answerer, ControlSocket};
-use crate::core::{Core, cores, file_limit};
+use crate::core::{Core, cores, end_abandoned_records, file_limit};
 use crate::errand::Errands;
 use crate::http::Services;
-use crate::media_worker::{self, Doors as MediaDoors, Media, MediaFault};
+use crate::media_worker::{self, Doors as MediaDoors, Media};
 use crate::provision::ProvisionError;
-use crate::relay::{Finding, Relay, RelayDoors, RelayFault, UsageQueue};
+use crate::relay::{Finding, Relay, RelayDoors, UsageQueue};
+use crate::serve_fault::ServeError;
 use crate::shutdown::Signals;
 use crate::signalling::Signalling;
 use crate::transport::tls::TlsAcceptor;
 use crate::transport::{Capacity, Crew, Listener, accept};
-use crate::trunk_worker::{Door as TrunkDoor, Lines, TrunkFault, Trunks, nat};
+use crate::trunk_worker::{Door as TrunkDoor, Lines, Trunks, nat};
 use crate::webhook::bot::Bots;
 
 const LOCK_FILE: &str = "server.lock";
@@ -51,101 +52,6 @@ const FORGET_EVERY: Duration = Duration::from_secs(60);
 
 /// How often old call records are deleted.
 const FORGET_RECORDS_EVERY: Duration = Duration::from_secs(3_600);
-
-/// Why a node does not serve.
-#[derive(Debug, thiserror::Error)]
-pub enum ServeError {
-    /// The configuration cannot be served.
-    #[error(transparent)]
-    Config(#[from] ConfigFault),
-    /// Another server has the folder.
-    #[error("another server runs on the data folder {}; stop it, or name another folder with --data", .0.display())]
-    InUse(PathBuf),
-    /// The folder's lock cannot be taken.
-    #[error("cannot lock the data folder with {}: {source}", path.display())]
-    Lock {
-        /// The lock file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// Certificate or key cannot be used.
-    #[error(transparent)]
-    Certificate(#[from] CertificateFault),
-    /// TLS cannot be set up.
-    #[error("cannot set TLS up: {0}")]
-    Tls(#[from] rustls::Error),
-    /// Somebody else has the address.
-    #[error(
-        "cannot listen on {0}: another program does, perhaps another offhook; stop it, or name another address with \
-         --listen ADDR:PORT"
-    )]
-    Taken(SocketAddr),
-    /// Somebody else has the address of the operator's listener.
-    #[error(
-        "cannot listen on {0} for the admin listener: another program does, perhaps another offhook; stop it, or name another \
-         address with --admin-listen ADDR:PORT"
-    )]
-    AdminTaken(SocketAddr),
-    /// It cannot be listened on.
-    #[error(
-        "cannot listen on {address}: {source}; name another address with --admin-listen ADDR:PORT"
-    )]
-    AdminListen {
-        /// The address.
-        address: SocketAddr,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The address cannot be listened on.
-    #[error("cannot listen on {address}: {source}; name another address with --listen ADDR:PORT")]
-    Listen {
-        /// The address.
-        address: SocketAddr,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// No thread can be started.
-    #[error("cannot start the threads that serve connections: {0}")]
-    Threads(io::Error),
-    /// TURN cannot be served.
-    #[error(transparent)]
-    Relay(#[from] RelayFault),
-    /// The media gateway cannot be served.
-    #[error(transparent)]
-    Media(#[from] MediaFault),
-    /// Trunks cannot be served.
-    #[error(transparent)]
-    Trunk(#[from] TrunkFault),
-    /// What is left of a killed server's recordings cannot be removed.
-    #[error("cannot look through the files of accounts in {}: {source}", data.display())]
-    Files {
-        /// The data folder.
-        data: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The control socket cannot be made.
-    #[error("cannot make the control socket in {}: {source}", data.display())]
-    Control {
-        /// The data folder.
-        data: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The bus that the nodes share cannot be used.
-    #[error(transparent)]
-    Bus(#[from] BusError),
-    /// Signals cannot be watched.
-    #[error("cannot watch for signals: {0}")]
-    Signals(io::Error),
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// What was to be made first was not.
-    #[error(transparent)]
-    Provision(#[from] ProvisionError),
-}
 
 /// What a node says once connections are taken.
 #[derive(Clone, Debug)]
@@ -352,6 +258,7 @@ impl Node {
         let mut attendants = core.attendants(trunks.worker);
         attendants.spawn(forget_failures(Arc::clone(&services)));
         attendants.spawn(forget_records(store.clone()));
+        attendants.spawn(end_abandoned_records(store.clone()));
         if let Some(certificate) = own.certificate {
             attendants.spawn(certificate.watch());
         }
@@ -611,6 +518,10 @@ fn lock(data: &Path) -> Result<File, ServeError> {
         path: path.clone(),
         source,
     };
+    // A store in a folder has made it already, one in a database has not.
+    let mut folder = DirBuilder::new();
+    folder.recursive(true).mode(0o700);
+    folder.create(data).map_err(fault)?;
     let file = File::options()
         .create(true)
         .truncate(false)

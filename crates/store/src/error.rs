@@ -224,6 +224,14 @@ pub enum StoreError {
         /// The first step that it lacks.
         step: i64,
     },
+    /// What is to be written belongs to an account that is not kept.
+    #[error("cannot {operation}: an account that it belongs to is not in {place}")]
+    NoAccount {
+        /// What was to be done.
+        operation: &'static str,
+        /// Where the store is.
+        place: Place,
+    },
     /// Anything else.
     #[error("cannot {operation} in {place}: {source}")]
     Failed {
@@ -234,6 +242,35 @@ pub enum StoreError {
         /// What the database said.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+}
+
+impl StoreError {
+    /// Whether the same may succeed later without a change of what is asked: the store is away, full, locked or closed to writers.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Busy { .. }
+            | Self::Full { .. }
+            | Self::ReadOnly { .. }
+            | Self::Unopened { .. }
+            | Self::Unreachable { .. }
+            | Self::Refused { .. }
+            | Self::Slow { .. }
+            | Self::Standby { .. }
+            | Self::Conflict { .. }
+            | Self::Closed { .. } => true,
+            Self::Folder { .. }
+            | Self::NotAFolder { .. }
+            | Self::NoFile { .. }
+            | Self::NotADatabase { .. }
+            | Self::Foreign { .. }
+            | Self::OtherVersion { .. }
+            | Self::Damaged { .. }
+            | Self::Address { .. }
+            | Self::Unmigrated { .. }
+            | Self::NoAccount { .. }
+            | Self::Failed { .. } => false,
+        }
+    }
 }
 
 /// An account could not be created.

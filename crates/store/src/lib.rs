@@ -30,12 +30,12 @@ use model::SecretBytes;
 pub use account::{AccountChange, NewAccount};
 pub use address::{Address, DatabaseUrl};
 pub use error::{ChangeError, CopyError, CreateError, Place, ServiceError, StoreError};
-pub use kept::Copied;
+pub use kept::{Absent, Copied};
 pub use migration::Migrate;
 pub use record::RecordQuery;
 pub use service::Put;
 
-use session::{Purpose, Session};
+use session::Purpose;
 use statement::Statement;
 use writer::Writer;
 
@@ -108,19 +108,19 @@ impl Store {
     }
 
     /// Tells when the directory may have changed, and marks this process as a server that serves on the store, for as long as it is
-    /// held. Needs tokio.
-    pub fn changes(&self) -> Changes {
-        Changes(match self {
+    /// held; others see the mark when this returns. Needs tokio.
+    pub async fn changes(&self) -> Result<Changes, StoreError> {
+        Ok(Changes(match self {
             Self::Sqlite(_) => None,
-            Self::Postgres(postgres) => Some(postgres.listen()),
-        })
+            Self::Postgres(postgres) => Some(postgres.listen().await?),
+        }))
     }
 
-    /// Whether no other server serves on this store; a folder has a lock of its own.
-    async fn is_served_by_nobody(&self, session: &mut Session) -> Result<bool, StoreError> {
+    /// A condition that holds for a record whose writer does not serve; `None` where there is one writer alone.
+    fn is_abandoned(&self) -> Option<String> {
         match self {
-            Self::Sqlite(_) => Ok(true),
-            Self::Postgres(_) => Ok(session.number(postgres::nobody_serves()).await? == 1),
+            Self::Sqlite(_) => None,
+            Self::Postgres(_) => Some(format!("writer NOT IN ({})", postgres::serving())),
         }
     }
 

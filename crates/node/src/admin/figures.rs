@@ -236,6 +236,7 @@ impl Source {
         let lines = self.node.lines.as_ref();
         let lengths = [
             ("call_records", self.node.records.waiting()),
+            ("call_records_in_file", self.node.records.waiting_in_file()),
             ("errands", self.errands.open()),
             ("media", gateway.map_or(0, |gateway| gateway.waiting())),
             ("relay_usage", self.usage.waiting()),
@@ -247,6 +248,7 @@ impl Source {
         )?;
         let bounds = [
             ("call_records", limits::RECORDS_WAITING),
+            ("call_records_in_file", limits::RECORDS_IN_FILE),
             ("media", limits::MEDIA_COMMANDS_WAITING),
             ("trunks", limits::TRUNK_MESSAGES_WAITING),
         ];
@@ -260,9 +262,9 @@ impl Source {
         page.counter(
             family(
                 "call_records_lost",
-                "Call records that were lost because too many waited for the store.",
+                "Call records that were lost: too many waited for the store, their file was damaged, or their account is gone.",
             ),
-            self.node.records.dropped(),
+            self.node.records.lost(),
         )
     }
 

@@ -15,13 +15,15 @@ use switch::{Control, ControlFault, GoingCall, record_of_instance};
 use super::answer::{Fault, json, no_content};
 use super::body::{JSON, document, must_be_object, optional_document};
 use super::parameters::Parameters;
-use super::{Peer, Services, files, login, path, starting};
+use super::{Peer, Services, files, kept, login, path, starting};
 use crate::call_document::shown;
 use crate::signalling::random;
 
 /// Where the calls are listed; each is at its id below.
 pub(super) const PATH: &str = "/v1/calls";
 
+/// Said where the store does not give it.
+const NOT_READ: &str = "The call has ended, if it ever was, and its record cannot be read";
 const LIMIT: &str = "limit";
 const AFTER: &str = "after";
 
@@ -295,12 +297,9 @@ async fn ended(
         limit: 1,
         ..RecordQuery::default()
     };
+    kept::check_is_there(services, NOT_READ)?;
     let found = services.watch.store.records(query).await;
-    let mut found = found.map_err(|error| {
-        tracing::error!(%error, "a call is not shown");
-        let text = "The call cannot be read; the server's log says why";
-        Fault::http(StatusCode::INTERNAL_SERVER_ERROR, text)
-    })?;
+    let mut found = found.map_err(|error| kept::refused(&error, NOT_READ))?;
     // One that goes on has another name than this.
     Ok(found.pop().filter(|record| record.outcome.is_some()))
 }

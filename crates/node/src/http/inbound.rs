@@ -11,13 +11,15 @@ use switch::Counter;
 
 use super::answer::{Fault, json, no_content};
 use super::body::{JSON, document};
-use super::{Peer, Services, login, path};
+use super::{Peer, Services, kept, login, path};
 use crate::provision;
 use crate::service_document::{patched, read, shown};
 
 /// Where the services are listed; each is at its name below.
 pub(super) const PATH: &str = "/service/v1/inbound";
 
+/// Said where the store does not take it.
+const NOT_KEPT: &str = "The change cannot be kept";
 /// RFC 7396 §4.
 const MERGE_PATCH: &str = "application/merge-patch+json";
 
@@ -70,6 +72,7 @@ async fn put(
     let (document, _) = document(services, request, &[JSON]).await?;
     let secret = fresh_secret()?;
     let service = read(name, &document, &secret).map_err(Fault::parameters)?;
+    kept::check_is_there(services, NOT_KEPT)?;
     let turn = services.changes.acquire().await;
     let put = services.watch.store.put_service(account, &service).await;
     drop(turn);
@@ -97,6 +100,7 @@ async fn patch(
 ) -> Result<Response<Body>, Fault> {
     let (patch, _) = document(services, request, &[JSON, MERGE_PATCH]).await?;
     let secret = fresh_secret()?;
+    kept::check_is_there(services, NOT_KEPT)?;
     let turn = services.changes.acquire().await;
     let store = &services.watch.store;
     let changed = store
@@ -114,6 +118,7 @@ async fn remove(
     account: AccountId,
     name: &ServiceName,
 ) -> Result<Response<Body>, Fault> {
+    kept::check_is_there(services, NOT_KEPT)?;
     let turn = services.changes.acquire().await;
     let removed = services.watch.store.remove_service(account, name).await;
     drop(turn);
@@ -146,11 +151,7 @@ fn refused(error: ServiceError) -> Fault {
             );
             Fault::http(StatusCode::CONFLICT, text)
         }
-        ServiceError::Store(error) => {
-            tracing::error!(%error, "a service is not changed");
-            let text = "The change cannot be kept; the server's log says why";
-            Fault::http(StatusCode::INTERNAL_SERVER_ERROR, text)
-        }
+        ServiceError::Store(error) => kept::refused(&error, NOT_KEPT),
     }
 }
 

@@ -16,6 +16,7 @@ mod form;
 mod host;
 mod inbound;
 mod interrupt;
+mod kept;
 mod keys;
 mod login;
 mod page;

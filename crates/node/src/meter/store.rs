@@ -49,7 +49,7 @@ impl StoreTask {
     /// Said where it does not succeed.
     const fn trouble(self) -> &'static str {
         match self {
-            Self::Records => "the store takes no call records; they wait in memory",
+            Self::Records => "the store takes no call records; they wait in a file",
             Self::TokenCounts => "the store takes no counts of tokens; they count on in memory",
             Self::RelayBytes => {
                 "the store takes no counts of relayed bytes; they count on in memory"
@@ -110,10 +110,15 @@ impl StoreMeter {
         &self.0[task as usize]
     }
 
+    /// Whether this did not succeed when it was tried last.
+    pub(crate) fn is_failing(&self, task: StoreTask) -> bool {
+        self.of(task).is_failing.load(Ordering::Relaxed)
+    }
+
     /// What the store refused when it was asked last.
     pub(crate) fn trouble(&self) -> Option<&'static str> {
         let mut tasks = StoreTask::ALL.into_iter();
-        let failing = tasks.find(|task| self.of(*task).is_failing.load(Ordering::Relaxed));
+        let failing = tasks.find(|task| self.is_failing(*task));
         failing.map(StoreTask::trouble)
     }
 }

@@ -1,6 +1,6 @@
 //! Keeps how many bytes were relayed for each account this month.
 //!
-//! The ledger counts, and the bound holds there exactly; the store gets the counts every few seconds and at the end.
+//! The ledger counts, and the bound holds there exactly; the store gets the counts within a second and at the end.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,9 +15,10 @@ use super::Relay;
 use crate::meter::StoreTask;
 use crate::shutdown::raised;
 use crate::telemetry::Counters;
+use crate::telling::Telling;
 
-/// How long counts may be in memory alone: what a killed server forgets is a few seconds of traffic.
-const SAVE_EVERY: Duration = Duration::from_secs(5);
+/// How long counts may be in memory alone; with the time to write them, what a killed server forgets is a second of traffic.
+const SAVE_EVERY: Duration = Duration::from_millis(500);
 
 /// Counts that the store has not taken yet.
 #[derive(Debug, Default)]
@@ -44,6 +45,7 @@ impl MonthKeeper {
         counters: Arc<Counters>,
         mut finish: watch::Receiver<bool>,
     ) {
+        let mut refusals = Telling::default();
         loop {
             let is_last = tokio::time::timeout(SAVE_EVERY, raised(&mut finish))
                 .await
@@ -52,8 +54,17 @@ impl MonthKeeper {
                 let month = self.unsaved.entry(spent.month).or_default();
                 month.extend(spent.bytes);
             }
-            if let Err(error) = self.save(&store, &counters).await {
-                tracing::error!(%error, "counts of relayed bytes could not be saved; they count on in memory");
+            match self.save(&store, &counters).await {
+                Ok(()) => {
+                    if refusals.worked() {
+                        tracing::info!("counts of relayed bytes are saved again");
+                    }
+                }
+                Err(error) => {
+                    if refusals.failed() {
+                        tracing::error!(%error, "counts of relayed bytes could not be saved; they count on in memory");
+                    }
+                }
             }
             if is_last {
                 return;

@@ -42,7 +42,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::media_worker::Doors as MediaDoors;
 use crate::relay::{Finding, RelayDoors};
-use crate::serve::ServeError;
+use crate::serve_fault::ServeError;
 use crate::shell_counter::ShellCounter;
 use crate::telemetry::Counters;
 use crate::wanted_trunk;

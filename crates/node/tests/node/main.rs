@@ -7,6 +7,7 @@ mod calls;
 mod cluster;
 mod console;
 mod control;
+mod database;
 mod demo;
 mod files;
 mod frames;
@@ -15,6 +16,9 @@ mod login;
 mod logs;
 mod open_metrics;
 mod parameters;
+#[path = "../../../store/tests/postgres/server.rs"]
+#[allow(dead_code, reason = "these tests do less to a server")]
+mod postgres;
 mod quota;
 #[allow(dead_code, reason = "the tests of the bus itself do more with it")]
 #[path = "../../../store/tests/bus/server.rs"]

@@ -5,9 +5,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use model::{AccountId, AccountKind, Algorithm, CloudId, TokenLimit, Username};
-use node::provision::{Created, NewAccount, new_account, open_store};
+use node::provision::{Created, NewAccount, new_account, open_store, open_store_at};
 use node::{Config, Finding, ServeError, Started, TurnConfig, serve_until};
-use store::{AccountChange, Store};
+use store::{AccountChange, Address, Migrate, Store};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -32,6 +32,8 @@ pub(crate) struct Server {
 pub(crate) struct Site {
     pub(crate) dir: TempDir,
     pub(crate) account: Created,
+    /// Where its store is, if that is not in the folder.
+    database: Option<Address>,
 }
 
 impl Site {
@@ -44,7 +46,24 @@ impl Site {
         let store = open(dir.path()).await;
         let account = add_account(&store, "bob@example.com", algorithm).await;
         store.close().await;
-        Self { dir, account }
+        Self {
+            dir,
+            account,
+            database: None,
+        }
+    }
+
+    /// With its store in this database.
+    pub(crate) async fn in_database(url: &str) -> Self {
+        let address = Address::parse(url).unwrap();
+        let store = open_store_at(&address, Migrate::AtOnce).await.unwrap();
+        let account = add_account(&store, "bob@example.com", Algorithm::EdDsa).await;
+        store.close().await;
+        Self {
+            dir: tempfile::tempdir().unwrap(),
+            account,
+            database: Some(address),
+        }
     }
 
     pub(crate) fn config(&self) -> Config {
@@ -62,7 +81,10 @@ impl Site {
     }
 
     pub(crate) async fn open_store(&self) -> Store {
-        open(self.dir.path()).await
+        match &self.database {
+            Some(address) => open_store_at(address, Migrate::AtOnce).await.unwrap(),
+            None => open(self.dir.path()).await,
+        }
     }
 
     pub(crate) async fn account_id(&self) -> AccountId {
@@ -117,6 +139,10 @@ impl Server {
 
     pub(crate) async fn try_start(config: Config) -> Result<Self, ServeError> {
         let store = open(&config.data).await;
+        Self::try_start_on(config, store).await
+    }
+
+    pub(crate) async fn try_start_on(config: Config, store: Store) -> Result<Self, ServeError> {
         let (stop, stopped) = oneshot::channel::<()>();
         let (ready, is_ready) = oneshot::channel();
         let mut served = tokio::spawn(serve_until(

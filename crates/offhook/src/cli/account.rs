@@ -127,13 +127,13 @@ async fn create(place: &Place, flags: CreateFlags) -> Result<(), Failure> {
         algorithm: flags.algorithm,
     };
     let created = provision::new_account(&opened.store, &opened.pepper().await?, wanted).await?;
-    let dir = std::path::absolute(&opened.dir)?;
+    let whereabouts = opened.whereabouts()?;
     opened.close_changed().await;
     if flags.json {
         print_json(&created_json(&created))?;
     } else {
         print(created_text(&created))?;
-        print(format!("It is kept in {}.", dir.display()))?;
+        print(format!("It is kept in {whereabouts}."))?;
         print("The API access key is shown this once: keep it in a safe place.")?;
     }
     Ok(())

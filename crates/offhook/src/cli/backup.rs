@@ -8,6 +8,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use node::store::Address;
 use serde_json::json;
 
 use super::opened::{Opened, STORE_FILE};
@@ -41,6 +42,17 @@ struct Copied {
 impl Flags {
     pub(crate) async fn run(self, place: &Place) -> Result<(), Failure> {
         let opened = Opened::existing(place).await?;
+        if let Address::Database(url) = &opened.address {
+            // Said before anything is copied.
+            let files = opened.dir.join(FILES);
+            let refusal = format!(
+                "the store is {url}, which no file is a copy of: back it up with the tools of PostgreSQL, such as pg_dump, and the \
+                 files of accounts in {} as files",
+                files.display()
+            );
+            opened.close().await;
+            return Err(Failure::failed(refusal));
+        }
         let copied = if is_folder(&self.to) {
             whole(&opened, &self.to).await
         } else {

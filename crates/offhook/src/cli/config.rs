@@ -1,191 +1,29 @@
-//! The configuration: flags before environment before file before default, each value with its source.
+//! The configuration: every value with its source.
 //!
 //! Reads texts and says what is wrong with them and where; what the values mean is the node's.
 
-use std::cell::RefCell;
-use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use node::model::limits;
-use node::wanted_service::WantedService;
 use node::{ConfigFault, WebhookConfigFault};
 use serde_json::json;
 
-use super::config_environment::note_misspelt;
-use super::config_fault::Faults;
-use super::config_file::ConfigFile;
-use super::config_key::{Key, OWN_KEYS, ServeFlags};
+use super::Failure;
+use super::config_key::{Key, OWN_KEYS};
+use super::config_layers::{Layers, Source, Sourced};
 use super::config_media::MediaValues;
+use super::config_store::StoreValues;
 use super::config_trunk::TrunkValues;
-use super::config_trunk_table::FileTrunk;
 use super::config_turn::TurnValues;
-use super::{Failure, Place};
 
-const DEFAULT_DATA: &str = "./offhook-data";
-const DEFAULT_FILE: &str = "offhook.toml";
 const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
-
-/// Where a value comes from, strongest first.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Source {
-    /// This flag.
-    Flag(&'static str),
-    /// This environment variable.
-    Environment(&'static str),
-    /// This line of the configuration file.
-    File(PathBuf, usize),
-    /// Nobody said anything.
-    Default,
-}
-
-impl fmt::Display for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Flag(flag) => f.write_str(flag),
-            Self::Environment(variable) => f.write_str(variable),
-            Self::File(path, line) => write!(f, "{} line {line}", path.display()),
-            Self::Default => f.write_str("default"),
-        }
-    }
-}
-
-/// A value and where it comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Sourced<T> {
-    pub(crate) value: T,
-    pub(crate) source: Source,
-}
-
-/// The environment, as far as it is ours to read; a variable that is empty counts as not set.
-pub(crate) type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
-
-/// The three places where values can be said.
-pub(crate) struct Layers<'a> {
-    place: &'a Place,
-    flags: &'a ServeFlags,
-    environment: Environment<'a>,
-    file: Option<ConfigFile>,
-    /// What is wrong with them, as far as they were read.
-    faults: RefCell<Faults>,
-}
-
-impl<'a> Layers<'a> {
-    /// Reads the configuration file, if one is named or stands in the working folder. What is wrong in it is told by
-    /// [`sound`](Self::sound), with all the rest.
-    pub(crate) fn read(
-        place: &'a Place,
-        flags: &'a ServeFlags,
-        environment: Environment<'a>,
-    ) -> Result<Self, Failure> {
-        let named = place.config.clone().or_else(|| {
-            environment("OFFHOOK_CONFIG")
-                .filter(|path| !path.is_empty())
-                .map(PathBuf::from)
-        });
-        let path = named.or_else(|| {
-            let default = PathBuf::from(DEFAULT_FILE);
-            default.exists().then_some(default)
-        });
-        let file = path
-            .as_deref()
-            .map(ConfigFile::read)
-            .transpose()
-            .map_err(Failure::usage)?;
-        Ok(Self::new(place, flags, environment, file))
-    }
-
-    fn new(
-        place: &'a Place,
-        flags: &'a ServeFlags,
-        environment: Environment<'a>,
-        file: Option<ConfigFile>,
-    ) -> Self {
-        let faults = file.as_ref().map(ConfigFile::faults).cloned();
-        Self {
-            place,
-            flags,
-            environment,
-            file,
-            faults: RefCell::new(faults.unwrap_or_default()),
-        }
-    }
-
-    /// Variables of this process that are misspelt are faults as well.
-    pub(crate) fn check_environment(&self) {
-        note_misspelt(&mut self.faults.borrow_mut());
-    }
-
-    /// Nothing, if nothing was found that is wrong.
-    pub(crate) fn sound(&self) -> Result<(), Failure> {
-        self.faults.borrow().sound()
-    }
-
-    /// The folder of the store.
-    pub(crate) fn data(&self) -> Sourced<PathBuf> {
-        if let Some(data) = &self.place.data {
-            return Sourced {
-                value: data.clone(),
-                source: Source::Flag(Key::DATA.flag),
-            };
-        }
-        self.text(&Key::DATA).map_or_else(
-            || Sourced {
-                value: PathBuf::from(DEFAULT_DATA),
-                source: Source::Default,
-            },
-            |text| Sourced {
-                value: PathBuf::from(text.value),
-                source: text.source,
-            },
-        )
-    }
-
-    /// The services of the file, the one place where they can be said.
-    pub(crate) fn services(&self) -> &[WantedService] {
-        self.file.as_ref().map_or(&[], ConfigFile::services)
-    }
-
-    /// The trunks of the file, the one place where they can be said.
-    pub(crate) fn trunks(&self) -> &[FileTrunk] {
-        self.file.as_ref().map_or(&[], ConfigFile::trunks)
-    }
-
-    fn text(&self, key: &Key) -> Option<Sourced<String>> {
-        let of = |source: Source| move |value: String| Sourced { value, source };
-        let flag = self.flags.text(key).map(of(Source::Flag(key.flag)));
-        let variable = || {
-            let text = (self.environment)(key.variable).filter(|text| !text.is_empty());
-            text.map(of(Source::Environment(key.variable)))
-        };
-        flag.or_else(variable)
-            .or_else(|| self.file.as_ref()?.get(key))
-    }
-
-    /// The value of a key; where it is wrong that is noted, and the default stands for it.
-    pub(super) fn parse<T>(
-        &self,
-        key: &Key,
-        default: T,
-        parse: impl Fn(&str) -> Result<T, String>,
-    ) -> Sourced<T> {
-        let Some(Sourced { value, source }) = self.text(key) else {
-            return Sourced {
-                value: default,
-                source: Source::Default,
-            };
-        };
-        let parsed =
-            parse(&value).map_err(|rule| format!("{source}: {value:?} will not do: {rule}"));
-        let value = self.faults.borrow_mut().take(parsed).unwrap_or(default);
-        Sourced { value, source }
-    }
-}
 
 /// Everything that is configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Effective {
     data: Sourced<PathBuf>,
+    store: StoreValues,
     listen: Sourced<SocketAddr>,
     admin_listen: Sourced<Option<SocketAddr>>,
     tls_cert: Sourced<Option<PathBuf>>,
@@ -209,6 +47,7 @@ impl Effective {
         let listen = parse_listen(DEFAULT_LISTEN).map_err(Failure::usage)?;
         let effective = Self {
             data: layers.data(),
+            store: StoreValues::read(layers),
             listen: layers.parse(&Key::LISTEN, listen, parse_listen),
             admin_listen: layers.parse(&Key::ADMIN_LISTEN, None, parse_admin_listen),
             tls_cert: layers.parse(&Key::TLS_CERT, None, path),
@@ -329,8 +168,11 @@ impl Effective {
     pub(super) fn rows(&self) -> [(Key, String, &Source); OWN_KEYS.len()] {
         let path = |path: &Path| path.display().to_string();
         let optional = |it: &Option<PathBuf>| it.as_deref().map(path).unwrap_or_default();
+        let [store, migrate] = self.store.rows();
         [
             (Key::DATA, path(&self.data.value), &self.data.source),
+            store,
+            migrate,
             (
                 Key::LISTEN,
                 self.listen.value.to_string(),
@@ -403,6 +245,8 @@ impl Effective {
         let with = |value: serde_json::Value, source: &Source| json!({ "value": value, "source": source.to_string() });
         let mut told = json!({
             "data": with(json!(self.data.value), &self.data.source),
+            "store": with(json!(self.store.shown()), &self.store.url.source),
+            "migrate": with(json!(self.store.migrate.value), &self.store.migrate.source),
             "listen": with(json!(self.listen.value), &self.listen.source),
             "admin_listen": with(json!(self.admin_listen.value), &self.admin_listen.source),
             "tls_cert": with(json!(self.tls_cert.value), &self.tls_cert.source),
@@ -466,11 +310,13 @@ pub(super) fn parse_seconds(text: &str) -> Result<u64, String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::config_key::keys;
+pub(super) mod tests {
+    use super::super::Place;
+    use super::super::config_file::ConfigFile;
+    use super::super::config_key::{ServeFlags, keys};
     use super::*;
 
-    fn read(
+    pub(in super::super) fn read(
         flags: &ServeFlags,
         variables: &[(&str, &str)],
         file: &str,
@@ -569,6 +415,12 @@ mod tests {
             ("OFFHOOK_ADMIN_LISTEN", "9090", "127.0.0.1:9090"),
             ("OFFHOOK_ADMIN_LISTEN", "127.0.0.1:8080", "--admin-listen"),
             ("OFFHOOK_TLS_KEY", "k.pem", "--tls-cert FILE"),
+            (
+                "OFFHOOK_STORE",
+                "mysql://a/b",
+                "postgres://user:password@host",
+            ),
+            ("OFFHOOK_MIGRATE", "later", "true or false"),
             ("OFFHOOK_NO_ANSWER", "0", "from 1 to 3600"),
             ("OFFHOOK_NO_ANSWER", "soon", "whole number of seconds"),
             ("OFFHOOK_RESUME", "601", "from 0 to 600"),

@@ -3,9 +3,10 @@
 use clap::Subcommand;
 use serde_json::json;
 
-use super::config::{Effective, Layers};
+use super::config::Effective;
 use super::config_environment::environment;
 use super::config_key::ServeFlags;
+use super::config_layers::Layers;
 use super::config_turn::in_table;
 use super::{Failure, Place, config_service, output};
 

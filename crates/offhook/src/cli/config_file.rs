@@ -8,9 +8,9 @@ use node::wanted_service::WantedService;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::config::{Source, Sourced};
 use super::config_fault::Faults;
 use super::config_key::{Form, Key, keys};
+use super::config_layers::{Source, Sourced};
 use super::config_service::{SERVICE, services};
 use super::config_trunk_table::{FileTrunk, TRUNK, trunks};
 

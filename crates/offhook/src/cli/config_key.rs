@@ -15,8 +15,10 @@ pub(crate) fn keys() -> impl Iterator<Item = &'static Key> {
 }
 
 /// Those but TURN's, media's and trunks', in the order of listings.
-pub(crate) const OWN_KEYS: [Key; 12] = [
+pub(crate) const OWN_KEYS: [Key; 14] = [
     Key::DATA,
+    Key::STORE,
+    Key::MIGRATE,
     Key::LISTEN,
     Key::ADMIN_LISTEN,
     Key::TLS_CERT,
@@ -71,6 +73,20 @@ impl Key {
         variable: "OFFHOOK_DATA",
         form: Form::Path,
         example: "\"/var/lib/offhook\"",
+    };
+    pub(crate) const STORE: Self = Self {
+        name: "store",
+        flag: "--store",
+        variable: "OFFHOOK_STORE",
+        form: Form::Text,
+        example: "\"postgres://user:password@host/database\"",
+    };
+    pub(crate) const MIGRATE: Self = Self {
+        name: "migrate",
+        flag: "--migrate",
+        variable: "OFFHOOK_MIGRATE",
+        form: Form::Switch,
+        example: "false",
     };
     pub(crate) const LISTEN: Self = Self {
         name: "listen",
@@ -241,7 +257,7 @@ impl ServeFlags {
             "drain_s" => self.drain.clone(),
             "softphone" => self.softphone.clone(),
             "demo" => self.demo.clone(),
-            // `--data` stands beside these flags: every command has it.
+            // `--data`, `--store` and `--migrate` stand beside these flags: every command has them.
             _ => {
                 let media = || self.media.text(key).or_else(|| self.trunk.text(key));
                 self.turn.text(key).or_else(media)

@@ -9,8 +9,9 @@ use node::turn::Network;
 use node::{MediaConfig, MediaConfigFault, SpeechConfig, WebhookConfig};
 use serde_json::{Value, json};
 
-use super::config::{Layers, Source, Sourced, parse_seconds, parse_switch};
+use super::config::{parse_seconds, parse_switch};
 use super::config_key::Key;
+use super::config_layers::{Layers, Source, Sourced};
 use super::config_turn::{parse_address, parse_list, parse_network, parse_range};
 
 /// Everything that is configured about them.

@@ -10,9 +10,9 @@ use node::{TrunkConfig, TrunkConfigFault};
 use serde_json::{Value, json};
 
 use super::Failure;
-use super::config::{Layers, Source, Sourced};
 use super::config_fault::Faults;
 use super::config_key::Key;
+use super::config_layers::{Layers, Source, Sourced};
 use super::config_trunk_peer::{NamedFile, read_ca};
 use super::config_trunk_table::{FileTrunk, TRUNK};
 use super::config_turn::parse_list;

@@ -11,8 +11,9 @@ use node::switch::turn_grant::{Quota, TurnBounds};
 use node::turn::Network;
 use serde_json::{Value, json};
 
-use super::config::{Layers, Source, Sourced, parse_switch};
+use super::config::parse_switch;
 use super::config_key::Key;
+use super::config_layers::{Layers, Source, Sourced};
 
 /// Bytes a second.
 const MBIT: u64 = 1_000_000 / 8;

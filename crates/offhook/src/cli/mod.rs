@@ -13,9 +13,11 @@ mod config_environment;
 mod config_fault;
 mod config_file;
 mod config_key;
+mod config_layers;
 mod config_media;
 mod config_media_key;
 mod config_service;
+mod config_store;
 mod config_table;
 mod config_trunk;
 mod config_trunk_key;
@@ -30,6 +32,7 @@ pub(crate) mod output;
 mod serve;
 mod service;
 mod status;
+mod store;
 mod token;
 
 use std::ffi::OsString;
@@ -135,9 +138,34 @@ pub(crate) struct Place {
     /// Keep everything in this folder [env: OFFHOOK_DATA] [default: ./offhook-data]
     #[arg(long, value_name = "DIR", global = true)]
     pub(crate) data: Option<PathBuf>,
+    /// Keep accounts, keys, services, usage and call records in this PostgreSQL database instead:
+    /// postgres://user:password@host/database [env: OFFHOOK_STORE, which keeps the password from other users of this machine]
+    #[arg(long, value_name = "URL", global = true)]
+    pub(crate) store: Option<Hidden>,
+    /// Bring the tables of the database to the form of this version as it is opened [env: OFFHOOK_MIGRATE] [default: true]
+    #[arg(long, value_name = "true|false", global = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(crate) migrate: Option<String>,
     /// Read this configuration file [env: OFFHOOK_CONFIG] [default: ./offhook.toml, if it exists]
     #[arg(long, value_name = "FILE", global = true)]
     pub(crate) config: Option<PathBuf>,
+}
+
+/// What was typed and may hold a password: `Debug` does not show it.
+#[derive(Clone)]
+pub(crate) struct Hidden(pub(crate) String);
+
+impl std::str::FromStr for Hidden {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl std::fmt::Debug for Hidden {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Hidden")
+    }
 }
 
 #[derive(Subcommand)]
@@ -165,6 +193,11 @@ enum Command {
     /// Look at the configuration
     #[command(subcommand)]
     Config(config_check::Command),
+    /// Copy what is kept from one store to another
+    #[command(subcommand)]
+    Store(store::Command),
+    /// Bring the tables of the database to the form of this version
+    Migrate,
     /// Show what a running server holds and has counted
     Status(status::Flags),
     /// Copy the store, and the files of accounts, while a server runs
@@ -212,6 +245,8 @@ impl Command {
             Self::Token(command) => in_runtime(command.run(place)),
             Self::Clients(command) => in_runtime(command.run(place)),
             Self::Calls(command) => in_runtime(command.run(place)),
+            Self::Store(command) => in_runtime(command.run()),
+            Self::Migrate => in_runtime(store::migrate(place)),
             Self::Status(flags) => in_runtime(flags.run(place)),
             Self::Backup(flags) => in_runtime(flags.run(place)),
             Self::Bench(command) => command.run(),

@@ -8,12 +8,12 @@ use std::time::Duration;
 use node::control::ControlFault;
 use node::model::{Account, Directory, InvalidName, Login, SecretBytes};
 use node::provision;
-use node::store::Store;
+use node::store::{Address, Migrate, Store};
 use serde_json::json;
 
-use super::config::Layers;
 use super::config_environment::environment;
 use super::config_key::ServeFlags;
+use super::config_layers::Layers;
 use super::{Failure, Place, output};
 
 /// The file of the store in its folder.
@@ -24,7 +24,9 @@ const SERVER_PATIENCE: Duration = Duration::from_secs(3);
 
 /// An open store and what it held when the command began.
 pub(crate) struct Opened {
+    /// The data folder: where the files of accounts are, and the socket of a server that runs.
     pub(crate) dir: PathBuf,
+    pub(crate) address: Address,
     pub(crate) store: Store,
     pub(crate) directory: Directory,
 }
@@ -32,25 +34,36 @@ pub(crate) struct Opened {
 impl Opened {
     /// Opens a store that is there.
     pub(crate) async fn existing(place: &Place) -> Result<Self, Failure> {
-        let dir = data_dir(place)?;
-        if let Err(error) = File::open(dir.join(STORE_FILE)) {
-            return Err(Failure::failed(unreadable(&dir, &error)));
+        let site = Site::of(place)?;
+        if let Address::Folder(dir) = &site.address
+            && let Err(error) = File::open(dir.join(STORE_FILE))
+        {
+            return Err(Failure::failed(unreadable(dir, &error)));
         }
-        Self::open(dir).await
+        Self::open(site).await
     }
 
     /// Opens the store and makes it if it is not there.
     pub(crate) async fn existing_or_new(place: &Place) -> Result<Self, Failure> {
-        Self::open(data_dir(place)?).await
+        Self::open(Site::of(place)?).await
     }
 
-    async fn open(dir: PathBuf) -> Result<Self, Failure> {
-        let store = provision::open_store(&dir).await?;
+    async fn open(site: Site) -> Result<Self, Failure> {
+        let store = provision::open_store_at(&site.address, site.migrate).await?;
         let (directory, _) = store.directory(output::now()).await?;
         Ok(Self {
-            dir,
+            dir: site.dir,
+            address: site.address,
             store,
             directory,
+        })
+    }
+
+    /// Where it is, in full.
+    pub(crate) fn whereabouts(&self) -> Result<String, Failure> {
+        Ok(match &self.address {
+            Address::Folder(dir) => std::path::absolute(dir)?.display().to_string(),
+            Address::Database(url) => url.to_string(),
         })
     }
 
@@ -67,7 +80,7 @@ impl Opened {
         self.directory.by_login(login).ok_or_else(|| {
             Failure::failed(format!(
                 "there is no account {login} in {}; `offhook account list` names those that are there",
-                self.dir.display()
+                self.address
             ))
         })
     }
@@ -78,11 +91,11 @@ impl Opened {
             (Some(only), None) => Ok(only),
             (None, _) => Err(Failure::failed(format!(
                 "there is no account in {}: make one with `offhook account create`",
-                self.dir.display()
+                self.address
             ))),
             (Some(first), Some(second)) => Err(Failure::usage(format!(
                 "there are several accounts in {}: name one, such as {} or {}",
-                self.dir.display(),
+                self.address,
                 first.login(),
                 second.login()
             ))),
@@ -119,7 +132,7 @@ impl Opened {
 }
 
 /// Why the store in this folder cannot be read.
-fn unreadable(dir: &Path, error: &io::Error) -> String {
+pub(super) fn unreadable(dir: &Path, error: &io::Error) -> String {
     let dir = dir.display();
     let kind = error.kind();
     if matches!(kind, io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) {
@@ -132,6 +145,26 @@ fn unreadable(dir: &Path, error: &io::Error) -> String {
         )
     } else {
         format!("the store in {dir} cannot be read: {error}")
+    }
+}
+
+/// Where everything is, as flags, environment and file say together.
+pub(super) struct Site {
+    dir: PathBuf,
+    pub(super) address: Address,
+    migrate: Migrate,
+}
+
+impl Site {
+    pub(super) fn of(place: &Place) -> Result<Self, Failure> {
+        let flags = ServeFlags::default();
+        let layers = Layers::read(place, &flags, &environment)?;
+        let (address, migrate) = layers.store_address()?;
+        Ok(Self {
+            dir: layers.data().value,
+            address,
+            migrate,
+        })
     }
 }
 

@@ -8,9 +8,10 @@ use node::store::Store;
 use node::wanted_service::{WantedService, put_wanted};
 
 use super::account::created_text;
-use super::config::{Effective, Layers};
+use super::config::Effective;
 use super::config_environment::environment;
 use super::config_key::ServeFlags;
+use super::config_layers::Layers;
 use super::output::{now, print};
 use super::{Failure, Place};
 
@@ -25,14 +26,21 @@ pub(crate) fn run(place: &Place, flags: &ServeFlags) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
-    let served = runtime.block_on(serve(config, layers.services()));
+    let (address, migrate) = layers.store_address()?;
+    let served = runtime.block_on(async {
+        let store = provision::open_store_at(&address, migrate).await?;
+        serve(config, store, layers.services()).await
+    });
     // Everything that must be kept is. What threads still do, such as to decode a file for a call that has ended, is left undone.
     runtime.shutdown_timeout(LEFT_UNDONE);
     served
 }
 
-async fn serve(config: node::Config, services: &[WantedService]) -> Result<(), Failure> {
-    let store = provision::open_store(&config.data).await?;
+async fn serve(
+    config: node::Config,
+    store: Store,
+    services: &[WantedService],
+) -> Result<(), Failure> {
     let demo = Arc::new(Mutex::new(Demo::default()));
     let take_demo = {
         let demo = Arc::clone(&demo);

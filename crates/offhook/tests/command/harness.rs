@@ -103,7 +103,13 @@ impl Folder {
 
     /// Starts `offhook LINE --data DATA` and waits until it serves.
     pub(crate) fn serve(&self, line: &str) -> Server {
+        self.serve_with(line, &[])
+    }
+
+    /// The same, with these variables in its environment.
+    pub(crate) fn serve_with(&self, line: &str, variables: &[(&str, &str)]) -> Server {
         let mut command = self.command(line);
+        let command = command.envs(variables.iter().copied());
         Server::start(command.arg("--data").arg(self.data()))
     }
 }
@@ -194,7 +200,7 @@ impl Server {
         self.ask("GET", path, "", login, key)
     }
 
-    /// Status and body of a request with this login and key, and with a body of JSON.
+    /// Status and body of a request with this login and key, and with a body of JSON; null where there is none.
     pub(crate) fn ask(
         &self,
         method: &str,
@@ -217,6 +223,7 @@ impl Server {
         stream.read_to_string(&mut answer).unwrap();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        let body = if body.is_empty() { "null" } else { body };
         (status, serde_json::from_str(body).unwrap())
     }
 

@@ -10,8 +10,13 @@ mod bench;
 mod calls;
 mod clients;
 mod configuration;
+mod database;
+mod database_away;
 mod harness;
 mod keys;
+#[path = "../../../store/tests/postgres/server.rs"]
+#[allow(dead_code, reason = "these tests do less to a server")]
+mod postgres;
 mod services;
 mod serving;
 mod siege;

@@ -120,7 +120,8 @@ CREATE TRIGGER services_changed AFTER INSERT OR UPDATE OR DELETE ON services
 CREATE TRIGGER service_clients_changed AFTER INSERT OR UPDATE OR DELETE ON service_clients
     FOR EACH ROW EXECUTE FUNCTION directory_changed();
 
--- Numbers of the processes that count: each counts in rows of its own, and what an account used is their sum.
+-- Numbers of the processes that write: each counts in rows of its own, and what an account used is their sum. One that serves holds an
+-- advisory lock on its number, so that others see that its calls go on.
 CREATE SEQUENCE usage_writers;
 
 CREATE TABLE token_counts (
@@ -172,6 +173,8 @@ CREATE TABLE records (
     -- Whether the caller is a service, whose application began the call, or the account, which connects two with each other.
     caller_is_service BOOLEAN NOT NULL,
     caller_is_account BOOLEAN NOT NULL,
+    -- The process that wrote it first, by its number in usage_writers: whose call it is while it goes on.
+    writer      BIGINT NOT NULL,
     CHECK ((ended_ms IS NULL) = (ended_by IS NULL)),
     CHECK ((ended_ms IS NULL) = (status IS NULL)),
     CHECK ((ended_ms IS NULL) = (reason IS NULL))

@@ -11,7 +11,7 @@ use crate::{CopyError, Store, StoreError};
 
 const READ: &str = "read what is to be copied";
 const WRITE: &str = "write the copy";
-/// Rows that are written in one statement, and records that are in memory at a time: SQLite takes 32,766 values, a record has 25.
+/// Rows that are written in one statement, and records that are in memory at a time: SQLite takes 32,766 values, a record has 26 at most.
 const ROWS: usize = 1_000;
 
 /// How much was copied.
@@ -160,7 +160,7 @@ impl Store {
                 + SIGNING_KEYS.copy(&mut from, &mut to).await?,
             services: SERVICES.copy(&mut from, &mut to).await?,
             counts: copy_counts(&mut from, &mut to, target.writer()).await?,
-            records: copy_records(&mut from, &mut to).await?,
+            records: copy_records(&mut from, &mut to, target.writer()).await?,
         };
         SERVICE_CLIENTS.copy(&mut from, &mut to).await?;
         for table in NUMBERED {
@@ -177,7 +177,7 @@ impl Table {
     /// All rows at once: they are in memory whenever a server runs.
     async fn copy(&self, from: &mut Session, to: &mut Session) -> Result<u64, StoreError> {
         let rows = from.rows(Statement::new(&self.selection())).await?;
-        self.write(&rows, from, to).await
+        self.write(&rows, from, to, None).await
     }
 
     fn selection(&self) -> String {
@@ -189,20 +189,28 @@ impl Table {
         names.join(", ")
     }
 
+    /// `writer`: whose the rows are from now on, where that is kept.
     async fn write(
         &self,
         rows: &[Row],
         from: &Session,
         to: &mut Session,
+        writer: Option<&Writer>,
     ) -> Result<u64, StoreError> {
-        let values = |row| self.columns.iter().map(move |column| value(row, *column));
+        let writer = writer.map(Writer::number);
+        let last = if writer.is_some() { ", writer" } else { "" };
+        let values = |row| {
+            let columns = self.columns.iter();
+            let values = columns.map(move |column| value(row, *column));
+            values.chain(writer.map(|writer| Ok(Value::from(writer))))
+        };
         let rows: Vec<Vec<Value>> = rows
             .iter()
             .map(|row| values(row).collect())
             .collect::<Result<_, _>>()
             .map_err(|what| from.damaged(what))?;
         for rows in rows.chunks(ROWS) {
-            let head = format!("INSERT INTO {} ({}) ", self.name, self.names());
+            let head = format!("INSERT INTO {} ({}{last}) ", self.name, self.names());
             to.execute(insertion(&head, rows)).await?;
         }
         Ok(rows.len() as u64)
@@ -269,7 +277,11 @@ async fn copy_counts(
 }
 
 /// Page by page: they may be millions.
-async fn copy_records(from: &mut Session, to: &mut Session) -> Result<u64, StoreError> {
+async fn copy_records(
+    from: &mut Session,
+    to: &mut Session,
+    writer: Option<&Writer>,
+) -> Result<u64, StoreError> {
     let (mut copied, mut last) = (0, Vec::new());
     loop {
         let page = format!(
@@ -281,6 +293,6 @@ async fn copy_records(from: &mut Session, to: &mut Session) -> Result<u64, Store
             return Ok(copied);
         };
         last = end.get("id").map_err(|what| from.damaged(what))?;
-        copied += RECORDS.write(&rows, from, to).await?;
+        copied += RECORDS.write(&rows, from, to, writer).await?;
     }
 }

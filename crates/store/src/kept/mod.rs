@@ -11,6 +11,7 @@ mod usage;
 
 pub use copy::Copied;
 use model::AccountId;
+pub use record::Absent;
 
 use crate::StoreError;
 use crate::session::Session;

@@ -11,6 +11,7 @@ use super::usage::of_account;
 use crate::session::Purpose;
 use crate::statement::{Row, Statement, Value};
 use crate::value::{self, Unfit};
+use crate::writer::Writer;
 use crate::{RecordQuery, Store, StoreError, again};
 
 const READ: &str = "read call records";
@@ -18,10 +19,12 @@ const SAVE: &str = "save call records";
 const FORGET: &str = "delete old call records";
 const END: &str = "end the records of an earlier run";
 /// Rows in one statement: a few sizes, so that each is parsed once and remembered. SQLite takes 32,766 values, a record
-/// has 25.
+/// has 26 at most.
 const ROWS: [usize; 3] = [128, 8, 1];
 /// RFC 3261 §21.5.1: the server failed.
 const DANGLING_STATUS: u16 = 500;
+/// Processes that are looked at together: more than are ever killed between two looks.
+const ABSENT_AT_ONCE: u32 = 1_000;
 
 /// Where a record stands in the order of time: when it began, in milliseconds, and its number.
 type Place = (i64, Vec<u8>);
@@ -38,6 +41,7 @@ impl Store {
     }
 
     async fn try_save_records(&self, rounds: &[Vec<&CallRecord>]) -> Result<(), StoreError> {
+        let writer = self.writer().map(Writer::number);
         let mut session = self.session(Purpose::Write, SAVE).await?;
         for round in rounds {
             let mut rest = &round[..];
@@ -45,7 +49,7 @@ impl Store {
                 let (whole, less) = rest.split_at(rest.len() / size * size);
                 rest = less;
                 for rows in whole.chunks(size) {
-                    session.execute(upsert(rows)).await?;
+                    session.execute(upsert(rows, writer)).await?;
                 }
             }
         }
@@ -170,41 +174,89 @@ impl Store {
         Ok(deleted)
     }
 
-    /// Ends the records that a killed process left without outcome, and says how many there were: ended by the
-    /// server at `now`, with status 500 and `reason`. Only for a server that starts, alone on its store: it would
-    /// end another's calls, until these write their own outcome. In a database nothing is ended while another server keeps its
-    /// [`Store::changes`].
+    /// Ends the records that an earlier run left without outcome, and says how many there were: ended by the
+    /// server at `now`, with status 500 and `reason`. Only for a server that starts, and has no call yet. In a file they are all that
+    /// go on, because one server alone serves on it; in a database those that this process has written itself, for an earlier one:
+    /// those of others see [`Store::end_abandoned_records`].
     pub async fn end_dangling_records(
         &self,
         now: UnixTime,
         reason: &str,
     ) -> Result<u64, StoreError> {
-        again(move || self.try_end_dangling_records(now, reason)).await
+        let own = self.writer().map(Writer::number);
+        let mut end = end(now, reason);
+        if let Some(own) = own {
+            end.push(" AND writer = ").push_bind(own);
+        }
+        self.end_records(&end).await
     }
 
-    async fn try_end_dangling_records(
+    /// Ends, in the same way, the records of processes that `absent` names and that still do not keep their [`Store::changes`]; then has
+    /// `absent` name those that do not now. So whoever has lost its connection for a moment has time to come back between two looks.
+    /// Nobody is absent from a file.
+    pub async fn end_abandoned_records(
         &self,
+        absent: &mut Absent,
         now: UnixTime,
         reason: &str,
     ) -> Result<u64, StoreError> {
-        // Never before the call's own times, should the clock have been put back.
-        let end = Statement::new(
-            "UPDATE records SET ended_ms = (SELECT max(at_ms) FROM (SELECT $1 AS at_ms UNION ALL SELECT started_ms \
-             UNION ALL SELECT ringing_ms UNION ALL SELECT answered_ms) AS times), \
-             ended_by = $2, status = $3, reason = $4 WHERE ended_ms IS NULL",
-        )
-        .bind(value::millis(now))
-        .bind(EndedBy::Server.as_str())
-        .bind(DANGLING_STATUS)
-        .bind(reason);
-        let mut session = self.session(Purpose::Write, END).await?;
-        if !self.is_served_by_nobody(&mut session).await? {
+        let Some(is_abandoned) = self.is_abandoned() else {
             return Ok(0);
+        };
+        // Should the store refuse, nobody has been looked for.
+        let seen = std::mem::take(absent);
+        let mut ended = 0;
+        if !seen.0.is_empty() {
+            let mut end = end(now, reason);
+            end.push(" AND writer IN (");
+            for (at, writer) in seen.0.iter().enumerate() {
+                end.push(if at == 0 { "" } else { ", " }).push_bind(*writer);
+            }
+            end.push(") AND ").push(&is_abandoned);
+            ended = self.end_records(&end).await?;
         }
-        let ended = session.execute(end).await?;
-        session.commit().await?;
+        let mut session = self.session(Purpose::Read, END).await?;
+        let find = format!(
+            "SELECT DISTINCT writer AS found FROM records WHERE ended_ms IS NULL AND {is_abandoned} \
+             ORDER BY writer LIMIT {ABSENT_AT_ONCE}"
+        );
+        let rows = session.rows(Statement::new(&find)).await?;
+        let found = rows.iter().map(|row| row.get("found"));
+        let found = found.collect::<Result<_, _>>();
+        *absent = Absent(found.map_err(|what| session.damaged(what))?);
         Ok(ended)
     }
+
+    async fn end_records(&self, end: &Statement) -> Result<u64, StoreError> {
+        again(move || async move {
+            let mut session = self.session(Purpose::Write, END).await?;
+            let ended = session.execute(end.clone()).await?;
+            session.commit().await?;
+            Ok(ended)
+        })
+        .await
+    }
+}
+
+/// Processes that have left records of calls that go on, and that do not serve; see [`Store::end_abandoned_records`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Absent(BTreeSet<i64>);
+
+/// What ends records that go on; more may be asked of them. Never before the call's own times, should the clock have been put back.
+fn end(now: UnixTime, reason: &str) -> Statement {
+    let mut end = Statement::new("UPDATE records SET ended_ms = (SELECT max(at_ms) FROM (SELECT ");
+    end.push_bind(value::millis(now))
+        .push(
+            " AS at_ms UNION ALL SELECT started_ms UNION ALL SELECT ringing_ms UNION ALL SELECT answered_ms) AS times), \
+             ended_by = ",
+        )
+        .push_bind(EndedBy::Server.as_str())
+        .push(", status = ")
+        .push_bind(DANGLING_STATUS)
+        .push(", reason = ")
+        .push_bind(reason)
+        .push(" WHERE ended_ms IS NULL");
+    end
 }
 
 /// Records in rounds, one after another: in each there is every record once and in its order, so that PostgreSQL takes a round in one
@@ -338,11 +390,16 @@ fn among(statement: &mut Statement, account: Option<AccountId>, start: &Place) {
         .push(")");
 }
 
-/// Adds records, or completes those that are there.
-fn upsert(records: &[&CallRecord]) -> Statement {
+/// Adds records, or completes those that are there. Where several processes write, a record goes on being that one's which wrote it first.
+fn upsert(records: &[&CallRecord], writer: Option<i64>) -> Statement {
     let mut statement = Statement::new("INSERT INTO records (");
-    statement.push(COLUMNS).push(") ");
-    statement.push_rows(records, |record| values(record));
+    let last = if writer.is_some() { ", writer" } else { "" };
+    statement.push(COLUMNS).push(last).push(") ");
+    statement.push_rows(records, |record| {
+        let mut values = values(record);
+        values.extend(writer.map(Value::from));
+        values
+    });
     // The four columns of the outcome come together or not at all; what relays did only becomes more. A number may be called by another
     // trunk until its call has ended.
     statement.push(

@@ -73,6 +73,7 @@ fn explain_code(
         "55P03" => StoreError::Busy { operation, place },
         // A statement, or a session within a transaction, that took too long.
         "57014" | "25P03" => StoreError::Slow { operation, place },
+        "23503" => StoreError::NoAccount { operation, place },
         "25006" => StoreError::Standby { operation, place },
         "53100" => StoreError::Full { operation, place },
         // Shut down, crashed, starting; too many connections.

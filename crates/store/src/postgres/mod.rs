@@ -35,8 +35,8 @@ const NO_ANSWER: Duration = Duration::from_secs(7);
 const MIGRATION_TURN: Duration = Duration::from_secs(60);
 /// Connections of a node: its keepers, a change by HTTP, listings. One more listens for changes.
 const CONNECTIONS: u32 = 8;
-/// What marks a server that serves on this database (an advisory lock): "ofhk", 1.
-const SERVING: i64 = 0x6f66_686b_0000_0001;
+/// What marks a server that serves on this database: an advisory lock on this ("ofhk") and the number of its process.
+const SERVING: i32 = 0x6f66_686b;
 
 /// A store in a PostgreSQL database.
 #[derive(Clone, Debug)]
@@ -129,8 +129,17 @@ impl Postgres {
             .map_err(|error| explain(operation, self.place(), error))
     }
 
-    pub(crate) fn listen(&self) -> Listening {
-        Listening::begin(self.pool.connect_options().as_ref().clone())
+    pub(crate) async fn listen(&self) -> Result<Listening, StoreError> {
+        let options = self.pool.connect_options().as_ref().clone();
+        let listening = Listening::begin(options, self.writer.number());
+        let begun = async {
+            listening.begun().await;
+            Ok(())
+        };
+        match in_time(begun).await {
+            Ok(()) => Ok(listening),
+            Err(error) => Err(explain("listen for changes", self.place(), error)),
+        }
     }
 }
 
@@ -151,6 +160,8 @@ fn with_timeouts(
     lock: Duration,
 ) -> PgConnectOptions {
     options.options([
+        // What is said of tables that are there already is for nobody's log.
+        ("client_min_messages", "warning".to_owned()),
         ("statement_timeout", statement.as_millis().to_string()),
         ("lock_timeout", lock.as_millis().to_string()),
         (
@@ -219,20 +230,24 @@ async fn verify(
     }
 }
 
-/// Takes the mark of a server that serves, for as long as the connection lasts.
-async fn mark_serving(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-    sqlx::query("SELECT pg_advisory_lock_shared($1)")
+/// Takes the mark of a server that serves, for as long as the connection lasts. A mark that its connection of before has left behind is
+/// not in the way.
+async fn mark_serving(connection: &mut PgConnection, writer: i64) -> Result<(), sqlx::Error> {
+    sqlx::query("SELECT pg_advisory_lock_shared($1, CAST($2 AS INTEGER))")
         .bind(SERVING)
+        .bind(writer)
         .execute(connection)
         .await
         .map(|_| ())
 }
 
-/// Whether no server serves on this database; none begins to until the transaction ends.
-pub(crate) fn nobody_serves() -> Statement {
-    let statement =
-        "SELECT CASE WHEN pg_try_advisory_xact_lock($1) THEN CAST(1 AS BIGINT) ELSE 0 END AS found";
-    Statement::new(statement).bind(SERVING)
+/// A query for the numbers of the processes that serve on this database.
+pub(crate) fn serving() -> String {
+    format!(
+        "SELECT CAST(objid AS BIGINT) FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 2 \
+         AND CAST(classid AS BIGINT) = {SERVING} \
+         AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+    )
 }
 
 /// Has the rows of this table numbered on from those that are there.

@@ -39,6 +39,9 @@ pub(crate) fn explain(operation: &'static str, place: Place, error: sqlx::Error)
             source: error.into(),
         };
     };
+    if database.is_foreign_key_violation() {
+        return StoreError::NoAccount { operation, place };
+    }
     match primary_code(database) {
         Some(BUSY | LOCKED) => StoreError::Busy { operation, place },
         Some(READONLY) => StoreError::ReadOnly { operation, place },

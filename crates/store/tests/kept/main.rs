@@ -26,6 +26,11 @@ async fn whatever_is_asked_of_a_store_may_go_from_thread_to_thread() {
     may_go(store.directory_version()).await.unwrap();
     may_go(store.forget_records(now, 1)).await.unwrap();
     may_go(store.end_dangling_records(now, "x")).await.unwrap();
+    let mut absent = store::Absent::default();
+    may_go(store.end_abandoned_records(&mut absent, now, "x"))
+        .await
+        .unwrap();
+    may_go(store.changes()).await.unwrap();
     may_go(store.records(store::RecordQuery::default()))
         .await
         .unwrap();

@@ -5,7 +5,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 use model::Login;
-use store::RecordQuery;
+use store::{Absent, RecordQuery};
 
 use crate::home::{self, Home};
 use crate::sample::{self, NOW};
@@ -83,13 +83,14 @@ async fn what_a_killed_process_had_written_is_there() {
         store.records(RecordQuery::default()).await.unwrap(),
         [sample::call(id, 0)]
     );
-    assert_eq!(
-        store
-            .end_dangling_records(NOW, "the server was killed")
-            .await
-            .unwrap(),
-        1
-    );
+    const KILLED: &str = "the server was killed";
+    let mut ended = store.end_dangling_records(NOW, KILLED).await.unwrap();
+    let mut absent = Absent::default();
+    for _ in 0..2 {
+        let abandoned = store.end_abandoned_records(&mut absent, NOW, KILLED);
+        ended += abandoned.await.unwrap();
+    }
+    assert_eq!(ended, 1);
 }
 
 #[tokio::test]

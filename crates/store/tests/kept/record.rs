@@ -409,3 +409,15 @@ async fn many_records_are_forgotten_wholly_and_others_write_meanwhile() {
         assert_eq!(left, calls[..1]);
     }
 }
+
+#[tokio::test]
+async fn a_record_of_an_account_that_is_gone_is_told_from_a_store_that_refuses() {
+    let (_home, store) = sample::fresh().await;
+    let error = store.save_records(&[sample::call(AccountId(77), 0)]).await;
+    let error = error.unwrap_err();
+    assert!(
+        matches!(error, store::StoreError::NoAccount { .. }),
+        "{error:?}"
+    );
+    assert!(!error.is_passing());
+}

@@ -60,6 +60,20 @@ impl Server {
         self.tell("start");
     }
 
+    /// Nothing of it does anything any more, but its connections are there.
+    pub(crate) fn freeze(&mut self) {
+        self.tell("freeze");
+    }
+
+    pub(crate) fn thaw(&mut self) {
+        self.tell("thaw");
+    }
+
+    /// Kills it; `start_again` has it find its way back.
+    pub(crate) fn crash(&mut self) {
+        self.tell("crash");
+    }
+
     fn tell(&mut self, word: &str) {
         writeln!(self.input, "{word}").unwrap();
         assert_eq!(self.output.next().unwrap().unwrap(), "done");

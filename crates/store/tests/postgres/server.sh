@@ -1,7 +1,8 @@
 #!/bin/sh
 # A PostgreSQL server of its own in a folder of its own, for as long as somebody holds the other end of the input.
-# Usage: server.sh <folder of the programs>. Prints the folder of its socket when it can be used; "stop" and "start" on the input
-# do so, and are answered by "done".
+# Usage: server.sh <folder of the programs>. Prints the folder of its socket when it can be used; a word on the input does what it says,
+# and is answered by "done": "stop" and "start"; "freeze" and "thaw", between which no process of the server does anything; "crash",
+# by which all of them are killed.
 set -eu
 programs=$1
 folder=$(mktemp -d /tmp/offhook-postgres-XXXXXX)
@@ -23,6 +24,27 @@ start() {
 stop() {
     kill -INT "$server"
     wait "$server" || true
+}
+
+# The server and the processes that it has begun.
+processes() {
+    echo "$server" $(ps -o pid= --ppid "$server")
+}
+
+freeze() {
+    kill -STOP $(processes) || true
+}
+
+thaw() {
+    kill -CONT $(processes) || true
+}
+
+crash() {
+    # Some of them end by themselves meanwhile.
+    kill -KILL $(processes) 2>/dev/null || true
+    wait "$server" 2>/dev/null || true
+    # It says that the server is ready.
+    rm -f "$folder/data/postmaster.pid"
 }
 
 "$programs/initdb" -D "$folder/data" -U offhook --auth=trust --encoding=UTF8 --locale=C --no-sync >"$folder/log" 2>&1 ||

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use store::{ChangeError, CreateError, RecordQuery, Store};
+use store::{Absent, ChangeError, CreateError, RecordQuery, Store};
 use tokio::time::timeout;
 
 use crate::home::Home;
@@ -33,13 +33,16 @@ async fn what_nodes_count_at_once_adds_up() {
         .await
         .unwrap();
     let month = NOW.month();
+    // As nodes do: they begin with what is kept, and write what they have now.
+    for store in &stores {
+        assert_eq!(store.token_counts(month).await.unwrap(), []);
+        assert_eq!(store.relay_bytes(month).await.unwrap(), []);
+    }
     let counting: Vec<_> = stores
         .iter()
         .cloned()
         .map(|store| {
             tokio::spawn(async move {
-                // As a node does: it begins with what is kept, and writes what it has now.
-                assert_eq!(store.token_counts(month).await.unwrap(), []);
                 for count in 1..=30 {
                     let order = if count % 2 == 0 {
                         [(ann, count), (ben, 2 * count)]
@@ -189,34 +192,109 @@ async fn records_of_one_call_from_two_nodes_are_one_record() {
     assert!(kept.iter().all(|record| record.outcome.is_some()));
 }
 
+/// Looks for nodes that are gone, until some are; nothing is ended meanwhile.
+async fn until_absent(store: &Store, absent: &mut Absent) {
+    let looking = async {
+        while *absent == Absent::default() {
+            let ended = store.end_abandoned_records(absent, NOW, "killed").await;
+            assert_eq!(ended.unwrap(), 0);
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(BACK, looking).await.expect("it is seen to be gone");
+}
+
 #[tokio::test]
-async fn calls_of_a_node_that_serves_are_not_ended_by_one_that_starts() {
-    let (_home, [serving, starting]) = two().await;
+async fn calls_of_a_node_are_ended_by_others_when_it_is_gone_and_not_before() {
+    let (_home, [serving, other]) = two().await;
     let id = serving
         .create_account(sample::account("ann"))
         .await
         .unwrap();
-    serving.save_records(&[sample::call(id, 0)]).await.unwrap();
-    let changes = serving.changes();
-    // It listens: so it has said that it serves.
-    timeout(BACK, changes.next()).await.unwrap();
-    assert_eq!(
-        starting.end_dangling_records(NOW, "killed").await.unwrap(),
-        0
-    );
+    let call = sample::call(id, 0);
+    let changes = serving.changes().await.unwrap();
+    serving
+        .save_records(std::slice::from_ref(&call))
+        .await
+        .unwrap();
+    let mut absent = Absent::default();
+    for _ in 0..2 {
+        let dangling = other.end_dangling_records(NOW, "killed").await;
+        assert_eq!(dangling.unwrap(), 0, "a node that starts ends its own");
+        let abandoned = other.end_abandoned_records(&mut absent, NOW, "killed");
+        assert_eq!(abandoned.await.unwrap(), 0, "it is there");
+    }
     drop(changes);
-    let ended = async {
-        while starting.end_dangling_records(NOW, "killed").await.unwrap() == 0 {
-            tokio::task::yield_now().await;
-        }
+    until_absent(&other, &mut absent).await;
+    // It was away for a moment.
+    let changes = serving.changes().await.unwrap();
+    let abandoned = other.end_abandoned_records(&mut absent, NOW, "killed");
+    assert_eq!(abandoned.await.unwrap(), 0, "it is back");
+    drop(changes);
+    until_absent(&other, &mut absent).await;
+    let abandoned = other.end_abandoned_records(&mut absent, NOW, "killed");
+    assert_eq!(abandoned.await.unwrap(), 1);
+    let reason = async || {
+        let records = other.records(RecordQuery::default()).await.unwrap();
+        let [record] = &records[..] else {
+            panic!("{records:?}")
+        };
+        record.outcome.clone().unwrap().reason
     };
-    timeout(BACK, ended).await.expect("it serves no longer");
+    assert_eq!(reason().await, "killed");
+    // It was alive after all, and knows better.
+    let ended = sample::hung_up(&call);
+    serving.save_records(&[ended]).await.unwrap();
+    assert_eq!(reason().await, "hung up");
+}
+
+#[tokio::test]
+async fn a_node_that_starts_ends_what_it_has_written_for_an_earlier_run() {
+    let (_home, [starting, other]) = two().await;
+    let id = other.create_account(sample::account("ann")).await.unwrap();
+    let _changes = starting.changes().await.unwrap();
+    starting.save_records(&[sample::call(id, 0)]).await.unwrap();
+    other.save_records(&[sample::call(id, 1)]).await.unwrap();
+    let ended = starting.end_dangling_records(NOW, "killed").await;
+    assert_eq!(ended.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_answer_is_given_up_and_found_again() {
+    let mut server = Server::start();
+    let home = Home::on(|name| server.url(name)).await;
+    let store = home.open().await;
+    let id = store.create_account(sample::account("ann")).await.unwrap();
+    let changes = store.changes().await.unwrap();
+    server.freeze();
+    let call = sample::call(id, 0);
+    let error = timeout(BACK, store.save_records(std::slice::from_ref(&call)));
+    let error = error.await.expect("it is given up").unwrap_err();
+    assert!(error.is_passing(), "{error:?}");
+    server.thaw();
+    let written = async {
+        while store
+            .save_records(std::slice::from_ref(&call))
+            .await
+            .is_err()
+        {}
+    };
+    timeout(BACK, written).await.expect("it is written later");
+    let records = store.records(RecordQuery::default()).await.unwrap();
+    assert_eq!(records, [call]);
+    let other = home.open().await;
+    let mut absent = Absent::default();
+    for _ in 0..2 {
+        let abandoned = other.end_abandoned_records(&mut absent, NOW, "killed");
+        assert_eq!(abandoned.await.unwrap(), 0, "it never went away");
+    }
+    drop(changes);
 }
 
 #[tokio::test]
 async fn a_change_is_heard_by_another_node_at_once() {
     let (_home, [store, other]) = two().await;
-    let changes = other.changes();
+    let changes = other.changes().await.unwrap();
     timeout(BACK, changes.next())
         .await
         .expect("it looks as it begins");
@@ -241,13 +319,22 @@ async fn a_change_is_heard_by_another_node_at_once() {
 
 #[tokio::test]
 async fn a_server_that_goes_away_and_comes_back_is_found_again() {
+    is_found_again_after(Server::stop).await;
+}
+
+#[tokio::test]
+async fn a_server_that_was_killed_is_found_again() {
+    is_found_again_after(Server::crash).await;
+}
+
+async fn is_found_again_after(end: fn(&mut Server)) {
     let mut server = Server::start();
     let home = Home::on(|name| server.url(name)).await;
     let store = home.open().await;
     let id = store.create_account(sample::account("ann")).await.unwrap();
-    let changes = store.changes();
+    let changes = store.changes().await.unwrap();
     timeout(BACK, changes.next()).await.unwrap();
-    server.stop();
+    end(&mut server);
     let call = sample::call(id, 0);
     let error = store.save_records(std::slice::from_ref(&call)).await;
     let error = error.expect_err("nobody is there");
