@@ -12,6 +12,7 @@ use serde_json::json;
 use super::Failure;
 use super::config_key::{Key, OWN_KEYS};
 use super::config_layers::{Layers, Source, Sourced};
+use super::config_bus::BusValue;
 use super::config_media::MediaValues;
 use super::config_store::StoreValues;
 use super::config_trunk::TrunkValues;
@@ -25,6 +26,7 @@ pub(crate) struct Effective {
     data: Sourced<PathBuf>,
     store: StoreValues,
     listen: Sourced<SocketAddr>,
+    bus: BusValue,
     admin_listen: Sourced<Option<SocketAddr>>,
     tls_cert: Sourced<Option<PathBuf>>,
     tls_key: Sourced<Option<PathBuf>>,
@@ -49,6 +51,7 @@ impl Effective {
             data: layers.data(),
             store: StoreValues::read(layers),
             listen: layers.parse(&Key::LISTEN, listen, parse_listen),
+            bus: BusValue::read(layers),
             admin_listen: layers.parse(&Key::ADMIN_LISTEN, None, parse_admin_listen),
             tls_cert: layers.parse(&Key::TLS_CERT, None, path),
             tls_key: layers.parse(&Key::TLS_KEY, None, path),
@@ -94,6 +97,7 @@ impl Effective {
             data: self.data.value.clone(),
             listen: self.listen.value,
             admin_listen: self.admin_listen.value,
+            bus: self.bus.url(),
             tls,
             behind_tls_proxy: self.behind_tls_proxy.value,
             domains: self.domains.value.clone(),
@@ -173,6 +177,7 @@ impl Effective {
             (Key::DATA, path(&self.data.value), &self.data.source),
             store,
             migrate,
+            self.bus.row(),
             (
                 Key::LISTEN,
                 self.listen.value.to_string(),
@@ -247,6 +252,7 @@ impl Effective {
             "data": with(json!(self.data.value), &self.data.source),
             "store": with(json!(self.store.shown()), &self.store.url.source),
             "migrate": with(json!(self.store.migrate.value), &self.store.migrate.source),
+            "bus": with(json!(self.bus.shown()), self.bus.source()),
             "listen": with(json!(self.listen.value), &self.listen.source),
             "admin_listen": with(json!(self.admin_listen.value), &self.admin_listen.source),
             "tls_cert": with(json!(self.tls_cert.value), &self.tls_cert.source),

@@ -4,6 +4,7 @@
 
 use clap::Args;
 
+use super::Hidden;
 use super::config_media_key::{MEDIA_KEYS, MediaFlags};
 use super::config_trunk_key::{TRUNK_KEYS, TrunkFlags};
 use super::config_turn_key::{TURN_KEYS, TurnFlags};
@@ -15,10 +16,11 @@ pub(crate) fn keys() -> impl Iterator<Item = &'static Key> {
 }
 
 /// Those but TURN's, media's and trunks', in the order of listings.
-pub(crate) const OWN_KEYS: [Key; 14] = [
+pub(crate) const OWN_KEYS: [Key; 15] = [
     Key::DATA,
     Key::STORE,
     Key::MIGRATE,
+    Key::BUS,
     Key::LISTEN,
     Key::ADMIN_LISTEN,
     Key::TLS_CERT,
@@ -87,6 +89,13 @@ impl Key {
         variable: "OFFHOOK_MIGRATE",
         form: Form::Switch,
         example: "false",
+    };
+    pub(crate) const BUS: Self = Self {
+        name: "bus",
+        flag: "--bus",
+        variable: "OFFHOOK_BUS",
+        form: Form::Text,
+        example: "\"redis://user:password@host:6379\"",
     };
     pub(crate) const LISTEN: Self = Self {
         name: "listen",
@@ -173,6 +182,9 @@ pub(crate) struct ServeFlags {
     /// Listen on this address and port [env: OFFHOOK_LISTEN] [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDR")]
     pub(crate) listen: Option<String>,
+    /// Work as one with all other servers that name this Redis or Valkey: redis://user:password@host:6379 [env: OFFHOOK_BUS]
+    #[arg(long, value_name = "URL")]
+    pub(crate) bus: Option<Hidden>,
     /// Tell figures and readiness on this address and port: /metrics, /healthz, /readyz [env: OFFHOOK_ADMIN_LISTEN] [default: nowhere]
     #[arg(long, value_name = "ADDR")]
     pub(crate) admin_listen: Option<String>,
@@ -216,6 +228,7 @@ impl ServeFlags {
     pub(crate) fn or(self, weaker: Self) -> Self {
         Self {
             listen: self.listen.or(weaker.listen),
+            bus: self.bus.or(weaker.bus),
             admin_listen: self.admin_listen.or(weaker.admin_listen),
             tls_cert: self.tls_cert.or(weaker.tls_cert),
             tls_key: self.tls_key.or(weaker.tls_key),
@@ -247,6 +260,7 @@ impl ServeFlags {
     pub(crate) fn text(&self, key: &Key) -> Option<String> {
         match key.name {
             "listen" => self.listen.clone(),
+            "bus" => self.bus.as_ref().map(|url| url.0.clone()),
             "admin_listen" => self.admin_listen.clone(),
             "tls_cert" => self.tls_cert.clone(),
             "tls_key" => self.tls_key.clone(),

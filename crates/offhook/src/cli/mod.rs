@@ -8,6 +8,7 @@ mod backup;
 mod calls;
 mod clients;
 mod config;
+mod config_bus;
 mod config_check;
 mod config_environment;
 mod config_fault;
