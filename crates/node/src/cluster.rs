@@ -54,8 +54,8 @@ impl Cluster {
         self.wake.notify_one();
     }
 
-    /// Nodes that can be reached now.
-    pub(crate) fn reaches(&self) -> usize {
+    /// How many other nodes can be reached now; `None` while the bus is away.
+    pub(crate) fn reaches(&self) -> Option<usize> {
         self.member().reaches()
     }
 

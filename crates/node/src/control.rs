@@ -296,6 +296,10 @@ impl Answerer {
         json!({
             "version": env!("CARGO_PKG_VERSION"),
             "listen": self.listen.to_string(),
+            "cluster": self.signalling.cluster().map(|cluster| json!({
+                "node": cluster.node.get(),
+                "others": cluster.reaches(),
+            })),
             "turn": self.turn.as_ref().map(|turn| turn.json(self.signalling.now().unix)),
             "trunk_address": self.lines.as_ref().and_then(|lines| lines.local()),
             "trunk_tls_address": self.lines.as_ref().and_then(|lines| lines.tls_local()),

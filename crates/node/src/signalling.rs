@@ -24,6 +24,7 @@ use switch::{
 use tokio::sync::Notify;
 
 use crate::clock::Clock;
+use crate::cluster::Cluster;
 use crate::effect::{Outlets, Performer};
 use crate::meter;
 use crate::outbox::Outbox;
@@ -116,6 +117,11 @@ impl Signalling {
 
     pub(crate) fn now(&self) -> Now {
         self.clock.now()
+    }
+
+    /// None where this node works alone.
+    pub(crate) fn cluster(&self) -> Option<&Cluster> {
+        self.outlets.cluster.as_deref()
     }
 
     pub(crate) fn shard_count(&self) -> usize {

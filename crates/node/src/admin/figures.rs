@@ -15,6 +15,7 @@ use prometheus_client::registry::Registry;
 use switch::Census;
 
 use super::page::{Page, bytes, family, seconds};
+use crate::cluster::Cluster;
 use crate::control::Answerer;
 use crate::errand::Errands;
 use crate::meter::{CAUSES, CLASSES, ENDERS, HTTP_METHODS, Meters, SIP_METHODS, StoreTask};
@@ -103,6 +104,22 @@ impl Source {
             let help = "Memory that is given out, in a build that counts it.";
             page.gauge(bytes("heap", help), given_out() as f64)?;
         }
+        let cluster = self.node.signalling.cluster();
+        let reaches = cluster.and_then(Cluster::reaches);
+        page.gauge(
+            family(
+                "nodes",
+                "Servers that work as one now, this one among them.",
+            ),
+            (reaches.unwrap_or(0) + 1) as f64,
+        )?;
+        page.gauge(
+            family(
+                "bus_up",
+                "Whether the bus is there that the servers share.",
+            ),
+            f64::from(u8::from(reaches.is_some())),
+        )?;
         let published = self.node.signalling.published();
         let accounts = published.snapshot.directory.accounts().count();
         page.gauge(

@@ -39,6 +39,7 @@ fn status_text(answer: &Value) -> String {
         ("up for", duration(Duration::from_secs(uptime_s))),
         ("accounts", count(accounts)),
         ("call records lost", count(records_lost)),
+        ("other servers", cluster_text(&answer["cluster"])),
         ("TURN", turn_text(&answer["turn"])),
         ("trunks", trunk_text(answer)),
     ]);
@@ -119,6 +120,15 @@ fn strangers(answer: &Value) -> String {
             "SIP requests came from {}, on no trunk's list, and got no answer; add to peers what is your provider's\n",
             all.join(", ")
         ),
+    }
+}
+
+/// Who works with this server as one.
+fn cluster_text(cluster: &Value) -> String {
+    match (cluster.is_null(), cluster["others"].as_u64()) {
+        (true, _) => "none: it works alone".to_owned(),
+        (false, None) => "the bus cannot be reached".to_owned(),
+        (false, Some(others)) => format!("{} (this is number {})", count(others), cluster["node"]),
     }
 }
 

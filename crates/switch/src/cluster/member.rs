@@ -260,9 +260,9 @@ impl Member {
         silent.chain(own.into_iter().flatten()).min()
     }
 
-    /// How many nodes can be reached now.
-    pub fn reaches(&self) -> usize {
-        if self.has_bus { self.peers.len() } else { 0 }
+    /// How many other nodes can be reached now; `None` while the bus is away.
+    pub fn reaches(&self) -> Option<usize> {
+        self.has_bus.then_some(self.peers.len())
     }
 
     /// Whether every node has what was said to it.
