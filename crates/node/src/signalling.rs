@@ -3,6 +3,8 @@
 //! The task that read a message locks its shard, hands the message over and performs every effect under that lock;
 //! one timer task for each shard wakes it when its time has come. Nothing here waits while it holds a lock.
 
+mod cluster;
+
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -11,10 +13,8 @@ use std::time::Duration;
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use bytes::Bytes;
 use model::media::MediaEvent;
-use model::{
-    AccountId, ClientId, ConnectionId, FileName, Instant, NodeNumber, Now, Page, Start, Trunk,
-};
-use switch::cluster::{Audience, MemberInput, Published as Binding, Word};
+use model::{AccountId, ConnectionId, FileName, Instant, NodeNumber, Now, Page, Start, Trunk};
+use switch::cluster::{MemberInput, Word};
 use switch::edge::shard_of;
 use switch::turn_grant::Relayed;
 use switch::{
@@ -24,7 +24,6 @@ use switch::{
 use tokio::sync::Notify;
 
 use crate::clock::Clock;
-use crate::cluster::Cluster;
 use crate::effect::{Outlets, Performer};
 use crate::meter;
 use crate::outbox::Outbox;
@@ -117,11 +116,6 @@ impl Signalling {
 
     pub(crate) fn now(&self) -> Now {
         self.clock.now()
-    }
-
-    /// None where this node works alone.
-    pub(crate) fn cluster(&self) -> Option<&Cluster> {
-        self.outlets.cluster.as_deref()
     }
 
     pub(crate) fn shard_count(&self) -> usize {
@@ -349,62 +343,6 @@ impl Signalling {
         let now = self.now();
         self.give(shard_of(account, self.shards.len()), input);
         self.time(now, message);
-    }
-
-    /// Gives a word of another node to whom it is for.
-    pub(crate) fn told(&self, from: NodeNumber, word: Word) {
-        let shards = match word.audience() {
-            Audience::Connection(connection) => {
-                let sessions = lock(&self.sessions);
-                let shard = sessions.outboxes.get(&connection);
-                // Any shard knows that it is not there.
-                let shard = shard.and_then(|outbox| outbox.shard()).unwrap_or(0);
-                shard..shard + 1
-            }
-            Audience::Account(account) => {
-                let shard = shard_of(account, self.shards.len());
-                shard..shard + 1
-            }
-            Audience::Any => 0..1,
-            Audience::All => 0..self.shards.len(),
-        };
-        for shard in shards {
-            let word = word.clone();
-            self.give(shard, Input::Told { from, word });
-        }
-    }
-
-    /// Tells its shard where a client is on another node.
-    pub(crate) fn published_elsewhere(
-        &self,
-        node: NodeNumber,
-        account: AccountId,
-        client: &ClientId,
-        bindings: &[Binding],
-    ) {
-        let shard = shard_of(account, self.shards.len());
-        let input = Input::Published {
-            node,
-            account,
-            client,
-            bindings,
-        };
-        self.give(shard, input);
-    }
-
-    /// What was on its way to or from a node is lost.
-    pub(crate) fn severed(&self, node: NodeNumber) {
-        for shard in 0..self.shards.len() {
-            self.give(shard, Input::Severed(node));
-        }
-    }
-
-    /// These nodes can be reached now.
-    pub(crate) fn reach(&self, nodes: Vec<NodeNumber>) {
-        let nodes: Arc<[NodeNumber]> = nodes.into();
-        for shard in 0..self.shards.len() {
-            self.give(shard, Input::Reach(Arc::clone(&nodes)));
-        }
     }
 
     /// Tells a shard what came of an errand.

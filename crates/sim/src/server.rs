@@ -3,6 +3,7 @@
 //! A session for each client, shards behind it, one input at a time and every effect before the next. Performs nothing
 //! by itself: effects go out to the world, which can delay them or lose them with their connection.
 
+mod cluster;
 mod session;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -10,10 +11,10 @@ use std::sync::Arc;
 
 use model::media::{MediaCommand, MediaEvent};
 use model::{
-    AccountId, CallRecord, ClientId, ConnectionId, FileName, NodeNumber, Now, Page, PageAnswer,
-    PageRequest, QuestionId, RecordId, SoundAnswer, SoundRequest, Start, Trunk, limits,
+    AccountId, CallRecord, ConnectionId, FileName, NodeNumber, Now, Page, PageAnswer, PageRequest,
+    QuestionId, RecordId, SoundAnswer, SoundRequest, Start, Trunk, limits,
 };
-use switch::cluster::{Audience, MemberInput, Published, Word as NodeWord};
+use switch::cluster::MemberInput;
 use switch::edge::{Verdict, shard_of};
 use switch::resume::Credentials;
 use switch::turn_grant::{Relayed, TurnChange};
@@ -406,64 +407,6 @@ impl Server {
             redirect,
         };
         self.step(now, self.shard_of(account), input);
-    }
-
-    /// Another node says something.
-    pub fn hear(&mut self, now: Now, from: NodeNumber, word: NodeWord) {
-        let shards = match word.audience() {
-            Audience::Connection(connection) => {
-                let session = self.sessions.get(&connection);
-                match session.and_then(|session| session.shard) {
-                    Some(shard) => shard..shard + 1,
-                    // Any shard says that it is gone.
-                    None => 0..1,
-                }
-            }
-            Audience::Account(account) => {
-                let shard = shard_of(account, self.shards.len());
-                shard..shard + 1
-            }
-            Audience::Any => 0..1,
-            Audience::All => 0..self.shards.len(),
-        };
-        for shard in shards {
-            let word = word.clone();
-            self.step(now, shard, Input::Told { from, word });
-        }
-    }
-
-    /// Another node says where a client is.
-    pub fn published(
-        &mut self,
-        now: Now,
-        node: NodeNumber,
-        account: AccountId,
-        client: &ClientId,
-        bindings: &[Published],
-    ) {
-        let shard = shard_of(account, self.shards.len());
-        let input = Input::Published {
-            node,
-            account,
-            client,
-            bindings,
-        };
-        self.step(now, shard, input);
-    }
-
-    /// What was on its way to or from a node is lost.
-    pub fn severed(&mut self, now: Now, node: NodeNumber) {
-        for shard in 0..self.shards.len() {
-            self.step(now, shard, Input::Severed(node));
-        }
-    }
-
-    /// These nodes can be reached now.
-    pub fn reach(&mut self, now: Now, nodes: Vec<NodeNumber>) {
-        let nodes: Arc<[NodeNumber]> = nodes.into();
-        for shard in 0..self.shards.len() {
-            self.step(now, shard, Input::Reach(Arc::clone(&nodes)));
-        }
     }
 
     /// A shard's time has come.

@@ -12,6 +12,7 @@ mod application;
 pub mod bot;
 mod call;
 mod capabilities;
+mod closing;
 pub mod cluster;
 mod connection;
 mod control;

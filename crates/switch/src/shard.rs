@@ -13,11 +13,11 @@ use model::{
 use sip::{Capabilities, Message, Method, Request, Response};
 
 use crate::application::{Conferences, Going, Run, asker};
-use crate::call::{Act, Call, CallKey, End, Side, read_branch, read_tag};
+use crate::call::{Act, Call, CallKey, Side, read_branch, read_tag};
 use crate::capabilities;
 use crate::connection::{Connection, UserAgent};
 use crate::domain::Domain;
-use crate::effect::{Closing, Counter, Effect};
+use crate::effect::{Counter, Effect};
 use crate::input::{Input, Snapshot};
 use crate::location::Location;
 use crate::options;
@@ -493,69 +493,6 @@ impl Shard {
             has_relay: true,
         };
         call.on_relayed_usage(connection, usage, &mut act);
-    }
-
-    fn on_snapshot(&mut self, now: Now, snapshot: Arc<Snapshot>) {
-        self.snapshot = snapshot;
-        self.remembered.clear();
-        self.forget_turns();
-        let is_active = |id: AccountId| {
-            self.snapshot
-                .directory
-                .account(id)
-                .is_some_and(|account| !account.disabled)
-        };
-        let mut closed = self.connection_ids();
-        closed.retain(|connection| {
-            let known = self.connections.get(connection);
-            known.is_some_and(|known| !is_active(known.account)) && !self.is_dismissed(*connection)
-        });
-        for connection in closed {
-            let end = End::server(403, "the account was disabled");
-            self.dismiss(now, connection, Some(&end), Closing::ACCOUNT_DISABLED);
-        }
-    }
-
-    fn on_drain(&mut self, now: Now) {
-        self.stopping = true;
-        let mut idle = self.connection_ids();
-        idle.retain(|connection| {
-            let has_call = self.calls_of(*connection).any(|call| !call.is_over())
-                || self.runs_of(*connection).any(|run| !run.is_over());
-            let known = self.connections.get(connection);
-            let has_call = has_call || known.is_some_and(|known| known.elsewhere.is_some());
-            let is_client = self.is_own(*connection) && self.trunk_of(*connection).is_none();
-            !has_call && is_client && !self.is_dismissed(*connection)
-        });
-        idle.truncate(limits::DRAINED_AT_ONCE);
-        for connection in idle {
-            self.dismiss(now, connection, None, Closing::DRAINED);
-        }
-    }
-
-    fn on_stop(&mut self, now: Now) {
-        self.stopping = true;
-        let calls: Vec<CallKey> = self.calls.keys().copied().collect();
-        for key in calls {
-            self.drive(now, key, |call, act| {
-                call.hang_up(End::server(503, "the server is stopping"), act);
-                call.withdraw_reach(act);
-            });
-        }
-        let runs: Vec<CallKey> = self.runs.keys().copied().collect();
-        for key in runs {
-            self.drive_run(now, key, |run, act| {
-                run.hang_up(End::server(503, "the server is stopping"), act);
-                run.say_farewells(act);
-                run.withdraw_reach(act);
-            });
-        }
-        let mut own = self.connection_ids();
-        own.retain(|connection| self.is_own(*connection));
-        for connection in own {
-            let why = Closing::STOPPING;
-            self.effects.push_back(Effect::Close { connection, why });
-        }
     }
 
     /// Every connection, the oldest first.

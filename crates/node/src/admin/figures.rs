@@ -114,10 +114,7 @@ impl Source {
             (reaches.unwrap_or(0) + 1) as f64,
         )?;
         page.gauge(
-            family(
-                "bus_up",
-                "Whether the bus is there that the servers share.",
-            ),
+            family("bus_up", "Whether the bus is there that the servers share."),
             f64::from(u8::from(reaches.is_some())),
         )?;
         let published = self.node.signalling.published();

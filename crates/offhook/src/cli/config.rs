@@ -10,9 +10,9 @@ use node::{ConfigFault, WebhookConfigFault};
 use serde_json::json;
 
 use super::Failure;
+use super::config_bus::BusValue;
 use super::config_key::{Key, OWN_KEYS};
 use super::config_layers::{Layers, Source, Sourced};
-use super::config_bus::BusValue;
 use super::config_media::MediaValues;
 use super::config_store::StoreValues;
 use super::config_trunk::TrunkValues;

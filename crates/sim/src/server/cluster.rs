@@ -1,0 +1,72 @@
+//! A server as one node among several: what others say, and where their clients are, for the shards that it is for.
+//!
+//! What this server says to others goes out as [`Out::Member`](super::Out::Member).
+
+use std::sync::Arc;
+
+use model::{AccountId, ClientId, NodeNumber, Now};
+use switch::Input;
+use switch::cluster::{Audience, Published, Word};
+use switch::edge::shard_of;
+
+use super::Server;
+
+impl Server {
+    /// Another node says something.
+    pub fn hear(&mut self, now: Now, from: NodeNumber, word: Word) {
+        let shards = match word.audience() {
+            Audience::Connection(connection) => {
+                let session = self.sessions.get(&connection);
+                match session.and_then(|session| session.shard) {
+                    Some(shard) => shard..shard + 1,
+                    // Any shard says that it is gone.
+                    None => 0..1,
+                }
+            }
+            Audience::Account(account) => {
+                let shard = shard_of(account, self.shards.len());
+                shard..shard + 1
+            }
+            Audience::Any => 0..1,
+            Audience::All => 0..self.shards.len(),
+        };
+        for shard in shards {
+            let word = word.clone();
+            self.step(now, shard, Input::Told { from, word });
+        }
+    }
+
+    /// Another node says where a client is.
+    pub fn published(
+        &mut self,
+        now: Now,
+        node: NodeNumber,
+        account: AccountId,
+        client: &ClientId,
+        bindings: &[Published],
+    ) {
+        let shard = shard_of(account, self.shards.len());
+        let input = Input::Published {
+            node,
+            account,
+            client,
+            bindings,
+        };
+        self.step(now, shard, input);
+    }
+
+    /// What was on its way to or from a node is lost.
+    pub fn severed(&mut self, now: Now, node: NodeNumber) {
+        for shard in 0..self.shards.len() {
+            self.step(now, shard, Input::Severed(node));
+        }
+    }
+
+    /// These nodes can be reached now.
+    pub fn reach(&mut self, now: Now, nodes: Vec<NodeNumber>) {
+        let nodes: Arc<[NodeNumber]> = nodes.into();
+        for shard in 0..self.shards.len() {
+            self.step(now, shard, Input::Reach(Arc::clone(&nodes)));
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! What ends connections and calls from within: an account that is switched off, a server that is drained or stops.
+//!
+//! Decides whom that concerns; how a call ends is the call's.
+
+use std::sync::Arc;
+
+use model::{AccountId, Now, limits};
+
+use crate::call::{CallKey, End};
+use crate::effect::{Closing, Effect};
+use crate::input::Snapshot;
+use crate::shard::Shard;
+
+impl Shard {
+    pub(crate) fn on_snapshot(&mut self, now: Now, snapshot: Arc<Snapshot>) {
+        self.snapshot = snapshot;
+        self.remembered.clear();
+        self.forget_turns();
+        let is_active = |id: AccountId| {
+            self.snapshot
+                .directory
+                .account(id)
+                .is_some_and(|account| !account.disabled)
+        };
+        let mut closed = self.connection_ids();
+        closed.retain(|connection| {
+            let known = self.connections.get(connection);
+            known.is_some_and(|known| !is_active(known.account)) && !self.is_dismissed(*connection)
+        });
+        for connection in closed {
+            let end = End::server(403, "the account was disabled");
+            self.dismiss(now, connection, Some(&end), Closing::ACCOUNT_DISABLED);
+        }
+    }
+
+    pub(crate) fn on_drain(&mut self, now: Now) {
+        self.stopping = true;
+        let mut idle = self.connection_ids();
+        idle.retain(|connection| {
+            let has_call = self.calls_of(*connection).any(|call| !call.is_over())
+                || self.runs_of(*connection).any(|run| !run.is_over());
+            let known = self.connections.get(connection);
+            let has_call = has_call || known.is_some_and(|known| known.elsewhere.is_some());
+            let is_client = self.is_own(*connection) && self.trunk_of(*connection).is_none();
+            !has_call && is_client && !self.is_dismissed(*connection)
+        });
+        idle.truncate(limits::DRAINED_AT_ONCE);
+        for connection in idle {
+            self.dismiss(now, connection, None, Closing::DRAINED);
+        }
+    }
+
+    pub(crate) fn on_stop(&mut self, now: Now) {
+        self.stopping = true;
+        let calls: Vec<CallKey> = self.calls.keys().copied().collect();
+        for key in calls {
+            self.drive(now, key, |call, act| {
+                call.hang_up(End::server(503, "the server is stopping"), act);
+                call.withdraw_reach(act);
+            });
+        }
+        let runs: Vec<CallKey> = self.runs.keys().copied().collect();
+        for key in runs {
+            self.drive_run(now, key, |run, act| {
+                run.hang_up(End::server(503, "the server is stopping"), act);
+                run.say_farewells(act);
+                run.withdraw_reach(act);
+            });
+        }
+        let mut own = self.connection_ids();
+        own.retain(|connection| self.is_own(*connection));
+        for connection in own {
+            let why = Closing::STOPPING;
+            self.effects.push_back(Effect::Close { connection, why });
+        }
+    }
+}
