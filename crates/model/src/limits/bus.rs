@@ -10,6 +10,8 @@ pub const BUS_ANSWER_TIME: Duration = Duration::from_secs(1);
 pub const BUS_LOAD_TIME: Duration = Duration::from_secs(5);
 /// Commands that wait for an answer of the bus; past it a further one fails at once.
 pub const BUS_COMMANDS: usize = 4_096;
+/// And their bytes: a large one takes the places of several.
+pub const BUS_COMMANDS_BYTES: usize = 64 * 1024 * 1024;
 /// Places that the address of a bus may name: a cluster tells of its others itself.
 pub const BUS_HOSTS: usize = 16;
 /// What all keys of an installation begin with.

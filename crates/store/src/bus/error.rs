@@ -2,7 +2,7 @@
 //!
 //! Never names a secret, nor a type of the library. What the server answers is told apart by the first word of its errors.
 
-use model::NodeNumber;
+use model::{NodeNumber, limits};
 use redis::{ErrorKind, RedisError};
 
 /// The bus could not do what it was asked.
@@ -65,17 +65,17 @@ pub enum BusError {
         /// Where the bus is.
         place: String,
     },
-    /// More wait for it than may.
+    /// As much waits for it as may.
     #[error(
-        "cannot {operation}: {max} commands wait for {place} already; see what it is busy with"
+        "cannot {operation}: as many commands wait for {place} as may (at most {max}, and {mib} MiB); see what it is busy with",
+        max = limits::BUS_COMMANDS,
+        mib = limits::BUS_COMMANDS_BYTES / (1024 * 1024)
     )]
     Busy {
         /// What was to be done.
         operation: &'static str,
         /// Where the bus is.
         place: String,
-        /// As many as may wait.
-        max: usize,
     },
     /// We read too slowly what it tells.
     #[error(

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use model::limits;
 use redis::aio::AsyncPushSender;
-use redis::{FromRedisValue, Pipeline, PushInfo, PushKind};
+use redis::{Arg, Cmd, FromRedisValue, Pipeline, PushInfo, PushKind};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
@@ -56,11 +56,10 @@ impl Lane {
         time: Duration,
     ) -> Result<T, BusError> {
         let place = self.way.place();
-        let Ok(_place) = self.places.try_acquire() else {
+        let Ok(_places) = self.places.try_acquire_many(places(pipeline)) else {
             return Err(BusError::Busy {
                 operation,
                 place: place.to_owned(),
-                max: limits::BUS_COMMANDS,
             });
         };
         let (number, mut link) = self.link(operation).await?;
@@ -121,6 +120,19 @@ impl Lane {
             numbered.link = None;
         }
     }
+}
+
+/// How many places a command takes: one, and more for what is large.
+fn places(pipeline: &Pipeline) -> u32 {
+    let arguments = pipeline.cmd_iter().flat_map(Cmd::args_iter);
+    let sizes = arguments.map(|argument| {
+        let Arg::Simple(bytes) = argument else {
+            return 0;
+        };
+        bytes.len()
+    });
+    let share = limits::BUS_COMMANDS_BYTES / limits::BUS_COMMANDS;
+    u32::try_from(1 + sizes.sum::<usize>() / share).unwrap_or(u32::MAX)
 }
 
 /// Hears when a connection is lost, so that nobody has to find out by it.

@@ -182,6 +182,8 @@ impl Bus {
         version: u64,
         entries: &[(String, Vec<u8>)],
     ) -> Result<(), BusError> {
+        let sizes = entries.iter().map(|(name, value)| name.len() + value.len());
+        check_size(WRITE, sizes.max().unwrap_or(0), limits::BUS_STEP_BYTES)?;
         let (keys, bulk) = (&self.0.keys, &self.0.bulk);
         let (bindings, fresh) = (keys.bindings(node), keys.fresh(node));
         let time = limits::BUS_ANSWER_TIME;

@@ -168,6 +168,9 @@ async fn a_step_that_is_too_large_is_refused_and_changes_nothing() {
     let changes = [set("a", &value), set("b", &value)];
     let error = refusal(bus.write(node(1), 2, &changes, b"post")).await;
     assert!(matches!(error, BusError::TooLarge { .. }), "{error}");
+    let larger = [entry("a", &value.repeat(3))];
+    let error = refusal(bus.rewrite(node(1), 2, &larger)).await;
+    assert!(matches!(error, BusError::TooLarge { .. }), "{error}");
     assert_eq!(load(&bus, 1).await, Some((1, vec![])));
 }
 

@@ -97,6 +97,17 @@ async fn no_more_than_a_bound_wait_for_a_bus_that_hangs() {
     let errors = asking.join_all().await;
     let is_busy = |error: &&BusError| matches!(error, BusError::Busy { .. });
     assert_eq!(errors.iter().filter(is_busy).count(), 10);
+    // Large ones count for more.
+    let large = vec![7; limits::BUS_POST_BYTES];
+    let most = limits::BUS_COMMANDS_BYTES / limits::BUS_POST_BYTES;
+    let mut asking = JoinSet::new();
+    for _ in 0..most + 10 {
+        let (bus, large) = (bus.clone(), large.clone());
+        asking.spawn(async move { bus.send_all(&large).await.unwrap_err() });
+    }
+    let errors = asking.join_all().await;
+    assert!(errors.iter().filter(is_busy).count() >= 10);
+    assert!(!errors.iter().all(|error| is_busy(&error)));
     server.thaw();
     bus.send_all(b"again").await.unwrap();
 }
