@@ -55,6 +55,23 @@ pub(crate) struct UserAgent {
 }
 
 impl UserAgent {
+    /// As another node names it.
+    pub(crate) fn named(account: AccountId, client: ClientId, sent_by: Box<str>) -> Arc<Self> {
+        Arc::new(Self {
+            account,
+            sent_by,
+            client,
+        })
+    }
+
+    pub(crate) fn sent_by(&self) -> &str {
+        &self.sent_by
+    }
+
+    pub(crate) fn client(&self) -> &ClientId {
+        &self.client
+    }
+
     fn of(account: AccountId, request: &Request<'_>) -> Option<Arc<Self>> {
         let sent_by = request.headers.via().sent_by;
         if !sent_by.ends_with(".invalid") || sent_by.len() > limits::USER_AGENT_BYTES {
@@ -99,6 +116,22 @@ impl Connection {
     pub(crate) fn note_call(&mut self, call: CallKey) {
         if !self.calls.contains(&call) {
             self.calls.push(call);
+        }
+    }
+}
+
+/// The first request of a user agent on a connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Coming<'a> {
+    pub(crate) branch: &'a str,
+    pub(crate) registers: bool,
+}
+
+impl<'a> Coming<'a> {
+    fn by(request: &Request<'a>) -> Self {
+        Self {
+            branch: request.headers.via().branch().unwrap_or_default(),
+            registers: request.method == Method::Register,
         }
     }
 }
@@ -149,7 +182,9 @@ impl Shard {
             .as_ref()
             .and_then(|user_agent| self.user_agents.insert(Arc::clone(user_agent), connection));
         if let Some(user_agent) = &user_agent {
-            self.hand_out_orphans(now, connection, user_agent, before, request);
+            let coming = Coming::by(request);
+            self.hand_out_orphans(now, connection, user_agent, before, coming);
+            self.tell_back(connection, account, user_agent, coming);
         }
         let fresh = Connection {
             user_agent,
@@ -418,13 +453,13 @@ impl Shard {
 
     /// Answers that a user agent may still wait for, from `before` too, which may be lost without our knowing. One that registers by itself does not wait for
     /// an answer to REGISTER.
-    fn hand_out_orphans(
+    pub(crate) fn hand_out_orphans(
         &mut self,
         now: Now,
         connection: ConnectionId,
         user_agent: &Arc<UserAgent>,
         before: Option<ConnectionId>,
-        request: &Request<'_>,
+        coming: Coming<'_>,
     ) {
         let end = self.orphans.first_end();
         let mut orphans = self.orphans.take(user_agent);
@@ -435,8 +470,8 @@ impl Shard {
         orphans.extend(unheard.and_then(|unheard| unheard.take(now.mono)));
         for orphan in orphans {
             let is_moot = match orphan.question {
-                Question::Register => request.method == Method::Register,
-                Question::Invite => request.headers.via().branch() == Some(&*orphan.branch),
+                Question::Register => coming.registers,
+                Question::Invite => *coming.branch == *orphan.branch,
             };
             if !is_moot {
                 self.rescue(now, connection, orphan);

@@ -199,6 +199,28 @@ fn a_page_that_comes_back_to_another_node_is_registered_once() {
 }
 
 #[test]
+fn a_registration_whose_answer_got_lost_is_answered_on_another_node() {
+    let mut cluster = Cluster::new(16, 2);
+    let bob = registered(&mut cluster, "bob", 0);
+    let token = cluster.token("bob");
+    cluster.app(bob, |browser, now| browser.enable_incoming(now, &token));
+    // Its server has read it, and the answer is on its way.
+    millis(&mut cluster, 6);
+    cluster.pages[bob].node = 1;
+    cluster.cut(bob, true);
+    // Without the answer the page waits for half a minute.
+    cluster.run_for(Duration::from_secs(3));
+    claim(
+        &cluster,
+        cluster.pages[bob].browser.is_registered(),
+        "the page is registered",
+    );
+    for node in 0..2 {
+        assert_eq!(cluster.clients(node), ["bob"]);
+    }
+}
+
+#[test]
 fn whoever_talks_with_a_node_that_dies_is_told_why() {
     let mut cluster = Cluster::new(5, 2);
     let alice = registered(&mut cluster, "alice", 0);

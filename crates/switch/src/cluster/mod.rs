@@ -25,7 +25,7 @@ pub use published::{Bindings, Published};
 pub use word::{Audience, Garbled, Word};
 
 use crate::call::{Call, CallKey, read_branch, read_party_tag, read_tag};
-use crate::connection::Connection;
+use crate::connection::{Coming, Connection, UserAgent};
 use crate::effect::{Closing, Counter, Effect};
 use crate::location::{Binding, Instances};
 use crate::shard::Shard;
@@ -137,6 +137,21 @@ impl Shard {
                 self.shift_client(account, &client, shift);
                 self.publish(account, &client);
             }
+            Word::Back {
+                connection,
+                account,
+                client,
+                sent_by,
+                branch,
+                registers,
+            } => {
+                let coming = Coming {
+                    branch: &branch,
+                    registers,
+                };
+                let user_agent = UserAgent::named(account, client, sent_by);
+                self.on_back(now, connection, &user_agent, coming);
+            }
             Word::Reach {
                 connection,
                 call,
@@ -158,6 +173,45 @@ impl Shard {
                 );
             }
         }
+    }
+
+    /// Asks the other nodes for answers that a user agent may still wait for.
+    pub(crate) fn tell_back(
+        &mut self,
+        connection: ConnectionId,
+        account: AccountId,
+        user_agent: &UserAgent,
+        coming: Coming<'_>,
+    ) {
+        for node in self.in_reach.iter() {
+            self.effects.push_back(Effect::Tell {
+                node: *node,
+                word: Word::Back {
+                    connection,
+                    account,
+                    client: user_agent.client().clone(),
+                    sent_by: user_agent.sent_by().into(),
+                    branch: coming.branch.into(),
+                    registers: coming.registers,
+                },
+            });
+        }
+    }
+
+    /// A user agent that was here has come to another node.
+    fn on_back(
+        &mut self,
+        now: Now,
+        connection: ConnectionId,
+        user_agent: &Arc<UserAgent>,
+        coming: Coming<'_>,
+    ) {
+        let before = self.user_agents.get(user_agent).copied();
+        self.hand_out_orphans(now, connection, user_agent, before, coming);
+        self.effects.push_back(Effect::Tell {
+            node: connection.node(),
+            word: Word::Left { connection },
+        });
     }
 
     /// A call of another node sends something to a connection of ours.

@@ -50,6 +50,21 @@ pub enum Word {
         /// The registration, by its Contact.
         contact: Box<str>,
     },
+    /// A user agent has come to a connection of mine: send it what it may still wait for.
+    Back {
+        /// This one.
+        connection: ConnectionId,
+        /// Whose client.
+        account: AccountId,
+        /// Which.
+        client: ClientId,
+        /// The Via sent-by that the user agent keeps.
+        sent_by: Box<str>,
+        /// The branch of its first request, and whether that is a REGISTER.
+        branch: Box<str>,
+        /// See `branch`.
+        registers: bool,
+    },
     /// A connection of yours may reach these addresses in a call of mine ([`TurnChange::Reach`]).
     Reach {
         /// This one.
@@ -92,6 +107,7 @@ enum Head {
     Lost(u64),
     Left(u64),
     Unbind(u32, String, Box<str>),
+    Back(u64, u32, String, Box<str>, Box<str>, bool),
     Reach(u64, u64, Vec<IpAddr>),
     Unreach(u64, u64),
     /// Account, connection, call; packets and bytes sent, packets and bytes received.
@@ -110,7 +126,9 @@ impl Word {
             Self::Send { connection, .. } | Self::Left { connection } => {
                 Audience::Connection(*connection)
             }
-            Self::Came { account, .. } | Self::Unbind { account, .. } => {
+            Self::Came { account, .. }
+            | Self::Unbind { account, .. }
+            | Self::Back { account, .. } => {
                 Audience::Account(*account)
             }
             Self::Relayed(relayed) => Audience::Account(relayed.account),
@@ -141,6 +159,26 @@ impl Word {
             } => {
                 let client = client.as_str().to_owned();
                 (Head::Unbind(account.0, client, contact.clone()), none)
+            }
+            Self::Back {
+                connection,
+                account,
+                client,
+                sent_by,
+                branch,
+                registers,
+            } => {
+                let client = client.as_str().to_owned();
+                let (sent_by, branch) = (sent_by.clone(), branch.clone());
+                let head = Head::Back(
+                    connection.0,
+                    account.0,
+                    client,
+                    sent_by,
+                    branch,
+                    *registers,
+                );
+                (head, none)
             }
             Self::Reach {
                 connection,
@@ -189,6 +227,14 @@ impl Word {
                 account: AccountId(account),
                 client: ClientId::parse(&client).map_err(|_| Garbled)?,
                 contact,
+            },
+            Head::Back(connection, account, client, sent_by, branch, registers) => Self::Back {
+                connection: ConnectionId(connection),
+                account: AccountId(account),
+                client: ClientId::parse(&client).map_err(|_| Garbled)?,
+                sent_by,
+                branch,
+                registers,
             },
             Head::Reach(connection, call, addresses) => Self::Reach {
                 connection: ConnectionId(connection),
@@ -242,6 +288,14 @@ mod tests {
                 account,
                 client: ClientId::parse("bob").unwrap(),
                 contact: "sip:\"x\"@y.invalid".into(),
+            },
+            Word::Back {
+                connection,
+                account,
+                client: ClientId::parse("bob").unwrap(),
+                sent_by: "x.invalid".into(),
+                branch: "z9hG4bK1".into(),
+                registers: true,
             },
             Word::Reach {
                 connection,
