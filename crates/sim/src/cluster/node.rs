@@ -66,7 +66,7 @@ impl Cluster {
     }
 
     /// Gives a member something that comes from the bus, a little later.
-    pub(super) fn from_bus(&mut self, node: usize, input: MemberInput<'static>) {
+    pub(super) fn bus_says(&mut self, node: usize, input: MemberInput<'static>) {
         let at = self.clock.micros() + self.bus.lag();
         let number = self.nodes[node].number;
         let event = Event::FromBus(node, number, FromBus::Answer(input));
@@ -231,7 +231,7 @@ impl Cluster {
                     let is_kept = self.bus.alive(micros, number);
                     self.post(node, None, &post);
                     if has_published && !is_kept {
-                        self.from_bus(node, MemberInput::Forgotten);
+                        self.bus_says(node, MemberInput::Forgotten);
                     }
                 }
             }
@@ -240,14 +240,14 @@ impl Cluster {
                     true => self.bus.nodes(micros),
                     false => Vec::new(),
                 };
-                self.from_bus(node, MemberInput::Listed(nodes));
+                self.bus_says(node, MemberInput::Listed(nodes));
             }
             MemberEffect::Load(of) => {
                 let content = match self.bus.is_up {
                     true => self.bus.load(micros, of),
                     false => None,
                 };
-                self.from_bus(node, MemberInput::Loaded { node: of, content });
+                self.bus_says(node, MemberInput::Loaded { node: of, content });
             }
             MemberEffect::Word { from, word } => self.nodes[node].server.hear(now, from, word),
             MemberEffect::Published {
@@ -271,7 +271,7 @@ impl Cluster {
     fn written(&mut self, node: usize, is_kept: bool) {
         if self.bus.is_up {
             let is_done = is_kept && !self.bus.is_unsure();
-            self.from_bus(node, MemberInput::Written(is_done));
+            self.bus_says(node, MemberInput::Written(is_done));
         } else {
             let at = self.clock.micros() + limits::PUBLISH_PAUSE.as_micros() as u64;
             let number = self.nodes[node].number;

@@ -104,39 +104,22 @@ impl Shard {
                 connection,
                 account,
                 message,
-            } => {
-                if let Ok(message) = sip::parse(&message)
-                    && connection.node() == from
-                {
+            } if connection.node() == from => {
+                if let Ok(message) = sip::parse(&message) {
                     self.on_message(now, connection, account, &message, None);
                 }
             }
             Word::Lost { connection } if connection.node() == from => {
                 self.on_connection_lost(now, connection, None);
             }
-            Word::Lost { .. } => {}
-            Word::Left { connection } => {
-                if let Some(known) = self.connections.get_mut(&connection)
-                    && let Some(elsewhere) = &mut known.elsewhere
-                {
-                    elsewhere.leaves(from);
-                    if elsewhere.nodes().is_empty() {
-                        known.elsewhere = None;
-                    }
-                }
-            }
+            // Of a connection that is not the speaker's it has nothing to say.
+            Word::Came { .. } | Word::Lost { .. } => {}
+            Word::Left { connection } => self.on_left(from, connection),
             Word::Unbind {
                 account,
                 client,
                 contact,
-            } => {
-                let node = self.node;
-                let shift = self.location.unbind(account, &client, |binding| {
-                    binding.connection.node() == node && *binding.contact == *contact
-                });
-                self.shift_client(account, &client, shift);
-                self.publish(account, &client);
-            }
+            } => self.on_unbind(account, &client, &contact),
             Word::Back {
                 connection,
                 account,
@@ -173,6 +156,28 @@ impl Shard {
                 );
             }
         }
+    }
+
+    /// A node's calls have nothing to do with a connection of ours any more.
+    fn on_left(&mut self, from: NodeNumber, connection: ConnectionId) {
+        if let Some(known) = self.connections.get_mut(&connection)
+            && let Some(elsewhere) = &mut known.elsewhere
+        {
+            elsewhere.leaves(from);
+            if elsewhere.nodes().is_empty() {
+                known.elsewhere = None;
+            }
+        }
+    }
+
+    /// A client has ended, on another node, a registration that this one holds.
+    fn on_unbind(&mut self, account: AccountId, client: &ClientId, contact: &str) {
+        let node = self.node;
+        let shift = self.location.unbind(account, client, |binding| {
+            binding.connection.node() == node && *binding.contact == *contact
+        });
+        self.shift_client(account, client, shift);
+        self.publish(account, client);
     }
 
     /// Asks the other nodes for answers that a user agent may still wait for.

@@ -128,9 +128,7 @@ impl Word {
             }
             Self::Came { account, .. }
             | Self::Unbind { account, .. }
-            | Self::Back { account, .. } => {
-                Audience::Account(*account)
-            }
+            | Self::Back { account, .. } => Audience::Account(*account),
             Self::Relayed(relayed) => Audience::Account(relayed.account),
             Self::Reach { .. } | Self::Unreach { .. } => Audience::Any,
             Self::Lost { .. } => Audience::All,
@@ -170,14 +168,7 @@ impl Word {
             } => {
                 let client = client.as_str().to_owned();
                 let (sent_by, branch) = (sent_by.clone(), branch.clone());
-                let head = Head::Back(
-                    connection.0,
-                    account.0,
-                    client,
-                    sent_by,
-                    branch,
-                    *registers,
-                );
+                let head = Head::Back(connection.0, account.0, client, sent_by, branch, *registers);
                 (head, none)
             }
             Self::Reach {
