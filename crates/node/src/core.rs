@@ -257,7 +257,8 @@ async fn recovered(config: &Config, store: &Store) -> Result<Arc<RecordWriter>, 
         data: config.data.clone(),
         source,
     };
-    let records = RecordWriter::open(&config.data).map_err(unread)?;
+    let pepper = store.pepper().await?;
+    let records = RecordWriter::open(&config.data, &pepper).map_err(unread)?;
     match records.recover(store).await {
         Ok(()) => Ok(Arc::new(records)),
         Err(RecoverFault::File(source)) => Err(unread(source)),

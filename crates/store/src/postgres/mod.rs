@@ -31,6 +31,8 @@ const OPEN: &str = "open the store";
 const PATIENCE: Duration = Duration::from_secs(5);
 /// The server ends what takes too long; should there be no answer at all, we give up so much later.
 const NO_ANSWER: Duration = Duration::from_secs(7);
+/// How long a connection has to show that it leads to the server.
+const PROOF: Duration = Duration::from_secs(1);
 /// How long another process may take to change the tables.
 const MIGRATION_TURN: Duration = Duration::from_secs(60);
 /// Connections of a node: its keepers, a change by HTTP, listings. One more listens for changes.
@@ -78,6 +80,9 @@ impl Postgres {
         let pool = PgPoolOptions::new()
             .max_connections(CONNECTIONS)
             .acquire_timeout(PATIENCE)
+            .test_before_acquire(false)
+            .before_acquire(|connection, _| Box::pin(proven(connection)))
+            .after_release(|connection, _| Box::pin(proven(connection)))
             .connect_with(with_timeouts(options, PATIENCE, PATIENCE))
             .await
             .map_err(opening)?;
@@ -140,6 +145,15 @@ impl Postgres {
             Ok(()) => Ok(listening),
             Err(error) => Err(explain("listen for changes", self.place(), error)),
         }
+    }
+}
+
+/// Whether a connection leads anywhere still. sqlx asks as well, but waits for ever for the answer of a server that is gone without a
+/// word, and the connection is in nobody's hands meanwhile.
+async fn proven(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    match tokio::time::timeout(PROOF, connection.ping()).await {
+        Ok(pinged) => pinged.map(|()| true),
+        Err(_) => Err(sqlx::Error::Io(io::ErrorKind::TimedOut.into())),
     }
 }
 

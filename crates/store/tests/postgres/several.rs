@@ -9,6 +9,7 @@ use tokio::time::timeout;
 use crate::home::Home;
 use crate::sample::{self, HOUR, NOW};
 use crate::server::Server;
+use crate::way::Way;
 
 /// Far less than the second within which a change is to be known, far more than it takes.
 const SOON: Duration = Duration::from_millis(900);
@@ -257,6 +258,46 @@ async fn a_node_that_starts_ends_what_it_has_written_for_an_earlier_run() {
     other.save_records(&[sample::call(id, 1)]).await.unwrap();
     let ended = starting.end_dangling_records(NOW, "killed").await;
     assert_eq!(ended.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn connections_that_lead_nowhere_are_given_up_and_others_made() {
+    let server = Server::start();
+    let way = Way::to(&server);
+    let home = Home::on(|name| way.url(name)).await;
+    let store = home.open().await;
+    let id = store.create_account(sample::account("ann")).await.unwrap();
+    let changes = store.changes().await.unwrap();
+    // It looks as it begins.
+    timeout(BACK, changes.next()).await.unwrap();
+    let busy: Vec<_> = (0..16)
+        .map(|minute| {
+            let store = store.clone();
+            tokio::spawn(async move { store.save_records(&[sample::call(id, minute)]).await })
+        })
+        .collect();
+    for saving in busy {
+        saving.await.unwrap().unwrap();
+    }
+    way.cut();
+    let written = async {
+        let call = [sample::call(id, 16)];
+        while store.save_records(&call).await.is_err() {}
+    };
+    timeout(BACK, written).await.expect("there is another way");
+    let other = home.open().await;
+    let heard = async {
+        for key in 1_u8.. {
+            other
+                .rotate_api_key(id, [key; 32], NOW + HOUR)
+                .await
+                .unwrap();
+            if timeout(SOON / 3, changes.next()).await.is_ok() {
+                return;
+            }
+        }
+    };
+    timeout(BACK, heard).await.expect("it listens again");
 }
 
 #[tokio::test]
