@@ -341,11 +341,12 @@ impl Node {
             for keeper in self.keepers {
                 let _ = keeper.await;
             }
-            self.store.close().await;
         };
         if tokio::time::timeout(SAVE_TIME, saved).await.is_err() {
             tracing::error!("the store did not take everything in time");
         }
+        // What it has taken is kept, whether it says goodbye or not.
+        let _ = tokio::time::timeout(SAVE_TIME, self.store.close()).await;
         if let Some(admin) = self.admin {
             admin.close().await;
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use store::{Absent, ChangeError, CreateError, RecordQuery, Store};
+use store::{Absent, Address, ChangeError, CreateError, Migrate, RecordQuery, Store};
 use tokio::time::timeout;
 
 use crate::home::Home;
@@ -247,6 +247,34 @@ async fn calls_of_a_node_are_ended_by_others_when_it_is_gone_and_not_before() {
     let ended = sample::hung_up(&call);
     serving.save_records(&[ended]).await.unwrap();
     assert_eq!(reason().await, "hung up");
+}
+
+#[tokio::test]
+async fn nodes_on_two_schemas_of_one_database_know_nothing_of_each_other() {
+    let home = Home::new().await;
+    for name in ["one", "two"] {
+        let create = sqlx::AssertSqlSafe(format!("CREATE SCHEMA {name}"));
+        sqlx::raw_sql(create)
+            .execute(&mut home.raw().await)
+            .await
+            .unwrap();
+    }
+    let open = async |schema: &str| {
+        let url = format!("{}?options=-csearch_path%3D{schema}", home.name());
+        let address = Address::parse(&url).unwrap();
+        Store::open_at(&address, [1; 32], Migrate::AtOnce)
+            .await
+            .unwrap()
+    };
+    // Both are the first process on their tables.
+    let (one, two) = (open("one").await, open("two").await);
+    let _serving = one.changes().await.unwrap();
+    let id = two.create_account(sample::account("ann")).await.unwrap();
+    two.save_records(&[sample::call(id, 0)]).await.unwrap();
+    let (other, mut absent) = (open("two").await, Absent::default());
+    until_absent(&other, &mut absent).await;
+    let ended = other.end_abandoned_records(&mut absent, NOW, "killed");
+    assert_eq!(ended.await.unwrap(), 1);
 }
 
 #[tokio::test]
