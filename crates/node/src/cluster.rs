@@ -34,18 +34,21 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    /// Takes a number at the bus.
-    pub(crate) async fn join(url: BusUrl) -> Result<Self, BusError> {
-        let bus = Bus::new(url)?;
+    /// Takes a number at the bus, if there is one.
+    pub(crate) async fn join(url: Option<&BusUrl>) -> Result<Option<Arc<Self>>, BusError> {
+        let Some(url) = url else {
+            return Ok(None);
+        };
+        let bus = Bus::new(url.clone())?;
         let node = bus.claim().await?;
-        Ok(Self {
+        Ok(Some(Arc::new(Self {
             node,
             clock: Clock::start(),
             bus,
             member: Mutex::new(Member::new(node, u64::from_le_bytes(random()))),
             wake: Notify::new(),
             settled: Notify::new(),
-        })
+        })))
     }
 
     /// Tells the machine something; never waits.

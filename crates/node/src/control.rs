@@ -323,6 +323,7 @@ impl Answerer {
                 "shards": census.len(),
             },
             "heap_bytes": self.heap.map(|given_out| given_out()),
+            "records_waiting": self.records.waiting() + self.records.waiting_in_file(),
             "records_lost": self.records.lost(),
             "counters": counters,
         })

@@ -56,6 +56,14 @@ pub(crate) struct Core {
     pub(crate) cluster: Option<Arc<Cluster>>,
 }
 
+/// What leads out of the shards beside connections; none where it is switched off.
+#[derive(Clone)]
+pub(crate) struct Outward {
+    pub(crate) gateway: Option<Gateway>,
+    pub(crate) lines: Option<Arc<Lines>>,
+    pub(crate) cluster: Option<Arc<Cluster>>,
+}
+
 impl Core {
     /// What the web services work with.
     pub(crate) fn services(
@@ -90,8 +98,11 @@ impl Core {
         config: &Config,
         store: &Store,
         offer: Option<TurnOffer>,
-        (gateway, lines): (Option<Gateway>, Option<Arc<Lines>>),
-        cluster: Option<Arc<Cluster>>,
+        Outward {
+            gateway,
+            lines,
+            cluster,
+        }: Outward,
         files: Arc<AccountFiles>,
     ) -> Result<Self, ServeError> {
         let now = Clock::unix();
@@ -269,7 +280,8 @@ async fn recovered(config: &Config, store: &Store) -> Result<Arc<RecordWriter>, 
         data: config.data.clone(),
         source,
     };
-    let records = RecordWriter::open(&config.data).map_err(unread)?;
+    let pepper = store.pepper().await?;
+    let records = RecordWriter::open(&config.data, &pepper).map_err(unread)?;
     match records.recover(store).await {
         Ok(()) => Ok(Arc::new(records)),
         Err(RecoverFault::File(source)) => Err(unread(source)),

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use model::ConnectionId;
+use model::{CallRecord, ConnectionId};
 use switch::Effect;
 use switch::cluster::MemberInput;
 use switch::turn_grant::TurnChange;
@@ -55,19 +55,7 @@ impl Performer<'_> {
             Effect::Send {
                 connection,
                 message,
-            } => match (self.outbox(connection), &outlets.lines) {
-                (Some(outbox), _) => {
-                    outlets.counters.meters.leaves(&message);
-                    if outbox.push(message).is_err() {
-                        self.overflowed.push(connection);
-                    }
-                }
-                (None, Some(lines)) => {
-                    outlets.counters.meters.leaves(&message);
-                    lines.put(connection, message, &outlets.counters);
-                }
-                (None, None) => {}
-            },
+            } => self.send(connection, message),
             // A line has no outbox, and is never closed.
             Effect::Close { connection, why } => {
                 if let Some(outbox) = self.outbox(connection) {
@@ -84,22 +72,7 @@ impl Performer<'_> {
                     relay.apply(&change);
                 }
             }
-            Effect::Record(record) => {
-                if let Some(outcome) = record.outcome.as_ref().filter(|_| !self.is_late) {
-                    let was_answered = record.answered.is_some();
-                    outlets.counters.meters.ended(outcome, was_answered);
-                    let status = outcome.status;
-                    tracing::debug!(call_id = record.call_id, status, "a call has ended");
-                } else {
-                    let is_answered = record.answered.is_some();
-                    tracing::debug!(
-                        call_id = record.call_id,
-                        is_answered,
-                        "the record of a call has changed"
-                    );
-                }
-                outlets.records.keep(*record);
-            }
+            Effect::Record(record) => self.keep(*record),
             Effect::Media { account, command } => match &outlets.gateway {
                 Some(gateway) => gateway.put(account, command, &outlets.counters),
                 None => {
@@ -127,6 +100,40 @@ impl Performer<'_> {
             Effect::Tell { node, word } => self.tell(MemberInput::Tell { node, word }),
             Effect::Count(counter) => outlets.counters.add(counter),
         }
+    }
+
+    fn send(&mut self, connection: ConnectionId, message: Vec<u8>) {
+        let outlets = self.outlets;
+        match (self.outbox(connection), &outlets.lines) {
+            (Some(outbox), _) => {
+                outlets.counters.meters.leaves(&message);
+                if outbox.push(message).is_err() {
+                    self.overflowed.push(connection);
+                }
+            }
+            (None, Some(lines)) => {
+                outlets.counters.meters.leaves(&message);
+                lines.put(connection, message, &outlets.counters);
+            }
+            (None, None) => {}
+        }
+    }
+
+    fn keep(&self, record: CallRecord) {
+        let outlets = self.outlets;
+        let is_answered = record.answered.is_some();
+        if let Some(outcome) = record.outcome.as_ref().filter(|_| !self.is_late) {
+            outlets.counters.meters.ended(outcome, is_answered);
+            let status = outcome.status;
+            tracing::debug!(call_id = record.call_id, status, "a call has ended");
+        } else {
+            tracing::debug!(
+                call_id = record.call_id,
+                is_answered,
+                "the record of a call has changed"
+            );
+        }
+        outlets.records.keep(record);
     }
 
     /// Nobody is told anything by a node that works alone.

@@ -9,12 +9,15 @@ use std::io::{self, BufRead, BufReader, Seek, SeekFrom};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use aws_lc_rs::digest::{SHA256, digest};
 use model::{CallRecord, limits};
 
 use crate::record_line;
 
-/// Its name in the data folder.
-pub(crate) const FILE_NAME: &str = "call-records.waiting";
+/// Between these stands which store its records are for: what they name by number is another account in another store.
+const NAME: [&str; 2] = ["call-records-", ".waiting"];
+/// Bytes of that.
+const STORE_BYTES: usize = 4;
 /// Records that are read, and written to the store, at a time.
 const AT_ONCE: usize = 1_000;
 
@@ -52,14 +55,14 @@ pub(crate) struct RecordFile {
 }
 
 impl RecordFile {
-    /// What waits in this folder, and how many bytes of half a record were cut off.
-    pub(crate) fn open(data: &Path) -> io::Result<(Self, u64)> {
-        Self::bounded(data, limits::RECORDS_IN_FILE)
+    /// What waits in this folder for the store with this secret, and how many bytes of half a record were cut off.
+    pub(crate) fn open(data: &Path, pepper: &[u8]) -> io::Result<(Self, u64)> {
+        Self::bounded(data, pepper, limits::RECORDS_IN_FILE)
     }
 
-    fn bounded(data: &Path, bound: usize) -> io::Result<(Self, u64)> {
+    fn bounded(data: &Path, pepper: &[u8], bound: usize) -> io::Result<(Self, u64)> {
         let mut own = Self {
-            path: data.join(FILE_NAME),
+            path: data.join(name(pepper)),
             file: None,
             len: 0,
             read: 0,
@@ -89,6 +92,22 @@ impl RecordFile {
         own.waiting = own.lines;
         own.file = Some(file);
         Ok((own, torn))
+    }
+
+    /// Files in which records wait for other stores.
+    pub(crate) fn others(&self) -> io::Result<Vec<PathBuf>> {
+        let [first, last] = NAME;
+        let mut others = Vec::new();
+        for entry in std::fs::read_dir(self.path.parent().unwrap_or(Path::new(".")))? {
+            let entry = entry?;
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            let is_one = name.starts_with(first) && name.ends_with(last);
+            if is_one && entry.path() != self.path && entry.metadata()?.len() > 0 {
+                others.push(entry.path());
+            }
+        }
+        Ok(others)
     }
 
     /// Lines that the store has not taken.
@@ -184,6 +203,15 @@ impl RecordFile {
     }
 }
 
+/// The name of the file for the store with this secret, which it does not give away.
+fn name(pepper: &[u8]) -> String {
+    let sum = digest(&SHA256, &[b"call records for ", pepper].concat());
+    let bytes = sum.as_ref().iter().take(STORE_BYTES);
+    let store: String = bytes.map(|byte| format!("{byte:02x}")).collect();
+    let [first, last] = NAME;
+    format!("{first}{store}{last}")
+}
+
 #[cfg(test)]
 mod tests {
     use model::AccountId;
@@ -196,8 +224,10 @@ mod tests {
         ids.map(|id| ended(&record(id, AccountId(1)))).collect()
     }
 
+    const PEPPER: &[u8] = b"one";
+
     fn open(dir: &TempDir) -> (RecordFile, u64) {
-        RecordFile::open(dir.path()).unwrap()
+        RecordFile::open(dir.path(), PEPPER).unwrap()
     }
 
     /// What is in it, taken out in its order.
@@ -215,7 +245,7 @@ mod tests {
         let dir = TempDir::new().unwrap();
         let (mut file, _) = open(&dir);
         assert_eq!((file.waiting(), all(&mut file)), (0, vec![]));
-        assert!(!dir.path().join(FILE_NAME).exists(), "nobody needed it");
+        assert!(!dir.path().join(name(PEPPER)).exists(), "nobody needed it");
         assert!(file.append(&records(0..2_500)).unwrap().is_some());
         drop(file);
         let (mut file, torn) = open(&dir);
@@ -228,7 +258,9 @@ mod tests {
         // What was taken may be read again: the store keeps it once.
         let (mut file, _) = open(&dir);
         assert_eq!(all(&mut file), records(0..2_500));
-        let left = std::fs::metadata(dir.path().join(FILE_NAME)).unwrap().len();
+        let left = std::fs::metadata(dir.path().join(name(PEPPER)))
+            .unwrap()
+            .len();
         assert_eq!((left, file.waiting()), (0, 0));
         assert!(file.append(&records(0..1)).unwrap().is_some());
         assert_eq!(all(&mut open(&dir).0), records(0..1));
@@ -238,7 +270,7 @@ mod tests {
     fn half_a_record_at_the_end_is_cut_off() {
         let dir = TempDir::new().unwrap();
         assert!(open(&dir).0.append(&records(0..3)).unwrap().is_some());
-        let path = dir.path().join(FILE_NAME);
+        let path = dir.path().join(name(PEPPER));
         let whole = std::fs::read(&path).unwrap();
         let third = whole.len() / 3 * 2;
         for cut in [third + 1, whole.len() - 1] {
@@ -259,7 +291,7 @@ mod tests {
     fn a_damaged_line_costs_itself_alone() {
         let dir = TempDir::new().unwrap();
         assert!(open(&dir).0.append(&records(0..3)).unwrap().is_some());
-        let path = dir.path().join(FILE_NAME);
+        let path = dir.path().join(name(PEPPER));
         let mut bytes = std::fs::read(&path).unwrap();
         let middle = bytes.len() / 2;
         bytes[middle] ^= 1;
@@ -269,9 +301,23 @@ mod tests {
     }
 
     #[test]
+    fn what_waits_for_another_store_is_left_to_it() {
+        let dir = TempDir::new().unwrap();
+        let (mut file, _) = open(&dir);
+        assert!(file.append(&records(0..2)).unwrap().is_some());
+        let (mut other, _) = RecordFile::open(dir.path(), b"other").unwrap();
+        assert_eq!((other.waiting(), file.others().unwrap()), (0, vec![]));
+        assert_eq!(other.others().unwrap(), [dir.path().join(name(PEPPER))]);
+        assert!(other.append(&records(2..3)).unwrap().is_some());
+        assert_eq!(all(&mut other), records(2..3));
+        assert_eq!(all(&mut file), records(0..2));
+        assert!(other.others().unwrap().is_empty(), "nothing waits any more");
+    }
+
+    #[test]
     fn it_is_bounded_and_all_or_nothing() {
         let dir = TempDir::new().unwrap();
-        let (mut file, _) = RecordFile::bounded(dir.path(), 3).unwrap();
+        let (mut file, _) = RecordFile::bounded(dir.path(), PEPPER, 3).unwrap();
         assert!(file.append(&records(0..2)).unwrap().is_some());
         assert!(file.append(&records(2..4)).unwrap().is_none());
         assert!(file.append(&records(2..3)).unwrap().is_some());

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use model::{CallRecord, RecordId, limits};
+use model::{CallRecord, RecordId, SecretBytes, limits};
 use store::{Store, StoreError};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -58,9 +58,12 @@ struct Taker {
 }
 
 impl RecordWriter {
-    /// With what waits in the file of this folder.
-    pub(crate) fn open(data: &Path) -> io::Result<Self> {
-        let (file, torn) = RecordFile::open(data)?;
+    /// With what waits in a file of this folder for the store with this secret.
+    pub(crate) fn open(data: &Path, pepper: &SecretBytes) -> io::Result<Self> {
+        let (file, torn) = RecordFile::open(data, pepper.expose())?;
+        for other in file.others()? {
+            tracing::warn!(file = %other.display(), "call records wait for another store; a server with this data folder on that store writes them");
+        }
         if torn > 0 {
             tracing::warn!(
                 bytes = torn,
@@ -408,7 +411,8 @@ pub(crate) enum RecoverFault {
 #[cfg(test)]
 impl Default for RecordWriter {
     fn default() -> Self {
-        Self::open(Path::new("/nonexistent")).expect("nothing waits there")
+        let folder = std::env::temp_dir();
+        Self::open(&folder, &SecretBytes::new(Vec::new())).expect("nothing waits there")
     }
 }
 

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{NodeNumber, limits};
+use model::limits;
 use store::Store;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
@@ -24,7 +24,7 @@ use crate::clock::Clock;
 use crate::cluster::Cluster;
 use crate::config::Config;
 use crate::control::{Answerer, ControlSocket};
-use crate::core::{Core, cores, end_abandoned_records, file_limit};
+use crate::core::{Core, Outward, cores, end_abandoned_records, file_limit};
 use crate::errand::Errands;
 use crate::http::Services;
 use crate::media_worker::{self, Doors as MediaDoors, Media};
@@ -152,6 +152,27 @@ impl Addresses {
         })
     }
 
+    /// Whoever tells the operator how it stands.
+    fn answerer(
+        &self,
+        config: &Config,
+        core: &Core,
+        capacity: Arc<Capacity>,
+        outward: Outward,
+    ) -> Arc<Answerer> {
+        Arc::new(Answerer {
+            signalling: Arc::clone(&core.signalling),
+            watch: Arc::clone(&core.watch),
+            capacity,
+            records: Arc::clone(&core.records),
+            listen: self.address,
+            turn: core.relay.clone().map(|relay| self.turn.status(relay)),
+            gateway: outward.gateway,
+            lines: outward.lines,
+            heap: config.heap,
+        })
+    }
+
     /// What whoever starts the server is told.
     fn started(&self, config: &Config, trunks: &Trunks) -> Started {
         let admin_address = self.admin.as_ref().map(|admin| admin.address);
@@ -215,42 +236,23 @@ impl Node {
         let files = account_files(config)?;
         let gateway = own.media.as_ref().map(MediaDoors::gateway);
         let nat = nat(&own.turn, own.media.as_ref());
-        let cluster = match &config.bus {
-            None => None,
-            Some(bus) => Some(Arc::new(Cluster::join(bus.clone()).await?)),
-        };
-        let number = cluster
-            .as_ref()
-            .map_or(NodeNumber::ALONE, |cluster| cluster.node);
+        let cluster = Cluster::join(config.bus.as_ref()).await?;
+        let number = cluster.as_ref().map(|cluster| cluster.node);
+        let number = number.unwrap_or_default();
         let trunks = Trunks::ready(own.trunks.take(), config, &store, &nat, number).await?;
-        let outward = (gateway.clone(), trunks.lines.clone());
-        let core = Core::load(
-            config,
-            &store,
-            offer,
-            outward,
-            cluster.clone(),
-            Arc::clone(&files),
-        )
-        .await?;
+        let outward = Outward {
+            gateway,
+            lines: trunks.lines.clone(),
+            cluster: cluster.clone(),
+        };
+        let core = Core::load(config, &store, offer, outward.clone(), Arc::clone(&files)).await?;
         let control = control(config)?;
 
         let stopping = watch::Sender::new(false);
         let capacity = Arc::new(Capacity::new(config.bounds, stopping.clone()));
         let pepper = store.pepper().await?;
         let services = core.services(config, &own.turn, &capacity, pepper, &files);
-        let answerer = Answerer {
-            signalling: Arc::clone(&core.signalling),
-            watch: Arc::clone(&core.watch),
-            capacity,
-            records: Arc::clone(&core.records),
-            listen: own.address,
-            turn: core.relay.clone().map(|relay| own.turn.status(relay)),
-            gateway,
-            lines: trunks.lines.clone(),
-            heap: config.heap,
-        };
-        let answerer = Arc::new(answerer);
+        let answerer = own.answerer(config, &core, capacity, outward);
         let started = own.started(config, &trunks);
 
         let (finish, finished) = watch::channel(false);
@@ -373,11 +375,12 @@ impl Node {
             for keeper in self.keepers {
                 let _ = keeper.await;
             }
-            self.store.close().await;
         };
         if tokio::time::timeout(SAVE_TIME, saved).await.is_err() {
             tracing::error!("the store did not take everything in time");
         }
+        // What it has taken is kept, whether it says goodbye or not.
+        let _ = tokio::time::timeout(SAVE_TIME, self.store.close()).await;
         if let Some(admin) = self.admin {
             admin.close().await;
         }

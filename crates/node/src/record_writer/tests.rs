@@ -9,8 +9,11 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::provision::{demo_account, open_store};
-use crate::record_file::FILE_NAME;
 use crate::record_line::tests::{ended, record};
+
+fn secret() -> SecretBytes {
+    SecretBytes::new(b"secret".to_vec())
+}
 
 /// A data folder, and the account in its store.
 async fn site() -> (TempDir, AccountId) {
@@ -29,7 +32,7 @@ async fn closed(dir: &TempDir) -> Store {
 }
 
 fn writer(dir: &TempDir) -> Arc<RecordWriter> {
-    Arc::new(RecordWriter::open(dir.path()).unwrap())
+    Arc::new(RecordWriter::open(dir.path(), &secret()).unwrap())
 }
 
 /// What is kept, by number.
@@ -81,7 +84,9 @@ async fn the_usual_way_needs_no_file() {
     let store = open_store(dir.path()).await.unwrap();
     writer.keep(record(1, account));
     finish(&writer, &store, &counters).await;
-    assert!(!dir.path().join(FILE_NAME).exists());
+    let mut files = std::fs::read_dir(dir.path()).unwrap();
+    let is_waiting = |name: &std::ffi::OsStr| name.to_string_lossy().ends_with(".waiting");
+    assert!(!files.any(|file| is_waiting(&file.unwrap().file_name())));
     assert_eq!(kept(&dir).await, [record(1, account)]);
     store.close().await;
 }
@@ -204,7 +209,7 @@ async fn what_neither_store_nor_disk_takes_waits_in_memory() {
     let (elsewhere, counters) = (TempDir::new().unwrap(), Arc::default());
     let folder = elsewhere.path().join("gone");
     std::fs::create_dir(&folder).unwrap();
-    let writer = Arc::new(RecordWriter::open(&folder).unwrap());
+    let writer = Arc::new(RecordWriter::open(&folder, &secret()).unwrap());
     std::fs::remove_dir(&folder).unwrap();
     let (_finish, finished) = watch::channel(false);
     let mut taker = Taker {
@@ -228,7 +233,7 @@ async fn what_neither_store_nor_disk_takes_waits_in_memory() {
 #[test]
 fn what_waits_in_memory_is_bounded() {
     let dir = TempDir::new().unwrap();
-    let writer = RecordWriter::open(dir.path()).unwrap();
+    let writer = RecordWriter::open(dir.path(), &secret()).unwrap();
     for id in 0..limits::RECORDS_WAITING as u128 + 2 {
         writer.keep(record(id, AccountId(1)));
     }

@@ -497,7 +497,8 @@ async fn what_cannot_be_kept_is_said_and_leaves_what_was_there() {
     let answer = server
         .send(site.log_in(put(SUPPORT, &clients(&["eve"]))))
         .await;
-    assert_refused(&answer, 500, "HTTP 500", "cannot be kept");
+    assert_refused(&answer, 503, "HTTP 503", "cannot be kept");
+    assert_eq!(answer.header("retry-after"), Some("5"));
     assert_eq!(
         send(&site, &server, get(SUPPORT)).await,
         (200, before),

@@ -32,12 +32,14 @@ fn status_text(answer: &Value) -> String {
     let text = |name: &str| answer[name].as_str().unwrap_or_default().to_owned();
     let uptime_s = answer["uptime_s"].as_u64().unwrap_or_default();
     let accounts = answer["accounts"].as_u64().unwrap_or_default();
+    let records_waiting = answer["records_waiting"].as_u64().unwrap_or_default();
     let records_lost = answer["records_lost"].as_u64().unwrap_or_default();
     let head = labelled([
         ("version", text("version")),
         ("listens on", text("listen")),
         ("up for", duration(Duration::from_secs(uptime_s))),
         ("accounts", count(accounts)),
+        ("call records waiting", count(records_waiting)),
         ("call records lost", count(records_lost)),
         ("other servers", cluster_text(&answer["cluster"])),
         ("TURN", turn_text(&answer["turn"])),
@@ -186,6 +188,7 @@ mod tests {
             "census": { "registrations": 3 },
             "counters": { "registrations": 12_345, "tokens_issued": 0 },
             "listen": "127.0.0.1:8080",
+            "records_waiting": 3,
             "records_lost": 0,
             "turn": {
                 "udp": ["127.0.0.1:3478"],
@@ -212,17 +215,20 @@ mod tests {
             "version": "1.2.3",
         }));
         let groups: Vec<_> = text.split("\n\n").collect();
-        assert!(groups[0].contains("up for:             1 m 12 s"), "{text}");
+        assert!(
+            groups[0].contains("up for:                1 m 12 s"),
+            "{text}"
+        );
         assert!(
             groups[0].contains(
-                "TURN:               UDP and TCP 127.0.0.1:3478; TLS 127.0.0.1:5349; relays from 203.0.113.7 ports \
+                "TURN:                  UDP and TCP 127.0.0.1:3478; TLS 127.0.0.1:5349; relays from 203.0.113.7 ports \
                  49152-65535; 1,234 bytes this month"
             ),
             "{text}"
         );
         assert_eq!(turn_text(&Value::Null), "off");
         assert!(
-            groups[0].ends_with("trunks:             UDP 0.0.0.0:5060, TLS 0.0.0.0:5061"),
+            groups[0].ends_with("trunks:                UDP 0.0.0.0:5060, TLS 0.0.0.0:5061"),
             "{text}"
         );
         let words = |line: &str| {

@@ -169,6 +169,11 @@ fn a_database_that_cannot_be_used_is_told_in_a_sentence_and_nothing_is_served() 
         "password authentication failed",
     );
     ok(&folder, &url, "account list");
+    postgres.freeze();
+    let hung = run(&folder, &url, "serve --listen 127.0.0.1:0");
+    assert_eq!(hung.code, 1, "{hung:?}");
+    assert!(hung.stderr.contains("did not answer in time"), "{hung:?}");
+    postgres.thaw();
     postgres.stop();
     refused(&url, "see that PostgreSQL runs there");
 }

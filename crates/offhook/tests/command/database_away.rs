@@ -4,6 +4,7 @@
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
@@ -12,7 +13,12 @@ use crate::database::{ANN, account, ok, postgres, until};
 use crate::harness::{Folder, Server};
 
 /// The file in which records wait.
-const WAITING: &str = "call-records.waiting";
+fn waiting(folder: &Folder) -> PathBuf {
+    let files = std::fs::read_dir(folder.data()).unwrap();
+    let mut files = files.map(|file| file.unwrap().path());
+    let is_it = |file: &PathBuf| file.extension().is_some_and(|end| end == "waiting");
+    files.find(is_it).unwrap()
+}
 
 fn records(folder: &Folder, url: &str) -> Vec<Value> {
     let told = ok(folder, url, "calls list --limit 1000 --json");
@@ -100,7 +106,7 @@ fn a_server_that_is_killed_while_its_database_is_away_loses_no_finished_call() {
     until(|| figure(figures, "offhook_queue_length{queue=\"call_records\"}") == 0.0);
     // Dead at once.
     drop(server);
-    let file = folder.data().join(WAITING);
+    let file = waiting(&folder);
     let mut torn = OpenOptions::new().append(true).open(&file).unwrap();
     torn.write_all(b"0123456789abcdef {\"id\":\"").unwrap();
 

@@ -31,12 +31,15 @@ const OPEN: &str = "open the store";
 const PATIENCE: Duration = Duration::from_secs(5);
 /// The server ends what takes too long; should there be no answer at all, we give up so much later.
 const NO_ANSWER: Duration = Duration::from_secs(7);
+/// How long a connection has to show that it leads to the server.
+const PROOF: Duration = Duration::from_secs(1);
 /// How long another process may take to change the tables.
 const MIGRATION_TURN: Duration = Duration::from_secs(60);
 /// Connections of a node: its keepers, a change by HTTP, listings. One more listens for changes.
 const CONNECTIONS: u32 = 8;
-/// What marks a server that serves on this database: an advisory lock on this ("ofhk") and the number of its process.
-const SERVING: i32 = 0x6f66_686b;
+/// What marks a server that serves: an advisory lock on the schema of its tables, of which a database may have several, and on the number
+/// of its process.
+const SCHEMA: &str = "CAST(CAST(current_schema() AS TEXT) AS REGNAMESPACE)";
 
 /// A store in a PostgreSQL database.
 #[derive(Clone, Debug)]
@@ -78,6 +81,9 @@ impl Postgres {
         let pool = PgPoolOptions::new()
             .max_connections(CONNECTIONS)
             .acquire_timeout(PATIENCE)
+            .test_before_acquire(false)
+            .before_acquire(|connection, _| Box::pin(proven(connection)))
+            .after_release(|connection, _| Box::pin(proven(connection)))
             .connect_with(with_timeouts(options, PATIENCE, PATIENCE))
             .await
             .map_err(opening)?;
@@ -140,6 +146,15 @@ impl Postgres {
             Ok(()) => Ok(listening),
             Err(error) => Err(explain("listen for changes", self.place(), error)),
         }
+    }
+}
+
+/// Whether a connection leads anywhere still. sqlx asks as well, but waits for ever for the answer of a server that is gone without a
+/// word, and the connection is in nobody's hands meanwhile.
+async fn proven(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    match tokio::time::timeout(PROOF, connection.ping()).await {
+        Ok(pinged) => pinged.map(|()| true),
+        Err(_) => Err(sqlx::Error::Io(io::ErrorKind::TimedOut.into())),
     }
 }
 
@@ -233,19 +248,21 @@ async fn verify(
 /// Takes the mark of a server that serves, for as long as the connection lasts. A mark that its connection of before has left behind is
 /// not in the way.
 async fn mark_serving(connection: &mut PgConnection, writer: i64) -> Result<(), sqlx::Error> {
-    sqlx::query("SELECT pg_advisory_lock_shared($1, CAST($2 AS INTEGER))")
-        .bind(SERVING)
+    let lock = format!(
+        "SELECT pg_advisory_lock_shared(CAST(CAST({SCHEMA} AS OID) AS INTEGER), CAST($1 AS INTEGER))"
+    );
+    sqlx::query(sqlx::AssertSqlSafe(lock))
         .bind(writer)
         .execute(connection)
         .await
         .map(|_| ())
 }
 
-/// A query for the numbers of the processes that serve on this database.
+/// A query for the numbers of the processes that serve on these tables.
 pub(crate) fn serving() -> String {
     format!(
         "SELECT CAST(objid AS BIGINT) FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 2 \
-         AND CAST(classid AS BIGINT) = {SERVING} \
+         AND classid = CAST({SCHEMA} AS OID) \
          AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
     )
 }

@@ -24,3 +24,4 @@ mod service;
 mod several;
 #[path = "../kept/usage.rs"]
 mod usage;
+mod way;

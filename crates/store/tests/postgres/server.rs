@@ -52,6 +52,11 @@ impl Server {
         format!("postgres://offhook:hush-hush@{host}/{database}")
     }
 
+    /// Where it listens.
+    pub(crate) fn socket(&self) -> PathBuf {
+        Path::new(&self.folder).join(".s.PGSQL.5432")
+    }
+
     pub(crate) fn stop(&mut self) {
         self.tell("stop");
     }

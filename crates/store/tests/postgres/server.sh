@@ -22,7 +22,8 @@ start() {
 }
 
 stop() {
-    kill -INT "$server"
+    # It may have ended already.
+    kill -INT "$server" 2>/dev/null || true
     wait "$server" || true
 }
 

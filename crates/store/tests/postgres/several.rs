@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use store::{Absent, ChangeError, CreateError, RecordQuery, Store};
+use store::{Absent, Address, ChangeError, CreateError, Migrate, RecordQuery, Store};
 use tokio::time::timeout;
 
 use crate::home::Home;
 use crate::sample::{self, HOUR, NOW};
 use crate::server::Server;
+use crate::way::Way;
 
 /// Far less than the second within which a change is to be known, far more than it takes.
 const SOON: Duration = Duration::from_millis(900);
@@ -249,6 +250,34 @@ async fn calls_of_a_node_are_ended_by_others_when_it_is_gone_and_not_before() {
 }
 
 #[tokio::test]
+async fn nodes_on_two_schemas_of_one_database_know_nothing_of_each_other() {
+    let home = Home::new().await;
+    for name in ["one", "two"] {
+        let create = sqlx::AssertSqlSafe(format!("CREATE SCHEMA {name}"));
+        sqlx::raw_sql(create)
+            .execute(&mut home.raw().await)
+            .await
+            .unwrap();
+    }
+    let open = async |schema: &str| {
+        let url = format!("{}?options=-csearch_path%3D{schema}", home.name());
+        let address = Address::parse(&url).unwrap();
+        Store::open_at(&address, [1; 32], Migrate::AtOnce)
+            .await
+            .unwrap()
+    };
+    // Both are the first process on their tables.
+    let (one, two) = (open("one").await, open("two").await);
+    let _serving = one.changes().await.unwrap();
+    let id = two.create_account(sample::account("ann")).await.unwrap();
+    two.save_records(&[sample::call(id, 0)]).await.unwrap();
+    let (other, mut absent) = (open("two").await, Absent::default());
+    until_absent(&other, &mut absent).await;
+    let ended = other.end_abandoned_records(&mut absent, NOW, "killed");
+    assert_eq!(ended.await.unwrap(), 1);
+}
+
+#[tokio::test]
 async fn a_node_that_starts_ends_what_it_has_written_for_an_earlier_run() {
     let (_home, [starting, other]) = two().await;
     let id = other.create_account(sample::account("ann")).await.unwrap();
@@ -257,6 +286,46 @@ async fn a_node_that_starts_ends_what_it_has_written_for_an_earlier_run() {
     other.save_records(&[sample::call(id, 1)]).await.unwrap();
     let ended = starting.end_dangling_records(NOW, "killed").await;
     assert_eq!(ended.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn connections_that_lead_nowhere_are_given_up_and_others_made() {
+    let server = Server::start();
+    let way = Way::to(&server);
+    let home = Home::on(|name| way.url(name)).await;
+    let store = home.open().await;
+    let id = store.create_account(sample::account("ann")).await.unwrap();
+    let changes = store.changes().await.unwrap();
+    // It looks as it begins.
+    timeout(BACK, changes.next()).await.unwrap();
+    let busy: Vec<_> = (0..16)
+        .map(|minute| {
+            let store = store.clone();
+            tokio::spawn(async move { store.save_records(&[sample::call(id, minute)]).await })
+        })
+        .collect();
+    for saving in busy {
+        saving.await.unwrap().unwrap();
+    }
+    way.cut();
+    let written = async {
+        let call = [sample::call(id, 16)];
+        while store.save_records(&call).await.is_err() {}
+    };
+    timeout(BACK, written).await.expect("there is another way");
+    let other = home.open().await;
+    let heard = async {
+        for key in 1_u8.. {
+            other
+                .rotate_api_key(id, [key; 32], NOW + HOUR)
+                .await
+                .unwrap();
+            if timeout(SOON / 3, changes.next()).await.is_ok() {
+                return;
+            }
+        }
+    };
+    timeout(BACK, heard).await.expect("it listens again");
 }
 
 #[tokio::test]

@@ -412,12 +412,11 @@ mod tests {
         pair.carry(at(1000), 1);
         pair.say(at(2000), 0, "lost");
         pair.posts(0);
-        let mut now = at(2000);
-        let lost = loop {
-            now = pair.nodes[0].poll_timeout().unwrap();
+        let (lost, now) = loop {
+            let now = pair.nodes[0].poll_timeout().unwrap();
             let lost = pair.nodes[0].on_timeout(now);
             if !lost.is_empty() {
-                break lost;
+                break (lost, now);
             }
             pair.posts(0);
         };

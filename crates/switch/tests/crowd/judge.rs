@@ -197,6 +197,8 @@ impl Judge {
             | Effect::Ask(_)
             | Effect::Bring(_)
             | Effect::Complain { .. }
+            | Effect::Publish { .. }
+            | Effect::Tell { .. }
             | Effect::Count(_) => {}
         }
     }

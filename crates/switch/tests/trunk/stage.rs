@@ -213,7 +213,11 @@ impl Stage {
                 Effect::Record(record) => self.records.push(*record),
                 Effect::Media { command, .. } => self.commands.push(command),
                 Effect::Ask(request) => self.pages.push(*request),
-                Effect::Turn(_) | Effect::Complain { .. } | Effect::Count(_) => {}
+                Effect::Turn(_)
+                | Effect::Complain { .. }
+                | Effect::Publish { .. }
+                | Effect::Tell { .. }
+                | Effect::Count(_) => {}
                 Effect::Bring(request) => panic!("{request:?}"),
             }
         }

@@ -296,7 +296,9 @@ fn a_side_may_name_so_many_addresses_and_no_more() {
             | Effect::Media { .. }
             | Effect::Ask(_)
             | Effect::Bring(_)
-            | Effect::Complain { .. } => {}
+            | Effect::Complain { .. }
+            | Effect::Publish { .. }
+            | Effect::Tell { .. } => {}
         }
     }
     assert_eq!((named, counted), (limits::TURN_CANDIDATES, 1));

@@ -174,7 +174,9 @@ impl Stage {
                 | Effect::Media { .. }
                 | Effect::Ask(_)
                 | Effect::Bring(_)
-                | Effect::Complain { .. } => {}
+                | Effect::Complain { .. }
+                | Effect::Publish { .. }
+                | Effect::Tell { .. } => {}
             }
         }
         self.shard.check(self.now()).unwrap();
