@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use futures_util::future::join_all;
 use model::{NodeNumber, limits};
 use store::bus::{Bus, BusError, BusUrl, Heard};
+use switch::Input;
 use switch::cluster::{Content, Member, MemberEffect, MemberInput};
 use tokio::sync::{Notify, mpsc};
 
@@ -121,7 +122,7 @@ impl Cluster {
         self.settled.notify_waiters();
     }
 
-    fn perform(self: &Arc<Self>, signalling: &Signalling, posts: &mpsc::Sender<Outgoing>) {
+    fn perform(self: &Arc<Self>, signalling: &Arc<Signalling>, posts: &mpsc::Sender<Outgoing>) {
         loop {
             let Some(effect) = self.member().poll_effect() else {
                 return;
@@ -150,6 +151,12 @@ impl Cluster {
                 } => self.alive(has_published, post),
                 MemberEffect::List => self.list(),
                 MemberEffect::Load(node) => self.load(node),
+                MemberEffect::Look {
+                    shard,
+                    look,
+                    nodes,
+                    field,
+                } => self.look(signalling, (shard, look), nodes, field),
                 MemberEffect::Word { from, word } => signalling.told(from, word),
                 MemberEffect::Published {
                     node,
@@ -241,6 +248,26 @@ impl Cluster {
                 entries: loaded.entries,
             });
             this.tell(MemberInput::Loaded { node, content });
+        });
+    }
+
+    /// Asks the bus for a shard; what fails has found nothing.
+    fn look(
+        self: &Arc<Self>,
+        signalling: &Arc<Signalling>,
+        (shard, look): (usize, u64),
+        nodes: Vec<NodeNumber>,
+        field: String,
+    ) {
+        let (this, signalling) = (Arc::clone(self), Arc::clone(signalling));
+        tokio::spawn(async move {
+            let found = this.bus.look(&nodes, &field).await.unwrap_or_default();
+            let found = found.into_iter();
+            let found: Vec<_> = found
+                .map(|(node, value)| (node, Content::read(&value)))
+                .collect();
+            let found = &found;
+            signalling.answer(shard, Input::Found { look, found });
         });
     }
 

@@ -97,6 +97,16 @@ impl Performer<'_> {
                 client,
                 bindings,
             }),
+            Effect::Look {
+                look,
+                account,
+                client,
+            } => self.tell(MemberInput::Look {
+                shard: self.shard,
+                look,
+                account,
+                client,
+            }),
             Effect::Tell { node, word } => self.tell(MemberInput::Tell { node, word }),
             Effect::Count(counter) => outlets.counters.add(counter),
         }

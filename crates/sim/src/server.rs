@@ -529,6 +529,16 @@ impl Server {
                 client,
                 bindings,
             })),
+            Effect::Look {
+                look,
+                account,
+                client,
+            } => self.out.push_back(Out::Member(MemberInput::Look {
+                shard,
+                look,
+                account,
+                client,
+            })),
             Effect::Tell { node, word } => {
                 let input = MemberInput::Tell { node, word };
                 self.out.push_back(Out::Member(input));

@@ -61,6 +61,11 @@ pub struct Request<'a> {
 }
 
 impl<'a> Request<'a> {
+    /// The whole request as it came.
+    pub fn as_bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
     /// The Request-URI, split into its parts.
     pub fn target(&self) -> &Uri<'a> {
         &self.target

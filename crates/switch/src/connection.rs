@@ -276,6 +276,7 @@ impl Shard {
 
     pub(crate) fn forget_connection(&mut self, connection: ConnectionId) -> Option<Connection> {
         let lost = self.connections.remove(&connection)?;
+        self.forget_looks(connection);
         if let Some(count) = self.per_account.get_mut(&lost.account) {
             *count -= 1;
             if *count == 0 {

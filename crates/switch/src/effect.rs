@@ -57,6 +57,15 @@ pub enum Effect {
         /// Empty: nowhere.
         bindings: Bindings,
     },
+    /// Ask the bus where a client is; [`Input::Found`](crate::Input::Found) is the answer, if one comes.
+    Look {
+        /// Which look this is.
+        look: u64,
+        /// Whose client.
+        account: AccountId,
+        /// Which.
+        client: ClientId,
+    },
     /// Tell another node; it is told in order and once, or [`Input::Severed`](crate::Input::Severed) comes.
     Tell {
         /// Which one.
@@ -209,6 +218,8 @@ counters! {
     SlowReader => "connections_closed_slow_reader",
     /// A connection did not answer pings.
     NoPong => "connections_closed_no_pong",
+    /// A client that was called was found nowhere, and the bus was asked once more.
+    Looked => "clients_looked_for",
     /// A call lost a client with the node that the client was connected to.
     LostWithNode => "connections_lost_with_their_node",
     /// A client registered anew (refreshes are not counted).

@@ -10,7 +10,7 @@ use model::{
 };
 
 use crate::application::Control;
-use crate::cluster::{Published, Word};
+use crate::cluster::{Bindings, Published, Word};
 use crate::token::{KeyRing, UnusableKey};
 use crate::turn_grant::TurnOffer;
 
@@ -104,6 +104,13 @@ pub enum Input<'a> {
         client: &'a ClientId,
         /// Empty: nowhere.
         bindings: &'a [Published],
+    },
+    /// What came of [`Effect::Look`](crate::Effect::Look): where other nodes have the client, as the bus keeps it.
+    Found {
+        /// Which look.
+        look: u64,
+        /// By node.
+        found: &'a [(NodeNumber, Bindings)],
     },
     /// What was on its way to or from a node is lost.
     Severed(NodeNumber),

@@ -26,6 +26,7 @@ impl Shard {
             && self.location.is_empty()
             && self.calls.is_empty()
             && self.runs.is_empty()
+            && self.looks.is_empty()
             && self.conferences.is_empty()
             && self.going.all() == 0
             && self.orphans.is_empty()

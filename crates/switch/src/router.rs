@@ -32,6 +32,9 @@ impl Shard {
         request: &Request<'_>,
         now: Now,
     ) {
+        if self.looks.has(connection, request) {
+            return;
+        }
         if self.has_seen_invite(connection, request) {
             // A line gives each request once: this is another, by a branch that was used before.
             if self.trunk_of(connection).is_some() {
@@ -103,7 +106,11 @@ impl Shard {
     ) -> Result<(), Refusal> {
         let contact = caller_target(request)?;
         let Some(binding) = self.newest(account, &callee).cloned() else {
-            let refusal = match self.is_registered(account, &callee) {
+            let is_registered = self.is_registered(account, &callee);
+            if !is_registered && self.look(now, account, connection, request, &callee) {
+                return Ok(());
+            }
+            let refusal = match is_registered {
                 true => refusal::out_of_reach(&callee),
                 false => refusal::not_registered(&callee),
             };
@@ -149,8 +156,10 @@ impl Shard {
 
     /// Where calls for a client go: to its newest instance among those that can be reached now.
     pub(crate) fn newest(&self, account: AccountId, client: &ClientId) -> Option<&Binding> {
-        let instances = self.location.instances(account, client.as_str())?;
-        instances.newest_of(|binding| self.is_in_reach(binding.connection))
+        let instances = self.location.instances(account, client.as_str());
+        instances
+            .and_then(|known| known.newest_of(|binding| self.is_in_reach(binding.connection)))
+            .or_else(|| self.looks.found(client))
     }
 
     /// Whether it is registered at all.

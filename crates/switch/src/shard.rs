@@ -15,6 +15,7 @@ use sip::{Capabilities, Message, Method, Request, Response};
 use crate::application::{Conferences, Going, Run, asker};
 use crate::call::{Act, Call, CallKey, Side, read_branch, read_tag};
 use crate::capabilities;
+use crate::cluster::Looks;
 use crate::connection::{Connection, UserAgent};
 use crate::domain::Domain;
 use crate::effect::{Counter, Effect};
@@ -35,6 +36,7 @@ pub struct Shard {
     pub(crate) node: NodeNumber,
     /// The other nodes that can be reached now.
     pub(crate) in_reach: Arc<[NodeNumber]>,
+    pub(crate) looks: Looks,
     pub(crate) snapshot: Arc<Snapshot>,
     /// As those of the snapshot that it began with, where their names lead now.
     pub(crate) trunks: Arc<[(ConnectionId, Arc<Trunk>)]>,
@@ -85,6 +87,7 @@ impl Shard {
             number,
             node: NodeNumber::ALONE,
             in_reach: Arc::default(),
+            looks: Looks::default(),
             location: Location::new(Keyed::new(&mut random)),
             trunks: Arc::clone(&snapshot.settings.trunks),
             snapshot,
@@ -153,6 +156,7 @@ impl Shard {
                 client,
                 bindings,
             } => self.on_published(now, node, account, client, bindings),
+            Input::Found { look, found } => self.on_found(now, look, found),
             Input::Severed(node) => self.on_severed(now, node),
             Input::Reach(nodes) => self.on_reach(now, nodes),
             Input::Snapshot(snapshot) => self.on_snapshot(now, snapshot),
@@ -518,6 +522,7 @@ impl Shard {
                     self.timers.shift(Due::Client(account, client), None, again);
                 }
                 Due::Call(key) => self.on_call_due(now, key),
+                Due::Look(look) => self.on_found(now, look, &[]),
                 Due::Orphan => {
                     self.orphans.forget_ended(now.mono);
                     self.forget_heard(now);

@@ -15,6 +15,8 @@ pub(crate) enum Due {
     Client(AccountId, ClientId),
     /// A timer of a call.
     Call(CallKey),
+    /// An INVITE has waited long enough for the bus.
+    Look(u64),
     /// An answer that may have got lost need not be kept any longer.
     Orphan,
 }

@@ -22,6 +22,10 @@ pub const LINK_WORDS: usize = 4_096;
 pub const LINK_BYTES: usize = 8 * 1024 * 1024;
 /// Words that are sent again at once.
 pub const LINK_AT_ONCE: usize = 64;
+/// How long an INVITE for a client that is found nowhere waits for the bus: two times what an answer takes on a bad day.
+pub const LOOK_TIME: Duration = Duration::from_secs(1);
+/// INVITEs of a shard that wait so; past it whoever is found nowhere is called registered nowhere at once.
+pub const LOOKS: usize = 1_024;
 /// Calls of other nodes that a connection is known to have a part in; past it the oldest would end without a word if its node died.
 pub const CALLS_ELSEWHERE: usize = 64;
 /// Clients whose bindings are written in one step.

@@ -162,6 +162,12 @@ impl Bus {
         })
     }
 
+    /// What a node has published under one name.
+    pub fn look(&mut self, now: u64, node: NodeNumber, field: &str) -> Option<Vec<u8>> {
+        self.expire(now);
+        self.kept.get(&node)?.content.get(field).cloned()
+    }
+
     /// Nodes that it keeps something of.
     pub fn nodes(&mut self, now: u64) -> Vec<NodeNumber> {
         self.expire(now);

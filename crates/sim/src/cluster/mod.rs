@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use model::{CallRecord, ConnectionId, Instant, NodeNumber, Now};
-use switch::cluster::MemberInput;
+use switch::cluster::{Bindings, MemberInput};
 
 use crate::authority::{Authority, Wish};
 use crate::browser::{Browser, Deed, Happening};
@@ -73,6 +73,8 @@ enum FromBus {
     Post(Vec<u8>),
     /// Whether it is there.
     State,
+    /// What a shard's look has found.
+    Found(usize, u64, Vec<(NodeNumber, Bindings)>),
     Answer(MemberInput<'static>),
 }
 

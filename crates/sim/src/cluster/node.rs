@@ -3,7 +3,7 @@
 //! Performs what servers and members want done, with all that the bus does to it.
 
 use model::{ConnectionId, NodeNumber, limits};
-use switch::cluster::{Member, MemberEffect, MemberInput};
+use switch::cluster::{Content, Member, MemberEffect, MemberInput};
 
 use super::{Cluster, Event, FromBus, LATENCY, Link, instant};
 use crate::clock::Rank;
@@ -83,6 +83,10 @@ impl Cluster {
             FromBus::State => {
                 let is_up = self.bus.is_up;
                 self.member(node, MemberInput::Bus(is_up));
+            }
+            FromBus::Found(shard, look, found) => {
+                let now = self.now();
+                self.nodes[node].server.found(now, shard, look, &found);
             }
             FromBus::Answer(input) => self.member(node, input),
         }
@@ -248,6 +252,24 @@ impl Cluster {
                     false => None,
                 };
                 self.bus_says(node, MemberInput::Loaded { node: of, content });
+            }
+            MemberEffect::Look {
+                shard,
+                look,
+                nodes,
+                field,
+            } => {
+                let found = nodes.into_iter().filter_map(|of| {
+                    let value = self
+                        .bus
+                        .look(micros, of, &field)
+                        .filter(|_| self.bus.is_up)?;
+                    Some((of, Content::read(&value)))
+                });
+                let found = FromBus::Found(shard, look, found.collect());
+                let at = micros + self.bus.lag();
+                self.agenda
+                    .at(at, Rank::Usual, Event::FromBus(node, number, found));
             }
             MemberEffect::Word { from, word } => self.nodes[node].server.hear(now, from, word),
             MemberEffect::Published {

@@ -221,6 +221,37 @@ fn a_registration_whose_answer_got_lost_is_answered_on_another_node() {
 }
 
 #[test]
+fn a_client_whose_notice_got_lost_is_found_by_one_more_look() {
+    let mut cluster = Cluster::new(17, 2);
+    let alice = registered(&mut cluster, "alice", 0);
+    cluster.bus.faults.deaf.insert((1, 0));
+    let bob = registered(&mut cluster, "bob", 1);
+    cluster.bus.faults.deaf.clear();
+    assert_eq!(cluster.clients(0), ["alice"]);
+    talking(&mut cluster, alice, bob);
+    fine(&cluster);
+    // Whoever is nowhere is refused once, and recorded once.
+    let carol = registered(&mut cluster, "carol", 0);
+    let before = cluster.records().len();
+    call(&mut cluster, carol, "nobody");
+    until(&mut cluster, "it is refused", |cluster| {
+        is_idle(cluster, carol)
+    });
+    assert_eq!(cluster.records().len(), before + 1);
+    // And one that is taken back while it waits ends everywhere.
+    cluster.bus.faults.deaf.insert((1, 0));
+    cluster.bus.faults.lag = (300 * MILLI, 0);
+    let dave = registered(&mut cluster, "dave", 1);
+    let key = call(&mut cluster, carol, "dave");
+    millis(&mut cluster, 50);
+    cluster.app(carol, |browser, now| browser.hang_up_call(now, key));
+    cluster.run_for(Duration::from_secs(3));
+    for page in [carol, dave] {
+        claim(&cluster, is_idle(&cluster, page), "it is taken back");
+    }
+}
+
+#[test]
 fn whoever_talks_with_a_node_that_dies_is_told_why() {
     let mut cluster = Cluster::new(5, 2);
     let alice = registered(&mut cluster, "alice", 0);

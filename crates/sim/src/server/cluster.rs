@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use model::{AccountId, ClientId, NodeNumber, Now};
 use switch::Input;
-use switch::cluster::{Audience, Published, Word};
+use switch::cluster::{Audience, Bindings, Published, Word};
 use switch::edge::shard_of;
 
 use super::Server;
@@ -53,6 +53,11 @@ impl Server {
             bindings,
         };
         self.step(now, shard, input);
+    }
+
+    /// What came of a shard's look at the bus.
+    pub fn found(&mut self, now: Now, shard: usize, look: u64, found: &[(NodeNumber, Bindings)]) {
+        self.step(now, shard, Input::Found { look, found });
     }
 
     /// What was on its way to or from a node is lost.

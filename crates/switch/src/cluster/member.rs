@@ -37,6 +37,17 @@ pub enum MemberInput<'a> {
         /// Where it is on this node.
         bindings: Bindings,
     },
+    /// [`Effect::Look`](crate::Effect::Look) of a shard.
+    Look {
+        /// Of this one.
+        shard: usize,
+        /// Which look.
+        look: u64,
+        /// Whose client.
+        account: AccountId,
+        /// Which.
+        client: ClientId,
+    },
     /// What came of [`MemberEffect::List`]: who is alive.
     Listed(Vec<NodeNumber>),
     /// What came of [`MemberEffect::Load`].
@@ -95,6 +106,17 @@ pub enum MemberEffect {
     List,
     /// Read what a node has published.
     Load(NodeNumber),
+    /// Read what these nodes have published under one name, for a shard ([`Input::Found`](crate::Input::Found); [`Content::read`]).
+    Look {
+        /// For this one.
+        shard: usize,
+        /// Which look.
+        look: u64,
+        /// Whose.
+        nodes: Vec<NodeNumber>,
+        /// The name.
+        field: String,
+    },
     /// Give a word to the shard that it is for.
     Word {
         /// Who says it.
@@ -126,6 +148,13 @@ pub struct Content {
     pub version: u64,
     /// By field.
     pub entries: Vec<(String, Vec<u8>)>,
+}
+
+impl Content {
+    /// The bindings that a node has published under a name; what cannot be read is as good as nothing.
+    pub fn read(value: &[u8]) -> Bindings {
+        serde_json::from_slice(value).unwrap_or_default()
+    }
 }
 
 /// A post for all.
@@ -216,6 +245,17 @@ impl Member {
                 client,
                 bindings,
             } => self.on_publish(&field_of(account, &client), &bindings),
+            MemberInput::Look {
+                shard,
+                look,
+                account,
+                client,
+            } => self.effects.push_back(MemberEffect::Look {
+                shard,
+                look,
+                nodes: self.peers.keys().copied().collect(),
+                field: field_of(account, &client),
+            }),
             MemberInput::Listed(nodes) => {
                 for node in nodes {
                     self.meet(now, node);

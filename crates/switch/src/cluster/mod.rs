@@ -9,6 +9,7 @@
 
 mod elsewhere;
 mod links;
+mod look;
 mod member;
 mod peer;
 mod published;
@@ -20,6 +21,7 @@ use model::{AccountId, ClientId, ConnectionId, NodeNumber, Now};
 use sip::{Message, Request};
 
 pub(crate) use elsewhere::Elsewhere;
+pub(crate) use look::Looks;
 pub use member::{Content, Member, MemberEffect, MemberInput};
 pub use published::{Bindings, Published};
 pub use word::{Audience, Garbled, Word};
@@ -88,6 +90,7 @@ impl Shard {
             | Effect::Bring(_)
             | Effect::Complain { .. }
             | Effect::Publish { .. }
+            | Effect::Look { .. }
             | Effect::Tell { .. }
             | Effect::Count(_) => effect,
         }

@@ -150,9 +150,7 @@ impl Peer {
         let mut missing = std::mem::take(&mut self.fields);
         for (field, value) in content.entries {
             missing.remove(&field);
-            // What cannot be read is as good as nothing.
-            let bindings = serde_json::from_slice(&value).unwrap_or_default();
-            self.note(field, bindings);
+            self.note(field, Content::read(&value));
         }
         for field in missing {
             self.note(field, Bindings::new());

@@ -198,6 +198,7 @@ impl Judge {
             | Effect::Bring(_)
             | Effect::Complain { .. }
             | Effect::Publish { .. }
+            | Effect::Look { .. }
             | Effect::Tell { .. }
             | Effect::Count(_) => {}
         }

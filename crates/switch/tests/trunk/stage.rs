@@ -216,6 +216,7 @@ impl Stage {
                 Effect::Turn(_)
                 | Effect::Complain { .. }
                 | Effect::Publish { .. }
+                | Effect::Look { .. }
                 | Effect::Tell { .. }
                 | Effect::Count(_) => {}
                 Effect::Bring(request) => panic!("{request:?}"),

@@ -298,6 +298,7 @@ fn a_side_may_name_so_many_addresses_and_no_more() {
             | Effect::Bring(_)
             | Effect::Complain { .. }
             | Effect::Publish { .. }
+            | Effect::Look { .. }
             | Effect::Tell { .. } => {}
         }
     }

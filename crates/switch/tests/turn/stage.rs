@@ -176,6 +176,7 @@ impl Stage {
                 | Effect::Bring(_)
                 | Effect::Complain { .. }
                 | Effect::Publish { .. }
+                | Effect::Look { .. }
                 | Effect::Tell { .. } => {}
             }
         }
