@@ -1,7 +1,7 @@
 //! The project's chores, run as `cargo xtask <task>`: `test` installs what the tests need and runs them all, `tidy`
 //! checks the rules of the house that no compiler knows, `audit` those of what it is built from, `fuzz` runs the fuzz targets for a while,
 //! `bench-peers` compares with others,
-//! `perf-check` counts instructions, `soak` asks whether everything comes back.
+//! `perf-check` counts instructions, `soak` asks whether everything comes back, `cluster` starts several servers that work as one.
 //!
 //! It never ships with the product and no crate depends on it.
 #![expect(
@@ -11,6 +11,7 @@
 
 mod audit;
 mod browser;
+mod cluster;
 mod counts;
 mod fuzz;
 mod install;
@@ -36,7 +37,8 @@ cargo xtask fuzz [TARGET…] [--seconds N]                          every fuzz t
 cargo xtask bench-peers [--rounds N] [--seconds N] [--clients N]  offhook and Kamailio under the same load, in turn
 cargo xtask bench-peers media [--rounds N] [--seconds N] [--calls N]  our media gateway and rtpengine with the same packets, in turn
 cargo xtask perf-check [--write]                                  instructions of the hot operations, compared with docs/instructions.txt
-cargo xtask soak [--minutes N] [--seed N]                         load and kills; files, memory and tables must come back (default 60)";
+cargo xtask soak [--minutes N] [--seed N]                         load and kills; files, memory and tables must come back (default 60)
+cargo xtask cluster [--nodes N]                                   three servers that work as one, on this machine, to try out (installs Redis and PostgreSQL)";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -52,6 +54,7 @@ fn main() -> ExitCode {
         "bench-peers" => peers::run(rest),
         "perf-check" => counts::run(rest),
         "soak" => soak::run(rest),
+        "cluster" => cluster::run(rest),
         "help" | "--help" | "-h" => {
             println!("{USAGE}");
             Ok(())

@@ -5,6 +5,8 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
 
 use crate::step::output_of;
@@ -21,9 +23,29 @@ pub(crate) struct Account {
 impl Account {
     /// Makes one, as operators do.
     pub(crate) fn create(program: &Path, data: &Path, username: &str) -> Result<Self, String> {
+        Self::create_with(program, data, username, &[])
+    }
+
+    /// The same in this database.
+    pub(crate) fn create_in(
+        program: &Path,
+        data: &Path,
+        store: &str,
+        username: &str,
+    ) -> Result<Self, String> {
+        Self::create_with(program, data, username, &["--store", store])
+    }
+
+    fn create_with(
+        program: &Path,
+        data: &Path,
+        username: &str,
+        where_to: &[&str],
+    ) -> Result<Self, String> {
         let words = ["account", "create", "--cloud-id", CLOUD];
         let more = ["--username", username, "--type", "production"];
-        let created = json(program, data, &[words, more].concat())?;
+        let words = [&words[..], &more[..], where_to].concat();
+        let created = json(program, data, &words)?;
         let field = |name: &str| created[name].as_str().unwrap_or_default().to_owned();
         Ok(Self {
             login: format!("{CLOUD}/{username}"),
@@ -113,6 +135,19 @@ impl Offhook {
 
     pub(crate) fn pid(&self) -> u32 {
         self.process.id()
+    }
+
+    /// Asks it to end in order.
+    pub(crate) fn terminate(&self) -> Result<(), String> {
+        let pid = Pid::from_raw(self.pid().cast_signed());
+        kill(pid, Signal::SIGTERM)
+            .map_err(|error| format!("process {pid} could not be ended: {error}"))
+    }
+
+    /// Waits until it has ended.
+    pub(crate) fn wait(&mut self) {
+        // Nobody else has waited for it.
+        let _ = self.process.wait();
     }
 
     /// How it ended, if it did.

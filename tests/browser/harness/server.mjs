@@ -1,6 +1,6 @@
 // The server under test: its store in a folder of its own, its accounts, its process, and its web services.
 import { execFile, spawn } from 'node:child_process';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import http from 'node:http';
 import https from 'node:https';
 import { tmpdir } from 'node:os';
@@ -31,9 +31,10 @@ export class Server {
   /**
    * Makes the folder and the certificate; nothing runs yet. `settings` are further words for `serve`; a `plain` server
    * has no certificate. It listens on loopback, and for TURN at any port; or at the address `listen`, and for TURN as
-   * `settings` say. `environment`: variables that the process gets besides our own.
+   * `settings` say. `environment`: variables that the process, and each command, gets besides our own. It may have the certificate
+   * of a server that is `like` it, as those behind one balancer do.
    */
-  static async prepare(settings, { plain = false, listen, environment = {} } = {}) {
+  static async prepare(settings, { plain = false, listen, environment = {}, like } = {}) {
     const binary = process.env.OFFHOOK_BIN;
     if (!binary) throw new Error('OFFHOOK_BIN names no server; `cargo xtask test browser` sets it');
     const server = new Server();
@@ -43,7 +44,7 @@ export class Server {
     server.#listen = listen ?? '127.0.0.1:0';
     server.#binary = path.resolve(binary);
     server.#folder = await mkdtemp(path.join(tmpdir(), 'offhook-browser-'));
-    await server.#makeCertificate();
+    await (like ? server.#takeCertificate(like) : server.#makeCertificate());
     return server;
   }
 
@@ -57,7 +58,7 @@ export class Server {
 
   /** `offhook account disable` or `enable`. */
   setAccount({ cloud_id, username }, how) {
-    return run(this.#binary, ['account', how, `${cloud_id}/${username}`, '--data', this.#data]);
+    return run(this.#binary, ['account', how, `${cloud_id}/${username}`, '--data', this.#data], this.#ours);
   }
 
   /** A token from the command line, where any lifetime is allowed. */
@@ -82,7 +83,7 @@ export class Server {
     const words = ['serve', '--data', this.#data, '--listen', this.#listen, ...this.#settings];
     if (!this.#plain) words.push('--tls-cert', this.#path('cert.pem'), '--tls-key', this.#path('key.pem'));
     const from = this.#output.all.length;
-    const child = spawn(this.#binary, words, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...this.#environment } });
+    const child = spawn(this.#binary, words, { stdio: ['ignore', 'pipe', 'pipe'], ...this.#ours });
     this.#process = child;
     const dieTogether = () => child.kill('SIGKILL');
     process.once('exit', dieTogether);
@@ -99,6 +100,15 @@ export class Server {
     if (!ready) throw new Error(`the server did not start:\n${this.lastOutput()}`);
     if (ready[1] !== (this.#plain ? 'http' : 'https')) throw new Error(`not what was asked for: ${happening}`);
     this.port = Number(ready[2]);
+  }
+
+  /** The process does nothing any more, as one that hangs, until it is ended by SIGKILL. */
+  hang() {
+    this.#process.kill('SIGSTOP');
+  }
+
+  get isRunning() {
+    return this.#process !== null;
   }
 
   /** Ends the process by `signal` and waits until it is gone; gives back how it ended. */
@@ -251,7 +261,7 @@ export class Server {
   }
 
   async #json(words) {
-    const { stdout } = await run(this.#binary, [...words, '--data', this.#data, '--json']);
+    const { stdout } = await run(this.#binary, [...words, '--data', this.#data, '--json'], this.#ours);
     return JSON.parse(stdout);
   }
 
@@ -273,6 +283,16 @@ export class Server {
     await run('openssl', words);
     this.certificate = await readFile(this.#path('cert.pem'));
     this.key = await readFile(this.#path('key.pem'));
+  }
+
+  async #takeCertificate({ certificate, key }) {
+    Object.assign(this, { certificate, key });
+    await writeFile(this.#path('cert.pem'), certificate);
+    await writeFile(this.#path('key.pem'), key, { mode: 0o600 });
+  }
+
+  get #ours() {
+    return { env: { ...process.env, ...this.#environment } };
   }
 
   get #data() {
