@@ -237,7 +237,9 @@ mod tests {
         assert!(fault("answer = 1").contains("did you mean no_answer_s?"));
         let sentence = fault("[database]\nurl = \"x\"");
         assert!(
-            sentence.contains("line 1: there is no key \"database\"; the keys are data, store, migrate, listen"),
+            sentence.contains(
+                "line 1: there is no key \"database\"; the keys are data, store, migrate, listen"
+            ),
             "{sentence}"
         );
     }

@@ -205,7 +205,10 @@ mod tests {
             "version": "1.2.3",
         }));
         let groups: Vec<_> = text.split("\n\n").collect();
-        assert!(groups[0].contains("up for:                1 m 12 s"), "{text}");
+        assert!(
+            groups[0].contains("up for:                1 m 12 s"),
+            "{text}"
+        );
         assert!(
             groups[0].contains(
                 "TURN:                  UDP and TCP 127.0.0.1:3478; TLS 127.0.0.1:5349; relays from 203.0.113.7 ports \
