@@ -160,10 +160,7 @@ impl RecordWriter {
                 match self.first_in_file().await {
                     Ok(Some(batch)) => return Some(batch),
                     Ok(None) => {}
-                    Err(error) => {
-                        tracing::error!(%error, "the file of call records that wait cannot be read, and stays as it is");
-                        self.in_file.store(0, Ordering::Relaxed);
-                    }
+                    Err(error) => self.set_aside(&error).await,
                 }
             }
             let is_last = tokio::select! {
@@ -326,6 +323,20 @@ impl RecordWriter {
             records: chunk.records,
             mark: Some(chunk.mark),
         }))
+    }
+
+    /// The file cannot be read.
+    async fn set_aside(&self, error: &io::Error) {
+        match self.with_file(RecordFile::set_aside).await {
+            Ok(aside) => {
+                let file = aside.display();
+                tracing::error!(%error, %file, "the file of call records that wait cannot be read, and is set aside");
+            }
+            Err(fault) => {
+                tracing::error!(%error, %fault, "the file of call records that wait can neither be read nor set aside");
+                self.in_file.store(0, Ordering::Relaxed);
+            }
+        }
     }
 
     /// Works on the file, on a thread that may wait for the disk.
