@@ -193,6 +193,18 @@ impl RecordFile {
         Ok(())
     }
 
+    /// Gives the file another name, because it cannot be read, and begins a new one. Says how it is called now.
+    pub(crate) fn set_aside(&mut self) -> io::Result<PathBuf> {
+        let aside = self.path.with_extension("unread");
+        if aside.try_exists()? {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        std::fs::rename(&self.path, &aside)?;
+        self.file = None;
+        (self.len, self.read, self.lines, self.waiting) = (0, 0, 0, 0);
+        Ok(aside)
+    }
+
     fn file(&mut self) -> io::Result<&File> {
         if self.file.is_none() {
             let mut options = OpenOptions::new();
@@ -312,6 +324,26 @@ mod tests {
         assert_eq!(all(&mut other), records(2..3));
         assert_eq!(all(&mut file), records(0..2));
         assert!(other.others().unwrap().is_empty(), "nothing waits any more");
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_set_aside_and_nothing_is_written_over_it() {
+        let dir = TempDir::new().unwrap();
+        let (mut file, _) = open(&dir);
+        assert!(file.append(&records(0..2)).unwrap().is_some());
+        // Somebody has cut it.
+        let path = dir.path().join(name(PEPPER));
+        let bytes = std::fs::read(&path).unwrap();
+        std::fs::write(&path, &bytes[..9]).unwrap();
+        file.first().expect_err("it is shorter than it was");
+        let aside = file.set_aside().unwrap();
+        assert!(file.append(&records(2..3)).unwrap().is_some());
+        assert_eq!(all(&mut file), records(2..3));
+        assert_eq!(std::fs::read(aside).unwrap(), &bytes[..9]);
+        assert!(file.append(&records(3..4)).unwrap().is_some());
+        file.set_aside()
+            .expect_err("nothing is written over the first");
+        assert_eq!(all(&mut file), records(3..4));
     }
 
     #[test]

@@ -29,6 +29,8 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 const GATHER_TIME: Duration = Duration::from_millis(250);
 /// How often so long the store may take for what is left when the server stops; then it waits in the file for the next start.
 const LAST_BEATS: u32 = 4;
+/// Why records are lost.
+const DAMAGED: &str = "they are damaged in the file where they waited";
 
 /// The records that wait.
 #[derive(Debug)]
@@ -48,6 +50,8 @@ struct Batch {
     records: Vec<CallRecord>,
     /// Where they end in the file; `None`: they are in memory alone.
     mark: Option<Mark>,
+    /// Lines among them in the file that were no records.
+    damaged: usize,
 }
 
 /// Who takes records, and what is said of how that goes.
@@ -125,6 +129,7 @@ impl RecordWriter {
             self.save(store, &batch.records).await?;
             self.with_file(move |file| batch.mark.map_or(Ok(()), |mark| file.taken(mark)))
                 .await?;
+            self.lose(batch.damaged, DAMAGED);
         }
         tracing::info!("they are written");
         Ok(())
@@ -160,10 +165,7 @@ impl RecordWriter {
                 match self.first_in_file().await {
                     Ok(Some(batch)) => return Some(batch),
                     Ok(None) => {}
-                    Err(error) => {
-                        tracing::error!(%error, "the file of call records that wait cannot be read, and stays as it is");
-                        self.in_file.store(0, Ordering::Relaxed);
-                    }
+                    Err(error) => self.set_aside(&error).await,
                 }
             }
             let is_last = tokio::select! {
@@ -175,6 +177,7 @@ impl RecordWriter {
                 return Some(Batch {
                     records,
                     mark: None,
+                    damaged: 0,
                 });
             }
             if is_last {
@@ -185,10 +188,15 @@ impl RecordWriter {
 
     /// Has the store take a batch. If it does not, the batch is in the file, or waits in memory again.
     async fn write(&self, taker: &mut Taker, batch: Batch, finish: &watch::Receiver<bool>) -> bool {
-        let Batch { records, mut mark } = batch;
+        let Batch {
+            records,
+            mut mark,
+            damaged,
+        } = batch;
         let saved = self.offer(taker, &records, &mut mark, finish).await;
         if let Some(Ok(())) = saved {
             self.taken(records.len(), mark).await;
+            self.lose(damaged, DAMAGED);
             if taker.refusals.worked() {
                 let waiting = self.waiting_in_file();
                 tracing::info!(waiting, "the store takes call records again");
@@ -316,16 +324,25 @@ impl RecordWriter {
         let Some(chunk) = self.with_file(RecordFile::first).await? else {
             return Ok(None);
         };
-        if chunk.damaged > 0 {
-            self.lose(
-                chunk.damaged,
-                "they are damaged in the file where they waited",
-            );
-        }
         Ok(Some(Batch {
             records: chunk.records,
             mark: Some(chunk.mark),
+            damaged: chunk.damaged,
         }))
+    }
+
+    /// The file cannot be read.
+    async fn set_aside(&self, error: &io::Error) {
+        match self.with_file(RecordFile::set_aside).await {
+            Ok(aside) => {
+                let file = aside.display();
+                tracing::error!(%error, %file, "the file of call records that wait cannot be read, and is set aside");
+            }
+            Err(fault) => {
+                tracing::error!(%error, %fault, "the file of call records that wait can neither be read nor set aside");
+                self.in_file.store(0, Ordering::Relaxed);
+            }
+        }
     }
 
     /// Works on the file, on a thread that may wait for the disk.

@@ -72,8 +72,7 @@ async fn put(
     let (document, _) = document(services, request, &[JSON]).await?;
     let secret = fresh_secret()?;
     let service = read(name, &document, &secret).map_err(Fault::parameters)?;
-    kept::check_is_there(services, NOT_KEPT)?;
-    let turn = services.changes.acquire().await;
+    let turn = kept::turn(services, NOT_KEPT).await?;
     let put = services.watch.store.put_service(account, &service).await;
     drop(turn);
     let put = put.map_err(|error| {
@@ -100,8 +99,7 @@ async fn patch(
 ) -> Result<Response<Body>, Fault> {
     let (patch, _) = document(services, request, &[JSON, MERGE_PATCH]).await?;
     let secret = fresh_secret()?;
-    kept::check_is_there(services, NOT_KEPT)?;
-    let turn = services.changes.acquire().await;
+    let turn = kept::turn(services, NOT_KEPT).await?;
     let store = &services.watch.store;
     let changed = store
         .change_service(account, name, |service| patched(service, &patch, &secret))
@@ -118,8 +116,7 @@ async fn remove(
     account: AccountId,
     name: &ServiceName,
 ) -> Result<Response<Body>, Fault> {
-    kept::check_is_there(services, NOT_KEPT)?;
-    let turn = services.changes.acquire().await;
+    let turn = kept::turn(services, NOT_KEPT).await?;
     let removed = services.watch.store.remove_service(account, name).await;
     drop(turn);
     removed.map_err(refused)?;

@@ -21,6 +21,14 @@ pub(super) fn check_is_there(services: &Services, what: &str) -> Result<(), Faul
     }
 }
 
+/// Whose turn it is to change something, if the store is there: whoever waited may have waited for one that is not.
+pub(super) async fn turn<'a>(services: &'a Services, what: &str) -> Result<impl Drop + 'a, Fault> {
+    check_is_there(services, what)?;
+    let turn = services.changes.acquire().await;
+    check_is_there(services, what)?;
+    Ok(turn.expect("nobody closes it"))
+}
+
 /// Why `what` could not be done.
 pub(super) fn refused(error: &StoreError, what: &str) -> Fault {
     tracing::error!(%error, "a web service needs the store: {what}");

@@ -242,3 +242,32 @@ fn what_waits_in_memory_is_bounded() {
     writer.keep(record(0, AccountId(1)));
     assert_eq!(writer.lost(), 2);
 }
+
+#[tokio::test]
+async fn a_damaged_record_is_counted_once_however_often_the_store_refuses_the_others() {
+    let (dir, account) = site().await;
+    let (before, counters) = (writer(&dir), Arc::default());
+    before
+        .append((1..=3).map(|id| record(id, account)).collect())
+        .await
+        .unwrap();
+    let files = std::fs::read_dir(dir.path()).unwrap();
+    let mut paths = files.map(|file| file.unwrap().path());
+    let path = paths.find(|path| path.extension().is_some_and(|end| end == "waiting"));
+    let path = path.unwrap();
+    let mut bytes = std::fs::read(&path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    let writer = writer(&dir);
+    let refusing = closed(&dir).await;
+    for _ in 0..2 {
+        finish(&writer, &refusing, &counters).await;
+        assert_eq!((writer.waiting_in_file(), writer.lost()), (3, 0));
+    }
+    let store = open_store(dir.path()).await.unwrap();
+    finish(&writer, &store, &counters).await;
+    assert_eq!((writer.waiting_in_file(), writer.lost()), (0, 1));
+    assert_eq!(kept(&dir).await, [record(1, account), record(3, account)]);
+    store.close().await;
+}

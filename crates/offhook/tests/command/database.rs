@@ -108,6 +108,23 @@ fn commands_and_servers_share_a_database() {
 }
 
 #[test]
+fn servers_that_start_at_once_on_an_empty_database_all_serve() {
+    let (_postgres, url) = postgres();
+    let folders = [Folder::new(), Folder::new(), Folder::new()];
+    let greetings = std::thread::scope(|scope| {
+        let starting = folders.each_ref().map(|folder| {
+            let url = &url;
+            scope.spawn(move || serve(folder, url).greeting.clone())
+        });
+        starting.map(|started| started.join().unwrap())
+    });
+    let made = greetings
+        .iter()
+        .filter(|greeting| greeting.contains("A demo account was made"));
+    assert_eq!(made.count(), 1, "{greetings:?}");
+}
+
+#[test]
 fn a_change_by_one_server_is_seen_by_the_other_within_a_second() {
     let (_postgres, url) = postgres();
     let folders = [Folder::new(), Folder::new()];

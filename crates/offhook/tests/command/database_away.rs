@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::database::{ANN, account, ok, postgres, until};
 use crate::harness::{Folder, Server};
+use crate::postgres::Server as Postgres;
 
 /// The file in which records wait.
 fn waiting(folder: &Folder) -> PathBuf {
@@ -89,13 +90,22 @@ impl Drop for Running {
 
 #[test]
 fn a_server_that_is_killed_while_its_database_is_away_loses_no_finished_call() {
+    killed_without(Postgres::crash, Postgres::start_again);
+}
+
+#[test]
+fn a_server_that_is_killed_while_its_database_does_not_answer_loses_no_finished_call() {
+    killed_without(Postgres::freeze, Postgres::thaw);
+}
+
+fn killed_without(away: fn(&mut Postgres), back: fn(&mut Postgres)) {
     let (mut postgres, url) = postgres();
     let folder = Folder::new();
     let key = account(&folder, &url);
     let domain = domain(&folder, &url);
     let server = serve(&folder, &url);
     let figures = admin(&server);
-    postgres.crash();
+    away(&mut postgres);
     let words = format!("--clients 4 --seconds 2 --rate 10 --domain {domain}");
     let done = crate::harness::finish(&mut calls(&folder, &server, &key, &words));
     assert_eq!(done.code, 0, "{done:?}");
@@ -110,7 +120,7 @@ fn a_server_that_is_killed_while_its_database_is_away_loses_no_finished_call() {
     let mut torn = OpenOptions::new().append(true).open(&file).unwrap();
     torn.write_all(b"0123456789abcdef {\"id\":\"").unwrap();
 
-    postgres.start_again();
+    back(&mut postgres);
     let server = serve(&folder, &url);
     server.logged("half a record at its end is cut off");
     assert_eq!(file.metadata().unwrap().len(), 0, "they are written first");
