@@ -22,7 +22,8 @@ start() {
 }
 
 stop() {
-    # It may have ended already.
+    # It may have ended already, or a test that froze it.
+    thaw 2>/dev/null
     kill -INT "$server" 2>/dev/null || true
     wait "$server" || true
 }
