@@ -239,38 +239,14 @@ impl Cluster {
                     }
                 }
             }
-            MemberEffect::List => {
-                let nodes = match self.bus.is_up {
-                    true => self.bus.nodes(micros),
-                    false => Vec::new(),
-                };
-                self.bus_says(node, MemberInput::Listed(nodes));
-            }
-            MemberEffect::Load(of) => {
-                let content = match self.bus.is_up {
-                    true => self.bus.load(micros, of),
-                    false => None,
-                };
-                self.bus_says(node, MemberInput::Loaded { node: of, content });
-            }
+            MemberEffect::List => self.list(node),
+            MemberEffect::Load(of) => self.load(node, of),
             MemberEffect::Look {
                 shard,
                 look,
                 nodes,
                 field,
-            } => {
-                let found = nodes.into_iter().filter_map(|of| {
-                    let value = self
-                        .bus
-                        .look(micros, of, &field)
-                        .filter(|_| self.bus.is_up)?;
-                    Some((of, Content::read(&value)))
-                });
-                let found = FromBus::Found(shard, look, found.collect());
-                let at = micros + self.bus.lag();
-                self.agenda
-                    .at(at, Rank::Usual, Event::FromBus(node, number, found));
-            }
+            } => self.look(node, (shard, look), nodes, &field),
             MemberEffect::Word { from, word } => self.nodes[node].server.hear(now, from, word),
             MemberEffect::Published {
                 node: of,
@@ -287,6 +263,45 @@ impl Cluster {
             }
             MemberEffect::Reach(nodes) => self.nodes[node].server.reach(now, nodes),
         }
+    }
+
+    fn list(&mut self, node: usize) {
+        let now = self.clock.micros();
+        let nodes = match self.bus.is_up {
+            true => self.bus.nodes(now),
+            false => Vec::new(),
+        };
+        self.bus_says(node, MemberInput::Listed(nodes));
+    }
+
+    fn load(&mut self, node: usize, of: NodeNumber) {
+        let now = self.clock.micros();
+        let content = match self.bus.is_up {
+            true => self.bus.load(now, of),
+            false => None,
+        };
+        self.bus_says(node, MemberInput::Loaded { node: of, content });
+    }
+
+    fn look(
+        &mut self,
+        node: usize,
+        (shard, look): (usize, u64),
+        nodes: Vec<NodeNumber>,
+        field: &str,
+    ) {
+        let now = self.clock.micros();
+        let nodes = nodes.into_iter().filter(|_| self.bus.is_up);
+        let nodes: Vec<_> = nodes.collect();
+        let found = nodes.into_iter().filter_map(|of| {
+            let value = self.bus.look(now, of, field)?;
+            Some((of, Content::read(&value)))
+        });
+        let found = FromBus::Found(shard, look, found.collect());
+        let number = self.nodes[node].number;
+        let at = now + self.bus.lag();
+        self.agenda
+            .at(at, Rank::Usual, Event::FromBus(node, number, found));
     }
 
     /// A node is told whether what it wrote is written: by a bus that is away, after the bound.
