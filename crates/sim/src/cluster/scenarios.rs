@@ -242,6 +242,7 @@ fn a_client_whose_notice_got_lost_is_found_by_one_more_look() {
     cluster.bus.faults.deaf.insert((1, 0));
     cluster.bus.faults.lag = (300 * MILLI, 0);
     let dave = registered(&mut cluster, "dave", 1);
+    cluster.bus.faults.deaf.clear();
     let key = call(&mut cluster, carol, "dave");
     millis(&mut cluster, 50);
     cluster.app(carol, |browser, now| browser.hang_up_call(now, key));
@@ -285,6 +286,25 @@ fn whoever_was_called_by_a_node_that_dies_is_told_too() {
     let came = cluster.run_until(Duration::from_secs(8), |cluster| is_idle(cluster, bob));
     claim(&cluster, came, "it rings no more within 8 seconds");
     fine(&cluster);
+}
+
+#[test]
+fn whom_a_dead_node_had_is_not_rung_in_place_of_another() {
+    let mut cluster = Cluster::new(18, 2);
+    cluster
+        .authority
+        .set_service("desk", &["bob", "carol"], RingOrder::InOrder, 20);
+    cluster.publish();
+    let alice = registered(&mut cluster, "alice", 0);
+    for client in ["bob", "carol"] {
+        let page = registered(&mut cluster, client, 1);
+        cluster.pages[page].browser.habit.answering = Answering::Never;
+    }
+    cluster.app(alice, |browser, now| browser.call_service(now, "desk"));
+    until(&mut cluster, "it rings", |cluster| rang(cluster, 1) == 1);
+    cluster.kill(1, None);
+    let came = cluster.run_until(Duration::from_secs(8), |cluster| is_idle(cluster, alice));
+    claim(&cluster, came, "the caller is told within 8 seconds");
 }
 
 #[test]

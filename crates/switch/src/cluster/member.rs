@@ -434,6 +434,8 @@ impl Member {
     fn part_with(&mut self, node: NodeNumber) {
         if let Some(peer) = self.peers.remove(&node) {
             self.links.forget(node);
+            // First, so that whoever has to find somebody else now does not find somebody there.
+            self.tell_reach();
             self.effects.push_back(MemberEffect::Severed(node));
             for field in peer.into_fields() {
                 if let Some((account, client)) = read_field(&field) {
@@ -445,7 +447,6 @@ impl Member {
                     });
                 }
             }
-            self.tell_reach();
         }
     }
 
