@@ -171,9 +171,9 @@ impl Cluster {
                     );
                     signalling.severed(node);
                 }
-                MemberEffect::Reach(nodes) => {
-                    tracing::info!(nodes = nodes.len(), "other nodes that can be reached");
-                    signalling.reach(nodes);
+                MemberEffect::Reach { nodes, has_bus } => {
+                    tracing::info!(nodes = nodes.len(), has_bus, "other nodes that are there");
+                    signalling.reach(nodes, has_bus);
                 }
             }
         }

@@ -114,8 +114,13 @@ pub enum Input<'a> {
     },
     /// What was on its way to or from a node is lost.
     Severed(NodeNumber),
-    /// These nodes can be reached from now on, and no others.
-    Reach(Arc<[NodeNumber]>),
+    /// These other nodes are there from now on, and no others.
+    Reach {
+        /// All of them.
+        nodes: Arc<[NodeNumber]>,
+        /// Whether they can be reached; what is said to them meanwhile waits.
+        has_bus: bool,
+    },
     /// The directory or the keys have changed.
     Snapshot(Arc<Snapshot>),
     /// The instant of `poll_timeout` has come.

@@ -34,8 +34,9 @@ use crate::token::Remembered;
 pub struct Shard {
     pub(crate) number: u16,
     pub(crate) node: NodeNumber,
-    /// The other nodes that can be reached now.
-    pub(crate) in_reach: Arc<[NodeNumber]>,
+    /// The other nodes that are there, and whether they can be reached now.
+    pub(crate) others: Arc<[NodeNumber]>,
+    pub(crate) has_bus: bool,
     pub(crate) looks: Looks,
     pub(crate) snapshot: Arc<Snapshot>,
     /// As those of the snapshot that it began with, where their names lead now.
@@ -86,7 +87,8 @@ impl Shard {
         Self {
             number,
             node: NodeNumber::ALONE,
-            in_reach: Arc::default(),
+            others: Arc::default(),
+            has_bus: false,
             looks: Looks::default(),
             location: Location::new(Keyed::new(&mut random)),
             trunks: Arc::clone(&snapshot.settings.trunks),
@@ -158,7 +160,7 @@ impl Shard {
             } => self.on_published(now, node, account, client, bindings),
             Input::Found { look, found } => self.on_found(now, look, found),
             Input::Severed(node) => self.on_severed(now, node),
-            Input::Reach(nodes) => self.on_reach(now, nodes),
+            Input::Reach { nodes, has_bus } => self.on_reach(now, nodes, has_bus),
             Input::Snapshot(snapshot) => self.on_snapshot(now, snapshot),
             Input::Timeout => self.on_timeout(now),
             Input::Drain => self.on_drain(now),

@@ -66,11 +66,12 @@ impl Signalling {
         }
     }
 
-    /// These nodes can be reached now.
-    pub(crate) fn reach(&self, nodes: Vec<NodeNumber>) {
+    /// These other nodes are there; whether they can be reached now.
+    pub(crate) fn reach(&self, nodes: Vec<NodeNumber>, has_bus: bool) {
         let nodes: Arc<[NodeNumber]> = nodes.into();
         for shard in 0..self.shards.len() {
-            self.give(shard, Input::Reach(Arc::clone(&nodes)));
+            let nodes = Arc::clone(&nodes);
+            self.give(shard, Input::Reach { nodes, has_bus });
         }
     }
 }

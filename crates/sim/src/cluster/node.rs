@@ -261,7 +261,9 @@ impl Cluster {
                 self.note(format!("node {node} is severed from {from}"));
                 self.nodes[node].server.severed(now, from);
             }
-            MemberEffect::Reach(nodes) => self.nodes[node].server.reach(now, nodes),
+            MemberEffect::Reach { nodes, has_bus } => {
+                self.nodes[node].server.reach(now, nodes, has_bus);
+            }
         }
     }
 

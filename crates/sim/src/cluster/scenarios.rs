@@ -351,7 +351,10 @@ fn without_the_bus_each_node_goes_on_and_says_so_to_who_calls_across() {
     let bob = registered(&mut cluster, "bob", 1);
     let carol = registered(&mut cluster, "carol", 0);
     let erin = registered(&mut cluster, "erin", 0);
+    let frank = registered(&mut cluster, "frank", 0);
+    let grace = registered(&mut cluster, "grace", 1);
     let across = talking(&mut cluster, alice, bob);
+    talking(&mut cluster, frank, grace);
     cluster.set_bus(false);
     cluster.run_for(Duration::from_secs(30));
     claim(&cluster, talks(&cluster, alice), "who talks across goes on");
@@ -382,13 +385,16 @@ fn without_the_bus_each_node_goes_on_and_says_so_to_who_calls_across() {
         "{}",
         outcome.reason
     );
-    // What is said meanwhile waits.
+    // What is said meanwhile waits, from either side.
     cluster.app(alice, |browser, now| browser.hang_up_call(now, across));
+    let answered = incoming(&cluster.pages[grace].browser);
+    cluster.app(grace, |browser, now| browser.hang_up_call(now, answered));
     cluster.run_for(Duration::from_secs(20));
-    claim(&cluster, talks(&cluster, bob), "nothing came through");
+    let waits = talks(&cluster, bob) && talks(&cluster, frank);
+    claim(&cluster, waits, "nothing came through");
     cluster.set_bus(true);
     until(&mut cluster, "it came through", |cluster| {
-        is_idle(cluster, bob)
+        is_idle(cluster, bob) && is_idle(cluster, frank)
     });
     talking(&mut cluster, carol, bob);
 }

@@ -67,11 +67,12 @@ impl Server {
         }
     }
 
-    /// These nodes can be reached now.
-    pub fn reach(&mut self, now: Now, nodes: Vec<NodeNumber>) {
+    /// These other nodes are there; whether they can be reached now.
+    pub fn reach(&mut self, now: Now, nodes: Vec<NodeNumber>, has_bus: bool) {
         let nodes: Arc<[NodeNumber]> = nodes.into();
         for shard in 0..self.shards.len() {
-            self.step(now, shard, Input::Reach(Arc::clone(&nodes)));
+            let nodes = Arc::clone(&nodes);
+            self.step(now, shard, Input::Reach { nodes, has_bus });
         }
     }
 }

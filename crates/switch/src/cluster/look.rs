@@ -67,7 +67,11 @@ impl Shard {
         client: &ClientId,
     ) -> bool {
         let looks = &mut self.looks;
-        if looks.has_looked || self.in_reach.is_empty() || looks.waiting.len() >= limits::LOOKS {
+        if looks.has_looked
+            || !self.has_bus
+            || self.others.is_empty()
+            || looks.waiting.len() >= limits::LOOKS
+        {
             return false;
         }
         looks.last += 1;
@@ -97,7 +101,7 @@ impl Shard {
         };
         let bindings = found
             .iter()
-            .filter(|(node, _)| *node != self.node && self.in_reach.contains(node))
+            .filter(|(node, _)| *node != self.node && self.others.contains(node))
             .flat_map(|(node, bindings)| {
                 let is_its = move |of: &&Published| of.connection.node() == *node;
                 bindings.iter().filter(is_its)

@@ -137,8 +137,13 @@ pub enum MemberEffect {
     },
     /// Tell every shard that what was on its way to or from a node is lost.
     Severed(NodeNumber),
-    /// Tell every shard who can be reached now.
-    Reach(Vec<NodeNumber>),
+    /// Tell every shard who is there, and whether they can be reached now; what is said meanwhile waits.
+    Reach {
+        /// All other nodes.
+        nodes: Vec<NodeNumber>,
+        /// Whether the bus is there.
+        has_bus: bool,
+    },
 }
 
 /// What a node has published, as the bus keeps it.
@@ -451,9 +456,10 @@ impl Member {
     }
 
     fn tell_reach(&mut self) {
-        let nodes = self.peers.keys().copied().filter(|_| self.has_bus);
-        let reach = MemberEffect::Reach(nodes.collect());
-        self.effects.push_back(reach);
+        self.effects.push_back(MemberEffect::Reach {
+            nodes: self.peers.keys().copied().collect(),
+            has_bus: self.has_bus,
+        });
     }
 
     fn on_timeout(&mut self, now: Instant) {

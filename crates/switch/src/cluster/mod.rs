@@ -191,7 +191,7 @@ impl Shard {
         user_agent: &UserAgent,
         coming: Coming<'_>,
     ) {
-        for node in self.in_reach.iter() {
+        for node in self.others.iter() {
             self.effects.push_back(Effect::Tell {
                 node: *node,
                 word: Word::Back {
@@ -258,7 +258,7 @@ impl Shard {
         };
         let Some(node) = key
             .map(CallKey::node)
-            .filter(|node| *node != self.node && self.in_reach.contains(node))
+            .filter(|node| *node != self.node && self.others.contains(node))
         else {
             return false;
         };
@@ -420,8 +420,9 @@ impl Shard {
     }
 
     /// Which nodes can be reached now. Whoever calls a client that has not said a word yet, and cannot be reached any more, is told.
-    pub(crate) fn on_reach(&mut self, now: Now, nodes: Arc<[NodeNumber]>) {
-        self.in_reach = nodes;
+    pub(crate) fn on_reach(&mut self, now: Now, nodes: Arc<[NodeNumber]>, has_bus: bool) {
+        self.others = nodes;
+        self.has_bus = has_bus;
         let mut away = self.connection_ids();
         away.retain(|connection| !self.is_in_reach(*connection));
         for connection in away {
@@ -435,7 +436,7 @@ impl Shard {
 
     /// Whether messages get to a connection now.
     pub(crate) fn is_in_reach(&self, connection: ConnectionId) -> bool {
-        self.is_own(connection) || self.in_reach.contains(&connection.node())
+        self.is_own(connection) || self.has_bus && self.others.contains(&connection.node())
     }
 }
 
