@@ -83,8 +83,11 @@ class Scene {
     return this.#untilReached(null, 'every node notices that the bus is away');
   }
 
-  /** A page at a balancer. */
-  async client(name, balancer = 0) {
+  /**
+   * A page at a balancer; `kind` names it: '' for the stock SDK, 'shim' for it behind the shim, 'offhook' for our library. `script`
+   * runs before the page's own.
+   */
+  async client(name, balancer = 0, { kind = '', script } = {}) {
     const { site, account, balancers } = this.#props;
     const { browser, proxy } = balancers[balancer];
     const client = await Client.open({
@@ -92,7 +95,8 @@ class Scene {
       // Any of them makes tokens that all of them know.
       server: this.nodes[2],
       account,
-      address: site.address,
+      address: kind ? `${site.address}${kind}?server=${encodeURIComponent(proxy.origin)}` : site.address,
+      script,
       id: `${name}.${this.#count}`,
       name,
       trace: this.trace,
@@ -103,15 +107,15 @@ class Scene {
   }
 
   /** A page that is registered, and known to all. */
-  async registered(name, balancer = 0) {
-    const client = await this.client(name, balancer);
+  async registered(name, balancer = 0, how = {}) {
+    const client = await this.client(name, balancer, how);
     await client.register();
     return client;
   }
 
   /** Two that are registered, each at its own balancer. */
-  async pair() {
-    const [alice, bob] = await Promise.all([this.registered('alice', 0), this.registered('bob', 1)]);
+  async pair(callee = {}) {
+    const [alice, bob] = await Promise.all([this.registered('alice', 0), this.registered('bob', 1, callee)]);
     await this.untilListed([alice, bob]);
     return { alice, bob };
   }
