@@ -2,7 +2,7 @@
 // stopped and started again. The pages come back to another node, as behind a balancer.
 import assert from 'node:assert/strict';
 
-import { stage } from './harness/cluster.mjs';
+import { stage, timeOutSooner } from './harness/cluster.mjs';
 
 const scenario = stage();
 
@@ -12,12 +12,6 @@ const KNOWN_WITHIN_MS = 5_000;
 const AT_ONCE_MS = 2_000;
 const REASON = /^SIP;\s*cause=[3-6]\d\d;\s*text="[^"]+"$/;
 const REGISTER = /^REGISTER /;
-
-/** Timer F (RFC 3261 §17.1.2.2) runs out after 3 s instead of 32. */
-function timeOutSooner() {
-  const { setTimeout } = window;
-  window.setTimeout = (act, ms, ...words) => setTimeout(act, ms === 32_000 ? 3_000 : ms, ...words);
-}
 
 /** The app of this call is told that it has ended, with a cause, in time; gives back what the BYE says. */
 async function isTold(scene, call) {
@@ -107,6 +101,17 @@ scenario('a node is killed with a REGISTER on its way: the app is told, and the 
 scenario('a node is killed with a REGISTER on its way, under the library: registered by another, by itself', async (scene) => {
   const { alice, bob } = await scene.pair({ kind: 'offhook' });
   await killedWithRegister(scene, bob);
+  await bob.until('state', ({ ready }) => ready);
+  await scene.untilListed([alice, bob]);
+  await canBeCalled(alice, bob);
+});
+
+scenario('the answer to a REGISTER is lost with its socket: registered by the node that the page comes back to', async (scene) => {
+  const [alice, bob] = await Promise.all([scene.registered('alice', 0), scene.client('bob', 1)]);
+  const lost = bob.proxy.swallow(/SIP\/2.0 200 [^]*CSeq: \d+ REGISTER/i);
+  await bob.enableIncoming(await bob.token());
+  scene.point(1, 2);
+  await lost;
   await bob.until('state', ({ ready }) => ready);
   await scene.untilListed([alice, bob]);
   await canBeCalled(alice, bob);
