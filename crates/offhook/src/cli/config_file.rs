@@ -238,7 +238,7 @@ mod tests {
         let sentence = fault("[database]\nurl = \"x\"");
         assert!(
             sentence.contains(
-                "line 1: there is no key \"database\"; the keys are data, store, migrate, listen"
+                "line 1: there is no key \"database\"; the keys are data, store, migrate, bus, listen"
             ),
             "{sentence}"
         );
