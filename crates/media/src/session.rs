@@ -25,7 +25,8 @@ pub(crate) struct Session {
     began: Instant,
     /// The frame that is next, counted from the beginning.
     frame: u64,
-    legs: BTreeMap<u8, Leg>,
+    /// Each in a box: a node of the tree has eleven places.
+    legs: BTreeMap<u8, Box<Leg>>,
     /// Who hears whom; each pair stands there both ways.
     joined: BTreeMap<u8, u8>,
     /// Since it was last asked.
@@ -58,11 +59,11 @@ impl Session {
     }
 
     pub(crate) fn add(&mut self, leg: Leg) {
-        self.legs.insert(leg.id.place, leg);
+        self.legs.insert(leg.id.place, Box::new(leg));
     }
 
     pub(crate) fn leg(&mut self, place: u8) -> Option<&mut Leg> {
-        self.legs.get_mut(&place)
+        self.legs.get_mut(&place).map(Box::as_mut)
     }
 
     /// A command for one of its legs; false: there is no such leg.
@@ -115,7 +116,7 @@ impl Session {
 
     /// Whoever is joined with this one is decoded for its recording, or no longer.
     fn overhear(&mut self, place: u8) {
-        let records_both = self.legs.get(&place).is_some_and(Leg::records_both);
+        let records_both = self.legs.get(&place).is_some_and(|leg| leg.records_both());
         if let Some(other) = self.joined.get(&place)
             && let Some(other) = self.legs.get_mut(other)
         {
@@ -231,9 +232,13 @@ impl Session {
     }
 
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        let is_ticking = self.legs.values().any(Leg::is_ticking);
+        let is_ticking = self.legs.values().any(|leg| leg.is_ticking());
         let tick = is_ticking.then(|| self.time_of(self.frame));
-        let legs = self.legs.values().filter_map(Leg::poll_timeout).min();
+        let legs = self
+            .legs
+            .values()
+            .filter_map(|leg| leg.poll_timeout())
+            .min();
         [tick, legs].into_iter().flatten().min()
     }
 
@@ -248,7 +253,8 @@ impl Session {
             );
         }
         self.catch_up(now.mono);
-        while self.legs.values().any(Leg::is_ticking) && self.time_of(self.frame) <= now.mono {
+        while self.legs.values().any(|leg| leg.is_ticking()) && self.time_of(self.frame) <= now.mono
+        {
             self.tick(now.mono, effects);
         }
         self.end_legs(now.mono, effects);
@@ -291,11 +297,8 @@ impl Session {
 
     /// Whoever they were joined with hears nothing of them any more.
     fn join(&mut self, one: u8, other: u8) -> bool {
-        let words = |leg: &Leg| leg.agreed.encoding;
-        let (Some(of_one), Some(of_other)) = (
-            self.legs.get(&one).map(words),
-            self.legs.get(&other).map(words),
-        ) else {
+        let encoding = |place| Some(self.legs.get(place)?.agreed.encoding);
+        let (Some(of_one), Some(of_other)) = (encoding(&one), encoding(&other)) else {
             return false;
         };
         if one == other {
@@ -348,7 +351,7 @@ impl Session {
     /// After a time without a beat, or a driver that was late, the beat goes on from now.
     fn catch_up(&mut self, now: Instant) {
         let due = self.frame_at(now);
-        let is_ticking = self.legs.values().any(Leg::is_ticking);
+        let is_ticking = self.legs.values().any(|leg| leg.is_ticking());
         if !is_ticking && self.frame < due || self.frame + CATCH_UP < due {
             self.frame = due;
         }
