@@ -90,8 +90,13 @@ impl Cluster {
 
     /// Waits until the other nodes have what was said to them.
     pub(crate) async fn settle(&self) {
-        while !self.member().is_settled() {
-            self.settled.notified().await;
+        loop {
+            // Asked for before it looks, so that nothing is missed between.
+            let settled = self.settled.notified();
+            if self.member().is_settled() {
+                return;
+            }
+            settled.await;
         }
     }
 
