@@ -68,11 +68,9 @@ impl Part {
 
     fn needs_the_build(self) -> bool {
         match self {
-            Part::Unit | Part::Sim => true,
+            Part::Unit | Part::Sim | Part::Siege => true,
             Part::Browser | Part::Sipp | Part::Turn => scripts::server_of_its_own().is_none(),
-            Part::Install | Part::Lint | Part::Audit | Part::Build | Part::Siege | Part::Counts => {
-                false
-            }
+            Part::Install | Part::Lint | Part::Audit | Part::Build | Part::Counts => false,
         }
     }
 
@@ -137,18 +135,21 @@ fn simulate(root: &Path) -> Result<(), String> {
     )
 }
 
-/// What strangers at full size do to clients that call. It is about the program that is shipped, which is built here, with the
-/// dependencies that `counts` takes; one test after the other, because they measure.
+/// What strangers at full size do to clients that call, one test after the other, because they measure. The server is that of the
+/// other tests: slower than what is shipped, so that whatever it stands the shipped one does.
 fn besiege(root: &Path) -> Result<(), String> {
-    let build = ["test", "--release", "--test", "command"];
-    let run = [
+    let arguments = [
+        "test",
+        "--workspace",
+        "--test",
+        "command",
         "siege::",
         "--",
         "--ignored",
         "--test-threads=1",
         "--nocapture",
     ];
-    cargo_in(root, &[&build[..], &workspace::MEASURED, &run].concat())
+    cargo_in(root, &arguments)
 }
 
 fn cargo_in(root: &Path, arguments: &[&str]) -> Result<(), String> {

@@ -19,10 +19,6 @@ const NOT_SOURCE: [&str; 9] = [
     "captures",
 ];
 
-/// The packages that `siege` and `counts` choose from. Always all of them: cargo gives dependencies the features that the chosen
-/// packages ask for, and with other features they would be built another time.
-pub(crate) const MEASURED: [&str; 6] = ["-p", "offhook", "-p", "sip", "-p", "switch"];
-
 /// The folder of the workspace's `Cargo.toml`.
 pub(crate) fn root() -> PathBuf {
     // What cargo says as it runs us, not what it said as it built us: the folder may have been moved since.
