@@ -20,6 +20,7 @@ use crate::effect::Outlets;
 use crate::errand::Errands;
 use crate::http::{FileDesk, LoginFailures, Services};
 use crate::media_worker::{Dial, Doors as MediaDoors, Gateway, Media};
+use crate::month_elsewhere::MonthElsewhere;
 use crate::quota_keeper::QuotaKeeper;
 use crate::record_writer::{RecordWriter, RecoverFault};
 use crate::relay::{MonthKeeper, Relay, RelayDoors, RelayFault, UsageQueue};
@@ -235,7 +236,7 @@ impl Core {
     }
 
     /// The tasks that wake the shards, drive the lines of trunks and look for changes of accounts.
-    pub(crate) fn attendants(&self, trunks: Option<Worker>) -> JoinSet<()> {
+    pub(crate) fn attendants(&self, store: &Store, trunks: Option<Worker>) -> JoinSet<()> {
         let mut attendants = JoinSet::new();
         for shard in 0..self.signalling.shard_count() {
             let signalling = Arc::clone(&self.signalling);
@@ -264,6 +265,16 @@ impl Core {
             attendants.spawn(revived(move || {
                 Arc::clone(&cluster).run(Arc::clone(&signalling))
             }));
+        }
+        if store.is_shared() {
+            let elsewhere = MonthElsewhere {
+                store: store.clone(),
+                clock: self.signalling.clock,
+                quota: Arc::clone(&self.quota),
+                relay: self.relay.clone(),
+                counters: Arc::clone(&self.signalling.counters),
+            };
+            attendants.spawn(revived(move || elsewhere.clone().run()));
         }
         let watch = Arc::clone(&self.watch);
         attendants.spawn(revived(move || {

@@ -22,6 +22,7 @@ mod errand;
 mod http;
 mod media_worker;
 mod meter;
+mod month_elsewhere;
 mod outbox;
 pub mod provision;
 mod quota_keeper;

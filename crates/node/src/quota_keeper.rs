@@ -1,6 +1,6 @@
 //! Keeps how many tokens each account took this month.
 //!
-//! Counts in memory, where the limit holds exactly; the store gets the counts within a second and at the end.
+//! Counts in memory, where the limit of one server holds exactly; the store gets the counts within a second and at the end.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -45,6 +45,12 @@ impl QuotaKeeper {
             .take(account, now)?;
         self.changed.notify_one();
         Ok(())
+    }
+
+    /// What other servers have counted in this month.
+    pub(crate) fn hear(&self, month: (i32, u8), elsewhere: Vec<(AccountId, u64)>) {
+        let mut quota = self.quota.lock().unwrap_or_else(PoisonError::into_inner);
+        quota.hear(month, elsewhere);
     }
 
     /// Saves changed counts until `finish` turns true, and then what is left.

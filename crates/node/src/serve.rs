@@ -257,7 +257,7 @@ impl Node {
 
         let (finish, finished) = watch::channel(false);
         let keepers = core.keepers(&store, &finished);
-        let mut attendants = core.attendants(trunks.worker);
+        let mut attendants = core.attendants(&store, trunks.worker);
         attendants.spawn(forget_failures(Arc::clone(&services)));
         attendants.spawn(forget_records(store.clone()));
         attendants.spawn(end_abandoned_records(store.clone()));

@@ -63,6 +63,26 @@ impl Writer {
             .collect()
     }
 
+    /// What others have counted since the process began the month, of the sums of all others' rows.
+    pub(crate) fn elsewhere(
+        &self,
+        table: &'static str,
+        month: (i32, u8),
+        sums: Vec<(AccountId, u64)>,
+    ) -> Vec<(AccountId, u64)> {
+        let before = self.before.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = before.get(&(table, month));
+        let since = |(account, sum): (AccountId, u64)| {
+            let earlier = before.and_then(|counts| counts.get(&account));
+            (
+                account,
+                sum.saturating_sub(earlier.copied().unwrap_or_default()),
+            )
+        };
+        let all = sums.into_iter().map(since);
+        all.filter(|(_, count)| *count > 0).collect()
+    }
+
     fn begin(
         &self,
         sheet: Sheet,
@@ -112,6 +132,17 @@ mod tests {
         assert_eq!(own(&writer, 2), [(AccountId(1), 2)]);
         writer.has_read("t", MONTH, &[(AccountId(1), 50)]);
         assert_eq!(own(&writer, 3), [(AccountId(1), 3)]);
+    }
+
+    #[test]
+    fn others_counts_are_those_beyond_what_it_began_with() {
+        let writer = Writer::new(1);
+        let (ann, ben) = (AccountId(1), AccountId(2));
+        let sums = || vec![(ann, 9), (ben, 5)];
+        assert_eq!(writer.elsewhere("t", MONTH, sums()), [(ann, 9), (ben, 5)]);
+        writer.has_read("t", MONTH, &[(ben, 5)]);
+        assert_eq!(writer.elsewhere("t", MONTH, sums()), [(ann, 9)]);
+        assert_eq!(own(&writer, 3), [(ann, 3)], "looking begins no month");
     }
 
     #[test]

@@ -306,6 +306,18 @@ fn the_month_lets_its_limit_through_and_begins_anew() {
 }
 
 #[test]
+fn what_other_servers_counted_is_counted_along_and_not_written_as_ones_own() {
+    let account = account(1, Vec::new());
+    let mut quota = MonthlyQuota::resume(NOW, [(account.id, 1)]);
+    quota.hear((2026, 10), [(account.id, 9)]);
+    assert!(quota.take(&account, NOW).is_ok(), "of another month");
+    quota.hear((2026, 11), [(account.id, 1)]);
+    let exceeded = quota.take(&account, NOW).unwrap_err();
+    assert_eq!(quota.take_changed(), ((2026, 11), vec![(account.id, 2)]));
+    assert!(quota.take(&account, exceeded.resets).is_ok());
+}
+
+#[test]
 fn an_api_key_logs_in_while_it_lives_and_nothing_else_does() {
     let pepper = b"pepper";
     let mut account = account(1, Vec::new());

@@ -17,15 +17,18 @@ pub(crate) enum StoreTask {
     TokenCounts,
     /// How many bytes were relayed for each account is written.
     RelayBytes,
+    /// It is looked what other servers have counted in this month.
+    MonthElsewhere,
     /// It is looked whether accounts have changed.
     Directory,
 }
 
 impl StoreTask {
-    pub(crate) const ALL: [Self; 4] = [
+    pub(crate) const ALL: [Self; 5] = [
         Self::Records,
         Self::TokenCounts,
         Self::RelayBytes,
+        Self::MonthElsewhere,
         Self::Directory,
     ];
 
@@ -35,6 +38,7 @@ impl StoreTask {
             Self::Records => "call_records",
             Self::TokenCounts => "token_counts",
             Self::RelayBytes => "relay_bytes",
+            Self::MonthElsewhere => "month_elsewhere",
             Self::Directory => "directory",
         }
     }
@@ -42,7 +46,7 @@ impl StoreTask {
     pub(crate) const fn is_write(self) -> bool {
         match self {
             Self::Records | Self::TokenCounts | Self::RelayBytes => true,
-            Self::Directory => false,
+            Self::MonthElsewhere | Self::Directory => false,
         }
     }
 
@@ -53,6 +57,9 @@ impl StoreTask {
             Self::TokenCounts => "the store takes no counts of tokens; they count on in memory",
             Self::RelayBytes => {
                 "the store takes no counts of relayed bytes; they count on in memory"
+            }
+            Self::MonthElsewhere => {
+                "the store cannot be read; what other servers count towards monthly limits is not seen"
             }
             Self::Directory => "the store cannot be read; changes of accounts are not seen",
         }

@@ -15,7 +15,7 @@ mod usage;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use model::{Directory, UnixTime};
+use model::{AccountId, Directory, UnixTime};
 use switch::turn_grant::{Ledger, MonthSpent, TurnChange};
 use turn::RelayAddress;
 
@@ -127,6 +127,11 @@ impl Relay {
     /// Bytes that were relayed this month.
     pub(crate) fn spent(&self, now: UnixTime) -> u64 {
         self.lock().spent_by_node(now)
+    }
+
+    /// What other servers have relayed in this month.
+    pub(crate) fn hear(&self, month: (i32, u8), elsewhere: Vec<(AccountId, u64)>) {
+        self.lock().hear(month, elsewhere);
     }
 
     fn take_spent(&self) -> Vec<MonthSpent> {

@@ -183,6 +183,44 @@ async fn what_is_live_goes_on_without_a_database_that_does_not_answer_and_what_i
     goes_on_without(Postgres::freeze, Postgres::thaw).await;
 }
 
+/// When the server last read what others have counted in this month, since 1970.
+async fn has_heard_at(server: &Server) -> f64 {
+    let page = Page::read(&look(server, "/metrics").await.body);
+    let series = "offhook_store_last_success_seconds{task=\"month_elsewhere\"}";
+    page.of(series)
+}
+
+#[tokio::test]
+async fn a_monthly_limit_holds_on_all_servers_together() {
+    let postgres = Postgres::start();
+    let site = Site::in_database(&postgres.url("postgres")).await;
+    site.limit_tokens(3).await;
+    let first = start(&site).await;
+    let dir = tempfile::tempdir().unwrap();
+    let config = Config {
+        admin_listen: Some(SocketAddr::from(([127, 0, 0, 1], 0))),
+        data: dir.path().to_owned(),
+        ..site.config()
+    };
+    let second = Server::try_start_on(config, site.open_store().await).await;
+    let second = second.unwrap();
+    let path = "/webrtc_generate_token?client_id=ann";
+    let ask = async |server: &Server| server.send(site.log_in(get(path))).await.status;
+    for _ in 0..3 {
+        assert_eq!(ask(&first).await, 200);
+    }
+    until(async || tokens_kept(&site).await == 3).await;
+    // What it reads next may have been asked for before; what comes after that has not.
+    for _ in 0..2 {
+        let heard = has_heard_at(&second).await;
+        until(async || has_heard_at(&second).await > heard).await;
+    }
+    assert_eq!(ask(&second).await, 429);
+    assert_eq!(tokens_kept(&site).await, 3);
+    first.stop().await;
+    second.stop().await;
+}
+
 #[tokio::test]
 async fn a_server_that_stops_without_its_database_leaves_the_records_to_the_next() {
     let mut postgres = Postgres::start();

@@ -70,6 +70,49 @@ impl Store {
         self.save_counts(&RELAYED, month, counts).await
     }
 
+    /// How many tokens other processes have counted for each account in `month` since this one began with it
+    /// ([`Store::token_counts`]). None of them, where no other process counts.
+    pub async fn token_counts_elsewhere(
+        &self,
+        month: (i32, u8),
+    ) -> Result<Vec<(AccountId, u64)>, StoreError> {
+        self.elsewhere(&TOKENS, month).await
+    }
+
+    /// The same for relayed bytes.
+    pub async fn relay_bytes_elsewhere(
+        &self,
+        month: (i32, u8),
+    ) -> Result<Vec<(AccountId, u64)>, StoreError> {
+        self.elsewhere(&RELAYED, month).await
+    }
+
+    /// Whether other processes may count into the same months.
+    pub fn is_shared(&self) -> bool {
+        self.writer().is_some()
+    }
+
+    async fn elsewhere(
+        &self,
+        tally: &Tally,
+        (year, month): (i32, u8),
+    ) -> Result<Vec<(AccountId, u64)>, StoreError> {
+        let Some(writer) = self.writer() else {
+            return Ok(Vec::new());
+        };
+        let Tally { table, column, .. } = tally;
+        let mut session = self.session(Purpose::Read, tally.read).await?;
+        let statement = Statement::new(&format!(
+            "SELECT account_id, CAST(sum({column}) AS BIGINT) AS count FROM {table} \
+             WHERE year = $1 AND month = $2 AND writer <> $3 GROUP BY account_id"
+        ));
+        let statement = statement.bind(year).bind(month).bind(writer.number());
+        let rows = session.rows(statement).await?;
+        let sums = rows.iter().map(of_account).collect::<Result<Vec<_>, _>>();
+        let sums = sums.map_err(|what| session.damaged(what))?;
+        Ok(writer.elsewhere(table, (year, month), sums))
+    }
+
     async fn counts(
         &self,
         tally: &Tally,

@@ -1,6 +1,6 @@
 //! Several nodes on one database: they count, rotate and create at once, and hear of each other's changes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use store::{Absent, Address, ChangeError, CreateError, Migrate, RecordQuery, Store};
@@ -63,12 +63,18 @@ async fn what_nodes_count_at_once_adds_up() {
     }
     let expected = [(ann, 60), (ben, 120)];
     for store in &stores {
+        let elsewhere = store.token_counts_elsewhere(month).await.unwrap();
+        assert_eq!(
+            BTreeMap::from_iter(elsewhere),
+            [(ann, 30), (ben, 60)].into()
+        );
         assert_eq!(store.token_counts(month).await.unwrap(), expected);
         assert_eq!(store.relay_bytes(month).await.unwrap(), expected);
     }
     // A node that starts again goes on from all of it.
     let again = home.open().await;
     assert_eq!(again.token_counts(month).await.unwrap(), expected);
+    assert_eq!(again.token_counts_elsewhere(month).await.unwrap(), []);
     again.save_token_counts(month, &[(ann, 61)]).await.unwrap();
     assert_eq!(
         stores[0].token_counts(month).await.unwrap(),

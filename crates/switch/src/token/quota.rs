@@ -21,6 +21,8 @@ pub struct QuotaExceeded {
 pub struct MonthlyQuota {
     month: (i32, u8),
     taken: BTreeMap<AccountId, u64>,
+    /// What other servers counted since this one began with the month.
+    elsewhere: BTreeMap<AccountId, u64>,
     changed: BTreeMap<AccountId, u64>,
 }
 
@@ -30,7 +32,7 @@ impl MonthlyQuota {
         Self {
             month: now.month(),
             taken: taken.into_iter().collect(),
-            changed: BTreeMap::new(),
+            ..Self::default()
         }
     }
 
@@ -43,8 +45,9 @@ impl MonthlyQuota {
             };
         }
         let taken = self.taken.entry(account.id).or_default();
+        let elsewhere = self.elsewhere.get(&account.id).copied().unwrap_or_default();
         match account.token_limit {
-            TokenLimit::Monthly(limit) if *taken >= limit => {
+            TokenLimit::Monthly(limit) if taken.saturating_add(elsewhere) >= limit => {
                 return Err(QuotaExceeded {
                     limit,
                     resets: now.next_month(),
@@ -55,6 +58,18 @@ impl MonthlyQuota {
         *taken += 1;
         self.changed.insert(account.id, *taken);
         Ok(())
+    }
+
+    /// What other servers have counted in this month since this one began with it, in place of what was heard before. Of another month
+    /// than that which is counted it is not taken.
+    pub fn hear(
+        &mut self,
+        month: (i32, u8),
+        elsewhere: impl IntoIterator<Item = (AccountId, u64)>,
+    ) {
+        if month == self.month {
+            self.elsewhere = elsewhere.into_iter().collect();
+        }
     }
 
     /// The month counted and the counts that changed since this was last asked.

@@ -70,6 +70,15 @@ impl Ledger {
         }
     }
 
+    /// What other servers have relayed in this month since this one began with it, in place of what was heard before.
+    pub fn hear(
+        &mut self,
+        month: (i32, u8),
+        elsewhere: impl IntoIterator<Item = (AccountId, u64)>,
+    ) {
+        self.spending.hear(month, elsewhere);
+    }
+
     /// The counts of months that changed since this was last asked.
     pub fn take_spent(&mut self) -> Vec<MonthSpent> {
         self.spending.take_changed()
@@ -84,7 +93,7 @@ impl Ledger {
     /// Bytes that were relayed for all accounts this month.
     pub fn spent_by_node(&mut self, now: UnixTime) -> u64 {
         self.spending.turn_page(now);
-        self.spending.of_node()
+        self.spending.of_all()
     }
 
     /// Takes a change in. Says whose permissions must be looked at again.
@@ -291,7 +300,7 @@ impl Ledger {
                 self.spending.of(known.account),
                 account.lent,
             ),
-            month(bounds.node_monthly, self.spending.of_node(), self.lent),
+            month(bounds.node_monthly, self.spending.of_all(), self.lent),
         ]
         .into_iter()
         .flatten()

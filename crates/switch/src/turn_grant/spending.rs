@@ -1,4 +1,4 @@
-//! Bytes relayed in a calendar month (UTC), for each account and the node.
+//! Bytes relayed in a calendar month (UTC), for each account and all together: here, and on other servers as far as they were heard of.
 //!
 //! Counts in memory; keeping the counts is the shell's.
 
@@ -22,6 +22,9 @@ pub(super) struct Spending {
     ends: UnixTime,
     accounts: BTreeMap<AccountId, u64>,
     node: u64,
+    /// What other servers counted since this one began with the month, and all of it together.
+    elsewhere: BTreeMap<AccountId, u64>,
+    elsewhere_sum: u64,
     changed: BTreeMap<(i32, u8), BTreeMap<AccountId, u64>>,
 }
 
@@ -35,6 +38,8 @@ impl Spending {
         self.ends = now.next_month();
         self.accounts.clear();
         self.node = 0;
+        self.elsewhere.clear();
+        self.elsewhere_sum = 0;
     }
 
     /// Adds what was kept of the month of `now`.
@@ -54,12 +59,26 @@ impl Spending {
             .insert(account, *count);
     }
 
-    pub(super) fn of(&self, account: AccountId) -> u64 {
-        self.accounts.get(&account).copied().unwrap_or(0)
+    /// What other servers have counted in this month, in place of what was heard before. Of another month it is not taken.
+    pub(super) fn hear(
+        &mut self,
+        month: (i32, u8),
+        elsewhere: impl IntoIterator<Item = (AccountId, u64)>,
+    ) {
+        if month == self.month {
+            self.elsewhere = elsewhere.into_iter().collect();
+            let sums = self.elsewhere.values();
+            self.elsewhere_sum = sums.fold(0, |sum, bytes| sum.saturating_add(*bytes));
+        }
     }
 
-    pub(super) fn of_node(&self) -> u64 {
-        self.node
+    pub(super) fn of(&self, account: AccountId) -> u64 {
+        let count = |counts: &BTreeMap<_, _>| counts.get(&account).copied().unwrap_or(0);
+        count(&self.accounts).saturating_add(count(&self.elsewhere))
+    }
+
+    pub(super) fn of_all(&self) -> u64 {
+        self.node.saturating_add(self.elsewhere_sum)
     }
 
     pub(super) fn take_changed(&mut self) -> Vec<MonthSpent> {

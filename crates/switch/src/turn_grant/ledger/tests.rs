@@ -365,6 +365,32 @@ fn a_month_is_never_exceeded_and_the_next_one_begins_anew() {
 }
 
 #[test]
+fn what_other_servers_relayed_counts_towards_the_month_and_is_not_written_as_ones_own() {
+    let bounds = TurnBounds {
+        account_monthly: Some(100_000),
+        node_monthly: Some(150_000),
+        ..TurnBounds::default()
+    };
+    let mut ledger = Ledger::new(secret(), bounds);
+    ledger.restore(at(0).unix, [(ACCOUNT, 10_000)]);
+    let month = at(0).unix.month();
+    ledger.hear(month, [(ACCOUNT, 60_000), (OTHER, 70_000)]);
+    ledger.hear((month.0 - 1, month.1), [(ACCOUNT, 1_000_000)]);
+    proven(&mut ledger, 1, ACCOUNT);
+    let name = username(1, ACCOUNT, 120);
+    ledger.admit(at(0), 1, &name).unwrap();
+    assert_eq!(ledger.spent(at(0).unix, ACCOUNT), 70_000);
+    assert_eq!(ledger.lease(at(0), 1, 50_000), 10_000, "all bytes together");
+    ledger.hear(month, [(ACCOUNT, 60_000)]);
+    assert_eq!(ledger.lease(at(0), 1, 50_000), 20_000);
+    ledger.used(at(1), 1, 3, usage(1_000, 0));
+    let spent = ledger.take_spent();
+    assert_eq!(spent[0].bytes, [(ACCOUNT, 11_000)]);
+    let next = at(0).unix.next_month();
+    assert_eq!(ledger.spent(next, ACCOUNT), 0);
+}
+
+#[test]
 fn an_account_at_its_limit_takes_nothing_from_another_and_all_share_the_nodes() {
     let rate = |rate| Quota {
         rate: Some(rate),
