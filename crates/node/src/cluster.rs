@@ -58,6 +58,11 @@ impl Cluster {
         self.wake.notify_one();
     }
 
+    /// Whether a node is there, as far as is known.
+    pub(crate) fn knows(&self, node: NodeNumber) -> bool {
+        self.member().knows(node)
+    }
+
     /// How many other nodes can be reached now; `None` while the bus is away.
     pub(crate) fn reaches(&self) -> Option<usize> {
         self.member().reaches()

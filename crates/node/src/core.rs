@@ -85,7 +85,7 @@ impl Core {
             files: FileDesk::new(Arc::clone(files)),
             pepper,
             capacity: Arc::clone(capacity),
-            handovers: Arc::default(),
+            handovers: Arc::clone(&self.signalling.handovers),
             behind_tls_proxy: config.behind_tls_proxy,
             is_tls: config.tls.is_some(),
             has_softphone: config.softphone,

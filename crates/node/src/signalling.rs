@@ -4,6 +4,7 @@
 //! one timer task for each shard wakes it when its time has come. Nothing here waits while it holds a lock.
 
 mod cluster;
+mod moving;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,6 +29,7 @@ use crate::effect::{Outlets, Performer};
 use crate::meter;
 use crate::outbox::Outbox;
 use crate::telemetry::Counters;
+use crate::transport::Handovers;
 
 /// A snapshot, and what is rendered from it once.
 #[derive(Debug)]
@@ -56,6 +58,8 @@ pub(crate) struct Signalling {
     shards: Vec<Shard>,
     published: RwLock<Arc<Published>>,
     sessions: Mutex<Sessions>,
+    /// Which sessions clients may come back to.
+    pub(crate) handovers: Arc<Handovers>,
     last_connection: AtomicU64,
 }
 
@@ -110,6 +114,7 @@ impl Signalling {
             shards: (0..shards).map(shard).collect(),
             published: RwLock::new(Arc::new(published)),
             sessions: Mutex::default(),
+            handovers: Arc::default(),
             last_connection: AtomicU64::new(last_line.unwrap_or(0)),
         }
     }
@@ -153,10 +158,15 @@ impl Signalling {
         self.give(shard, Input::Trunk(line, trunk));
     }
 
+    /// The number of a connection that is to be.
+    pub(crate) fn reserve(&self) -> ConnectionId {
+        let number = self.last_connection.fetch_add(1, Ordering::Relaxed) + 1;
+        ConnectionId::of_node(self.node, number)
+    }
+
     /// Opens a session; its connection is not bound to a shard yet.
     pub(crate) fn open(self: &Arc<Self>) -> Session {
-        let number = self.last_connection.fetch_add(1, Ordering::Relaxed) + 1;
-        let connection = ConnectionId::of_node(self.node, number);
+        let connection = self.reserve();
         let outbox = Arc::new(Outbox::default());
         let mut sessions = lock(&self.sessions);
         sessions.outboxes.insert(connection, Arc::clone(&outbox));

@@ -4,6 +4,7 @@
 //! by itself: effects go out to the world, which can delay them or lose them with their connection.
 
 mod cluster;
+mod moving;
 mod session;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -25,6 +26,7 @@ use switch::{
 
 use crate::authority::View;
 use crate::random::Random;
+use moving::Asking;
 pub use session::Ending;
 use session::{Line, Session};
 
@@ -144,6 +146,11 @@ pub struct Server {
     sessions: BTreeMap<ConnectionId, Session>,
     lines: BTreeMap<ConnectionId, Line>,
     credentials: Credentials,
+    node: NodeNumber,
+    /// The other nodes that are there.
+    peers: Arc<[NodeNumber]>,
+    /// Clients that wait for sessions of other nodes, by the connection that it is to be.
+    asking: BTreeMap<ConnectionId, Asking>,
     random: Random,
     /// Sessions that end as soon as the effects of this input are performed.
     doomed: VecDeque<(ConnectionId, Ending)>,
@@ -169,6 +176,9 @@ impl Server {
             sessions: BTreeMap::new(),
             lines: BTreeMap::new(),
             credentials: Credentials::default(),
+            node: NodeNumber::ALONE,
+            peers: Arc::default(),
+            asking: BTreeMap::new(),
             random,
             doomed: VecDeque::new(),
             touched: Vec::new(),
@@ -190,6 +200,7 @@ impl Server {
         view: View,
     ) {
         self.vanish();
+        self.node = node;
         self.is_up = true;
         self.is_draining = false;
         self.boot += 1;
@@ -209,6 +220,8 @@ impl Server {
         self.sessions.clear();
         self.lines.clear();
         self.credentials = Credentials::default();
+        self.peers = Arc::default();
+        self.asking.clear();
         self.doomed.clear();
         self.out.clear();
     }

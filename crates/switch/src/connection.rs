@@ -103,6 +103,41 @@ impl Connection {
         }
     }
 
+    /// One that has come from another node.
+    pub(crate) fn moved(
+        account: AccountId,
+        user_agent: Option<Arc<UserAgent>>,
+        (is_proven, is_trusted): (bool, bool),
+        clients: Vec<ClientId>,
+    ) -> Self {
+        Self {
+            user_agent,
+            is_proven,
+            is_trusted,
+            clients,
+            ..Self::of(account)
+        }
+    }
+
+    pub(crate) fn user_agent(&self) -> Option<&Arc<UserAgent>> {
+        self.user_agent.as_ref()
+    }
+
+    /// Clients that have registered here.
+    pub(crate) fn clients(&self) -> &[ClientId] {
+        &self.clients
+    }
+
+    /// Whether its user agent has shown its token.
+    pub(crate) fn is_proven(&self) -> bool {
+        self.is_proven
+    }
+
+    /// Whether any valid token was shown.
+    pub(crate) fn is_trusted(&self) -> bool {
+        self.is_trusted
+    }
+
     pub(crate) fn is_dismissed(&self) -> bool {
         self.is_dismissed
     }
@@ -256,6 +291,7 @@ impl Shard {
         waited: Option<Duration>,
     ) {
         self.release(now, connection, Parting::Lost { waited });
+        self.forget_left_behind(|gone| gone == connection);
         let Some(mut lost) = self.forget_connection(connection) else {
             return;
         };

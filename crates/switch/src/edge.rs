@@ -99,6 +99,17 @@ impl Owner {
     }
 }
 
+/// Whose a resumable session is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Kin {
+    /// Once a request has told.
+    pub account: Option<AccountId>,
+    /// The only client that may speak on it.
+    pub client: Option<Box<str>>,
+    /// Whether a valid token was shown on it.
+    pub is_proven: bool,
+}
+
 /// One connection.
 #[derive(Debug)]
 pub struct Flow {
@@ -140,6 +151,32 @@ impl Flow {
         Self {
             owner: Owner::First,
             ..Self::new(connection, now, host)
+        }
+    }
+
+    /// One that has come from another node, on a socket that named this host.
+    pub fn moved(connection: ConnectionId, now: Now, host: Option<&str>, kin: &Kin) -> Self {
+        Self {
+            account: kin.account,
+            owner: match &kin.client {
+                Some(client) => Owner::Client(client.clone()),
+                None => Owner::First,
+            },
+            is_proven: kin.is_proven,
+            ..Self::new(connection, now, host)
+        }
+    }
+
+    /// Whose it is, for another node.
+    pub fn kin(&self) -> Kin {
+        let client = match &self.owner {
+            Owner::Client(client) => Some(client.clone()),
+            Owner::Account | Owner::First => None,
+        };
+        Kin {
+            account: self.account,
+            client,
+            is_proven: self.is_proven,
         }
     }
 

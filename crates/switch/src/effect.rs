@@ -127,6 +127,11 @@ impl Closing {
         code: 1008,
         reason: "the session has ended; open a new one",
     };
+    /// The node that has the session asked for does not answer now (RFC 6455 §11.7: 1013, try again later).
+    pub const NOT_YET: Self = Self {
+        code: 1013,
+        reason: "the server that has the session does not answer; try again",
+    };
     /// The client of a session did not come back in time.
     pub const EXPIRED: Self = Self {
         code: 1001,
@@ -202,6 +207,10 @@ counters! {
     AccountFull => "connections_refused_account_full",
     /// A session went on with a new socket.
     SessionResumed => "sessions_resumed",
+    /// A session went to another node, where its client came back.
+    SessionLeft => "sessions_handed_over",
+    /// A session came from another node.
+    SessionCame => "sessions_taken_over",
     /// A session ended because its client did not come back in time.
     SessionExpired => "sessions_expired",
     /// A session ended with its socket: there was no room to wait for its client.

@@ -10,7 +10,7 @@ use model::{
 };
 
 use crate::application::Control;
-use crate::cluster::{Bindings, Published, Word};
+use crate::cluster::{Bindings, Moving, Published, Word};
 use crate::token::{KeyRing, UnusableKey};
 use crate::turn_grant::TurnOffer;
 
@@ -87,6 +87,20 @@ pub enum Input<'a> {
     },
     /// The peers of a trunk are elsewhere ([`LineEffect::Trunk`](crate::trunk::LineEffect::Trunk)): the line, and what it is now.
     Trunk(ConnectionId, Arc<Trunk>),
+    /// A session of another node is about to be handed over: what comes of this is still for its client here.
+    Leaving {
+        /// Its connection.
+        connection: ConnectionId,
+    },
+    /// A session is handed over to the node of `to`, which is told so with all that the shard knows of it. It is not here any more.
+    Leaves {
+        /// Its connection.
+        connection: ConnectionId,
+        /// What it is there.
+        to: ConnectionId,
+        /// What the shell knows of it.
+        moving: Box<Moving>,
+    },
     /// Another node says something ([`Effect::Tell`](crate::Effect::Tell)).
     Told {
         /// Which one.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use model::{AccountId, ClientId, ConnectionId, Instant, NodeNumber, UnixTime, limits};
 
-use crate::cluster::{Bindings, Published};
+use crate::cluster::{Bindings, Published, registered_after_moving};
 use crate::table::{Keyed, Table};
 
 /// One instance of a client that takes calls.
@@ -294,6 +294,74 @@ impl Location {
             bindings.drain(..excess);
         });
         (shift, gone)
+    }
+
+    /// A connection is another one from now on.
+    pub(crate) fn rename(
+        &mut self,
+        account: AccountId,
+        client: &ClientId,
+        from: ConnectionId,
+        to: ConnectionId,
+    ) {
+        let Some(clients) = self.accounts.get_mut(&account) else {
+            return;
+        };
+        let Some(instances) = clients.get_mut(client) else {
+            return;
+        };
+        let bindings = &mut instances.bindings;
+        for binding in bindings.iter_mut().filter(|known| known.connection == from) {
+            binding.connection = to;
+            binding.registered = registered_after_moving(binding.registered);
+        }
+        bindings.sort_by_key(|binding| (binding.registered, binding.connection));
+    }
+
+    /// A binding has come with its session, in place of what was known of it.
+    pub(crate) fn settle(
+        &mut self,
+        account: AccountId,
+        client: &ClientId,
+        binding: Binding,
+    ) -> ExpiryShift {
+        let keyed = self.keyed;
+        self.accounts
+            .entry(account)
+            .or_insert_with(|| Table::with_hasher(keyed))
+            .entry(client.clone())
+            .or_default();
+        self.change(account, client, |instances| {
+            let bindings = &mut instances.bindings;
+            bindings.retain(|known| known.contact != binding.contact);
+            let age = |of: &Binding| (of.registered, of.connection);
+            let at = bindings.partition_point(|known| age(known) < age(&binding));
+            bindings.insert(at, binding);
+            let excess = bindings.len().saturating_sub(limits::BINDINGS_PER_CLIENT);
+            bindings.drain(..excess);
+        })
+    }
+
+    /// A node is gone: nothing is bound there. Whose timers have to move.
+    pub(crate) fn forget_node(
+        &mut self,
+        node: NodeNumber,
+    ) -> Vec<(AccountId, ClientId, ExpiryShift)> {
+        let mut bound = Vec::new();
+        for account in self.accounts() {
+            for (client, instances) in self.clients(account) {
+                if instances.iter().any(|of| of.connection.node() == node) {
+                    bound.push((account, client.clone()));
+                }
+            }
+        }
+        bound
+            .into_iter()
+            .map(|(account, client)| {
+                let shift = self.unbind(account, &client, |of| of.connection.node() == node);
+                (account, client, shift)
+            })
+            .collect()
     }
 
     fn change(

@@ -255,6 +255,12 @@ pub(crate) fn stopping() -> Refusal {
     Refusal::new(503, "the server is stopping; connect again").with("Retry-After", "1")
 }
 
+/// The server that carried the call is gone.
+pub(crate) fn node_gone() -> Refusal {
+    let text = "the server that carried the call is gone";
+    Refusal::with_reason(480, text, format!("SIP;cause=503;text={}", quoted(text)))
+}
+
 pub(crate) fn account_full() -> Refusal {
     Refusal::new(
         403,

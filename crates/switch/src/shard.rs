@@ -25,6 +25,7 @@ use crate::options;
 use crate::orphan::Orphans;
 use crate::random::Random;
 use crate::refusal::{self, Refusal};
+use crate::resume::Moves;
 use crate::table::{Keyed, Table};
 use crate::timer::{Due, Timers};
 use crate::token::Remembered;
@@ -38,6 +39,9 @@ pub struct Shard {
     pub(crate) others: Arc<[NodeNumber]>,
     pub(crate) has_bus: bool,
     pub(crate) looks: Looks,
+    pub(crate) moves: Moves,
+    /// Connections that were ours and are another node's now, whose relayed media may still be ours.
+    pub(crate) left_behind: Vec<(ConnectionId, ConnectionId)>,
     pub(crate) snapshot: Arc<Snapshot>,
     /// As those of the snapshot that it began with, where their names lead now.
     pub(crate) trunks: Arc<[(ConnectionId, Arc<Trunk>)]>,
@@ -81,7 +85,7 @@ impl Standing {
 }
 
 impl Shard {
-    /// An empty shard. Its number is in what it names towards the gateway; all its randomness comes from `seed`.
+    /// An empty shard. Its number is in what it names towards the gateway; its randomness comes from `seed`.
     pub fn new(number: u16, seed: [u8; 32], snapshot: Arc<Snapshot>) -> Self {
         let mut random = Random::new(seed);
         Self {
@@ -90,6 +94,8 @@ impl Shard {
             others: Arc::default(),
             has_bus: false,
             looks: Looks::default(),
+            moves: Moves::default(),
+            left_behind: Vec::new(),
             location: Location::new(Keyed::new(&mut random)),
             trunks: Arc::clone(&snapshot.settings.trunks),
             snapshot,
@@ -151,6 +157,12 @@ impl Shard {
                 control,
             } => self.control(now, account, id, control),
             Input::Trunk(line, trunk) => self.on_trunk(line, trunk),
+            Input::Leaving { connection } => self.on_leaving(now, connection),
+            Input::Leaves {
+                connection,
+                to,
+                moving,
+            } => self.on_leaves(now, connection, to, moving),
             Input::Told { from, word } => self.on_told(now, from, word),
             Input::Published {
                 node,
@@ -483,6 +495,7 @@ impl Shard {
         key: CallKey,
         usage: RelayUsage,
     ) {
+        let connection = self.moves.resolve(connection);
         if self.runs.contains_key(&key) {
             return self.drive_run(now, key, |run, act| {
                 run.on_relayed_usage(connection, usage, act);

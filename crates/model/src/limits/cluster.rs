@@ -38,3 +38,15 @@ pub const CHANGES_KEPT: usize = 1_024;
 pub const REWRITE_PAUSE: Duration = Duration::from_secs(3);
 /// The pause after the bus has refused something.
 pub const PUBLISH_PAUSE: Duration = Duration::from_millis(500);
+/// How long a node waits for another to hand a session over: far longer than an answer takes, and shorter than a client waits for
+/// its own (5 s).
+pub const FETCH_TIME: Duration = Duration::from_secs(3);
+/// What may be kept for the client of a session that goes to another node: half of what a post may have.
+pub const MOVE_BYTES: usize = 512 * 1024;
+/// For how long it is known where a session went. As long as a client usually has to come back (`resume_s`), and far longer than
+/// anything is on its way between nodes.
+pub const MOVE_KNOWN: Duration = Duration::from_secs(60);
+/// Sessions of which that is known; past it the first is forgotten. A thousand a second.
+pub const MOVES_KEPT: usize = 65_536;
+/// Secrets that may be good for a session that has just moved, whose client has not been heard since.
+pub const PASS_SECRETS: usize = 4;

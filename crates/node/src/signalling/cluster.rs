@@ -19,9 +19,20 @@ impl Signalling {
     }
 
     /// Gives a word of another node to whom it is for.
-    pub(crate) fn told(&self, from: NodeNumber, word: Word) {
+    pub(crate) fn told(self: &Arc<Self>, from: NodeNumber, mut word: Word) {
+        if let Word::Moved { from, to, .. } = &word {
+            self.handovers.moved(self.now().mono, *from, *to);
+        }
         let shards = match word.audience() {
-            Audience::Connection(connection) => {
+            Audience::Connection(named) => {
+                let connection = match lock(&self.sessions).outboxes.contains_key(&named) {
+                    true => named,
+                    false => self.handovers.resolve(named),
+                };
+                word = word.of(connection);
+                if connection.node() != self.node {
+                    return self.tell(connection.node(), word);
+                }
                 let sessions = lock(&self.sessions);
                 let shard = sessions.outboxes.get(&connection);
                 // Any shard knows that it is not there.
@@ -32,8 +43,8 @@ impl Signalling {
                 let shard = shard_of(account, self.shards.len());
                 shard..shard + 1
             }
-            Audience::Any => 0..1,
             Audience::All => 0..self.shards.len(),
+            Audience::Sessions => return self.told_of_session(from, word),
         };
         for shard in shards {
             let word = word.clone();

@@ -12,7 +12,7 @@ pub(crate) mod ws;
 
 pub(crate) use capacity::{Capacity, Full, Place};
 pub(crate) use crew::Crew;
-pub(crate) use handover::Handovers;
+pub(crate) use handover::{Answer, Arrived, Handovers};
 pub(crate) use listener::{Listener, accept};
 pub(crate) use socket::Socket;
 pub(crate) use stream::Stream;

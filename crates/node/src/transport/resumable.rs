@@ -1,22 +1,22 @@
 //! Resumable signalling (docs/resume.md): one task for each session, which outlives the sockets of its client.
 //!
 //! Reads the first frame of a socket; then the session's own task carries messages both ways, numbered and kept by
-//! `switch::resume`, and waits for the next socket when one is lost. Its shard is told once, when the session ends. Never
-//! decides what a number or a credential is worth.
+//! `switch::resume`, and waits for the next socket when one is lost. Its shard is told once, when the session ends or goes to another
+//! node. Never decides what a number or a credential is worth.
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use model::limits;
+use model::{ConnectionId, Now, limits};
 use switch::edge::{Flow, Liveness, Verdict};
 use switch::resume::{GONE, Incoming, Opening, Session as Numbers, SocketNumber};
 use switch::{Closing, Counter};
 use tokio::time::{Instant, Sleep, sleep_until, timeout, timeout_at};
 
 use super::Place;
-use super::handover::{Arrival, Handovers, Ticket};
+use super::handover::{Answer, Arrived, Handovers, Next, Ticket};
 use super::socket::{Fault, Received, Socket};
 use super::ws::{Ending, ending_of, farewell};
 use crate::outbox::Outgoing;
@@ -50,16 +50,22 @@ pub(crate) async fn enter(
             let line = Line::new(socket, place);
             // In a task of its own: what it took to get here is not kept for as long.
             let life = Life::begin(&signalling, &handovers, number, host.as_deref());
-            tokio::spawn(life.run(line));
+            tokio::spawn(life.run(Arc::clone(&line.place), Some(line)));
         }
         Ok(Opening::Resume {
             credential,
             received,
         }) => {
-            if let Some(socket) = handovers.resume(credential, received, number, socket, place) {
-                signalling.counters.add(Counter::ResumeRefused);
-                drop(signalling);
-                refuse(socket).await;
+            let known = Arc::clone(&place);
+            if let Some(socket) = handovers.resume(credential, received, number, socket, known) {
+                let seeker = Seeker {
+                    signalling,
+                    handovers,
+                    number,
+                    place,
+                    received,
+                };
+                seeker.seek(socket, credential, host.as_deref()).await;
             }
         }
         Err(_) => part(socket, Ending::Close(Closing::BROKEN_SESSION)).await,
@@ -76,6 +82,73 @@ async fn first_frame(socket: &mut Socket, signalling: &Signalling) -> Result<Vec
             Ok(Received::Close) => return Err(Ending::Closed),
             Err(fault) => return Err(ending_of(&fault, &signalling.counters)),
         }
+    }
+}
+
+/// A client whose session is not here.
+struct Seeker {
+    signalling: Arc<Signalling>,
+    handovers: Arc<Handovers>,
+    number: SocketNumber,
+    place: Arc<Place>,
+    /// How far the client has received.
+    received: u64,
+}
+
+impl Seeker {
+    /// Asks the node that may have the session, and goes on with it here.
+    async fn seek(self, socket: Socket, credential: &str, host: Option<&str>) {
+        let signalling = &self.signalling;
+        let claim = self.handovers.claim(credential);
+        let Some(claim) = claim.filter(|claim| signalling.reaches(claim.session.node())) else {
+            return self.refuse(socket).await;
+        };
+        if signalling.is_stopping() {
+            return part(socket, Ending::Close(Closing::STOPPING)).await;
+        }
+        let to = signalling.reserve();
+        let mut answer = self.handovers.ask(to, self.number);
+        signalling.fetch(claim, to);
+        match timeout(limits::FETCH_TIME, &mut answer).await {
+            Ok(Ok(Answer::Here(arrived))) => self.go_on(arrived, Some(socket), host),
+            Ok(Ok(Answer::Again(credential))) => {
+                let (number, place) = (self.number, Arc::clone(&self.place));
+                let left = self
+                    .handovers
+                    .resume(&credential, self.received, number, socket, place);
+                if let Some(socket) = left {
+                    self.refuse(socket).await;
+                }
+            }
+            Ok(Ok(Answer::Gone) | Err(_)) => self.refuse(socket).await,
+            Err(_) => {
+                part(socket, Ending::Close(Closing::NOT_YET)).await;
+                // It may still come, and its client with it.
+                if let Ok(Ok(Answer::Here(arrived))) =
+                    timeout(limits::LINK_PATIENCE, &mut answer).await
+                {
+                    return self.go_on(arrived, None, host);
+                }
+                self.handovers.stop_asking(to);
+            }
+        }
+    }
+
+    fn go_on(&self, arrived: Box<Arrived>, socket: Option<Socket>, host: Option<&str>) {
+        let place = Arc::clone(&self.place);
+        let mut line = socket.map(|socket| Line::new(socket, Arc::clone(&place)));
+        let mut life = Life::arrived(*arrived, self.signalling.now(), host);
+        if line.is_some() && life.numbers.resumed(self.received).is_err() {
+            let ending = Ending::Close(Closing::BROKEN_SESSION);
+            tokio::spawn(life.end(line.take(), ending));
+            return;
+        }
+        tokio::spawn(life.run(place, line));
+    }
+
+    async fn refuse(&self, socket: Socket) {
+        self.signalling.counters.add(Counter::ResumeRefused);
+        refuse(socket).await;
     }
 }
 
@@ -133,50 +206,110 @@ impl Life {
         })
     }
 
-    /// From socket to socket, to its end.
-    async fn run(mut self: Box<Self>, mut line: Box<Line>) {
+    fn arrived(arrived: Arrived, now: Now, host: Option<&str>) -> Box<Self> {
+        let Arrived {
+            session,
+            mut numbers,
+            kin,
+            ticket,
+            credential,
+        } = arrived;
+        Box::new(Self {
+            flow: Flow::moved(session.connection, now, host, &kin),
+            welcome: numbers.welcome(&credential),
+            session,
+            numbers,
+            ticket,
+            closing: None,
+        })
+    }
+
+    /// From socket to socket, to its end here. `place`: that of its last one.
+    async fn run(mut self: Box<Self>, place: Arc<Place>, mut line: Option<Box<Line>>) {
+        let (mut place, mut waiting) = (Some(place), None);
         loop {
-            line.welcome(std::mem::take(&mut self.welcome), &self.numbers);
-            let arrival = match self.go_on(&mut line).await {
-                Ok(arrival) => arrival,
-                Err(ending @ (Ending::Closed | Ending::Close(_))) => {
-                    return self.end(Some(line), ending).await;
+            let next = match &mut line {
+                Some(line) => {
+                    line.welcome(std::mem::take(&mut self.welcome), &self.numbers);
+                    self.go_on(line).await
                 }
-                // What was to be written last cannot be.
-                Err(Ending::Lost) if self.closing.is_some() => {
-                    return self.end(None, Ending::Lost).await;
+                None => Err(Ending::Lost),
+            };
+            let next = match next {
+                Ok(next) => next,
+                Err(ending @ (Ending::Closed | Ending::Close(_))) => {
+                    return self.end(line, ending).await;
                 }
                 Err(Ending::Lost) => {
-                    let Some(_waiting) = line.place.wait() else {
-                        self.count(Counter::SessionNotKept);
-                        return self.end(None, Ending::Lost).await;
-                    };
-                    drop(line);
-                    match self.wait().await {
-                        Ok(arrival) => arrival,
-                        Err(Over::Ended(ending)) => return self.end(None, ending).await,
-                        Err(Over::Expired) => {
-                            self.count(Counter::SessionExpired);
-                            self.session.expires(self.numbers.window());
-                            return self.end(None, Ending::Lost).await;
-                        }
+                    drop(line.take());
+                    if let Some(place) = place.take() {
+                        waiting = place.wait();
+                    }
+                    match self.is_lost(waiting.is_some()).await {
+                        Ok(next) => next,
+                        Err(ending) => return self.end(None, ending).await,
                     }
                 }
             };
             // A socket that was there before is dropped here, whatever was on its way in it.
-            line = Line::new(arrival.socket, arrival.place);
+            drop(line.take());
+            let arrival = match next {
+                Next::Here(arrival) => arrival,
+                Next::There(to) => match self.departs(to) {
+                    Ok(true) => return self.end(None, Ending::Lost).await,
+                    Ok(false) => continue,
+                    Err(ending) => return self.end(None, ending).await,
+                },
+            };
+            (place, waiting) = (Some(Arc::clone(&arrival.place)), None);
+            let fresh = Line::new(arrival.socket, arrival.place);
             if self.numbers.resumed(arrival.received).is_err() {
                 let ending = Ending::Close(Closing::BROKEN_SESSION);
-                return self.end(Some(line), ending).await;
+                return self.end(Some(fresh), ending).await;
             }
+            line = Some(fresh);
             self.welcome = self.numbers.welcome(&arrival.credential);
             self.flow.resumed(self.session.signalling.now());
             self.count(Counter::SessionResumed);
         }
     }
 
+    /// Its socket is lost: where it goes on, or how it ends.
+    async fn is_lost(&mut self, has_room: bool) -> Result<Next, Ending> {
+        // What was to be written last cannot be.
+        if self.closing.is_some() {
+            return Err(Ending::Lost);
+        }
+        if !has_room {
+            self.count(Counter::SessionNotKept);
+            return Err(Ending::Lost);
+        }
+        match self.wait().await {
+            Ok(next) => Ok(next),
+            Err(Over::Ended(ending)) => Err(ending),
+            Err(Over::Expired) => {
+                self.count(Counter::SessionExpired);
+                self.session.expires(self.numbers.window());
+                Err(Ending::Lost)
+            }
+        }
+    }
+
+    /// Goes to another node. Says whether it could; if not, whatever was said meanwhile waits for its client.
+    fn departs(&mut self, to: ConnectionId) -> Result<bool, Ending> {
+        if self.session.outbox.is_proven() {
+            self.flow.proven();
+        }
+        let signalling = Arc::clone(&self.session.signalling);
+        let left = signalling.departs(&mut self.session, &mut self.numbers, self.flow.kin(), to);
+        left.map_err(|_| {
+            self.count(Counter::SlowReader);
+            Ending::Close(Closing::SLOW_READER)
+        })
+    }
+
     /// Carries messages until the client is there on another socket, or this one is lost, or the session ends.
-    async fn go_on(&mut self, line: &mut Line) -> Result<Box<Arrival>, Ending> {
+    async fn go_on(&mut self, line: &mut Line) -> Result<Next, Ending> {
         let clock = self.session.signalling.clock;
         let mut timer = pin!(sleep_until(clock.deadline(self.flow.poll_timeout())));
         loop {
@@ -186,8 +319,8 @@ impl Life {
             }
             let step = tokio::select! {
                 biased;
-                arrival = self.ticket.arrival(), if self.closing.is_none() => {
-                    return Ok(arrival);
+                next = self.ticket.next(), if self.closing.is_none() => {
+                    return Ok(next);
                 }
                 outgoing = self.session.outbox.next(), if self.closing.is_none() => {
                     self.take(outgoing, line)
@@ -204,7 +337,7 @@ impl Life {
     }
 
     /// Keeps what comes for the client, until it is there or its time is over.
-    async fn wait(&mut self) -> Result<Box<Arrival>, Over> {
+    async fn wait(&mut self) -> Result<Next, Over> {
         let signalling = Arc::clone(&self.session.signalling);
         let now = signalling.now().mono;
         self.numbers.lost(now);
@@ -213,7 +346,7 @@ impl Life {
         loop {
             tokio::select! {
                 biased;
-                arrival = self.ticket.arrival() => return Ok(arrival),
+                next = self.ticket.next() => return Ok(next),
                 outgoing = self.session.outbox.next() => match outgoing {
                     Outgoing::Message(message) => {
                         self.number(&message).map_err(Over::Ended)?;

@@ -8,6 +8,7 @@ use tokio::net::TcpStream;
 
 use crate::http::get;
 use crate::redis::Server as Redis;
+use crate::resume::{Phone, assert_gone, call};
 use crate::server::{Server, Site, until};
 use crate::sip_proxy::Client;
 use crate::words::{accept, answer};
@@ -188,4 +189,34 @@ async fn without_redis_a_node_goes_on_alone_and_afterwards_knows_all_again() {
     cluster.redis.start_again();
     cluster.until_listed(1, &["ann", "bob", "cat", "eve"]).await;
     cluster.until_listed(0, &["ann", "bob", "cat", "eve"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_comes_back_to_another_node_goes_on_there_with_its_call() {
+    let cluster = Cluster::new(3).await;
+    let mut ann = cluster.registered(0, "ann").await;
+    let mut bob = Phone::registered(&cluster.site, cluster.node(1), "bob").await;
+    cluster.until_listed(0, &["ann", "bob"]).await;
+    let ok = call(&cluster.site, cluster.node(0), &mut ann, &mut bob).await;
+    for round in 0..9 {
+        let to = (round + 2) % 3;
+        let info = ann.words.within(&ok, "INFO", &format!("round {round}"));
+        ann.say(info).await;
+        bob.resume(cluster.node(to)).await;
+        bob.acknowledge().await;
+        let info = bob.hear().await;
+        assert!(info.ends_with(&format!("round {round}")), "{info}");
+        bob.say(&answer(&info, "200 OK", "", "")).await;
+        hears(&mut ann, "SIP/2.0 200 ").await;
+        cluster.until_listed(to, &["ann", "bob"]).await;
+    }
+    // Who has no credential gets nothing, and harms nobody.
+    let (session, _) = bob.credential.split_once('.').unwrap();
+    let wrong = format!("{session}.{}", "0".repeat(32));
+    assert_gone(cluster.node(0), &wrong).await;
+
+    let bye = ann.words.within(&ok, "BYE", "");
+    ann.say(bye).await;
+    let bye = bob.hear().await;
+    assert!(bye.starts_with("BYE "), "{bye}");
 }

@@ -136,6 +136,11 @@ impl Phone {
         self.socket.send(Message::text(frame.into())).await.unwrap();
     }
 
+    /// Says how far it is: it has its newest credential.
+    pub(crate) async fn acknowledge(&mut self) {
+        self.raw(format!("ACK {}", self.received)).await;
+    }
+
     /// A message under the next number.
     pub(crate) async fn say(&mut self, message: &str) {
         self.sent += 1;
@@ -278,7 +283,7 @@ async fn a_call_lives_through_many_lost_sockets_and_ends_with_its_bye() {
             ann.say(info).await;
         }
         bob.resume(&server).await;
-        bob.raw(format!("ACK {}", bob.received)).await;
+        bob.acknowledge().await;
         let info = bob.hear().await;
         assert!(info.ends_with(&format!("round {round}")), "{info}");
         bob.say(&crate::words::answer(&info, "200 OK", "", ""))

@@ -184,7 +184,8 @@ impl Transcripts {
             Ending::Expired => since.is_some_and(|since| since + window == now),
             Ending::Goodbye => dialogue.client_ended,
             Ending::Full => unheard >= limits::OUTBOX_MESSAGES / 2,
-            Ending::Broken(_) => false,
+            // One server alone hands nothing over.
+            Ending::Broken(_) | Ending::Moved => false,
             Ending::Lost | Ending::NotKept | Ending::Closed(_) | Ending::Dismissed(_) => true,
         };
         if is_deserved {

@@ -1,7 +1,7 @@
 //! A cluster: several servers that work as one, the bus between them, and pages that are connected to any of them.
 //!
-//! A smaller world than [`World`](crate::world::World): pages with the stock SDK and plain connections, without media and trunks. What it
-//! looks at is what nodes know of each other. Decides nothing about SIP.
+//! A smaller world than [`World`](crate::world::World): pages with the stock SDK, on plain connections or resuming ones, without media and
+//! trunks. What it looks at is what nodes know of each other. Decides nothing about SIP.
 
 pub mod bus;
 mod check;
@@ -9,6 +9,7 @@ mod node;
 #[cfg(test)]
 mod scenarios;
 pub mod soak;
+mod socket;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -20,6 +21,7 @@ use crate::authority::{Authority, Wish};
 use crate::browser::{Browser, Deed, Happening};
 use crate::clock::{Agenda, Clock, MILLI, Rank};
 use crate::random::Random;
+use crate::resuming::Resuming;
 use bus::Bus;
 use node::Node;
 
@@ -32,6 +34,10 @@ struct Link {
     page: usize,
     node: usize,
     number: NodeNumber,
+    /// The resuming socket that it is of.
+    session: Option<ConnectionId>,
+    /// Whether its server resumes.
+    resumes: bool,
     client_up: bool,
     server_up: bool,
 }
@@ -43,6 +49,9 @@ pub struct Page {
     pub browser: Browser,
     /// Where its next connection goes.
     pub node: usize,
+    /// Whether its sockets resume.
+    pub resumes: bool,
+    /// Its connection; the first one, of a resuming socket.
     socket: Option<ConnectionId>,
 }
 
@@ -53,6 +62,7 @@ enum Event {
     WakeShard(usize, NodeNumber, usize),
     WakeMember(usize, NodeNumber),
     WakeFlow(ConnectionId),
+    WakeSocket(ConnectionId),
     Connect(ConnectionId),
     Opened(ConnectionId),
     Refused(ConnectionId),
@@ -93,6 +103,12 @@ pub struct Cluster {
     agenda: Agenda<Event>,
     nodes: Vec<Node>,
     links: BTreeMap<ConnectionId, Link>,
+    /// Resuming sockets, by their first connection.
+    resuming: BTreeMap<ConnectionId, Resuming>,
+    /// What connections were given that nobody's socket is on.
+    strange: BTreeMap<ConnectionId, Vec<String>>,
+    /// Resuming sockets whose page was told that they are gone.
+    pub lost_sessions: u64,
     connections: u64,
     steps_at_instant: u64,
     records: BTreeMap<model::RecordId, CallRecord>,
@@ -115,6 +131,9 @@ impl Cluster {
             agenda: Agenda::default(),
             nodes: (0..servers).map(|_| Node::new(random.fork())).collect(),
             links: BTreeMap::new(),
+            resuming: BTreeMap::new(),
+            strange: BTreeMap::new(),
+            lost_sessions: 0,
             connections: 0,
             steps_at_instant: 0,
             records: BTreeMap::new(),
@@ -141,6 +160,7 @@ impl Cluster {
         self.pages.push(Page {
             browser,
             node,
+            resumes: false,
             socket: None,
         });
         self.pages.len() - 1
@@ -162,7 +182,7 @@ impl Cluster {
 
     /// A page's connection is lost: both ends notice at once, or its server by its pings alone.
     pub fn cut(&mut self, page: usize, server_notices: bool) {
-        let Some(link) = self.pages[page].socket else {
+        let Some(link) = self.link_of(page) else {
             return;
         };
         let now = self.clock.micros();
@@ -299,13 +319,15 @@ impl Cluster {
             Event::WakeShard(node, number, shard) => self.wake_shard(node, number, shard),
             Event::WakeMember(node, number) => self.wake_member(node, number),
             Event::WakeFlow(link) => self.wake_flow(link),
+            Event::WakeSocket(session) => self.wake_socket(session),
             Event::Connect(link) => self.connect(link),
-            Event::Opened(link) => self.tell_socket(link, Happening::Opened),
+            Event::Opened(link) => self.is_opened(link),
             Event::Refused(link) => self.page_loses(link, Happening::Refused),
             Event::ToServer(link, frame) => self.at_server(link, &frame),
             Event::ToPage(link, frame) => self.at_page(link, &frame),
             Event::Pong(link) => self.pong(link),
-            Event::PageCloses(link) | Event::ServerNotices(link) => self.server_loses(link),
+            Event::PageCloses(link) => self.server_loses(link, true),
+            Event::ServerNotices(link) => self.server_loses(link, false),
             Event::PageNotices(link) => self.page_loses(link, Happening::Lost),
             Event::FromBus(node, number, what) => self.hear(node, number, what),
             Event::Start(node) => {
@@ -357,12 +379,7 @@ impl Cluster {
         while let Some(deed) = self.pages[page].browser.poll_deed() {
             match deed {
                 Deed::Open | Deed::OpenResumable => self.open(page),
-                Deed::Send(frame) => {
-                    if let Some(link) = self.pages[page].socket {
-                        let event = Event::ToServer(link, frame);
-                        self.agenda.at(now + LATENCY, Rank::Usual, event);
-                    }
-                }
+                Deed::Send(message) => self.say(page, message),
                 Deed::Close | Deed::Leave => self.close(page),
             }
         }
@@ -373,58 +390,6 @@ impl Cluster {
         if let Some(due) = self.pages[page].browser.poll_timeout() {
             let at = due.max(now);
             self.agenda.at(at, Rank::Wake, Event::WakePage(page));
-        }
-    }
-
-    fn open(&mut self, page: usize) {
-        self.close(page);
-        let node = self.pages[page].node;
-        let number = self.nodes[node].number;
-        self.connections += 1;
-        let link = ConnectionId::of_node(number, self.connections);
-        self.links.insert(
-            link,
-            Link {
-                page,
-                node,
-                number,
-                client_up: true,
-                server_up: false,
-            },
-        );
-        self.pages[page].socket = Some(link);
-        let at = self.clock.micros() + LATENCY;
-        self.agenda.at(at, Rank::Usual, Event::Connect(link));
-    }
-
-    fn close(&mut self, page: usize) {
-        let Some(socket) = self.pages[page].socket.take() else {
-            return;
-        };
-        if let Some(link) = self.links.get_mut(&socket) {
-            link.client_up = false;
-        }
-        let at = self.clock.micros() + LATENCY;
-        self.agenda.at(at, Rank::Usual, Event::PageCloses(socket));
-    }
-
-    fn page_loses(&mut self, link: ConnectionId, what: Happening<'_>) {
-        let Some(known) = self.links.get_mut(&link) else {
-            return;
-        };
-        known.client_up = false;
-        let page = known.page;
-        if self.pages[page].socket == Some(link) {
-            self.pages[page].socket = None;
-            self.tell(page, what);
-        }
-    }
-
-    fn at_page(&mut self, link: ConnectionId, frame: &[u8]) {
-        let is_up = self.links.get(&link).is_some_and(|link| link.client_up);
-        if is_up {
-            self.page_reads(link, frame);
-            self.tell_socket(link, Happening::Frame(frame));
         }
     }
 }

@@ -134,7 +134,8 @@ impl Cluster {
         let at = self.clock.micros() + LATENCY;
         if self.nodes[node].has_been(known.number) {
             known.server_up = true;
-            self.nodes[node].server.accept(now, link, false);
+            let offers = known.session.is_some();
+            known.resumes = self.nodes[node].server.accept(now, link, offers);
             self.agenda.at(at, Rank::Usual, Event::Opened(link));
             self.settle(node);
         } else {
@@ -147,8 +148,8 @@ impl Cluster {
         let Some(node) = self.serving(link) else {
             return;
         };
-        self.server_reads(link, frame);
         if let Some((session, message)) = self.nodes[node].server.receive(now, link, frame) {
+            self.server_reads(link, &message);
             self.nodes[node].server.message(now, session, &message);
         }
         self.settle(node);
@@ -162,7 +163,7 @@ impl Cluster {
         }
     }
 
-    pub(super) fn server_loses(&mut self, link: ConnectionId) {
+    pub(super) fn server_loses(&mut self, link: ConnectionId, by_goodbye: bool) {
         let now = self.now();
         let Some(node) = self.serving(link) else {
             return;
@@ -170,7 +171,7 @@ impl Cluster {
         if let Some(link) = self.links.get_mut(&link) {
             link.server_up = false;
         }
-        self.nodes[node].server.lost(now, link, false);
+        self.nodes[node].server.lost(now, link, by_goodbye);
         self.settle(node);
     }
 

@@ -1,5 +1,7 @@
 //! What several nodes do together, told as stories.
 
+mod moving;
+
 use std::time::Duration;
 
 use model::{EndedBy, RingOrder};
@@ -38,7 +40,13 @@ fn millis(cluster: &mut Cluster, millis: u64) {
 /// A registered page on a node, which answers calls after half a second.
 #[track_caller]
 fn registered(cluster: &mut Cluster, client: &str, node: usize) -> usize {
+    registers(cluster, client, node, false)
+}
+
+#[track_caller]
+fn registers(cluster: &mut Cluster, client: &str, node: usize, resumes: bool) -> usize {
     let page = cluster.page(client, node);
+    cluster.pages[page].resumes = resumes;
     cluster.pages[page].browser.habit.answering = Answering::After(SECOND / 2);
     let token = cluster.token(client);
     cluster.app(page, |browser, now| browser.enable_incoming(now, &token));

@@ -1,4 +1,4 @@
-//! Random runs of a cluster: pages that register, call, leave and change nodes, while nodes die and the bus fails in every way. Then the
+//! Random runs of a cluster: pages that register, call, leave and change nodes, with their sessions or without, while nodes die and the bus fails in every way. Then the
 //! faults stop, and within a bounded time everything must be as it should.
 
 use std::time::Duration;
@@ -39,6 +39,7 @@ pub fn run(seed: u64) -> Result<(), String> {
 fn open(cluster: &mut Cluster, client: &str) -> usize {
     let node = cluster.random.below(cluster.node_count() as u64) as usize;
     let page = cluster.page(client, node);
+    cluster.pages[page].resumes = cluster.random.below(2) == 0;
     let after = cluster.random.below(3 * SECOND);
     let talks = cluster.random.below(10 * SECOND);
     let habit = &mut cluster.pages[page].browser.habit;

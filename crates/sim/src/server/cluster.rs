@@ -6,16 +6,30 @@ use std::sync::Arc;
 
 use model::{AccountId, ClientId, NodeNumber, Now};
 use switch::Input;
-use switch::cluster::{Audience, Bindings, Published, Word};
+use switch::cluster::{Audience, Bindings, MemberInput, Published, Word};
 use switch::edge::shard_of;
 
-use super::Server;
+use super::{Out, Server};
 
 impl Server {
     /// Another node says something.
-    pub fn hear(&mut self, now: Now, from: NodeNumber, word: Word) {
+    pub fn hear(&mut self, now: Now, from: NodeNumber, mut word: Word) {
+        if let Word::Moved { from, to, .. } = &word {
+            self.credentials.moved(now.mono, *from, *to);
+        }
         let shards = match word.audience() {
-            Audience::Connection(connection) => {
+            Audience::Connection(named) => {
+                let connection = match self.sessions.contains_key(&named) {
+                    true => named,
+                    false => self.credentials.resolve(named),
+                };
+                if connection.node() != self.node {
+                    let word = word.of(connection);
+                    let node = connection.node();
+                    let input = MemberInput::Tell { node, word };
+                    return self.out.push_back(Out::Member(input));
+                }
+                word = word.of(connection);
                 let session = self.sessions.get(&connection);
                 match session.and_then(|session| session.shard) {
                     Some(shard) => shard..shard + 1,
@@ -27,8 +41,8 @@ impl Server {
                 let shard = shard_of(account, self.shards.len());
                 shard..shard + 1
             }
-            Audience::Any => 0..1,
             Audience::All => 0..self.shards.len(),
+            Audience::Sessions => return self.hear_of_session(now, from, word),
         };
         for shard in shards {
             let word = word.clone();
@@ -70,6 +84,7 @@ impl Server {
     /// These other nodes are there; whether they can be reached now.
     pub fn reach(&mut self, now: Now, nodes: Vec<NodeNumber>, has_bus: bool) {
         let nodes: Arc<[NodeNumber]> = nodes.into();
+        self.peers = Arc::clone(&nodes);
         for shard in 0..self.shards.len() {
             let nodes = Arc::clone(&nodes);
             self.step(now, shard, Input::Reach { nodes, has_bus });

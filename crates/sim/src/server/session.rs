@@ -29,6 +29,8 @@ pub enum Ending {
     Closed(Closing),
     /// The shard has dismissed it.
     Dismissed(Closing),
+    /// It goes on at another node.
+    Moved,
 }
 
 /// One session, on a connection or waiting for one.
@@ -37,13 +39,13 @@ pub(super) struct Session {
     pub(super) flow: Flow,
     /// The shard that knows it, once a message was delivered.
     pub(super) shard: Option<usize>,
-    link: Option<ConnectionId>,
+    pub(super) link: Option<ConnectionId>,
     /// What makes it resumable.
-    numbers: Option<resume::Session>,
+    pub(super) numbers: Option<resume::Session>,
     /// Messages that wait because a plain connection carries none.
     stalled: usize,
-    is_closing: bool,
-    is_full: bool,
+    pub(super) is_closing: bool,
+    pub(super) is_full: bool,
 }
 
 /// A connection.
@@ -51,6 +53,11 @@ pub(super) struct Session {
 pub(super) enum Line {
     /// It has agreed to resume sessions and not said yet which.
     New {
+        /// How long that may take.
+        until: Instant,
+    },
+    /// Its client has shown what another node is asked about.
+    Asking {
         /// How long that may take.
         until: Instant,
     },
@@ -84,6 +91,8 @@ impl Server {
                 self.introduce(now, link, frame);
                 None
             }
+            // A client says nothing before it is answered.
+            Line::Asking { .. } => None,
             Line::Of(id) => {
                 let message = self.unwrap(now, id, frame)?;
                 Some((id, message))
@@ -114,6 +123,9 @@ impl Server {
 
     /// A connection is gone: by its client's goodbye, or lost.
     pub fn lost(&mut self, now: Now, link: ConnectionId, by_goodbye: bool) {
+        if let Some(asking) = self.asking.get_mut(&link) {
+            asking.is_up = false;
+        }
         let Some(Line::Of(id)) = self.lines.remove(&link) else {
             return;
         };
@@ -146,6 +158,12 @@ impl Server {
             }
             return;
         }
+        if let Some(&Line::Asking { until }) = self.lines.get(&id) {
+            if until <= now.mono {
+                self.stop_asking(id);
+            }
+            return;
+        }
         let Some(session) = self.sessions.get_mut(&id) else {
             return;
         };
@@ -174,7 +192,7 @@ impl Server {
 
     /// When a session, or a connection that belongs to none, wants to be woken.
     pub fn flow_timeout(&self, id: ConnectionId) -> Option<u64> {
-        if let Some(Line::New { until }) = self.lines.get(&id) {
+        if let Some(Line::New { until } | Line::Asking { until }) = self.lines.get(&id) {
             return Some(until.as_micros());
         }
         let session = self.sessions.get(&id)?;
@@ -313,7 +331,7 @@ impl Server {
         self.snapshot.settings.resume_window
     }
 
-    fn secret(&mut self) -> [u8; 16] {
+    pub(super) fn secret(&mut self) -> [u8; 16] {
         let mut secret = [0; 16];
         secret.copy_from_slice(&self.random.seed()[..16]);
         secret
@@ -321,13 +339,8 @@ impl Server {
 
     fn begin(&mut self, id: ConnectionId, flow: Flow, numbers: Option<resume::Session>) {
         let session = Session {
-            flow,
-            shard: None,
             link: Some(id),
-            numbers,
-            stalled: 0,
-            is_closing: false,
-            is_full: false,
+            ..Session::new(flow, numbers)
         };
         self.sessions.insert(id, session);
         self.lines.insert(id, Line::Of(id));
@@ -355,19 +368,22 @@ impl Server {
                 .renew(credential, SocketNumber(link.0), secret)
             {
                 Some((id, next)) => self.take_over(now, id, link, received, &next),
-                None => {
-                    self.count(Some(Counter::ResumeRefused));
-                    let frame = resume::GONE.as_bytes().to_vec();
-                    self.out.push_back(Out::Frame { link, frame });
-                    self.shut(link, Closing::GONE);
-                }
+                None => self.ask(now, link, credential, received),
             },
             Err(_) => self.shut(link, Closing::BROKEN_SESSION),
         }
     }
 
+    /// There is no such session.
+    pub(super) fn say_gone(&mut self, link: ConnectionId) {
+        self.count(Some(Counter::ResumeRefused));
+        let frame = resume::GONE.as_bytes().to_vec();
+        self.out.push_back(Out::Frame { link, frame });
+        self.shut(link, Closing::GONE);
+    }
+
     /// A session goes over to a connection, whatever has become of the one before.
-    fn take_over(
+    pub(super) fn take_over(
         &mut self,
         now: Now,
         id: ConnectionId,
@@ -434,7 +450,7 @@ impl Server {
     }
 
     /// A session is over; its shard is told.
-    fn end(&mut self, now: Now, id: ConnectionId, ending: Ending) {
+    pub(super) fn end(&mut self, now: Now, id: ConnectionId, ending: Ending) {
         let Some(session) = self.sessions.remove(&id) else {
             return;
         };
@@ -461,7 +477,7 @@ impl Server {
     }
 
     /// Gives a connection up that carries no session (any more).
-    fn shut(&mut self, link: ConnectionId, why: Closing) {
+    pub(super) fn shut(&mut self, link: ConnectionId, why: Closing) {
         self.lines.remove(&link);
         self.out.push_back(Out::Close {
             link,
@@ -472,6 +488,19 @@ impl Server {
 }
 
 impl Session {
+    /// One that is on no connection.
+    pub(super) fn new(flow: Flow, numbers: Option<resume::Session>) -> Self {
+        Self {
+            flow,
+            shard: None,
+            link: None,
+            numbers,
+            stalled: 0,
+            is_closing: false,
+            is_full: false,
+        }
+    }
+
     fn is_over(&self, now: Now) -> bool {
         self.numbers
             .as_ref()

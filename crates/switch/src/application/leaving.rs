@@ -17,6 +17,13 @@ pub(super) struct Leaving {
     until: Instant,
 }
 
+impl Leaving {
+    /// A connection is another one from now on.
+    pub(super) fn rename(&mut self, from: ConnectionId, to: ConnectionId) {
+        self.dialog.rename(from, to);
+    }
+}
+
 impl Run {
     /// Nothing more is wanted of it.
     pub(super) fn see_off(&mut self, place: u8, dialog: Dialog, act: &mut Act<'_>) {

@@ -39,6 +39,7 @@ mod recording;
 mod refer;
 mod referring;
 mod refreshing;
+mod renaming;
 mod ringing;
 mod run;
 mod script;

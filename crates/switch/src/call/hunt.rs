@@ -113,6 +113,21 @@ impl Hunt {
         self.next_at = self.each.map(|each| act.now.mono + each);
     }
 
+    /// A connection is another one from now on. Says whether somebody rings there.
+    pub(super) fn rename(&mut self, from: ConnectionId, to: ConnectionId) -> bool {
+        let mut is_there = false;
+        for rival in &mut self.rivals {
+            if rival.leg.connection == from {
+                rival.leg.connection = to;
+                is_there = true;
+            }
+        }
+        for left in self.left.iter_mut().filter(|left| **left == from) {
+            *left = to;
+        }
+        is_there
+    }
+
     pub(super) fn deadlines(&self) -> impl Iterator<Item = Instant> {
         let rivals = self.rivals.iter().map(|rival| rival.exchange.deadline);
         rivals.chain(self.next_at)

@@ -7,6 +7,7 @@
 mod exchange;
 mod hunt;
 mod leg;
+mod moving;
 mod pass;
 mod reach;
 mod relay;
@@ -20,7 +21,7 @@ use model::{CallRecord, ConnectionId, Instant, NodeNumber, Now};
 pub(crate) use exchange::{Exchange, Progress};
 pub(crate) use hunt::Hunt;
 pub(crate) use leg::{
-    Hop, Leg, Side, mint_branch, mint_party_tag, read_branch, read_party_tag, read_tag,
+    Hop, Leg, Side, Tagged, mint_branch, mint_party_tag, read_branch, read_party_tag, read_tag,
 };
 use reach::Reach;
 pub(crate) use setup::{Placing, printable};

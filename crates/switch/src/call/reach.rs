@@ -89,6 +89,27 @@ impl Reach {
         }
     }
 
+    /// The client of one side has another connection.
+    pub(super) fn tell_again(
+        &self,
+        call: CallKey,
+        side: Side,
+        connection: ConnectionId,
+        act: &mut Act<'_>,
+    ) {
+        let reachable = match side {
+            Side::Caller => &self.caller,
+            Side::Callee => &self.callee,
+        };
+        if reachable.is_told {
+            act.effects.push_back(Effect::Turn(TurnChange::Reach {
+                connection,
+                call: call.0,
+                addresses: reachable.addresses.clone(),
+            }));
+        }
+    }
+
     /// One who may answer no more.
     pub(super) fn end_for(&self, call: CallKey, connection: ConnectionId, act: &mut Act<'_>) {
         if self.callee.is_told {

@@ -3,7 +3,10 @@
 //! Learnt from what passes. Never says what a call is: its own node does, as long as it is there.
 
 use model::{NodeNumber, limits};
+use serde::{Deserialize, Serialize};
 use sip::{Message, MessageWriter, Method, Request, Response};
+
+use super::published::{node, nodes};
 
 use crate::random::Random;
 
@@ -11,29 +14,33 @@ use crate::random::Random;
 const REASON: &str = "SIP;cause=503;text=\"the server that carried the call is gone\"";
 
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Elsewhere {
+    #[serde(with = "nodes")]
     nodes: Vec<NodeNumber>,
     dialogs: Vec<Dialog>,
 }
 
-/// One dialog of our client with a call of another node, in which it was called.
-#[derive(Debug)]
-struct Dialog {
-    node: NodeNumber,
+/// One dialog of our client with a call of another node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Dialog {
+    #[serde(with = "node")]
+    pub(crate) node: NodeNumber,
     /// In our Via.
-    sent_by: Box<str>,
-    call_id: Box<str>,
+    pub(crate) sent_by: Box<str>,
+    pub(crate) call_id: Box<str>,
     /// Of the call, with its tag.
-    from: Box<str>,
+    pub(crate) from: Box<str>,
     /// Of the client; with its tag, once it has answered.
-    to: Box<str>,
-    target: Box<str>,
-    /// The Request-URI and branch of the INVITE, and its number.
-    invited: (Box<str>, Box<str>, u32),
+    pub(crate) to: Box<str>,
+    pub(crate) target: Box<str>,
+    /// The Request-URI and branch of the INVITE that called it, and its number.
+    pub(crate) invited: (Box<str>, Box<str>, u32),
     /// Of the last request.
-    cseq: u32,
-    is_answered: bool,
+    pub(crate) cseq: u32,
+    pub(crate) is_answered: bool,
+    /// Where the client has called: what it is told while its INVITE is not answered.
+    pub(crate) refusal: Option<Box<str>>,
 }
 
 impl Elsewhere {
@@ -45,11 +52,39 @@ impl Elsewhere {
         match message {
             Message::Request(request) => self.asks(node, request),
             Message::Response(response) => {
-                if response.headers.cseq().method == Method::Bye {
-                    self.ends(response.headers.call_id(), response.headers.to().tag());
+                let (call_id, tag) = (response.headers.call_id(), response.headers.to().tag());
+                let method = response.headers.cseq().method;
+                if method == Method::Bye {
+                    self.ends(call_id, tag);
+                } else if method == Method::Invite && response.status >= 200 {
+                    self.is_answered(call_id, tag.unwrap_or_default(), response.status);
                 }
             }
         }
+    }
+
+    /// An INVITE of the client has its final answer.
+    fn is_answered(&mut self, call_id: &str, tag: &str, status: u16) {
+        let is_its = |dialog: &Dialog| {
+            *dialog.call_id == *call_id && dialog.refusal.is_some() && dialog.has_tag(tag)
+        };
+        if status >= 300 {
+            return self.dialogs.retain(|dialog| !is_its(dialog));
+        }
+        for dialog in self.dialogs.iter_mut().filter(|dialog| is_its(dialog)) {
+            dialog.refusal = None;
+            dialog.is_answered = true;
+        }
+    }
+
+    /// A connection that comes from another node has these dialogs with its calls, and is known there.
+    pub(crate) fn joins(&mut self, node: NodeNumber, dialogs: Vec<Dialog>) {
+        if !self.nodes.contains(&node) {
+            self.nodes.push(node);
+        }
+        self.dialogs.extend(dialogs);
+        let excess = self.dialogs.len().saturating_sub(limits::CALLS_ELSEWHERE);
+        self.dialogs.drain(..excess);
     }
 
     /// The client says something to a call of another node.
@@ -101,6 +136,7 @@ impl Elsewhere {
                 invited: (request.uri.into(), branch.into(), cseq),
                 cseq,
                 is_answered: false,
+                refusal: None,
             });
         } else if request.method == Method::Bye {
             self.ends(headers.call_id(), Some(tag));
@@ -153,8 +189,11 @@ impl Dialog {
         is(&self.from) || is(&self.to)
     }
 
-    /// BYE, or CANCEL where it rings.
+    /// BYE, or CANCEL where it rings, or an answer where it has called.
     fn farewell(&self, random: &mut Random) -> Vec<u8> {
+        if let Some(refusal) = &self.refusal {
+            return refusal.as_bytes().to_vec();
+        }
         let (uri, branch, number) = &self.invited;
         let fresh = format!("z9hG4bK-{:016x}", random.bits());
         let (method, target, branch, cseq) = match self.is_answered {

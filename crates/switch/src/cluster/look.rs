@@ -120,12 +120,16 @@ impl Shard {
 
     /// A connection is gone, and what it asked for with it.
     pub(crate) fn forget_looks(&mut self, connection: ConnectionId) {
-        let waiting = self.looks.waiting.iter();
-        let its = waiting.filter(|(_, waiting)| waiting.connection == connection);
-        let its: Vec<u64> = its.map(|(look, _)| *look).collect();
-        for look in its {
+        for look in self.looks_of(connection) {
             self.stop_waiting(look);
         }
+    }
+
+    /// What a connection waits for.
+    pub(crate) fn looks_of(&self, connection: ConnectionId) -> Vec<u64> {
+        let waiting = self.looks.waiting.iter();
+        let its = waiting.filter(|(_, waiting)| waiting.connection == connection);
+        its.map(|(look, _)| *look).collect()
     }
 
     fn stop_waiting(&mut self, look: u64) -> Option<Waiting> {

@@ -305,6 +305,11 @@ impl Member {
         silent.chain(own.into_iter().flatten()).min()
     }
 
+    /// Whether a node is there, as far as is known.
+    pub fn knows(&self, node: NodeNumber) -> bool {
+        self.peers.contains_key(&node)
+    }
+
     /// How many other nodes can be reached now; `None` while the bus is away.
     pub fn reaches(&self) -> Option<usize> {
         self.has_bus.then_some(self.peers.len())

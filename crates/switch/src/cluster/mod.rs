@@ -2,7 +2,8 @@
 //!
 //! Every node knows all bindings: each publishes those of its own connections, and keeps what the others publish. A call lives whole on
 //! its caller's node; a connection of another node is to it a connection like any other, whose messages pass by the bus. Which
-//! node a message belongs to its cookies say, as they say which call.
+//! node a message belongs to its cookies say, as they say which call. A session whose client comes back to another node goes there, and
+//! its calls stay.
 //!
 //! Never knows what the bus is: [`Word`]s go out as [`Effect::Tell`] and come in as [`Input::Told`](crate::Input::Told), in order and once
 //! ([`Member`] sees to that), or the node counts as gone.
@@ -11,8 +12,10 @@ mod elsewhere;
 mod links;
 mod look;
 mod member;
+mod moving;
 mod peer;
 mod published;
+mod session;
 mod word;
 
 use std::sync::Arc;
@@ -20,9 +23,11 @@ use std::sync::Arc;
 use model::{AccountId, ClientId, ConnectionId, NodeNumber, Now};
 use sip::{Message, Request};
 
-pub(crate) use elsewhere::Elsewhere;
+pub(crate) use elsewhere::{Dialog as DialogElsewhere, Elsewhere};
 pub(crate) use look::Looks;
 pub use member::{Content, Member, MemberEffect, MemberInput};
+pub use moving::{Moving, Resident};
+pub(crate) use published::moved as registered_after_moving;
 pub use published::{Bindings, Published};
 pub use word::{Audience, Garbled, Word};
 
@@ -108,6 +113,8 @@ impl Shard {
                 account,
                 message,
             } if connection.node() == from => {
+                // It may have gone on since, and been taken in before this came.
+                let connection = self.moves.resolve(connection);
                 if let Ok(message) = sip::parse(&message) {
                     self.on_message(now, connection, account, &message, None);
                 }
@@ -150,6 +157,15 @@ impl Shard {
             Word::Unreach { connection, call } => {
                 self.turn(TurnChange::Ended { connection, call });
             }
+            Word::Here { to, moving } => self.on_here(now, from, to, *moving),
+            Word::Moved {
+                from: before,
+                to,
+                account,
+                clients,
+            } if to.node() == from => self.on_moved(now, (before, to), account, &clients),
+            // For whoever keeps sessions; and what somebody says who has not got it.
+            Word::Fetch { .. } | Word::NotHere { .. } | Word::Moved { .. } => {}
             Word::Relayed(relayed) => {
                 self.on_relayed(
                     now,
@@ -224,7 +240,15 @@ impl Shard {
 
     /// A call of another node sends something to a connection of ours.
     fn on_carried(&mut self, from: NodeNumber, connection: ConnectionId, message: Vec<u8>) {
-        let known = self.connections.get_mut(&connection);
+        let now_is = self.moves.resolve(connection);
+        if !self.is_own(now_is) {
+            self.effects.push_back(Effect::Send {
+                connection: now_is,
+                message,
+            });
+            return;
+        }
+        let known = self.connections.get_mut(&now_is);
         let Some(known) = known.filter(|known| !known.is_dismissed()) else {
             self.effects.push_back(Effect::Tell {
                 node: from,
@@ -232,6 +256,7 @@ impl Shard {
             });
             return;
         };
+        let connection = now_is;
         let Ok(parsed) = sip::parse(&message) else {
             return;
         };
@@ -295,6 +320,10 @@ impl Shard {
         known.calls.retain(|known| *known != key);
         if known.calls.is_empty() && !self.is_own(connection) {
             self.forget_connection(connection);
+            // Our relay may still serve it.
+            if self.left_behind.iter().any(|left| left.1 == connection) {
+                return;
+            }
             self.effects.push_back(Effect::Tell {
                 node: connection.node(),
                 word: Word::Left { connection },
@@ -394,6 +423,7 @@ impl Shard {
             self.act(now).count(Counter::LostWithNode);
             self.on_connection_lost(now, connection, None);
         }
+        self.forget_left_behind(|connection| connection.node() == node);
         self.end_calls_of(node);
     }
 
@@ -421,8 +451,15 @@ impl Shard {
 
     /// Which nodes can be reached now. Whoever calls a client that has not said a word yet, and cannot be reached any more, is told.
     pub(crate) fn on_reach(&mut self, now: Now, nodes: Arc<[NodeNumber]>, has_bus: bool) {
-        self.others = nodes;
+        let before = std::mem::replace(&mut self.others, nodes);
         self.has_bus = has_bus;
+        let gone = before.iter().filter(|node| !self.others.contains(node));
+        for gone in gone.copied().collect::<Vec<_>>() {
+            // What came with a session was published by nobody yet.
+            for (account, client, shift) in self.location.forget_node(gone) {
+                self.shift_client(account, &client, shift);
+            }
+        }
         let mut away = self.connection_ids();
         away.retain(|connection| !self.is_in_reach(*connection));
         for connection in away {

@@ -3,6 +3,8 @@
 //! Times are those of the calendar: nodes share no other clock. Which of two registrations is the newer they decide by it, so the
 //! clocks of nodes have to agree as well as registrations are to be told apart.
 
+use std::time::Duration;
+
 use model::{AccountId, ClientId, ConnectionId, Now, UnixTime};
 use serde::{Deserialize, Serialize};
 
@@ -42,6 +44,14 @@ impl Published {
         }
     }
 
+    /// The same registration on the connection that its client has now. It stays behind all that are older, and is newer than itself where
+    /// it was.
+    pub(crate) fn on(mut self, connection: ConnectionId) -> Self {
+        self.connection = connection;
+        self.registered = moved(self.registered);
+        self
+    }
+
     /// Unless it has expired.
     pub(crate) fn binding(&self, now: Now) -> Option<Binding> {
         let lasts = self.expires.since(now.unix);
@@ -59,6 +69,11 @@ impl Published {
     }
 }
 
+/// When a registration counts as made that has gone to another connection with its session.
+pub(crate) fn moved(registered: UnixTime) -> UnixTime {
+    registered + Duration::from_millis(1)
+}
+
 /// What a client's bindings are published under.
 pub(super) fn field_of(account: AccountId, client: &ClientId) -> String {
     format!("{}/{client}", account.0)
@@ -69,6 +84,47 @@ pub(super) fn read_field(field: &str) -> Option<(AccountId, ClientId)> {
     let (account, client) = field.split_once('/')?;
     let account = AccountId(account.parse().ok()?);
     Some((account, ClientId::parse(client).ok()?))
+}
+
+/// A node by its number.
+pub(super) mod node {
+    use model::NodeNumber;
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(in crate::cluster) fn serialize<S: Serializer>(
+        node: &NodeNumber,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        to.serialize_u16(node.get())
+    }
+
+    pub(in crate::cluster) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<NodeNumber, D::Error> {
+        let number = u16::deserialize(from)?;
+        NodeNumber::new(number).ok_or_else(|| D::Error::custom("no node has this number"))
+    }
+}
+
+/// Several.
+pub(super) mod nodes {
+    use model::NodeNumber;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(in crate::cluster) fn serialize<S: Serializer>(
+        nodes: &[NodeNumber],
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        to.collect_seq(nodes.iter().map(|node| node.get()))
+    }
+
+    pub(in crate::cluster) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Vec<NodeNumber>, D::Error> {
+        let numbers = Vec::<u16>::deserialize(from)?;
+        Ok(numbers.into_iter().filter_map(NodeNumber::new).collect())
+    }
 }
 
 mod number {

@@ -3,11 +3,13 @@
 //! Knows nothing of calls. A word that a node does not know is garbled to it: nodes of two versions beside each other say only what
 //! both know.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use model::{AccountId, ClientId, ConnectionId, RelayTraffic, RelayUsage};
 use serde::{Deserialize, Serialize};
 
+use super::moving::{Moving, Written};
 use crate::turn_grant::Relayed;
 #[cfg(doc)]
 use crate::turn_grant::TurnChange;
@@ -83,6 +85,38 @@ pub enum Word {
     },
     /// What my relays did for a connection of mine in a call of yours.
     Relayed(Relayed),
+    /// A client has come to me with this for a session of yours: hand it over.
+    Fetch {
+        /// The session, by its connection.
+        session: ConnectionId,
+        /// What the client shows.
+        secret: Box<str>,
+        /// The connection that it is to be.
+        to: ConnectionId,
+    },
+    /// Here it is, and not mine any more.
+    Here {
+        /// The connection that it is now.
+        to: ConnectionId,
+        /// All of it.
+        moving: Box<Moving>,
+    },
+    /// What was shown is worth nothing here.
+    NotHere {
+        /// The connection that was asked for.
+        to: ConnectionId,
+    },
+    /// A session has come to me from another node, and is a connection of mine.
+    Moved {
+        /// What it was.
+        from: ConnectionId,
+        /// What it is.
+        to: ConnectionId,
+        /// Whose.
+        account: AccountId,
+        /// Clients that are registered on it.
+        clients: Vec<ClientId>,
+    },
 }
 
 /// Which shards of the node that hears a word it is for.
@@ -92,10 +126,10 @@ pub enum Audience {
     Connection(ConnectionId),
     /// The one that has this account.
     Account(AccountId),
-    /// Any one.
-    Any,
     /// All.
     All,
+    /// None: whoever keeps sessions.
+    Sessions,
 }
 
 /// The line before the message.
@@ -112,6 +146,10 @@ enum Head {
     Unreach(u64, u64),
     /// Account, connection, call; packets and bytes sent, packets and bytes received.
     Relayed(u32, u64, u64, [u64; 4]),
+    Fetch(u64, Box<str>, u64),
+    Here(u64, Box<Written>),
+    NotHere(u64),
+    Moved(u64, u64, u32, Vec<String>),
 }
 
 /// It is not what a node says.
@@ -123,41 +161,77 @@ impl Word {
     /// Who is to be told.
     pub fn audience(&self) -> Audience {
         match self {
-            Self::Send { connection, .. } | Self::Left { connection } => {
-                Audience::Connection(*connection)
-            }
+            Self::Send { connection, .. }
+            | Self::Left { connection }
+            | Self::Reach { connection, .. }
+            | Self::Unreach { connection, .. } => Audience::Connection(*connection),
             Self::Came { account, .. }
+            | Self::Moved { account, .. }
             | Self::Unbind { account, .. }
             | Self::Back { account, .. } => Audience::Account(*account),
             Self::Relayed(relayed) => Audience::Account(relayed.account),
-            Self::Reach { .. } | Self::Unreach { .. } => Audience::Any,
             Self::Lost { .. } => Audience::All,
+            Self::Fetch { .. } | Self::Here { .. } | Self::NotHere { .. } => Audience::Sessions,
         }
+    }
+
+    /// The same of what its connection is now.
+    #[must_use]
+    pub fn of(mut self, now: ConnectionId) -> Self {
+        match &mut self {
+            Self::Send { connection, .. }
+            | Self::Left { connection }
+            | Self::Reach { connection, .. }
+            | Self::Unreach { connection, .. } => *connection = now,
+            Self::Came { .. }
+            | Self::Lost { .. }
+            | Self::Unbind { .. }
+            | Self::Back { .. }
+            | Self::Relayed(_)
+            | Self::Fetch { .. }
+            | Self::Here { .. }
+            | Self::NotHere { .. }
+            | Self::Moved { .. } => {}
+        }
+        self
     }
 
     /// As it travels.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let none = &[][..];
-        let (head, message) = match self {
+        let (head, message) = self.head();
+        let mut bytes = Vec::with_capacity(64 + message.len());
+        serde_json::to_writer(&mut bytes, &head).expect("a word is made of numbers and texts");
+        bytes.push(b'\n');
+        bytes.extend_from_slice(&message);
+        bytes
+    }
+
+    /// The line, and what stands behind it.
+    fn head(&self) -> (Head, Cow<'_, [u8]>) {
+        let mut behind = Cow::Borrowed(&[][..]);
+        let head = match self {
             Self::Send {
                 connection,
                 message,
-            } => (Head::Send(connection.0), &message[..]),
+            } => {
+                behind = message.into();
+                Head::Send(connection.0)
+            }
             Self::Came {
                 connection,
                 account,
                 message,
-            } => (Head::Came(connection.0, account.0), &message[..]),
-            Self::Lost { connection } => (Head::Lost(connection.0), none),
-            Self::Left { connection } => (Head::Left(connection.0), none),
+            } => {
+                behind = message.into();
+                Head::Came(connection.0, account.0)
+            }
+            Self::Lost { connection } => Head::Lost(connection.0),
+            Self::Left { connection } => Head::Left(connection.0),
             Self::Unbind {
                 account,
                 client,
                 contact,
-            } => {
-                let client = client.as_str().to_owned();
-                (Head::Unbind(account.0, client, contact.clone()), none)
-            }
+            } => Head::Unbind(account.0, client.as_str().to_owned(), contact.clone()),
             Self::Back {
                 connection,
                 account,
@@ -168,30 +242,34 @@ impl Word {
             } => {
                 let client = client.as_str().to_owned();
                 let (sent_by, branch) = (sent_by.clone(), branch.clone());
-                let head = Head::Back(connection.0, account.0, client, sent_by, branch, *registers);
-                (head, none)
+                Head::Back(connection.0, account.0, client, sent_by, branch, *registers)
             }
             Self::Reach {
                 connection,
                 call,
                 addresses,
-            } => (Head::Reach(connection.0, *call, addresses.clone()), none),
-            Self::Unreach { connection, call } => (Head::Unreach(connection.0, *call), none),
-            Self::Relayed(Relayed {
-                account,
-                connection,
-                call,
-                usage: RelayUsage { sent, received },
-            }) => {
-                let usage = [sent.packets, sent.bytes, received.packets, received.bytes];
-                (Head::Relayed(account.0, connection.0, *call, usage), none)
+            } => Head::Reach(connection.0, *call, addresses.clone()),
+            Self::Unreach { connection, call } => Head::Unreach(connection.0, *call),
+            Self::Relayed(relayed) => relayed_head(relayed),
+            Self::Fetch {
+                session,
+                secret,
+                to,
+            } => Head::Fetch(session.0, secret.clone(), to.0),
+            Self::Here { to, moving } => {
+                let (written, frames) = moving.write();
+                behind = frames.into();
+                Head::Here(to.0, Box::new(written))
             }
+            Self::NotHere { to } => Head::NotHere(to.0),
+            Self::Moved {
+                from,
+                to,
+                account,
+                clients,
+            } => Head::Moved(from.0, to.0, account.0, write_clients(clients)),
         };
-        let mut bytes = Vec::with_capacity(64 + message.len());
-        serde_json::to_writer(&mut bytes, &head).expect("a word is made of numbers and texts");
-        bytes.push(b'\n');
-        bytes.extend_from_slice(message);
-        bytes
+        (head, behind)
     }
 
     /// Reads it.
@@ -236,20 +314,61 @@ impl Word {
                 connection: ConnectionId(connection),
                 call,
             },
-            Head::Relayed(account, connection, call, [sent, sent_bytes, received, bytes]) => {
-                let traffic = |packets, bytes| RelayTraffic { packets, bytes };
-                Self::Relayed(Relayed {
-                    account: AccountId(account),
-                    connection: ConnectionId(connection),
-                    call,
-                    usage: RelayUsage {
-                        sent: traffic(sent, sent_bytes),
-                        received: traffic(received, bytes),
-                    },
-                })
+            Head::Relayed(account, connection, call, usage) => {
+                Self::Relayed(read_relayed(account, connection, call, usage))
             }
+            Head::Fetch(session, secret, to) => Self::Fetch {
+                session: ConnectionId(session),
+                secret,
+                to: ConnectionId(to),
+            },
+            Head::Here(to, written) => Self::Here {
+                to: ConnectionId(to),
+                moving: Box::new(written.read(&message).ok_or(Garbled)?),
+            },
+            Head::NotHere(to) => Self::NotHere {
+                to: ConnectionId(to),
+            },
+            Head::Moved(from, to, account, clients) => Self::Moved {
+                from: ConnectionId(from),
+                to: ConnectionId(to),
+                account: AccountId(account),
+                clients: read_clients(&clients).ok_or(Garbled)?,
+            },
         })
     }
+}
+
+fn relayed_head(relayed: &Relayed) -> Head {
+    let RelayUsage { sent, received } = relayed.usage;
+    let usage = [sent.packets, sent.bytes, received.packets, received.bytes];
+    Head::Relayed(relayed.account.0, relayed.connection.0, relayed.call, usage)
+}
+
+fn read_relayed(account: u32, connection: u64, call: u64, usage: [u64; 4]) -> Relayed {
+    let [sent, sent_bytes, received, bytes] = usage;
+    let traffic = |packets, bytes| RelayTraffic { packets, bytes };
+    Relayed {
+        account: AccountId(account),
+        connection: ConnectionId(connection),
+        call,
+        usage: RelayUsage {
+            sent: traffic(sent, sent_bytes),
+            received: traffic(received, bytes),
+        },
+    }
+}
+
+fn write_clients(clients: &[ClientId]) -> Vec<String> {
+    let clients = clients.iter().map(|client| client.as_str().to_owned());
+    clients.collect()
+}
+
+pub(super) fn read_clients(clients: &[String]) -> Option<Vec<ClientId>> {
+    clients
+        .iter()
+        .map(|client| ClientId::parse(client).ok())
+        .collect()
 }
 
 #[cfg(test)]
@@ -303,6 +422,22 @@ mod tests {
                 call: 3,
                 usage: RelayUsage::default(),
             }),
+            Word::Fetch {
+                session: connection,
+                secret: "0".repeat(32).into(),
+                to: connection,
+            },
+            Word::Here {
+                to: connection,
+                moving: Box::new(Moving::example()),
+            },
+            Word::NotHere { to: connection },
+            Word::Moved {
+                from: connection,
+                to: ConnectionId(5),
+                account,
+                clients: vec![ClientId::parse("bob").unwrap()],
+            },
         ];
         for word in words {
             assert_eq!(Word::parse(&word.to_bytes()), Ok(word));

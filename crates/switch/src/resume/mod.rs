@@ -6,11 +6,13 @@
 
 mod credential;
 mod head;
+mod moved;
 mod session;
 
-pub use credential::{Credential, Credentials, SocketNumber};
+pub use credential::{Claim, Credential, Credentials, Pass, SocketNumber};
 pub use head::{Broken, Opening};
-pub use session::{Full, Incoming, Session};
+pub use moved::Moves;
+pub use session::{Full, Incoming, Packed, Session};
 
 /// The WebSocket subprotocol (RFC 6455 §1.9).
 pub const SUBPROTOCOL: &str = "sip-resume";

@@ -45,7 +45,42 @@ pub struct Session {
     is_confirmed: bool,
 }
 
+/// A session as it goes to another node.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Packed {
+    /// How far it has received.
+    pub received: u64,
+    /// How far it has sent.
+    pub sent: u64,
+    /// How long it may wait for its client.
+    pub window: Duration,
+    /// Frames that went out and were not acknowledged, in order.
+    pub kept: Vec<Bytes>,
+}
+
 impl Session {
+    /// Itself, for another node; nothing while more is kept for its client than nodes hand on.
+    pub fn pack(&self) -> Option<Packed> {
+        (self.kept_bytes <= limits::MOVE_BYTES).then(|| Packed {
+            received: self.received,
+            sent: self.sent,
+            window: self.window,
+            kept: self.kept.iter().cloned().collect(),
+        })
+    }
+
+    /// One that comes from another node; its client is about to be there.
+    pub fn unpack(packed: Packed) -> Self {
+        Self {
+            received: packed.received,
+            told: packed.received,
+            sent: packed.sent,
+            kept_bytes: packed.kept.iter().map(Bytes::len).sum(),
+            kept: packed.kept.into(),
+            ..Self::new(packed.window)
+        }
+    }
+
     /// A session that has just begun, on a socket. It may wait for its client for `window`.
     pub fn new(window: Duration) -> Self {
         Self {
@@ -272,6 +307,32 @@ mod tests {
             session.outgoing(&vec![b'x'; limits::OUTBOX_BYTES + 1]),
             Err(Full)
         );
+    }
+
+    #[test]
+    fn it_goes_on_at_another_node_where_it_was() {
+        let mut before = Session::new(WINDOW);
+        before.incoming(&frame(1, 0)).unwrap();
+        for _ in 0..3 {
+            before.outgoing(b"x").unwrap();
+        }
+        before.incoming(b"ACK 1").unwrap();
+        let mut session = Session::unpack(before.pack().unwrap());
+        session.resumed(2).unwrap();
+        let kept: Vec<_> = session.kept().map(text).collect();
+        assert_eq!(kept, ["3 1\r\nx"]);
+        assert_eq!(session.incoming(&frame(1, 2)), Ok(Incoming::Nothing));
+        assert_eq!(
+            session.incoming(&frame(2, 2)),
+            Ok(Incoming::Message(b"hello"))
+        );
+        session.outgoing(b"y").unwrap();
+        assert_eq!(session.incoming(b"ACK 4"), Ok(Incoming::Nothing));
+        assert_eq!((session.kept().count(), session.kept_bytes), (0, 0));
+
+        let mut large = Session::new(WINDOW);
+        large.outgoing(&vec![b'x'; limits::MOVE_BYTES]).unwrap();
+        assert_eq!(large.pack(), None);
     }
 
     #[test]
