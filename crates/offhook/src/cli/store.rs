@@ -59,6 +59,7 @@ async fn copy(flags: CopyFlags) -> Result<(), Failure> {
             "accounts": copied.accounts,
             "keys": copied.keys,
             "services": copied.services,
+            "revocations": copied.revocations,
             "monthly_counts": copied.counts,
             "records": copied.records,
         }))?);
@@ -68,6 +69,7 @@ async fn copy(flags: CopyFlags) -> Result<(), Failure> {
         ("accounts", count(copied.accounts)),
         ("keys", count(copied.keys)),
         ("services", count(copied.services)),
+        ("revocations", count(copied.revocations)),
         ("monthly counts", count(copied.counts)),
         ("call records", count(copied.records)),
     ]))?)
