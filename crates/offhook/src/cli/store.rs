@@ -15,7 +15,7 @@ use super::{Failure, Hidden, Place};
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Copy accounts, keys, services, usage and call records to a store that has none; stop the servers on both before
+    /// Copy accounts, keys, services, revocations, usage and call records to a store that has none; stop the servers on both before
     Copy(CopyFlags),
 }
 
