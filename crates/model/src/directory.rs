@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::id::{AccountId, CloudId, Login, ServiceName, Username, WebRtcAccessKey};
+use crate::revocation::Revocations;
 use crate::service::{Service, ServiceCallers};
 use crate::time::UnixTime;
 
@@ -142,6 +143,8 @@ pub struct Account {
     pub services: BTreeMap<ServiceName, Service>,
     /// Who may call them.
     pub service_callers: ServiceCallers,
+    /// Tokens of its that are good no more, though their time is not over.
+    pub revocations: Revocations,
 }
 
 impl Account {

@@ -10,6 +10,7 @@ pub mod limits;
 pub mod media;
 mod peer;
 mod record;
+mod revocation;
 mod service;
 mod time;
 mod trunk;
@@ -27,6 +28,7 @@ pub use id::{
 };
 pub use peer::{InvalidPeerName, PeerName, PeerPlace};
 pub use record::{CallOutcome, CallRecord, Callee, Caller, EndedBy, RelayTraffic, RelayUsage};
+pub use revocation::{Revocation, Revocations, Revoked, Standing, TokenId};
 pub use service::{ClientGroup, InvalidGroup, RingOrder, Service, ServiceCallers, ServiceTarget};
 pub use time::{Instant, Now, UnixTime};
 pub use trunk::{

@@ -46,6 +46,11 @@ pub const REMEMBERED_TOKENS: usize = 200_000;
 pub const REMEMBERED_BYTES: usize = 128 * 1024 * 1024;
 /// A token that a connection keeps to compare with the next; stock clients' have 700 bytes. A longer one is hashed each time.
 pub const SHOWN_TOKEN_BYTES: usize = 1024;
+/// Revocations that an account has at a time: a thousand logins an hour that end early, with some to spare. All are in every server's
+/// memory, and are read with the directory.
+pub const REVOCATIONS_PER_ACCOUNT: usize = 10_000;
+/// For how long a revocation is kept after the instant that it names: as long as a token of before that can live.
+pub const REVOCATION_TIME: Duration = Duration::from_secs(TOKEN_TTL_MAX_S as u64 + TOKEN_LEEWAY_S);
 /// How long a rotated API key goes on working.
 pub const API_KEY_GRACE_S: u64 = 86_400;
 

@@ -6,6 +6,7 @@ use std::fmt;
 use std::time::Duration;
 
 use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 
 /// A point on the monotonic clock, in microseconds since a start that only the driver knows.
@@ -105,6 +106,24 @@ impl UnixTime {
             .unwrap_or_default()
     }
 
+    /// Reads a time as RFC 3339 writes it, such as `2026-01-31T08:56:24Z`; what is finer than a millisecond is cut off.
+    pub fn parse_rfc3339(text: &str) -> Option<Self> {
+        let nanos = OffsetDateTime::parse(text, &Rfc3339).ok()?;
+        let millis = nanos.unix_timestamp_nanos() / 1_000_000;
+        u64::try_from(millis).ok().map(Self)
+    }
+
+    /// `2026-01-31T08:56:24Z`, with milliseconds where there are any.
+    pub fn rfc3339(self) -> String {
+        let at = self.date_time();
+        let seconds = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]");
+        let seconds = at.format(seconds).unwrap_or_default();
+        match self.0 % 1000 {
+            0 => format!("{seconds}Z"),
+            millis => format!("{seconds}.{millis:03}Z"),
+        }
+    }
+
     fn date_time(self) -> OffsetDateTime {
         i64::try_from(self.as_secs())
             .ok()
@@ -150,6 +169,30 @@ mod tests {
             "2021-01-15_08:56:24"
         );
         assert_eq!(UnixTime::from_secs(1_610_700_984).day(), "2021-01-15");
+    }
+
+    #[test]
+    fn times_of_rfc_3339_are_read_and_written_to_the_millisecond() {
+        let at = UnixTime::from_millis(1_610_700_984_250);
+        for text in [
+            "2021-01-15T08:56:24.250Z",
+            "2021-01-15t09:56:24.2509+01:00",
+            "2021-01-15T06:26:24.25-02:30",
+        ] {
+            assert_eq!(UnixTime::parse_rfc3339(text), Some(at), "{text}");
+        }
+        assert_eq!(at.rfc3339(), "2021-01-15T08:56:24.250Z");
+        assert_eq!(UnixTime::from_secs(1).rfc3339(), "1970-01-01T00:00:01Z");
+        for wrong in [
+            "",
+            "2021-01-15",
+            "2021-01-15_08:56:24",
+            "2021-01-15T08:56:24",
+            "2021-02-30T08:56:24Z",
+            "1969-12-31T00:00:00Z",
+        ] {
+            assert_eq!(UnixTime::parse_rfc3339(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Watches the store for changes of accounts, keys and services, made by this process or another, and publishes them.
+//! Watches the store for changes of accounts, keys, services and revocations, made by this process or another, and publishes them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -133,7 +133,7 @@ impl DirectoryWatch {
         self.version.send_replace(version);
         tracing::info!(
             accounts,
-            "accounts, keys or services have changed and were read again"
+            "accounts, keys, services or revocations have changed and were read again"
         );
         Ok(())
     }

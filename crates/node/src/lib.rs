@@ -30,6 +30,7 @@ mod record_file;
 mod record_line;
 mod record_writer;
 mod relay;
+pub mod revocation_document;
 mod serve;
 mod serve_fault;
 pub mod service_document;

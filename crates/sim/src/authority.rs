@@ -6,10 +6,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use model::{
     Account, AccountId, AccountKind, Algorithm, Application, CallPattern, ClientGroup, ClientId,
-    CloudId, Directory, Page, PageMethod, PageUrl, RingOrder, SecretBytes, Service, ServiceCallers,
-    ServiceName, ServiceTarget, SigningKeyRow, TokenLimit, UnixTime, Username, WebRtcAccessKey,
+    CloudId, Directory, Page, PageMethod, PageUrl, Revocation, Revocations, Revoked, RingOrder,
+    SecretBytes, Service, ServiceCallers, ServiceName, ServiceTarget, SigningKeyRow, TokenId,
+    TokenLimit, UnixTime, Username, WebRtcAccessKey,
 };
 use switch::token::{SigningKey, TokenRequest, issue};
 use switch::turn_grant::TurnOffer;
@@ -77,6 +80,40 @@ pub struct Issued {
     pub expires: UnixTime,
     /// What signed it.
     pub kid: String,
+    /// Its name.
+    pub jti: String,
+    /// When it was issued.
+    pub issued_s: u64,
+}
+
+/// Which tokens of an account are revoked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// The one with this text.
+    Token(String),
+    /// Those of this client.
+    Client(String),
+    /// All.
+    All,
+}
+
+/// A revocation in plain data.
+#[derive(Clone, Debug)]
+struct RevokedView {
+    taken: Taken,
+    before: UnixTime,
+    ends: bool,
+}
+
+impl RevokedView {
+    fn concerns(&self, token: &Issued) -> bool {
+        let is_before = token.issued_s * 1000 < self.before.as_millis();
+        match &self.taken {
+            Taken::Token(jti) => *jti == token.jti,
+            Taken::Client(client) => *client == token.wish.client && is_before,
+            Taken::All => is_before,
+        }
+    }
 }
 
 impl Issued {
@@ -105,6 +142,7 @@ struct AccountView {
     /// The clients of each service.
     services: BTreeMap<String, Vec<String>>,
     service_callers: ServiceCallers,
+    revoked: Vec<RevokedView>,
 }
 
 impl View {
@@ -128,10 +166,26 @@ impl View {
             .map_or(ServiceCallers::Proven, |account| account.service_callers)
     }
 
+    /// Whether an account has revoked anything.
+    pub fn has_revoked(&self, account: usize) -> bool {
+        let account = self.accounts.get(account);
+        account.is_some_and(|account| !account.revoked.is_empty())
+    }
+
+    /// Whether what was made with the token ends.
+    pub fn ends(&self, token: &Issued) -> bool {
+        let account = self.accounts.get(token.account);
+        let mut revoked = account.into_iter().flat_map(|account| &account.revoked);
+        revoked.any(|revoked| revoked.ends && revoked.concerns(token))
+    }
+
     /// Whether a server with this view must take the token.
     pub fn accepts(&self, token: &Issued, now: UnixTime) -> bool {
+        let account = self.accounts.get(token.account);
+        let mut revoked = account.into_iter().flat_map(|account| &account.revoked);
         self.is_active(token.account)
             && now < token.expires
+            && !revoked.any(|revoked| revoked.concerns(token))
             && self.accounts[token.account]
                 .keys
                 .iter()
@@ -142,6 +196,7 @@ impl View {
 #[derive(Debug)]
 struct Holder {
     account: Account,
+    revoked: Vec<RevokedView>,
     signing: Arc<SigningKey>,
 }
 
@@ -181,8 +236,13 @@ impl Authority {
                 signing_keys: vec![row],
                 services: Default::default(),
                 service_callers: Default::default(),
+                revocations: Default::default(),
             };
-            authority.holders.push(Holder { account, signing });
+            authority.holders.push(Holder {
+                account,
+                revoked: Vec::new(),
+                signing,
+            });
         }
         authority
     }
@@ -213,6 +273,8 @@ impl Authority {
             wish: wish.clone(),
             expires: UnixTime::from_secs(now.as_secs() + u64::from(wish.ttl_s)),
             kid: holder.signing.kid().to_owned(),
+            jti: URL_SAFE_NO_PAD.encode(jti),
+            issued_s: now.as_secs(),
         };
         self.issued.insert(token.clone(), issued);
         token
@@ -226,6 +288,38 @@ impl Authority {
     /// Switches an account off or on.
     pub fn set_disabled(&mut self, account: usize, disabled: bool) {
         self.holders[account].account.disabled = disabled;
+    }
+
+    /// Revokes tokens that were issued before an instant, one whenever it was; `ends`: with what was made with them.
+    pub fn revoke(&mut self, account: usize, taken: Taken, before: UnixTime, ends: bool) {
+        let taken = match taken {
+            Taken::Token(text) => Taken::Token(self.issued[&text].jti.clone()),
+            other @ (Taken::Client(_) | Taken::All) => other,
+        };
+        let what = match &taken {
+            Taken::Token(jti) => Revoked::Token(TokenId::parse(jti).expect("tokens have ids")),
+            Taken::Client(client) => {
+                let client = ClientId::parse(client);
+                Revoked::Client(client.expect("clients of a world have valid ids"))
+            }
+            Taken::All => Revoked::Account,
+        };
+        let holder = &mut self.holders[account];
+        let revocations = &mut holder.account.revocations;
+        revocations.insert(Revocation::new(what, before, ends));
+        holder.revoked.retain(|known| known.taken != taken);
+        holder.revoked.push(RevokedView {
+            taken,
+            before,
+            ends,
+        });
+    }
+
+    /// Takes back all that an account has revoked.
+    pub fn unrevoke(&mut self, account: usize) {
+        let holder = &mut self.holders[account];
+        holder.account.revocations = Revocations::default();
+        holder.revoked.clear();
     }
 
     /// Gives account 0 a service that rings these clients, or another in its place.
@@ -312,6 +406,7 @@ impl Authority {
                     .collect(),
                 services: services_of(&holder.account),
                 service_callers: holder.account.service_callers,
+                revoked: holder.revoked.clone(),
             })
             .collect();
         (Arc::clone(&self.snapshot), View { accounts })

@@ -11,6 +11,7 @@ use sip::{Message, Method, Response};
 use crate::authority::{Authority, Issued, View, account_of, service_of};
 use crate::check::{Reading, Scene};
 use crate::raw::row;
+use crate::shown::Shown;
 
 /// One instance of a client.
 #[derive(Clone, Debug)]
@@ -47,6 +48,8 @@ pub struct Reference {
     accounts: BTreeMap<ConnectionId, usize>,
     /// Clients that have registered or shown a good token, and where.
     proven: BTreeSet<(ConnectionId, String)>,
+    /// Tokens that were shown for what there is.
+    pub(crate) shown: Shown,
     asked: Option<Asked>,
     has_changed: bool,
 }
@@ -110,6 +113,12 @@ impl Reference {
         if good_token(scene.authority, scene.view, &asked, scene.now.unix).is_some() {
             self.proven
                 .insert((reading.connection, asked.client.clone()));
+            let token = asked.token.as_deref().unwrap_or_default();
+            let binds = asked.contact.is_some() && asked.expires_s > 0;
+            if asked.method == "INVITE" || (binds && response.status == 200) {
+                self.shown
+                    .note(scene.authority, reading.connection, asked.method, token);
+            }
         }
         if response.status < 200 {
             return Ok(());
@@ -251,6 +260,7 @@ impl Reference {
     /// A connection is gone for the server.
     pub(crate) fn loses(&mut self, connection: ConnectionId) {
         self.accounts.remove(&connection);
+        self.shown.loses(connection);
         self.proven.retain(|(where_to, _)| *where_to != connection);
         self.retain(|bound| bound.connection != connection);
     }
@@ -514,7 +524,8 @@ impl Reference {
             scene.view.service_callers(account) == ServiceCallers::Proven && asked.token.is_none()
         };
         let deserved = match status {
-            401 => asked.token.is_some(),
+            // Without a token, where the one was revoked that it has shown before.
+            401 => asked.token.is_some() || account.is_some_and(|of| scene.view.has_revoked(of)),
             403 => !account.is_some_and(|account| {
                 let is_active = self.accounts.get(&reading.connection) == Some(&account);
                 is_active && (is_registered_here || !must_be_proven(account))

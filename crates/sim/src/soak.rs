@@ -3,6 +3,7 @@
 //! Nothing is asserted here beside what the world checks after every step, and that nothing is left at the end.
 
 mod application;
+mod revoking;
 mod trunk;
 
 use std::time::Duration;
@@ -531,7 +532,11 @@ impl Life {
         let node = usize::try_from(self.random.below(world.server_count() as u64)).unwrap_or(0);
         let away = Some(Duration::from_micros(self.random.below(20 * SECOND)));
         let account = self.account(world);
-        match self.random.below(8) {
+        match self.random.below(9) {
+            8 => {
+                let name = self.name();
+                revoking::act(world, &mut self.random, account, name);
+            }
             6 | 7 => {
                 self.set_up_service(world);
                 world.publish();

@@ -6,7 +6,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use model::{AccountId, Login, ServiceName, WebRtcAccessKey, limits};
+use model::{AccountId, Login, Revoked, ServiceName, WebRtcAccessKey, limits};
 
 /// Where a store is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -336,6 +336,28 @@ pub enum ServiceError {
     },
     /// The account has as many as it may have.
     #[error("account {} has {max} services already, as many as it may have; remove one first", .0.0, max = limits::SERVICES_PER_ACCOUNT)]
+    TooMany(AccountId),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A revocation could not be kept or removed.
+#[derive(Debug, thiserror::Error)]
+pub enum RevokeError {
+    /// No account has this number.
+    #[error("there is no account with the number {}; the list of accounts has those there are", .0.0)]
+    NoSuchAccount(AccountId),
+    /// The account has not revoked this, or it need not be kept any more.
+    #[error("account {} has not revoked {what}; the list of revocations has what it has revoked", account.0)]
+    NoSuchRevocation {
+        /// The account.
+        account: AccountId,
+        /// What was named.
+        what: Revoked,
+    },
+    /// The account has as many as it may have.
+    #[error("account {} has {max} revocations already, as many as it may have; revoke clients, or all tokens, in place of single ones", .0.0, max = limits::REVOCATIONS_PER_ACCOUNT)]
     TooMany(AccountId),
     /// The store failed.
     #[error(transparent)]

@@ -1,4 +1,4 @@
-//! What is kept: accounts, their keys and services, what they used in a month, and call records.
+//! What is kept: accounts, their keys, services and revocations, what they used in a month, and call records.
 //!
 //! The only crate with SQL, and with Redis ([`bus`]: what passes between several nodes, and is not kept). It never decides anything, never reads a clock and never makes a key: times, keys and
 //! random bytes come in as values. Nothing here belongs on the path of a message: the server works on a
@@ -29,7 +29,9 @@ use model::SecretBytes;
 
 pub use account::{AccountChange, NewAccount};
 pub use address::{Address, DatabaseUrl};
-pub use error::{ChangeError, CopyError, CreateError, Place, ServiceError, StoreError};
+pub use error::{
+    ChangeError, CopyError, CreateError, Place, RevokeError, ServiceError, StoreError,
+};
 pub use kept::{Absent, Copied};
 pub use migration::Migrate;
 pub use record::RecordQuery;

@@ -66,9 +66,11 @@ impl Shard {
         let grant = match self.remembered.get(&hash, account, now.unix) {
             Some(grant) => grant,
             None => {
-                let grant = check(text, account, &self.snapshot, now)
-                    .map(Arc::new)
-                    .map_err(|why| refusal::token(&why))?;
+                let checked = check(text, account, &self.snapshot, now);
+                if checked == Err(RejectedToken::Revoked) {
+                    self.act(now).count(Counter::TokenRevoked);
+                }
+                let grant = checked.map(Arc::new).map_err(|why| refusal::token(&why))?;
                 self.act(now).count(Counter::TokenVerified);
                 self.remembered
                     .insert(hash, account, Arc::clone(&grant), now.unix);

@@ -1,13 +1,13 @@
-//! What ends connections and calls from within: an account that is switched off, a server that is drained or stops.
+//! What ends connections and calls from within: an account that is switched off, a token that is revoked, a server that is drained or stops.
 //!
 //! Decides whom that concerns; how a call ends is the call's.
 
 use std::sync::Arc;
 
-use model::{AccountId, Now, limits};
+use model::{AccountId, Now, Revocations, limits};
 
 use crate::call::{CallKey, End};
-use crate::effect::{Closing, Effect};
+use crate::effect::{Closing, Counter, Effect};
 use crate::input::Snapshot;
 use crate::shard::Shard;
 
@@ -30,6 +30,25 @@ impl Shard {
         for connection in closed {
             let end = End::server(403, "the account was disabled");
             self.dismiss(now, connection, Some(&end), Closing::ACCOUNT_DISABLED);
+        }
+        self.end_revoked(now);
+    }
+
+    /// Ends what was made with tokens that were revoked with all that was made with them.
+    fn end_revoked(&mut self, now: Now) {
+        let accounts = self.snapshot.directory.accounts();
+        if accounts
+            .map(|account| &account.revocations)
+            .all(Revocations::is_empty)
+        {
+            return;
+        }
+        let mut ended = self.connection_ids();
+        ended.retain(|connection| self.is_ended(*connection));
+        for connection in ended {
+            let end = End::server(403, "the token was revoked");
+            self.act(now).count(Counter::ConnectionRevoked);
+            self.dismiss(now, connection, Some(&end), Closing::TOKEN_REVOKED);
         }
     }
 

@@ -12,11 +12,12 @@ use sip::{Method, Request};
 use crate::call::{CallKey, End};
 use crate::cluster::Elsewhere;
 use crate::effect::{Closing, Counter, Effect};
+use crate::marks::{Marks, Shows};
 use crate::orphan::{Orphan, Question, Unheard};
 use crate::refusal;
 use crate::shard::Shard;
 use crate::timer::Due;
-use crate::token::Shown;
+use crate::token::{Grant, Shown};
 use crate::turn_grant::TurnChange;
 
 /// A connection that has told its account.
@@ -32,6 +33,8 @@ pub(crate) struct Connection {
     is_trusted: bool,
     /// The token that was shown last.
     pub(crate) shown: Option<Shown>,
+    /// Those that what it has was made with.
+    pub(crate) marks: Marks,
     /// Clients that have registered here.
     clients: Vec<ClientId>,
     /// The answer to its last REGISTER, which may get lost with it.
@@ -95,6 +98,7 @@ impl Connection {
             is_proven: false,
             is_trusted: false,
             shown: None,
+            marks: Marks::default(),
             clients: Vec::new(),
             unheard: None,
             calls: Vec::new(),
@@ -250,7 +254,15 @@ impl Shard {
 
     /// A client has shown its token on a connection. A user agent has one connection: if it had
     /// another before, that one is lost, however long the network takes to say so.
-    pub(crate) fn prove(&mut self, now: Now, connection: ConnectionId, client: &ClientId) {
+    pub(crate) fn prove(
+        &mut self,
+        now: Now,
+        connection: ConnectionId,
+        grant: &Grant,
+        shows: Shows,
+    ) {
+        self.note_shown(connection, grant, shows);
+        let client = &grant.client;
         let Some(known) = self.connections.get_mut(&connection) else {
             return;
         };

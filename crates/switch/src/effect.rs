@@ -92,6 +92,11 @@ impl Closing {
         code: 1008,
         reason: "the account is disabled or does not exist any more",
     };
+    /// A token that was shown on it was revoked, and what was made with it ends.
+    pub const TOKEN_REVOKED: Self = Self {
+        code: 1008,
+        reason: "the token was revoked; get a new one and connect again",
+    };
     /// Too many messages that were no SIP.
     pub const TOO_MANY_MALFORMED: Self = Self {
         code: 1008,
@@ -195,6 +200,8 @@ counters! {
     TokenQuotaReached => "token_quota_reached",
     /// A service was refused: the account has all it may have.
     ServicesFull => "services_refused_full",
+    /// A revocation was refused: the account has all it may have.
+    RevocationsFull => "revocations_refused_full",
     /// A web service was called with a wrong user or key.
     LoginFailed => "logins_failed",
     /// An address was slowed down after many wrong logins.
@@ -235,6 +242,10 @@ counters! {
     Registered => "registrations",
     /// A token was refused.
     TokenRefused => "tokens_refused",
+    /// A token was refused because it was revoked; it is among those that were refused, too.
+    TokenRevoked => "tokens_refused_revoked",
+    /// A connection was closed because what it has was made with a token that was revoked.
+    ConnectionRevoked => "connections_closed_revoked",
     /// A token was verified by its signature (not remembered).
     TokenVerified => "tokens_verified",
     /// An answer to an orphaned REGISTER was repeated on a new connection.

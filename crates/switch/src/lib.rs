@@ -22,6 +22,7 @@ mod effect;
 mod input;
 mod invariant;
 mod location;
+mod marks;
 mod options;
 mod orphan;
 mod query;

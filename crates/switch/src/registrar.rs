@@ -12,6 +12,7 @@ use sip::{Contact, Headers, MessageWriter, Request};
 
 use crate::effect::Counter;
 use crate::location::{Binding, Bound, ExpiryShift, OutOfOrder, Wanted};
+use crate::marks::Shows;
 use crate::refusal::{self, Refusal};
 use crate::shard::Shard;
 use crate::timer::Due;
@@ -54,7 +55,7 @@ impl Shard {
             }
             Wish::Bind { contact, seconds } => {
                 let grant = self.incoming_grant(account, connection, request, now)?;
-                self.prove(now, connection, &grant.client);
+                self.prove(now, connection, &grant, Shows::Registration);
                 if seconds < limits::REGISTRATION_MIN_S {
                     return Err(refusal::too_brief());
                 }

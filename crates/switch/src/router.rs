@@ -13,6 +13,7 @@ use crate::call::{Call, CallKey, Placing};
 use crate::domain::Domain;
 use crate::effect::Counter;
 use crate::location::Binding;
+use crate::marks::Shows;
 use crate::refusal::{self, Refusal};
 use crate::shard::Shard;
 use crate::timer::Due;
@@ -253,7 +254,7 @@ impl Shard {
         now: Now,
     ) -> Result<ClientId, Refusal> {
         let grant = self.grant(account, connection, request, now)?;
-        self.prove(now, connection, &grant.client);
+        self.prove(now, connection, &grant, Shows::Call);
         self.check_room(connection, request, now)?;
         let caller = grant.client.clone();
         if !grant.may_call(callee) {

@@ -14,10 +14,13 @@ use sip::Request;
 
 use crate::application::Plan;
 use crate::call::{CallKey, Hunt, Placing};
+use crate::effect::Counter;
 use crate::location::Binding;
+use crate::marks::Shows;
 use crate::refusal::{self, Refusal};
 use crate::router::caller_target;
 use crate::shard::Shard;
+use crate::token::RejectedToken;
 
 /// What keeps a client of a group from ringing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,15 +47,23 @@ impl Shard {
     ) -> Result<ClientId, Refusal> {
         let caller = if request.headers.bearer().is_some() {
             let grant = self.grant(account, connection, request, now)?;
-            self.prove(now, connection, &grant.client);
+            self.prove(now, connection, &grant, Shows::Call);
             grant.client.clone()
         } else {
             let name = request.headers.from().uri.user_decoded();
             let client = ClientId::parse(&name).map_err(|_| refusal::no_client())?;
             let callers = self.snapshot.directory.account(account);
             let callers = callers.map_or(ServiceCallers::Proven, |known| known.service_callers);
-            if callers == ServiceCallers::Proven && !self.speaks_for(connection, &client) {
-                return Err(refusal::unproven_caller(&client));
+            if callers == ServiceCallers::Proven {
+                if !self.speaks_for(connection, &client) {
+                    return Err(refusal::unproven_caller(&client));
+                }
+                if self.is_revoked(connection, &client) {
+                    let mut act = self.act(now);
+                    act.count(Counter::TokenRefused);
+                    act.count(Counter::TokenRevoked);
+                    return Err(refusal::token(&RejectedToken::Revoked));
+                }
             }
             client
         };

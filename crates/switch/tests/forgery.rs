@@ -52,6 +52,7 @@ impl Scene {
             }],
             services: Default::default(),
             service_callers: Default::default(),
+            revocations: Default::default(),
         };
         let (ring, _) = KeyRing::parse(&Directory::new([account.clone()]), &KeyRing::default());
         Self {

@@ -12,8 +12,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{DecodingKey, Validation};
 use model::{
-    Account, AccountId, AccountKind, Algorithm, ApiKeyHash, CloudId, Directory, SecretBytes,
-    SigningKeyRow, TokenLimit, UnixTime, Username, WebRtcAccessKey,
+    Account, AccountId, AccountKind, Algorithm, ApiKeyHash, ClientId, CloudId, Directory,
+    Revocation, Revoked, SecretBytes, SigningKeyRow, TokenId, TokenLimit, UnixTime, Username,
+    WebRtcAccessKey,
 };
 use serde_json::{Value, json};
 use switch::token::{
@@ -71,6 +72,7 @@ fn account(id: u32, signing_keys: Vec<SigningKeyRow>) -> Account {
         signing_keys,
         services: Default::default(),
         service_callers: Default::default(),
+        revocations: Default::default(),
     }
 }
 
@@ -243,6 +245,36 @@ fn what_is_not_ours_is_refused_with_its_reason() {
         issuer.verify(&huge, NOW),
         Err(RejectedToken::Malformed(_))
     ));
+}
+
+#[test]
+fn a_revoked_token_is_refused_by_its_name_its_client_and_its_account() {
+    let issuer = Issuer::with(Algorithm::EdDsa);
+    let token = issuer.issue(&[("client_id", "bob"), ("ttl", "1000")]);
+    let jti = part(&token, 1)["jti"].as_str().unwrap().to_owned();
+    let client = |id: &str| Revoked::Client(ClientId::parse(id).unwrap());
+    let later = UnixTime::from_millis(NOW.as_millis() + 1);
+    let other = TokenId::parse("AAAAAAAAAAAAAAAAAAAAAA").unwrap();
+    for (what, before, is_refused) in [
+        (Revoked::Token(TokenId::parse(&jti).unwrap()), NOW, true),
+        (Revoked::Token(other), later, false),
+        (client("bob"), later, true),
+        (client("bob"), NOW, false),
+        (client("bobby"), later, false),
+        (Revoked::Account, later, true),
+        (Revoked::Account, NOW, false),
+    ] {
+        let mut account = issuer.account.clone();
+        let revocation = Revocation::new(what.clone(), before, false);
+        account.revocations.insert(revocation);
+        let keys = issuer.ring.account(account.id).unwrap();
+        let verdict = verify(&token, &account, keys, LATER);
+        if is_refused {
+            assert_eq!(verdict, Err(RejectedToken::Revoked), "{what:?}");
+        } else {
+            assert!(verdict.is_ok(), "{what:?}");
+        }
+    }
 }
 
 #[test]

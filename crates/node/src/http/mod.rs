@@ -22,6 +22,7 @@ mod login;
 mod page;
 mod parameters;
 mod path;
+mod revocations;
 mod route;
 mod sip_proxy;
 mod starting;

@@ -22,6 +22,7 @@ offhook is running.
 /service/v1/inbound         lists the account's services; /service/v1/inbound/NAME is one (HTTP Basic; GET, PUT, PATCH or DELETE)
 /v1/calls                   lists the account's calls and begins them; /v1/calls/ID is one, and below it are transfer, play, record and
                             dtmf (HTTP Basic; /docs/openapi.json has the shapes)
+/v1/revocations             lists the tokens that the account has revoked, revokes more and gives back (HTTP Basic; GET, POST or DELETE)
 /v1/files                   lists the account's files; /v1/files/NAME is one (HTTP Basic; GET, PUT or DELETE)
 /sipproxy                   takes SIP over WebSocket, subprotocol sip (RFC 7118)
 /sdk/offhook.js             the browser library, an ES module (also offhook.classic.js, offhook.d.ts, resume-shim.js)
@@ -31,7 +32,7 @@ offhook is running.
 
 const ERRORS: &str = include_str!("errors.html");
 
-/// The calls of an account, as OpenAPI has it.
+/// The calls and revocations of an account, as OpenAPI has it.
 pub(super) fn open_api() -> Response<Body> {
     with_type(JSON, include_str!("openapi.json"))
 }

@@ -12,7 +12,7 @@ use super::calls::Verb;
 use super::page::OPEN_API;
 use super::{
     Peer, Services, calls, clients, console, cors, demo, files, inbound, interrupt, keys, page,
-    sip_proxy, starting, token, turn_credentials,
+    revocations, sip_proxy, starting, token, turn_credentials,
 };
 
 /// Where the listing of what is served is found.
@@ -34,6 +34,8 @@ enum Route {
     Files,
     /// One of them.
     File,
+    /// Tokens that an account takes back.
+    Revocations,
     PublicKeys,
     SipProxy,
     /// A file of the browser library.
@@ -86,6 +88,7 @@ impl Route {
             inbound::PATH => Self::InboundServices,
             files::PATH => Self::Files,
             calls::PATH => Self::Calls,
+            revocations::PATH => Self::Revocations,
             OPEN_API => Self::OpenApi,
             "/.well-known/jwks.json" => Self::PublicKeys,
             "/sipproxy" => Self::SipProxy,
@@ -111,6 +114,7 @@ impl Route {
             Self::ServiceStart => "GET, POST, OPTIONS",
             Self::Calls => "GET, HEAD, POST, OPTIONS",
             Self::Call => "GET, HEAD, DELETE, OPTIONS",
+            Self::Revocations => "GET, HEAD, POST, DELETE, OPTIONS",
             Self::Control(Verb::Record) => "POST, DELETE, OPTIONS",
             Self::Control(Verb::Transfer | Verb::Play | Verb::Dtmf) => "POST, OPTIONS",
             Self::InboundService => "GET, HEAD, PUT, PATCH, DELETE, OPTIONS",
@@ -142,6 +146,7 @@ impl Route {
             | Self::Calls
             | Self::Call
             | Self::Control(_)
+            | Self::Revocations
             | Self::OpenApi
             | Self::InboundServices
             | Self::InboundService
@@ -214,6 +219,7 @@ async fn dispatch(
         Route::Calls => calls::all(services, peer, request).await,
         Route::Call => calls::one(services, peer, request).await,
         Route::Control(verb) => calls::control(services, peer, verb, request).await,
+        Route::Revocations => revocations::answer(services, peer, request).await,
         Route::OpenApi => Ok(page::open_api()),
         Route::InboundServices => inbound::list(services, peer, &request),
         Route::InboundService => inbound::one(services, peer, request).await,

@@ -25,6 +25,7 @@ mod quota;
 mod redis;
 mod resume;
 mod resume_end;
+mod revocations;
 mod server;
 mod services;
 mod sip_proxy;

@@ -182,7 +182,7 @@ enum Command {
     /// Rotate the keys of an account
     #[command(subcommand)]
     Key(key::Command),
-    /// Make tokens without the web service
+    /// Make tokens without the web service, and take tokens back
     #[command(subcommand)]
     Token(token::Command),
     /// Show the clients that are registered for calls

@@ -15,7 +15,7 @@ use super::{Failure, Hidden, Place};
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Copy accounts, keys, services, usage and call records to a store that has none; stop the servers on both before
+    /// Copy accounts, keys, services, revocations, usage and call records to a store that has none; stop the servers on both before
     Copy(CopyFlags),
 }
 
@@ -59,6 +59,7 @@ async fn copy(flags: CopyFlags) -> Result<(), Failure> {
             "accounts": copied.accounts,
             "keys": copied.keys,
             "services": copied.services,
+            "revocations": copied.revocations,
             "monthly_counts": copied.counts,
             "records": copied.records,
         }))?);
@@ -68,6 +69,7 @@ async fn copy(flags: CopyFlags) -> Result<(), Failure> {
         ("accounts", count(copied.accounts)),
         ("keys", count(copied.keys)),
         ("services", count(copied.services)),
+        ("revocations", count(copied.revocations)),
         ("monthly counts", count(copied.counts)),
         ("call records", count(copied.records)),
     ]))?)

@@ -257,6 +257,7 @@ fn a_folder_goes_to_a_database_and_back() {
     let folder = Folder::new();
     folder.account("ann@example.com");
     folder.ok("service set support --clients bob,carol");
+    folder.ok("token revoke --client bob --end");
     let copy = |from: &str, to: &str| {
         let mut command = folder.command("store copy --json");
         let done = finish(command.args(["--from", from, "--to", to]));
@@ -268,10 +269,13 @@ fn a_folder_goes_to_a_database_and_back() {
         serde_json::from_str(&done.stdout).unwrap()
     };
     let expected = json!({
-        "accounts": 1, "keys": 2, "services": 1, "monthly_counts": 0, "records": 0,
+        "accounts": 1, "keys": 2, "services": 1, "revocations": 1, "monthly_counts": 0, "records": 0,
     });
     assert_eq!(counted(copy("data", &url)), expected);
     assert_eq!(accounts(&folder, &url), folder.json("account list"));
+    let list = ok(&folder, &url, "token revocations --json");
+    let list: Value = serde_json::from_str(&list).unwrap();
+    assert_eq!(list, folder.json("token revocations"));
     assert_eq!(counted(copy(&url, "back")), expected);
 
     let again = copy("data", &url);

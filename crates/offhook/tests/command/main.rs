@@ -17,6 +17,7 @@ mod keys;
 #[path = "../../../store/tests/postgres/server.rs"]
 #[allow(dead_code, reason = "these tests do less to a server")]
 mod postgres;
+mod revocations;
 mod services;
 mod serving;
 mod siege;

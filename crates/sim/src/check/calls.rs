@@ -437,6 +437,14 @@ impl Calls {
         }
     }
 
+    /// Whether a connection has a call that has not ended.
+    pub(super) fn has_open(&self, connection: ConnectionId) -> bool {
+        self.live.iter().any(|at| {
+            let call = &self.calls[*at];
+            [call.caller, call.callee().connection].contains(&connection)
+        })
+    }
+
     pub(super) fn settles(&mut self) -> Result<(), String> {
         let result = self.check();
         self.sent.clear();

@@ -151,6 +151,11 @@ impl Checker {
         self.calls.ends(concerns);
     }
 
+    /// Whether a connection has a call that has not ended.
+    pub fn has_call(&self, connection: ConnectionId) -> bool {
+        self.calls.has_open(connection)
+    }
+
     /// The server is gone without a word.
     pub fn vanishes(&mut self) {
         self.reference.clear();

@@ -7,6 +7,7 @@ use std::time::Duration;
 use model::{EndedBy, RingOrder};
 
 use super::Cluster;
+use crate::authority::Taken;
 use crate::browser::{Answering, Browser, CallKey, CallState, Heard};
 use crate::clock::{MILLI, SECOND};
 
@@ -99,6 +100,42 @@ fn only_outcome(cluster: &Cluster) -> (EndedBy, u16, String) {
         Some(outcome) => (outcome.by, outcome.status, outcome.reason.clone()),
         None => panic!("the call has no outcome\n{}", cluster.log.join("\n")),
     }
+}
+
+#[test]
+fn a_token_that_is_revoked_ends_and_is_refused_on_every_node() {
+    let mut cluster = Cluster::new(11, 3);
+    let alice = registered(&mut cluster, "alice", 0);
+    let bob = registered(&mut cluster, "bob", 1);
+    let old = cluster.token("bob");
+    talking(&mut cluster, alice, bob);
+    millis(&mut cluster, 1000);
+    let now = cluster.now().unix;
+    let taken = Taken::Client("bob".to_owned());
+    cluster.authority.revoke(0, taken, now, true);
+    cluster.publish();
+    until(
+        &mut cluster,
+        "the caller on another node is told",
+        |cluster| is_idle(cluster, alice),
+    );
+    millis(&mut cluster, 500);
+    only_outcome(&cluster);
+    for node in 0..3 {
+        let clients = cluster.clients(node);
+        claim(&cluster, clients == ["alice"], "bob is nowhere any more");
+    }
+    let elsewhere = cluster.page("bob", 2);
+    cluster.app(elsewhere, |browser, now| browser.enable_incoming(now, &old));
+    millis(&mut cluster, 1000);
+    let cause = cluster.pages[elsewhere].browser.last_state();
+    let cause = cause.map(|(ready, cause, _)| (ready, cause));
+    claim(
+        &cluster,
+        cause == Some((false, "INVALIDTOKEN")),
+        "the third node refuses the token, too",
+    );
+    registered(&mut cluster, "bob", 2);
 }
 
 fn incoming(browser: &Browser) -> CallKey {

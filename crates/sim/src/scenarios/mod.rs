@@ -28,6 +28,7 @@ mod resume;
 mod resume_expiry;
 mod resume_sweep;
 mod resume_wait;
+mod revoking;
 mod secondary;
 mod service;
 mod setup;
@@ -90,6 +91,7 @@ pub fn all() -> Vec<Scenario> {
         resume_sweep::ALL,
         resume::ALL,
         resume_wait::ALL,
+        revoking::ALL,
         resume_expiry::ALL,
         nat::ALL,
         relay::ALL,

@@ -7,7 +7,7 @@ use switch::Counter;
 use super::resume::{counted, in_call, sessions};
 use super::resume_sweep::{is_talking, plan};
 use super::{Stage, scenarios};
-use crate::authority::Wish;
+use crate::authority::{Taken, Wish};
 use crate::browser::{Browser, CallState, Heard};
 use crate::clock::SECOND;
 use crate::faults::{Cut, Faults};
@@ -25,6 +25,7 @@ scenarios! {
     reason_names_the_window: "After the window the other side gets BYE with a Reason that names it, and the record too.",
     ringing_callee_expires: "A callee that rings is lost for good: 480 to the caller after the window, with a Reason.",
     account_disabled_while_it_waits: "An account that is disabled ends its sessions that wait; whoever is back is told.",
+    token_revoked_while_it_waits: "A token that is revoked with its end ends the session that waits; whoever is back registers in vain.",
     server_stops_while_it_waits: "A server that stops ends sessions that wait, and their calls.",
     server_is_drained_while_it_waits: "A server that is drained waits on for whoever has a call, and takes it back.",
     server_crashes_while_it_waits: "After a crash nobody can come back: the app is told and registers anew.",
@@ -244,6 +245,27 @@ fn account_disabled_while_it_waits(stage: &mut Stage) {
         "she was refused",
     );
     stage.claim(stage.clients().is_empty(), "nobody is registered");
+}
+
+fn token_revoked_while_it_waits(stage: &mut Stage) {
+    let (alice, bob) = in_call(stage);
+    stage.world.take_away(alice, 10 * SECOND);
+    stage.world.cut(alice, Cut::BOTH);
+    stage.seconds(5);
+    stage.claim(is_talking(&stage.world, bob), "bob talks on");
+    let now = stage.world.now().unix;
+    let taken = Taken::Client("alice".to_owned());
+    stage.world.authority.revoke(0, taken, now, true);
+    stage.world.publish();
+    stage.seconds(2);
+    stage.claim(stage.cause(bob) == Some("FAILED"), "bob is told");
+    stage.recorded(EndedBy::Server, 403);
+    stage.seconds(15);
+    stage.claim(
+        counted(stage, Counter::ResumeRefused) >= 1,
+        "she was refused",
+    );
+    stage.claim(stage.clients() == ["bob"], "she is not registered");
 }
 
 fn server_stops_while_it_waits(stage: &mut Stage) {

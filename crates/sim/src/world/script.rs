@@ -201,10 +201,12 @@ impl World {
             .sessions()
             .into_iter()
             .filter(|connection| {
-                checker
-                    .reference
-                    .account(*connection)
-                    .is_some_and(|account| !view.is_active(account))
+                let reference = &checker.reference;
+                let has_call = checker.has_call(*connection);
+                let account = reference.account(*connection);
+                let shown = &reference.shown;
+                account.is_some_and(|account| !view.is_active(account))
+                    || shown.must_end(&self.authority, &view, *connection, has_call)
             })
             .collect();
         checker.ends_calls(|connection| accounts.contains(&connection));

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use model::{
-    Account, AccountId, AccountKind, Algorithm, ApiKeyHash, CloudId, Directory, Login, SecretBytes,
-    ServiceCallers, SigningKeyRow, UnixTime, Username, WebRtcAccessKey,
+    Account, AccountId, AccountKind, Algorithm, ApiKeyHash, CloudId, Directory, Login, Revocations,
+    SecretBytes, ServiceCallers, SigningKeyRow, UnixTime, Username, WebRtcAccessKey,
 };
 
-use super::{key, service};
+use super::{key, revocation, service};
 use crate::session::{Purpose, Session};
 use crate::statement::{Row, Statement};
 use crate::value::{self, Unfit};
@@ -22,7 +22,7 @@ const FIND: &str = "look up an account";
 pub(super) type Accounts = BTreeMap<AccountId, Account>;
 
 impl Store {
-    /// All accounts with their services and the keys that are good at `now`, and the version of the directory that this is.
+    /// All accounts with their services, and the keys that are good and the revocations that are kept at `now`, and the version of the directory that this is.
     /// Deletes keys that have expired.
     pub async fn directory(&self, now: UnixTime) -> Result<(Directory, u64), StoreError> {
         self.delete_expired_keys(now).await?;
@@ -33,6 +33,7 @@ impl Store {
         add_api_keys(&mut session, now, &mut accounts).await?;
         add_signing_keys(&mut session, now, &mut accounts).await?;
         service::add_services(&mut session, &mut accounts).await?;
+        revocation::add_revocations(&mut session, now, &mut accounts).await?;
         session.commit().await?;
         Ok((Directory::new(accounts.into_values()), version))
     }
@@ -148,6 +149,7 @@ fn account(row: &Row) -> Result<Account, Unfit> {
         signing_keys: Vec::new(),
         services: BTreeMap::new(),
         service_callers: value::word(row.get("service_callers")?, ServiceCallers::parse)?,
+        revocations: Revocations::default(),
     })
 }
 

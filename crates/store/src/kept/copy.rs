@@ -23,6 +23,8 @@ pub struct Copied {
     pub keys: u64,
     /// Services.
     pub services: u64,
+    /// Revocations of tokens.
+    pub revocations: u64,
     /// What an account used in a month: of tokens, and of relayed bytes.
     pub counts: u64,
     /// Call records.
@@ -106,6 +108,17 @@ const SERVICE_CLIENTS: Table = Table {
         ("client", Text),
     ],
 };
+const REVOCATIONS: Table = Table {
+    name: "revocations",
+    columns: &[
+        ("account_id", Number),
+        ("kind", Text),
+        ("name", Text),
+        ("issued_before_ms", Number),
+        ("ends_before_ms", Number),
+        ("kept_until_ms", Number),
+    ],
+};
 const RECORDS: Table = Table {
     name: "records",
     columns: &[
@@ -159,6 +172,7 @@ impl Store {
             keys: API_KEYS.copy(&mut from, &mut to).await?
                 + SIGNING_KEYS.copy(&mut from, &mut to).await?,
             services: SERVICES.copy(&mut from, &mut to).await?,
+            revocations: REVOCATIONS.copy(&mut from, &mut to).await?,
             counts: copy_counts(&mut from, &mut to, target.writer()).await?,
             records: copy_records(&mut from, &mut to, target.writer()).await?,
         };

@@ -6,6 +6,7 @@ mod account;
 mod copy;
 mod key;
 mod record;
+mod revocation;
 mod service;
 mod usage;
 

@@ -12,7 +12,10 @@ use crate::migration::{self, Step, step};
 pub(super) const TABLE: &str = "offhook_migrations";
 
 /// Names and texts; the version of the first is 1.
-const STEPS: [Step; 1] = [step!("postgres", "0001", "first")];
+const STEPS: [Step; 2] = [
+    step!("postgres", "0001", "first"),
+    step!("postgres", "0002", "revocations"),
+];
 
 /// What brings the tables of any version to those of this one.
 pub(super) static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {

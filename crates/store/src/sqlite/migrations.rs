@@ -9,13 +9,14 @@ use sqlx::migrate::Migrator;
 use crate::migration::{self, Step, step};
 
 /// Names and texts; the version of the first is 1.
-const STEPS: [Step; 6] = [
+const STEPS: [Step; 7] = [
     step!("sqlite", "0001", "first"),
     step!("sqlite", "0002", "relay"),
     step!("sqlite", "0003", "services"),
     step!("sqlite", "0004", "applications"),
     step!("sqlite", "0005", "trunks"),
     step!("sqlite", "0006", "bridges"),
+    step!("sqlite", "0007", "revocations"),
 ];
 
 /// What brings the tables of any version to those of this one.

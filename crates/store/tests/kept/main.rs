@@ -9,6 +9,7 @@ mod open;
 mod process;
 mod record;
 mod reopen;
+mod revocation;
 mod sample;
 mod service;
 mod usage;
@@ -44,6 +45,11 @@ async fn whatever_is_asked_of_a_store_may_go_from_thread_to_thread() {
         .await
         .unwrap();
     may_go(store.note_token(id, "y", now)).await.unwrap();
+    let revocation = model::Revocation::new(model::Revoked::Account, now, true);
+    may_go(store.revoke(id, &revocation, now)).await.unwrap();
+    may_go(store.remove_revocation(id, &revocation.what))
+        .await
+        .unwrap();
     may_go(store.pepper()).await.unwrap();
     let address = store::Address::Folder(home.path().join("other"));
     let other = store::Store::open_at(&address, [1; 32], store::Migrate::AtOnce);

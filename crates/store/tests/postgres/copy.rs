@@ -1,7 +1,7 @@
 //! Copies between a folder and a database, both ways: everything is there again, or nothing.
 
 use model::{AccountId, Service, ServiceName, ServiceTarget};
-use model::{ClientGroup, ClientId, RingOrder};
+use model::{ClientGroup, ClientId, Revocation, Revoked, RingOrder};
 use store::{AccountChange, Copied, CopyError, RecordQuery, Store};
 use tempfile::TempDir;
 
@@ -43,6 +43,11 @@ async fn fill(store: &Store) -> Copied {
         ),
     };
     store.put_service(ann, &service).await.unwrap();
+    let bob = Revoked::Client(ClientId::parse("bob").unwrap());
+    for (what, ends) in [(bob, true), (Revoked::Account, false)] {
+        let revocation = Revocation::new(what, NOW, ends);
+        store.revoke(ann, &revocation, NOW).await.unwrap();
+    }
     for month in [(2025, 5), (2025, 6)] {
         let counts = [(ann, 7), (ben, 1 << 40)];
         store.save_token_counts(month, &counts).await.unwrap();
@@ -63,6 +68,7 @@ async fn fill(store: &Store) -> Copied {
         accounts: 2,
         keys: 6,
         services: 1,
+        revocations: 2,
         counts: 8,
         records: RECORDS.into(),
     }

@@ -16,6 +16,8 @@ mod process;
 mod record;
 #[path = "../kept/reopen.rs"]
 mod reopen;
+#[path = "../kept/revocation.rs"]
+mod revocation;
 #[path = "../kept/sample.rs"]
 mod sample;
 mod server;

@@ -40,6 +40,7 @@ impl World {
             }],
             services: Default::default(),
             service_callers: Default::default(),
+            revocations: Default::default(),
         };
         let directory = Directory::new([account.clone()]);
         let (snapshot, _) = Snapshot::new(directory, Settings::default(), &Snapshot::default());

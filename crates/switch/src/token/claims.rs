@@ -4,7 +4,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use model::{Account, CallPattern, ClientId, UnixTime, limits};
+use model::{Account, CallPattern, ClientId, Standing, TokenId, UnixTime, limits};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -56,6 +56,17 @@ pub struct Grant {
     pub call_client: Vec<CallPattern>,
     /// When it ends.
     pub expires: UnixTime,
+    /// Which token it was, for whoever takes it back.
+    pub mark: TokenMark,
+}
+
+/// What a token can be known by again: small, and worth nothing to anybody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TokenMark {
+    /// Its `jti`.
+    pub id: Option<TokenId>,
+    /// Its `iat`.
+    pub issued: UnixTime,
 }
 
 impl Grant {
@@ -94,6 +105,9 @@ pub enum RejectedToken {
     /// Made for something else.
     #[error("the token's scope is not webrtcclient")]
     OtherScope,
+    /// Its account has taken it back.
+    #[error("the token was revoked; get a new token")]
+    Revoked,
 }
 
 /// Makes a token. `jti` must be random: it makes every token unique.
@@ -196,6 +210,14 @@ fn check(claims: Claims, account: &Account, now: UnixTime) -> Result<Grant, Reje
     }
     let client =
         ClientId::parse(&claims.sub).map_err(|_| Rejected::Malformed("its sub is no client id"))?;
+    let mark = TokenMark {
+        id: TokenId::read(&claims.jti),
+        issued: UnixTime::from_secs(claims.iat),
+    };
+    let revocations = &account.revocations;
+    if revocations.standing(mark.id, &client, mark.issued) != Standing::Good {
+        return Err(Rejected::Revoked);
+    }
     let call_client = claims
         .call_client
         .iter()
@@ -207,6 +229,7 @@ fn check(claims: Claims, account: &Account, now: UnixTime) -> Result<Grant, Reje
         enable_incoming: claims.enable_incoming,
         call_client,
         expires,
+        mark,
     })
 }
 

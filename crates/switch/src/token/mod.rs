@@ -12,7 +12,7 @@ mod remembered;
 mod request;
 
 pub use api_key::{authenticate, hash_api_key};
-pub use claims::{Grant, RejectedToken, issue, verify};
+pub use claims::{Grant, RejectedToken, TokenMark, issue, verify};
 pub use key::{AccountKeys, KeyRing, SigningKey, UnusableKey, VerifyingKey};
 pub use quota::{MonthlyQuota, QuotaExceeded};
 pub(crate) use remembered::{Remembered, Shown};

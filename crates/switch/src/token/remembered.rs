@@ -144,6 +144,7 @@ mod tests {
 
     use super::*;
     use crate::random::Random;
+    use crate::token::TokenMark;
 
     fn at(secs: u64) -> UnixTime {
         UnixTime::from_secs(secs)
@@ -156,6 +157,10 @@ mod tests {
             enable_incoming: true,
             call_client: Vec::new(),
             expires: at(100),
+            mark: TokenMark {
+                id: None,
+                issued: at(1),
+            },
         })
     }
 

@@ -209,5 +209,6 @@ fn account((at, holder): (usize, &Holder)) -> Account {
         signing_keys: holder.seeds.iter().map(row).collect(),
         services: Default::default(),
         service_callers: Default::default(),
+        revocations: Default::default(),
     }
 }

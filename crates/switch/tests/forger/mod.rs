@@ -11,10 +11,12 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use model::{
     Account, AccountId, AccountKind, Algorithm, CloudId, Directory, SecretBytes, SigningKeyRow,
-    TokenLimit, UnixTime, Username, WebRtcAccessKey, limits,
+    TokenId, TokenLimit, UnixTime, Username, WebRtcAccessKey, limits,
 };
 use serde_json::{Value, json};
-use switch::token::{Grant, KeyRing, RejectedToken, SigningKey, TokenRequest, issue, verify};
+use switch::token::{
+    Grant, KeyRing, RejectedToken, SigningKey, TokenMark, TokenRequest, issue, verify,
+};
 
 const NOW_S: u64 = 1_795_000_000;
 /// When the retired key of the first account ends.
@@ -86,6 +88,7 @@ fn account(id: u32, signing_keys: Vec<SigningKeyRow>) -> Account {
         signing_keys,
         services: Default::default(),
         service_callers: Default::default(),
+        revocations: Default::default(),
     }
 }
 
@@ -313,6 +316,10 @@ impl Scene {
             enable_incoming: request.enable_incoming,
             call_client: request.call_client,
             expires: UnixTime::from_secs(end_s),
+            mark: TokenMark {
+                id: TokenId::read("CQkJCQkJCQkJCQkJCQkJCQ"),
+                issued: UnixTime::from_secs(NOW_S),
+            },
         };
         for (now_s, is_good) in [
             (NOW_S - limits::TOKEN_LEEWAY_S - 1, false),

@@ -63,6 +63,7 @@ fn account(disabled: bool) -> Account {
             service("desks", ServiceTarget::Clients(group)),
         ]),
         service_callers: Default::default(),
+        revocations: Default::default(),
     }
 }
 

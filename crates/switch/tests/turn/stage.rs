@@ -49,6 +49,7 @@ pub(crate) fn account() -> Account {
         }],
         services: Default::default(),
         service_callers: Default::default(),
+        revocations: Default::default(),
     }
 }
 

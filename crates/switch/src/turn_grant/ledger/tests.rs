@@ -491,6 +491,7 @@ fn a_disabled_account_has_no_web_service_credentials() {
         signing_keys: Vec::new(),
         services: Default::default(),
         service_callers: Default::default(),
+        revocations: Default::default(),
     };
     let directory = Directory::new([account(ACCOUNT, true), account(OTHER, false)]);
     assert_eq!(ledger.publish(&directory), [holder]);
