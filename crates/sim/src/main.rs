@@ -184,7 +184,9 @@ fn cluster(options: &Options) -> ExitCode {
     let end = Instant::now() + Duration::from_secs(options.seconds);
     let mut seed = options.seed;
     loop {
-        if let Err(what) = sim::cluster::soak::run(seed) {
+        if let Err(what) =
+            sim::cluster::soak::run(seed).and_then(|()| sim::cluster::history::run(seed))
+        {
             println!("seed {seed}: {what}");
             println!("cargo run -p sim -- cluster --seconds 0 --from-seed {seed}");
             return ExitCode::FAILURE;

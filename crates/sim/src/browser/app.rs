@@ -119,6 +119,19 @@ impl Browser {
         })
     }
 
+    /// What its app heard as the cause of a call's end.
+    pub fn cause_of(&self, call: CallKey) -> Option<&'static str> {
+        self.heard.iter().find_map(|(_, heard)| match heard {
+            Heard::Disconnected { call: of, cause } if *of == call => Some(*cause),
+            Heard::Disconnected { .. }
+            | Heard::IncomingState { .. }
+            | Heard::Incoming { .. }
+            | Heard::Ringing(_)
+            | Heard::Connected(_)
+            | Heard::Reinvited(..) => None,
+        })
+    }
+
     /// The last `onIncomingState`: ready, cause, retry.
     pub fn last_state(&self) -> Option<(bool, &'static str, bool)> {
         self.heard.iter().rev().find_map(|(_, heard)| match heard {

@@ -5,6 +5,7 @@
 
 pub mod bus;
 mod check;
+pub mod history;
 mod node;
 #[cfg(test)]
 mod scenarios;

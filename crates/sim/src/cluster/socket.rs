@@ -17,6 +17,12 @@ impl Cluster {
         }
     }
 
+    /// Whether a server takes a connection of this page for open.
+    pub(super) fn has_server(&self, page: usize) -> bool {
+        let mut links = self.links.values();
+        links.any(|link| link.page == page && (link.server_up || link.client_up))
+    }
+
     /// A page's resuming socket.
     pub fn resuming(&self, page: usize) -> Option<&Resuming> {
         self.resuming.get(&self.pages[page].socket?)
