@@ -364,7 +364,7 @@ impl Signalling {
     }
 
     /// Lets no call begin any more, and closes connections that have none, some at a time; where there are other nodes, sessions and calls go
-    /// there. How many calls and such sessions are left; to be asked again each second until none is.
+    /// there. How many calls, such sessions, and connections with calls of other nodes are left; to be asked again each second until none is.
     pub(crate) fn drain(&self) -> usize {
         lock(&self.sessions).stopping = true;
         let others = self.cluster().and_then(Cluster::reaches).unwrap_or(0);
@@ -373,8 +373,11 @@ impl Signalling {
             let resumable = &resumable;
             self.give(shard, Input::Drain { resumable });
         }
-        let calls: usize = self.census().iter().map(|shard| shard.calls).sum();
-        calls + resumable.len()
+        let calls = self.shards.iter().map(|shard| {
+            let machine = &lock(&shard.owned).machine;
+            machine.census().calls + machine.engaged_elsewhere()
+        });
+        calls.sum::<usize>() + resumable.len()
     }
 
     /// Whether nobody new is served.

@@ -8,7 +8,7 @@ use model::{ConnectionId, NodeNumber, Now, limits};
 use switch::cluster::{MemberInput, Moving, Word};
 use switch::edge::{Flow, shard_of};
 use switch::resume::{self, Claim, SocketNumber};
-use switch::{Closing, Counter, Input};
+use switch::{Closing, Counter, Input, Shard};
 
 use super::session::{Line, Session};
 use super::{Ending, Out, Server};
@@ -33,7 +33,8 @@ impl Server {
 
     /// Whether nothing is left that could go to another node, or ends by itself.
     pub fn is_empty(&self) -> bool {
-        self.calls() == 0 && self.resumable().is_empty()
+        let engaged = self.shards.iter().map(Shard::engaged_elsewhere);
+        self.calls() == 0 && engaged.sum::<usize>() == 0 && self.resumable().is_empty()
     }
 
     /// Whether it will stop.

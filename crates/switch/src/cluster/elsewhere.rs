@@ -117,6 +117,11 @@ impl Elsewhere {
         });
     }
 
+    /// Whether it has part in a call.
+    pub(crate) fn has_calls(&self) -> bool {
+        !self.dialogs.is_empty()
+    }
+
     /// The nodes that have something of the connection.
     pub(crate) fn nodes(&self) -> &[NodeNumber] {
         &self.nodes

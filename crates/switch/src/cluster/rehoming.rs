@@ -30,8 +30,15 @@ impl Shard {
         if connections.iter().any(|of| self.trunk_of(*of).is_some()) {
             return;
         }
+        // A client that stays here keeps its call here: it would lose it with its connection.
+        if connections
+            .iter()
+            .any(|connection| self.is_own(*connection))
+        {
+            return;
+        }
         let mut nodes = connections.iter().map(|connection| connection.node());
-        let to = nodes.find(|node| *node != self.node && self.others.contains(node));
+        let to = nodes.find(|node| self.others.contains(node));
         let Some((to, packed)) = to.zip(call.pack(now.mono)) else {
             return;
         };
@@ -52,6 +59,17 @@ impl Shard {
             self.forget_part(connection, key);
         }
         self.act(now).count(Counter::CallLeft);
+    }
+
+    /// How many connections of ours have part in calls of other nodes.
+    pub fn engaged_elsewhere(&self) -> usize {
+        let own = self.connection_ids().into_iter();
+        own.filter(|connection| {
+            let known = self.connections.get(connection);
+            let elsewhere = known.and_then(|known| known.elsewhere.as_ref());
+            elsewhere.is_some_and(|elsewhere| elsewhere.has_calls())
+        })
+        .count()
     }
 
     /// A call has nothing to do with a connection here any more, and has elsewhere.

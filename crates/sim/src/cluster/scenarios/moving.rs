@@ -315,3 +315,30 @@ fn a_call_that_is_set_up_as_its_node_is_drained_goes_on() {
         assert_eq!(only_outcome(&cluster).0, EndedBy::Caller);
     }
 }
+
+#[test]
+fn a_call_of_a_page_that_does_not_resume_keeps_its_node_until_it_ends() {
+    // Where the call lives: with the page that stays, or with the other.
+    for (caller_at, callee_at) in [(0, 0), (0, 1), (1, 0)] {
+        for stays_calling in [false, true] {
+            let mut cluster = Cluster::new(33, 3);
+            let alice = registers(&mut cluster, "alice", caller_at, !stays_calling);
+            let bob = registers(&mut cluster, "bob", callee_at, stays_calling);
+            talking(&mut cluster, alice, bob);
+            let stays = if stays_calling { caller_at } else { callee_at };
+            let number = cluster.number_of(stays);
+            cluster.drain(stays, Duration::from_secs(1));
+            millis(&mut cluster, 30_000);
+            claim(
+                &cluster,
+                talks(&cluster, alice) && talks(&cluster, bob),
+                "both still talk",
+            );
+            hangs_up(&mut cluster, bob, alice);
+            until(&mut cluster, "the node is back", |cluster| {
+                cluster.is_up(stays) && cluster.number_of(stays) != number
+            });
+            assert_eq!(only_outcome(&cluster).0, EndedBy::Callee);
+        }
+    }
+}
