@@ -314,6 +314,13 @@ impl Node {
                 }
             }
         };
+        let no_calls = async {
+            no_calls.await;
+            if self.cluster.is_some() {
+                // What is on its way here is passed on.
+                tokio::time::sleep(limits::DRAIN_LINGER).await;
+            }
+        };
         tokio::select! {
             () = no_calls => tracing::info!("no call goes on any more"),
             () = tokio::time::sleep(longest) => {

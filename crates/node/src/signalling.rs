@@ -25,6 +25,7 @@ use switch::{
 use tokio::sync::Notify;
 
 use crate::clock::Clock;
+use crate::cluster::Cluster;
 use crate::effect::{Outlets, Performer};
 use crate::meter;
 use crate::outbox::Outbox;
@@ -362,14 +363,21 @@ impl Signalling {
         }
     }
 
-    /// Lets no call begin any more, and closes connections that have none, some at a time. How many calls go on; to be asked again
-    /// each second until none does.
+    /// Lets no call begin any more, and closes connections that have none, some at a time; where there are other nodes, sessions and calls go
+    /// there. How many calls, such sessions, and connections with calls of other nodes are left; to be asked again each second until none is.
     pub(crate) fn drain(&self) -> usize {
         lock(&self.sessions).stopping = true;
+        let others = self.cluster().and_then(Cluster::reaches).unwrap_or(0);
+        let resumable = self.handovers.send_away(others > 0);
         for shard in 0..self.shards.len() {
-            self.give(shard, Input::Drain);
+            let resumable = &resumable;
+            self.give(shard, Input::Drain { resumable });
         }
-        self.census().iter().map(|shard| shard.calls).sum()
+        let calls = self.shards.iter().map(|shard| {
+            let machine = &lock(&shard.owned).machine;
+            machine.census().calls + machine.engaged_elsewhere()
+        });
+        calls.sum::<usize>() + resumable.len()
     }
 
     /// Whether nobody new is served.

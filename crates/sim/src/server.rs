@@ -319,8 +319,11 @@ impl Server {
     /// It is told that it will stop: calls go on, connections without one are closed.
     pub fn drain(&mut self, now: Now) {
         self.is_draining = true;
+        self.send_away(now);
+        let resumable = self.resumable();
         for shard in 0..self.shards.len() {
-            self.step(now, shard, Input::Drain);
+            let resumable = &resumable;
+            self.step(now, shard, Input::Drain { resumable });
         }
         self.bury(now);
     }

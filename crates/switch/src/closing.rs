@@ -2,9 +2,14 @@
 //!
 //! Decides whom that concerns; how a call ends is the call's.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
+<<<<<<< HEAD
 use model::{AccountId, Now, Revocations, limits};
+=======
+use model::{AccountId, ConnectionId, Now, limits};
+>>>>>>> 98f4a8bd6aaadf2d45089cdbc67a6991a7ea1d0b
 
 use crate::call::{CallKey, End};
 use crate::effect::{Closing, Counter, Effect};
@@ -52,8 +57,10 @@ impl Shard {
         }
     }
 
-    pub(crate) fn on_drain(&mut self, now: Now) {
+    pub(crate) fn on_drain(&mut self, now: Now, resumable: &BTreeSet<ConnectionId>) {
         self.stopping = true;
+        // Whoever can go on at another node is told to by whoever keeps its session.
+        let may_move = self.has_bus && !self.others.is_empty();
         let mut idle = self.connection_ids();
         idle.retain(|connection| {
             let has_call = self.calls_of(*connection).any(|call| !call.is_over())
@@ -61,11 +68,15 @@ impl Shard {
             let known = self.connections.get(connection);
             let has_call = has_call || known.is_some_and(|known| known.elsewhere.is_some());
             let is_client = self.is_own(*connection) && self.trunk_of(*connection).is_none();
-            !has_call && is_client && !self.is_dismissed(*connection)
+            let moves = may_move && resumable.contains(connection);
+            !has_call && !moves && is_client && !self.is_dismissed(*connection)
         });
         idle.truncate(limits::DRAINED_AT_ONCE);
         for connection in idle {
             self.dismiss(now, connection, None, Closing::DRAINED);
+        }
+        if may_move {
+            self.hand_calls_on(now);
         }
     }
 

@@ -447,6 +447,17 @@ impl Shard {
         })
     }
 
+    /// Every connection, the oldest first.
+    pub(crate) fn connection_ids(&self) -> Vec<ConnectionId> {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "sorted before anyone sees the order"
+        )]
+        let mut all: Vec<_> = self.connections.keys().copied().collect();
+        all.sort_unstable();
+        all
+    }
+
     /// Whether a valid token was shown on it.
     pub(crate) fn is_proven(&self, connection: ConnectionId) -> bool {
         let known = self.connections.get(&connection);

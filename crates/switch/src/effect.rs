@@ -157,6 +157,11 @@ impl Closing {
         code: 1001,
         reason: "the server will stop; connect again",
     };
+    /// The server will go down, and others are there: the client of a session goes on at one of them (RFC 6455 §11.7: 1012, service restart).
+    pub const MOVE: Self = Self {
+        code: 1012,
+        reason: "the server will stop; come back to another",
+    };
     /// The server is going down.
     pub const STOPPING: Self = Self {
         code: 1001,
@@ -256,6 +261,10 @@ counters! {
     CallRouted => "calls_routed",
     /// A call was answered.
     CallAnswered => "calls_answered",
+    /// A call went from a node that is drained to one of its clients'.
+    CallLeft => "calls_handed_over",
+    /// A call came from a node that is drained.
+    CallCame => "calls_taken_over",
     /// A call was refused before it reached a client.
     CallRefused => "calls_refused",
     /// A call was refused: its connection, or the shard, has all it may have.

@@ -1,5 +1,6 @@
 //! What a shard is told.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -139,9 +140,12 @@ pub enum Input<'a> {
     Snapshot(Arc<Snapshot>),
     /// The instant of `poll_timeout` has come.
     Timeout,
-    /// The server will go down: no call begins any more, those that are there go on, and connections without one are closed, some at a
-    /// time. To be said again each second, until [`Census::calls`](crate::Census::calls) is none.
-    Drain,
+    /// The server will go down: no call begins any more, those that are there go on, or go to another node, and connections without one are
+    /// closed, some at a time. To be said again each second, until [`Census::calls`](crate::Census::calls) is none.
+    Drain {
+        /// Connections of sessions that can be resumed, perhaps at another node.
+        resumable: &'a BTreeSet<ConnectionId>,
+    },
     /// The server is going down: end every call.
     Stop,
 }

@@ -13,9 +13,9 @@ use model::{
 use sip::{Capabilities, Message, Method, Request, Response};
 
 use crate::application::{Conferences, Going, Run, asker};
-use crate::call::{Act, Call, CallKey, Side, read_branch, read_tag};
+use crate::call::{Act, Call, CallKey, Side, read_branch};
 use crate::capabilities;
-use crate::cluster::Looks;
+use crate::cluster::{Homes, Looks};
 use crate::connection::{Connection, UserAgent};
 use crate::domain::Domain;
 use crate::effect::{Counter, Effect};
@@ -40,6 +40,7 @@ pub struct Shard {
     pub(crate) has_bus: bool,
     pub(crate) looks: Looks,
     pub(crate) moves: Moves,
+    pub(crate) homes: Homes,
     /// Connections that were ours and are another node's now, whose relayed media may still be ours.
     pub(crate) left_behind: Vec<(ConnectionId, ConnectionId)>,
     pub(crate) snapshot: Arc<Snapshot>,
@@ -95,6 +96,7 @@ impl Shard {
             has_bus: false,
             looks: Looks::default(),
             moves: Moves::default(),
+            homes: Homes::default(),
             left_behind: Vec::new(),
             location: Location::new(Keyed::new(&mut random)),
             trunks: Arc::clone(&snapshot.settings.trunks),
@@ -175,7 +177,7 @@ impl Shard {
             Input::Reach { nodes, has_bus } => self.on_reach(now, nodes, has_bus),
             Input::Snapshot(snapshot) => self.on_snapshot(now, snapshot),
             Input::Timeout => self.on_timeout(now),
-            Input::Drain => self.on_drain(now),
+            Input::Drain { resumable } => self.on_drain(now, resumable),
             Input::Stop => self.on_stop(now),
         }
     }
@@ -309,7 +311,7 @@ impl Shard {
         request: &Request<'_>,
         message: &Message<'_>,
     ) {
-        let found = read_tag(tag).filter(|(key, side)| {
+        let found = self.read_tag(tag).filter(|(key, side)| {
             self.calls
                 .get(key)
                 .is_some_and(|call| call.leg(*side).owns(connection, request))
@@ -391,7 +393,7 @@ impl Shard {
         let branch = response.headers.via().branch().unwrap_or_default();
         let key = read_branch(branch)?;
         let tag = response.headers.from().tag()?;
-        let (tagged, ours) = read_tag(tag)?;
+        let (tagged, ours) = self.read_tag(tag)?;
         let call = self.calls.get(&key).filter(|_| tagged == key)?;
         let is_ours = tag == call.leg(ours).local_tag || call.has_rival(tag);
         is_ours.then_some((key, ours))
@@ -514,17 +516,6 @@ impl Shard {
         call.on_relayed_usage(connection, usage, &mut act);
     }
 
-    /// Every connection, the oldest first.
-    pub(crate) fn connection_ids(&self) -> Vec<ConnectionId> {
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "sorted before anyone sees the order"
-        )]
-        let mut all: Vec<_> = self.connections.keys().copied().collect();
-        all.sort_unstable();
-        all
-    }
-
     fn on_timeout(&mut self, now: Now) {
         self.remembered.forget_expired(now.unix);
         while let Some((_, due)) = self.timers.pop(now.mono) {
@@ -589,6 +580,7 @@ impl Shard {
         };
         self.timers
             .shift(Due::Call(key), Some(call.deadline()), None);
+        self.forget_home(&call);
         for connection in call
             .connections()
             .into_iter()

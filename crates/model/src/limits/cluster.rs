@@ -48,5 +48,9 @@ pub const MOVE_BYTES: usize = 512 * 1024;
 pub const MOVE_KNOWN: Duration = Duration::from_secs(60);
 /// Sessions of which that is known; past it the first is forgotten. A thousand a second.
 pub const MOVES_KEPT: usize = 65_536;
+/// Dialogs whose call has gone to another node; past it the first is forgotten, and what its client says finds no call.
+pub const HOMES_KEPT: usize = 65_536;
+/// How long a drained node stays when nothing is left on it: what was on its way to it is passed on.
+pub const DRAIN_LINGER: Duration = Duration::from_secs(2);
 /// Secrets that may be good for a session that has just moved, whose client has not been heard since.
 pub const PASS_SECRETS: usize = 4;

@@ -59,7 +59,9 @@ impl Signalling {
             | Word::Reach { .. }
             | Word::Unreach { .. }
             | Word::Relayed(_)
-            | Word::Moved { .. } => {}
+            | Word::Moved { .. }
+            | Word::Adopt(_)
+            | Word::Rehomed { .. } => {}
         }
     }
 

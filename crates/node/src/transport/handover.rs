@@ -4,11 +4,11 @@
 //! there always has the newest credential. In a cluster what is laid down may be the wish of another node, where the client has come back;
 //! and a client here may wait for what another node has. Never reads or writes a socket.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use model::{ConnectionId, Instant};
+use model::{ConnectionId, Instant, limits};
 use switch::edge::Kin;
 use switch::resume::{Claim, Credential, Credentials, Pass, Session as Numbers, SocketNumber};
 use tokio::sync::{Notify, oneshot};
@@ -60,6 +60,8 @@ pub(crate) struct Arrived {
 /// Where a session's next socket is laid down: one at a time, the newest.
 #[derive(Default)]
 struct Landing {
+    /// How often its client was told to go to another node.
+    told: AtomicU64,
     next: Mutex<Option<Next>>,
     wake: Notify,
 }
@@ -70,6 +72,8 @@ pub(super) enum Next {
     Here(Box<Arrival>),
     /// At another node, as this connection.
     There(ConnectionId),
+    /// Wherever its client comes to next: this node is drained.
+    Away,
 }
 
 /// A client that has come back.
@@ -155,6 +159,23 @@ impl Handovers {
         drop(table);
         drop(before);
         true
+    }
+
+    /// Has clients told to go on at another node, where `may_move`: some at a time, those first that were told least. Which sessions there are
+    /// that can.
+    pub(crate) fn send_away(&self, may_move: bool) -> BTreeSet<ConnectionId> {
+        if !may_move {
+            return BTreeSet::new();
+        }
+        let table = lock(&self.table);
+        let mut all: Vec<_> = table.landings.iter().collect();
+        all.sort_by_key(|(session, landing)| (landing.told.load(Ordering::Relaxed), **session));
+        for (_, landing) in all.iter().take(limits::DRAINED_AT_ONCE) {
+            landing.told.fetch_add(1, Ordering::Relaxed);
+            lock(&landing.next).get_or_insert(Next::Away);
+            landing.wake.notify_one();
+        }
+        all.iter().map(|(session, _)| **session).collect()
     }
 
     /// A session goes to another node, as `to`.

@@ -251,9 +251,15 @@ impl Life {
                     }
                 }
             };
+            if matches!(next, Next::Away)
+                && let Some(told) = line.take()
+            {
+                tokio::spawn(part(told.socket, Ending::Close(Closing::MOVE)));
+            }
             // A socket that was there before is dropped here, whatever was on its way in it.
             drop(line.take());
             let arrival = match next {
+                Next::Away => continue,
                 Next::Here(arrival) => arrival,
                 Next::There(to) => match self.departs(to) {
                     Ok(true) => return self.end(None, Ending::Lost).await,

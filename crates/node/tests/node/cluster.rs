@@ -11,13 +11,14 @@ use crate::redis::Server as Redis;
 use crate::resume::{Phone, assert_gone, call};
 use crate::server::{Server, Site, until};
 use crate::sip_proxy::Client;
-use crate::words::{accept, answer};
+use crate::words::{SDP, accept, answer, ended};
 
 /// Nodes that have the same accounts. Each has a copy of the store, since a file has one server.
 struct Cluster {
     site: Site,
     redis: Redis,
     nodes: Vec<(Server, TempDir)>,
+    drain_s: u64,
 }
 
 impl Cluster {
@@ -27,6 +28,7 @@ impl Cluster {
             site,
             redis: Redis::start(""),
             nodes: Vec::new(),
+            drain_s: 0,
         };
         for _ in 0..nodes {
             cluster.add().await;
@@ -40,6 +42,7 @@ impl Cluster {
         let config = Config {
             data: dir.path().to_owned(),
             bus: Some(self.redis.url().parse().unwrap()),
+            drain_s: self.drain_s,
             ..self.site.config()
         };
         self.nodes.push((Server::start(config).await, dir));
@@ -219,4 +222,69 @@ async fn a_client_that_comes_back_to_another_node_goes_on_there_with_its_call() 
     ann.say(bye).await;
     let bye = bob.hear().await;
     assert!(bye.starts_with("BYE "), "{bye}");
+}
+
+/// A call of two clients that resume; gives the 200 that the caller got.
+async fn talking(cluster: &Cluster, ann: &mut Phone, bob: &mut Phone) -> String {
+    let token = cluster.token("ann").await;
+    let invite = ann.words.invite(&token, "bob", SDP);
+    ann.say(&invite).await;
+    let invite = bob.hear().await;
+    assert!(invite.starts_with("INVITE "), "{invite}");
+    bob.say(&accept(&invite)).await;
+    let ok = loop {
+        let said = ann.hear().await;
+        if said.starts_with("SIP/2.0 200 ") {
+            break said;
+        }
+    };
+    let ack = ann.words.within(&ok, "ACK", "");
+    ann.say(&ack).await;
+    assert!(bob.hear().await.starts_with("ACK "));
+    ok
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rolling_restarts_lose_no_call_of_clients_that_resume() {
+    let mut cluster = Cluster::new(0).await;
+    cluster.drain_s = 60;
+    for _ in 0..3 {
+        cluster.add().await;
+    }
+    let mut ann = Phone::registered(&cluster.site, cluster.node(0), "ann").await;
+    let mut bob = Phone::registered(&cluster.site, cluster.node(1), "bob").await;
+    cluster.until_listed(0, &["ann", "bob"]).await;
+    let ok = talking(&cluster, &mut ann, &mut bob).await;
+    let mut places = [0, 1];
+    // Each node that was there at first, and two of those that came in their place.
+    for round in 0..5 {
+        let (leaving, _dir) = cluster.nodes.remove(0);
+        let leaves = tokio::spawn(leaving.stop());
+        for (place, phone) in places.iter_mut().zip([&mut ann, &mut bob]) {
+            if *place > 0 {
+                *place -= 1;
+                continue;
+            }
+            let told = ended(&mut phone.socket).await.expect("it is told why");
+            assert_eq!(u16::from(told.code), 1012, "{told:?}");
+            *place = round % 2;
+            phone.resume(cluster.node(*place)).await;
+            phone.acknowledge().await;
+        }
+        leaves.await.unwrap();
+        cluster.add().await;
+        cluster.until_listed(2, &["ann", "bob"]).await;
+        let info = ann.words.within(&ok, "INFO", &format!("round {round}"));
+        ann.say(&info).await;
+        let info = bob.hear().await;
+        assert!(info.ends_with(&format!("round {round}")), "{info}");
+        bob.say(&answer(&info, "200 OK", "", "")).await;
+        let said = ann.hear().await;
+        assert!(said.starts_with("SIP/2.0 200 "), "{said}");
+    }
+    let bye = ann.words.within(&ok, "BYE", "");
+    ann.say(&bye).await;
+    assert!(bob.hear().await.starts_with("BYE "));
+    let said = ann.hear().await;
+    assert!(said.starts_with("SIP/2.0 200 "), "{said}");
 }

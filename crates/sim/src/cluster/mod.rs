@@ -5,7 +5,11 @@
 
 pub mod bus;
 mod check;
+<<<<<<< HEAD
 pub mod history;
+=======
+mod drain;
+>>>>>>> 98f4a8bd6aaadf2d45089cdbc67a6991a7ea1d0b
 mod node;
 #[cfg(test)]
 mod scenarios;
@@ -76,6 +80,10 @@ enum Event {
     /// Something comes from the bus.
     FromBus(usize, NodeNumber, FromBus),
     Start(usize),
+    /// A node is drained, and looks whether it is empty; how long it is away then, in microseconds.
+    Drain(usize, NodeNumber, u64),
+    /// It ends.
+    Leave(usize, NodeNumber, u64),
 }
 
 /// What the bus gives a node.
@@ -237,6 +245,11 @@ impl Cluster {
         self.nodes[node].server.is_up
     }
 
+    /// Its number, which it has until it ends.
+    pub fn number_of(&self, node: usize) -> NodeNumber {
+        self.nodes[node].number
+    }
+
     /// How many servers there are.
     pub fn node_count(&self) -> usize {
         self.nodes.len()
@@ -331,6 +344,8 @@ impl Cluster {
             Event::ServerNotices(link) => self.server_loses(link, false),
             Event::PageNotices(link) => self.page_loses(link, Happening::Lost),
             Event::FromBus(node, number, what) => self.hear(node, number, what),
+            Event::Drain(node, number, away) => self.drain_on(node, number, away),
+            Event::Leave(node, number, away) => self.leave(node, number, away),
             Event::Start(node) => {
                 if !self.nodes[node].server.is_up {
                     self.start(node);

@@ -268,6 +268,14 @@ impl Cluster {
         }
     }
 
+    /// All others are told that a node leaves.
+    pub(super) fn say_farewell(&mut self, node: usize) {
+        let farewell = self.nodes[node].member.as_ref().map(Member::farewell);
+        if let Some(farewell) = farewell {
+            self.post(node, None, &farewell);
+        }
+    }
+
     fn list(&mut self, node: usize) {
         let now = self.clock.micros();
         let nodes = match self.bus.is_up {

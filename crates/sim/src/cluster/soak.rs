@@ -1,4 +1,5 @@
-//! Random runs of a cluster: pages that register, call, leave and change nodes, with their sessions or without, while nodes die and the bus fails in every way. Then the
+//! Random runs of a cluster: pages that register, call, leave and change nodes, with their sessions or without, while nodes
+//! are drained or die and the bus fails in every way. Then the
 //! faults stop, and within a bounded time everything must be as it should.
 
 use std::time::Duration;
@@ -52,7 +53,7 @@ fn open(cluster: &mut Cluster, client: &str) -> usize {
 
 fn act(cluster: &mut Cluster, page: usize) {
     let node = cluster.random.below(cluster.node_count() as u64) as usize;
-    match cluster.random.below(12) {
+    match cluster.random.below(13) {
         0..=5 => {
             let callees = ["alice", "bob", "carol", "dave", "erin"];
             let callee = callees[cluster.random.below(5) as usize];
@@ -88,7 +89,13 @@ fn act(cluster: &mut Cluster, page: usize) {
                 cluster.bus.faults.deaf.insert((node, other));
             }
         }
-        _ => cluster.bus.forget(),
+        11 => cluster.bus.forget(),
+        _ => {
+            let away = Duration::from_micros(cluster.random.below(5 * SECOND));
+            if cluster.is_up(node) {
+                cluster.drain(node, away);
+            }
+        }
     }
 }
 

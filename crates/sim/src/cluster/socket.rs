@@ -204,7 +204,10 @@ impl Cluster {
 
     /// Begins to connect, to where the balancer sends the page now.
     fn dial(&mut self, page: usize, session: Option<ConnectionId>) -> ConnectionId {
-        let node = self.pages[page].node;
+        let node = match self.pages[page].resumes {
+            true => self.balance(page),
+            false => self.pages[page].node,
+        };
         let number = self.nodes[node].number;
         self.connections += 1;
         let link = ConnectionId::of_node(number, self.connections);

@@ -2,11 +2,13 @@
 //!
 //! What a credential is worth its own server says; here it is asked, and waited for so long.
 
+use std::collections::BTreeSet;
+
 use model::{ConnectionId, NodeNumber, Now, limits};
 use switch::cluster::{MemberInput, Moving, Word};
 use switch::edge::{Flow, shard_of};
 use switch::resume::{self, Claim, SocketNumber};
-use switch::{Closing, Counter, Input};
+use switch::{Closing, Counter, Input, Shard};
 
 use super::session::{Line, Session};
 use super::{Ending, Out, Server};
@@ -21,6 +23,39 @@ pub(super) struct Asking {
 }
 
 impl Server {
+    /// Sessions that can be resumed.
+    pub(super) fn resumable(&self) -> BTreeSet<ConnectionId> {
+        let all = self.sessions.iter();
+        all.filter(|(_, session)| session.numbers.is_some() && !session.is_closing)
+            .map(|(id, _)| *id)
+            .collect()
+    }
+
+    /// Whether nothing is left that could go to another node, or ends by itself.
+    pub fn is_empty(&self) -> bool {
+        let engaged = self.shards.iter().map(Shard::engaged_elsewhere);
+        self.calls() == 0 && engaged.sum::<usize>() == 0 && self.resumable().is_empty()
+    }
+
+    /// Whether it will stop.
+    pub fn is_draining(&self) -> bool {
+        self.is_draining
+    }
+
+    /// Tells clients that can go on at another server to do so, some at a time.
+    pub(super) fn send_away(&mut self, now: Now) {
+        if self.peers.is_empty() {
+            return;
+        }
+        let sessions = self.sessions.values();
+        let links = sessions.filter(|of| of.numbers.is_some() && !of.is_closing);
+        let links: Vec<_> = links.filter_map(|of| of.link).collect();
+        for link in links.into_iter().take(limits::DRAINED_AT_ONCE) {
+            self.lost(now, link, false);
+            self.shut(link, Closing::MOVE);
+        }
+    }
+
     /// A client has shown what is worth nothing here: another node may have its session.
     pub(super) fn ask(&mut self, now: Now, link: ConnectionId, credential: &str, received: u64) {
         let claim = self.credentials.claim(credential);
@@ -76,7 +111,9 @@ impl Server {
             | Word::Reach { .. }
             | Word::Unreach { .. }
             | Word::Relayed(_)
-            | Word::Moved { .. } => {}
+            | Word::Moved { .. }
+            | Word::Adopt(_)
+            | Word::Rehomed { .. } => {}
         }
     }
 

@@ -8,6 +8,7 @@ mod exchange;
 mod hunt;
 mod leg;
 mod moving;
+mod packed;
 mod pass;
 mod reach;
 mod relay;
@@ -23,6 +24,7 @@ pub(crate) use hunt::Hunt;
 pub(crate) use leg::{
     Hop, Leg, Side, Tagged, mint_branch, mint_party_tag, read_branch, read_party_tag, read_tag,
 };
+pub(crate) use packed::PackedCall;
 use reach::Reach;
 pub(crate) use setup::{Placing, printable};
 pub(crate) use teardown::End;

@@ -119,6 +119,23 @@ impl Reach {
         }
     }
 
+    /// What was told to the caller, and to the callee.
+    pub(super) fn pack(&self) -> [Option<Vec<IpAddr>>; 2] {
+        [&self.caller, &self.callee].map(|of| of.is_told.then(|| of.addresses.clone()))
+    }
+
+    pub(super) fn unpack(told: [Option<Vec<IpAddr>>; 2]) -> Self {
+        let [caller, callee] = told.map(|addresses| Reachable {
+            is_told: addresses.is_some(),
+            addresses: addresses.unwrap_or_default(),
+        });
+        Self {
+            caller,
+            callee,
+            ends: None,
+        }
+    }
+
     /// When the call wants to be told to withdraw it.
     pub(super) fn ends(&self) -> Option<Instant> {
         self.ends

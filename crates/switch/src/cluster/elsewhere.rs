@@ -23,7 +23,7 @@ pub(crate) struct Elsewhere {
 
 /// One dialog of our client with a call of another node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Dialog {
+pub struct Dialog {
     #[serde(with = "node")]
     pub(crate) node: NodeNumber,
     /// In our Via.
@@ -95,6 +95,31 @@ impl Elsewhere {
         if response.headers.cseq().method == Method::Invite && response.status >= 200 {
             self.answers(response);
         }
+    }
+
+    /// A call has gone to another node, and this is its dialog now.
+    pub(crate) fn rehomes(&mut self, dialog: Dialog) {
+        self.forgets(&dialog);
+        self.joins(dialog.node, vec![dialog]);
+    }
+
+    /// A call has come to this node.
+    pub(crate) fn forgets(&mut self, dialog: &Dialog) {
+        self.dialogs
+            .retain(|known| known.call_id != dialog.call_id || known.from != dialog.from);
+    }
+
+    /// Keeps the dialogs for which `is_there` holds, by our end's tag and the node.
+    pub(crate) fn learn(&mut self, mut is_there: impl FnMut(&str, NodeNumber) -> bool) {
+        self.dialogs.retain(|dialog| {
+            let (_, tag) = dialog.from.rsplit_once(";tag=").unwrap_or_default();
+            is_there(tag, dialog.node)
+        });
+    }
+
+    /// Whether it has part in a call.
+    pub(crate) fn has_calls(&self) -> bool {
+        !self.dialogs.is_empty()
     }
 
     /// The nodes that have something of the connection.

@@ -9,12 +9,14 @@
 //! ([`Member`] sees to that), or the node counts as gone.
 
 mod elsewhere;
+mod homes;
 mod links;
 mod look;
 mod member;
 mod moving;
 mod peer;
 mod published;
+mod rehoming;
 mod session;
 mod word;
 
@@ -23,7 +25,10 @@ use std::sync::Arc;
 use model::{AccountId, ClientId, ConnectionId, NodeNumber, Now};
 use sip::{Message, Request};
 
-pub(crate) use elsewhere::{Dialog as DialogElsewhere, Elsewhere};
+pub use elsewhere::Dialog as DialogElsewhere;
+pub(crate) use elsewhere::Elsewhere;
+use homes::Home;
+pub(crate) use homes::Homes;
 pub(crate) use look::Looks;
 pub use member::{Content, Member, MemberEffect, MemberInput};
 pub use moving::{Moving, Resident};
@@ -112,13 +117,9 @@ impl Shard {
                 connection,
                 account,
                 message,
-            } if connection.node() == from => {
-                // It may have gone on since, and been taken in before this came.
-                let connection = self.moves.resolve(connection);
-                if let Ok(message) = sip::parse(&message) {
-                    self.on_message(now, connection, account, &message, None);
-                }
-            }
+            } if self.is_of(connection, from) => self.on_came(now, connection, account, &message),
+            Word::Adopt(call) => self.on_adopt(now, *call),
+            Word::Rehomed { connection, dialog } => self.on_rehomed(from, connection, *dialog),
             Word::Lost { connection } if connection.node() == from => {
                 self.on_connection_lost(now, connection, None);
             }
@@ -174,6 +175,17 @@ impl Shard {
                     relayed.usage,
                 );
             }
+        }
+    }
+
+    /// Something came on a connection of another node.
+    fn on_came(&mut self, now: Now, connection: ConnectionId, account: AccountId, message: &[u8]) {
+        // It may have gone on since, and been taken in before this came.
+        let connection = self.moves.resolve(connection);
+        if let Ok(message) = sip::parse(message)
+            && !self.pass_home(connection, account, &message)
+        {
+            self.on_message(now, connection, account, &message, None);
         }
     }
 
@@ -281,9 +293,13 @@ impl Shard {
             Message::Request(request) => call_of_request(request),
             Message::Response(response) => response.headers.via().branch().and_then(read_branch),
         };
-        let Some(node) = key
-            .map(CallKey::node)
-            .filter(|node| *node != self.node && self.others.contains(node))
+        let home = home_tag(message).and_then(|tag| self.homes.get(tag));
+        let node = match home {
+            Some(Home::There(node)) => Some(node),
+            Some(Home::Here(_)) => None,
+            None => key.map(CallKey::node),
+        };
+        let Some(node) = node.filter(|node| *node != self.node && self.others.contains(node))
         else {
             return false;
         };
@@ -291,6 +307,35 @@ impl Shard {
         if let Some(elsewhere) = known.and_then(|known| known.elsewhere.as_mut()) {
             elsewhere.hears(message);
         }
+        let message = message.as_bytes().to_vec();
+        self.effects.push_back(Effect::Tell {
+            node,
+            word: Word::Came {
+                connection,
+                account,
+                message,
+            },
+        });
+        true
+    }
+
+    /// Whether a node may say what came on a connection: its own, or one that a call which has come here has.
+    fn is_of(&self, connection: ConnectionId, node: NodeNumber) -> bool {
+        let now_is = self.moves.resolve(connection);
+        connection.node() == node || self.connections.contains_key(&now_is)
+    }
+
+    /// What comes for a call that has gone to another node goes there too. Says whether it does.
+    fn pass_home(
+        &mut self,
+        connection: ConnectionId,
+        account: AccountId,
+        message: &Message<'_>,
+    ) -> bool {
+        let home = home_tag(message).and_then(|tag| self.homes.get(tag));
+        let Some(Home::There(node)) = home.filter(|_| !self.is_own(connection)) else {
+            return false;
+        };
         let message = message.as_bytes().to_vec();
         self.effects.push_back(Effect::Tell {
             node,
@@ -474,6 +519,14 @@ impl Shard {
     /// Whether messages get to a connection now.
     pub(crate) fn is_in_reach(&self, connection: ConnectionId) -> bool {
         self.is_own(connection) || self.has_bus && self.others.contains(&connection.node())
+    }
+}
+
+/// The tag of ours in a request inside a dialog.
+fn home_tag<'a>(message: &Message<'a>) -> Option<&'a str> {
+    match message {
+        Message::Request(request) => request.headers.to().tag(),
+        Message::Response(_) => None,
     }
 }
 

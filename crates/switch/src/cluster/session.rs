@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use model::{AccountId, ClientId, ConnectionId, NodeNumber, Now};
 
+use super::homes::Home;
 use super::moving::{Moving, Resident};
 use super::published::Published;
 use super::word::Word;
@@ -130,6 +131,16 @@ impl Shard {
             self.user_agents.insert(Arc::clone(user_agent), connection);
         }
         resident.elsewhere.leaves(self.node);
+        let homes = &mut self.homes;
+        resident.elsewhere.learn(|tag, node| match homes.get(tag) {
+            // It has come here since.
+            Some(Home::Here(_)) => false,
+            Some(Home::There(_)) => true,
+            None => {
+                homes.note(tag, Home::There(node));
+                true
+            }
+        });
         let mut fresh = Connection::moved(
             account,
             user_agent,

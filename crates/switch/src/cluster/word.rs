@@ -9,7 +9,9 @@ use std::net::IpAddr;
 use model::{AccountId, ClientId, ConnectionId, RelayTraffic, RelayUsage};
 use serde::{Deserialize, Serialize};
 
+use super::elsewhere::Dialog;
 use super::moving::{Moving, Written};
+use crate::call::PackedCall;
 use crate::turn_grant::Relayed;
 #[cfg(doc)]
 use crate::turn_grant::TurnChange;
@@ -117,6 +119,15 @@ pub enum Word {
         /// Clients that are registered on it.
         clients: Vec<ClientId>,
     },
+    /// Here is a call of mine, and not mine any more: I am drained.
+    Adopt(Box<PackedCall>),
+    /// A call that a connection of yours has part in is mine now.
+    Rehomed {
+        /// The connection.
+        connection: ConnectionId,
+        /// What its client has of the call.
+        dialog: Box<Dialog>,
+    },
 }
 
 /// Which shards of the node that hears a word it is for.
@@ -150,6 +161,8 @@ enum Head {
     Here(u64, Box<Written>),
     NotHere(u64),
     Moved(u64, u64, u32, Vec<String>),
+    Adopt(Box<PackedCall>),
+    Rehomed(u64, Box<Dialog>),
 }
 
 /// It is not what a node says.
@@ -164,7 +177,9 @@ impl Word {
             Self::Send { connection, .. }
             | Self::Left { connection }
             | Self::Reach { connection, .. }
-            | Self::Unreach { connection, .. } => Audience::Connection(*connection),
+            | Self::Unreach { connection, .. }
+            | Self::Rehomed { connection, .. } => Audience::Connection(*connection),
+            Self::Adopt(call) => Audience::Account(call.account()),
             Self::Came { account, .. }
             | Self::Moved { account, .. }
             | Self::Unbind { account, .. }
@@ -182,7 +197,8 @@ impl Word {
             Self::Send { connection, .. }
             | Self::Left { connection }
             | Self::Reach { connection, .. }
-            | Self::Unreach { connection, .. } => *connection = now,
+            | Self::Unreach { connection, .. }
+            | Self::Rehomed { connection, .. } => *connection = now,
             Self::Came { .. }
             | Self::Lost { .. }
             | Self::Unbind { .. }
@@ -191,7 +207,8 @@ impl Word {
             | Self::Fetch { .. }
             | Self::Here { .. }
             | Self::NotHere { .. }
-            | Self::Moved { .. } => {}
+            | Self::Moved { .. }
+            | Self::Adopt(_) => {}
         }
         self
     }
@@ -268,6 +285,8 @@ impl Word {
                 account,
                 clients,
             } => Head::Moved(from.0, to.0, account.0, write_clients(clients)),
+            Self::Adopt(call) => Head::Adopt(call.clone()),
+            Self::Rehomed { connection, dialog } => Head::Rehomed(connection.0, dialog.clone()),
         };
         (head, behind)
     }
@@ -334,6 +353,11 @@ impl Word {
                 to: ConnectionId(to),
                 account: AccountId(account),
                 clients: read_clients(&clients).ok_or(Garbled)?,
+            },
+            Head::Adopt(call) => Self::Adopt(call),
+            Head::Rehomed(connection, dialog) => Self::Rehomed {
+                connection: ConnectionId(connection),
+                dialog,
             },
         })
     }

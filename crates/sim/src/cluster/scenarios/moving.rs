@@ -254,3 +254,91 @@ fn an_answer_that_got_lost_with_its_socket_is_asked_for_again_at_any_node() {
         assert_eq!(only_outcome(&cluster).0, EndedBy::Callee);
     }
 }
+
+#[test]
+fn a_hundred_rolling_restarts_with_calls_in_progress_lose_none() {
+    let mut cluster = Cluster::new(31, 3);
+    let pages: Vec<_> = ["alice", "bob", "carol", "dave", "erin", "frank"]
+        .into_iter()
+        .enumerate()
+        .map(|(at, client)| resuming(&mut cluster, client, at % 3))
+        .collect();
+    for pair in pages.chunks(2) {
+        talking(&mut cluster, pair[0], pair[1]);
+    }
+    let mut lost = 0;
+    for round in 0..100 {
+        let node = round % 3;
+        let number = cluster.number_of(node);
+        cluster.drain(node, Duration::from_secs(1));
+        until(&mut cluster, "the node is back", |cluster| {
+            cluster.is_up(node) && cluster.number_of(node) != number
+        });
+        millis(&mut cluster, 500);
+        lost += pages.iter().filter(|page| !talks(&cluster, **page)).count();
+    }
+    assert_eq!((lost, cluster.lost_sessions), (0, 0));
+    for pair in pages.chunks(2) {
+        hangs_up(&mut cluster, pair[1], pair[0]);
+    }
+    let records = cluster.records();
+    let by: Vec<_> = records
+        .iter()
+        .map(|of| of.outcome.as_ref().map(|of| of.by))
+        .collect();
+    assert_eq!(by, [Some(EndedBy::Callee); 3]);
+    // Whoever is called afterwards is where it says.
+    talking(&mut cluster, pages[0], pages[5]);
+    hangs_up(&mut cluster, pages[0], pages[5]);
+}
+
+#[test]
+fn a_call_that_is_set_up_as_its_node_is_drained_goes_on() {
+    for (caller_at, callee_at) in [(0, 0), (0, 1), (1, 0)] {
+        let mut cluster = Cluster::new(32, 3);
+        let alice = resuming(&mut cluster, "alice", caller_at);
+        let bob = resuming(&mut cluster, "bob", callee_at);
+        cluster.pages[bob].browser.habit.answering = Answering::After(4 * SECOND);
+        call(&mut cluster, alice, "bob");
+        millis(&mut cluster, 300);
+        let number = cluster.number_of(0);
+        cluster.drain(0, Duration::from_secs(1));
+        until(&mut cluster, "the node is back", |cluster| {
+            cluster.is_up(0) && cluster.number_of(0) != number
+        });
+        claim(
+            &cluster,
+            talks(&cluster, alice) && talks(&cluster, bob),
+            "both talk",
+        );
+        hangs_up(&mut cluster, alice, bob);
+        assert_eq!(only_outcome(&cluster).0, EndedBy::Caller);
+    }
+}
+
+#[test]
+fn a_call_of_a_page_that_does_not_resume_keeps_its_node_until_it_ends() {
+    // Where the call lives: with the page that stays, or with the other.
+    for (caller_at, callee_at) in [(0, 0), (0, 1), (1, 0)] {
+        for stays_calling in [false, true] {
+            let mut cluster = Cluster::new(33, 3);
+            let alice = registers(&mut cluster, "alice", caller_at, !stays_calling);
+            let bob = registers(&mut cluster, "bob", callee_at, stays_calling);
+            talking(&mut cluster, alice, bob);
+            let stays = if stays_calling { caller_at } else { callee_at };
+            let number = cluster.number_of(stays);
+            cluster.drain(stays, Duration::from_secs(1));
+            millis(&mut cluster, 30_000);
+            claim(
+                &cluster,
+                talks(&cluster, alice) && talks(&cluster, bob),
+                "both still talk",
+            );
+            hangs_up(&mut cluster, bob, alice);
+            until(&mut cluster, "the node is back", |cluster| {
+                cluster.is_up(stays) && cluster.number_of(stays) != number
+            });
+            assert_eq!(only_outcome(&cluster).0, EndedBy::Callee);
+        }
+    }
+}
