@@ -5,11 +5,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-<<<<<<< HEAD
-use model::{AccountId, Now, Revocations, limits};
-=======
-use model::{AccountId, ConnectionId, Now, limits};
->>>>>>> 98f4a8bd6aaadf2d45089cdbc67a6991a7ea1d0b
+use model::{AccountId, ConnectionId, Now, Revocations, limits};
 
 use crate::call::{CallKey, End};
 use crate::effect::{Closing, Counter, Effect};

@@ -5,11 +5,8 @@
 
 pub mod bus;
 mod check;
-<<<<<<< HEAD
-pub mod history;
-=======
 mod drain;
->>>>>>> 98f4a8bd6aaadf2d45089cdbc67a6991a7ea1d0b
+pub mod history;
 mod node;
 #[cfg(test)]
 mod scenarios;
