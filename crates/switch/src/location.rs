@@ -318,28 +318,35 @@ impl Location {
         bindings.sort_by_key(|binding| (binding.registered, binding.connection));
     }
 
-    /// A binding has come with its session, in place of what was known of it.
+    /// A binding has come with its session, in place of what was known of it; `None` where the same instance has registered since.
     pub(crate) fn settle(
         &mut self,
         account: AccountId,
         client: &ClientId,
         binding: Binding,
-    ) -> ExpiryShift {
+    ) -> Option<ExpiryShift> {
+        let age = |of: &Binding| (of.registered, of.connection);
+        let is_newer =
+            |known: &Binding| known.contact == binding.contact && age(known) > age(&binding);
+        let known = self.instances(account, client.as_str());
+        if known.is_some_and(|known| known.iter().any(is_newer)) {
+            return None;
+        }
         let keyed = self.keyed;
         self.accounts
             .entry(account)
             .or_insert_with(|| Table::with_hasher(keyed))
             .entry(client.clone())
             .or_default();
-        self.change(account, client, |instances| {
+        let shift = self.change(account, client, |instances| {
             let bindings = &mut instances.bindings;
             bindings.retain(|known| known.contact != binding.contact);
-            let age = |of: &Binding| (of.registered, of.connection);
             let at = bindings.partition_point(|known| age(known) < age(&binding));
             bindings.insert(at, binding);
             let excess = bindings.len().saturating_sub(limits::BINDINGS_PER_CLIENT);
             bindings.drain(..excess);
-        })
+        });
+        Some(shift)
     }
 
     /// A node is gone: nothing is bound there. Whose timers have to move.

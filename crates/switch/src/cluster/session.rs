@@ -127,7 +127,9 @@ impl Shard {
             let client = ClientId::parse(&client).ok()?;
             Some(UserAgent::named(account, client, sent_by))
         });
-        if let Some(user_agent) = &user_agent {
+        if let Some(user_agent) = &user_agent
+            && !self.user_agents.contains_key(user_agent)
+        {
             self.user_agents.insert(Arc::clone(user_agent), connection);
         }
         resident.elsewhere.leaves(self.node);
@@ -163,13 +165,7 @@ impl Shard {
             });
         }
         self.rename(now, moving.from, connection);
-        for (client, published) in resident.bindings {
-            if let (Ok(client), Some(binding)) = (ClientId::parse(&client), published.binding(now))
-            {
-                let shift = self.location.settle(account, &client, binding);
-                self.shift_client(account, &client, shift);
-            }
-        }
+        let is_late = self.settle(now, account, resident.bindings);
         for client in &clients {
             self.publish(account, client);
         }
@@ -182,7 +178,25 @@ impl Shard {
         {
             let end = End::server(403, "the account was disabled");
             self.dismiss(now, connection, Some(&end), Closing::ACCOUNT_DISABLED);
+        } else if is_late {
+            // Its page has not waited for it, and registered anew.
+            self.dismiss(now, connection, None, Closing::REPLACED);
         }
+    }
+
+    /// Takes bindings in that have come with their session. Says whether one of them is late: its page has registered anew since.
+    fn settle(&mut self, now: Now, account: AccountId, bindings: Vec<(String, Published)>) -> bool {
+        let mut is_late = false;
+        for (client, published) in bindings {
+            if let (Ok(client), Some(binding)) = (ClientId::parse(&client), published.binding(now))
+            {
+                match self.location.settle(account, &client, binding) {
+                    Some(shift) => self.shift_client(account, &client, shift),
+                    None => is_late = true,
+                }
+            }
+        }
+        is_late
     }
 
     /// Tells everybody but the node that it comes from.
