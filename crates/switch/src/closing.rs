@@ -32,11 +32,11 @@ impl Shard {
             let end = End::server(403, "the account was disabled");
             self.dismiss(now, connection, Some(&end), Closing::ACCOUNT_DISABLED);
         }
-        self.end_revoked(now);
+        self.end_all_revoked(now);
     }
 
     /// Ends what was made with tokens that were revoked with all that was made with them.
-    fn end_revoked(&mut self, now: Now) {
+    fn end_all_revoked(&mut self, now: Now) {
         let accounts = self.snapshot.directory.accounts();
         if accounts
             .map(|account| &account.revocations)
@@ -47,10 +47,14 @@ impl Shard {
         let mut ended = self.connection_ids();
         ended.retain(|connection| self.is_ended(*connection));
         for connection in ended {
-            let end = End::server(403, "the token was revoked");
-            self.act(now).count(Counter::ConnectionRevoked);
-            self.dismiss(now, connection, Some(&end), Closing::TOKEN_REVOKED);
+            self.end_revoked(now, connection);
         }
+    }
+
+    pub(crate) fn end_revoked(&mut self, now: Now, connection: ConnectionId) {
+        let end = End::server(403, "the token was revoked");
+        self.act(now).count(Counter::ConnectionRevoked);
+        self.dismiss(now, connection, Some(&end), Closing::TOKEN_REVOKED);
     }
 
     pub(crate) fn on_drain(&mut self, now: Now, resumable: &BTreeSet<ConnectionId>) {

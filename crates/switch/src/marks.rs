@@ -2,7 +2,8 @@
 //!
 //! Kept to find what is to end with a token that is revoked. Never holds the token.
 
-use model::{AccountId, ClientId, ConnectionId, Standing};
+use model::{AccountId, ClientId, ConnectionId, Standing, TokenId, UnixTime};
+use serde::{Deserialize, Serialize};
 
 use crate::shard::Shard;
 use crate::token::{Grant, TokenMark};
@@ -28,7 +29,50 @@ struct Mark {
 #[derive(Debug, Default)]
 pub(crate) struct Marks(Vec<Mark>);
 
+/// A mark on its way to another node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PackedMark {
+    client: String,
+    is_call: bool,
+    token: Option<String>,
+    issued_ms: u64,
+}
+
+impl PackedMark {
+    fn of(mark: &Mark) -> Self {
+        Self {
+            client: mark.client.as_str().to_owned(),
+            is_call: mark.shows == Shows::Call,
+            token: mark.token.id.map(|id| id.as_str().to_owned()),
+            issued_ms: mark.token.issued.as_millis(),
+        }
+    }
+
+    /// Nothing, if it names no client.
+    fn mark(self) -> Option<Mark> {
+        Some(Mark {
+            client: ClientId::parse(&self.client).ok()?,
+            shows: match self.is_call {
+                true => Shows::Call,
+                false => Shows::Registration,
+            },
+            token: TokenMark {
+                id: self.token.as_deref().and_then(TokenId::read),
+                issued: UnixTime::from_millis(self.issued_ms),
+            },
+        })
+    }
+}
+
 impl Marks {
+    pub(crate) fn pack(&self) -> Vec<PackedMark> {
+        self.0.iter().map(PackedMark::of).collect()
+    }
+
+    pub(crate) fn unpack(packed: Vec<PackedMark>) -> Self {
+        Self(packed.into_iter().filter_map(PackedMark::mark).collect())
+    }
+
     /// A client has shown a good token. The one that it registered with before counts no more.
     pub(crate) fn note(&mut self, grant: &Grant, shows: Shows) {
         let is_of = |mark: &&mut Mark| {
@@ -106,6 +150,11 @@ impl Shard {
     }
 
     fn has_open_call(&self, connection: ConnectionId) -> bool {
+        let known = self.connections.get(&connection);
+        let elsewhere = known.and_then(|known| known.elsewhere.as_ref());
+        if elsewhere.is_some_and(|elsewhere| elsewhere.has_calls()) {
+            return true;
+        }
         self.calls_of(connection).any(|call| !call.is_over())
             || self.runs_of(connection).any(|run| !run.is_over())
     }

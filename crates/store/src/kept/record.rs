@@ -390,7 +390,8 @@ fn among(statement: &mut Statement, account: Option<AccountId>, start: &Place) {
         .push(")");
 }
 
-/// Adds records, or completes those that are there. Where several processes write, a record goes on being that one's which wrote it first.
+/// Adds records, or completes those that are there. Where several processes write, a record is that one's which wrote it last: a call may go
+/// from one to another.
 fn upsert(records: &[&CallRecord], writer: Option<i64>) -> Statement {
     let mut statement = Statement::new("INSERT INTO records (");
     let last = if writer.is_some() { ", writer" } else { "" };
@@ -418,6 +419,9 @@ fn upsert(records: &[&CallRecord], writer: Option<i64>) -> Statement {
     ] {
         let newer = format!(", {column} = coalesce(excluded.{column}, records.{column})");
         statement.push(&newer);
+    }
+    if writer.is_some() {
+        statement.push(", writer = excluded.writer");
     }
     for side in ["caller", "callee"] {
         for way in ["sent", "received"] {

@@ -256,6 +256,26 @@ async fn calls_of_a_node_are_ended_by_others_when_it_is_gone_and_not_before() {
 }
 
 #[tokio::test]
+async fn a_call_that_has_gone_to_another_node_is_not_ended_with_the_one_that_began_it() {
+    let (_home, [began, other]) = two().await;
+    let id = began.create_account(sample::account("ann")).await.unwrap();
+    let [stayed, gone] = [sample::call(id, 0), sample::call(id, 1)];
+    let changes = began.changes().await.unwrap();
+    let _there = other.changes().await.unwrap();
+    let both = [stayed, gone];
+    began.save_records(&both).await.unwrap();
+    other.save_records(&both[1..]).await.unwrap();
+    drop(changes);
+    let mut absent = Absent::default();
+    until_absent(&other, &mut absent).await;
+    let abandoned = other.end_abandoned_records(&mut absent, NOW, "killed");
+    assert_eq!(abandoned.await.unwrap(), 1);
+    for record in other.records(RecordQuery::default()).await.unwrap() {
+        assert_eq!(record.outcome.is_some(), record.id == both[0].id);
+    }
+}
+
+#[tokio::test]
 async fn nodes_on_two_schemas_of_one_database_know_nothing_of_each_other() {
     let home = Home::new().await;
     for name in ["one", "two"] {

@@ -12,6 +12,7 @@ use super::elsewhere::Elsewhere;
 use super::published::Published;
 use super::word::read_clients;
 use crate::edge::Kin;
+use crate::marks::PackedMark;
 use crate::resume::{Packed, Pass};
 
 /// See the module.
@@ -39,6 +40,8 @@ pub struct Resident {
     pub(super) is_trusted: bool,
     /// Clients that have registered on it.
     pub(super) clients: Vec<String>,
+    /// The tokens that it has shown for what it has.
+    pub(super) marks: Vec<PackedMark>,
     /// What of that is in effect.
     pub(super) bindings: Vec<(String, Published)>,
     /// What calls of other nodes than the one that takes it have of it.
@@ -164,6 +167,7 @@ impl Moving {
                 is_proven: true,
                 is_trusted: true,
                 clients: vec!["bob".into()],
+                marks: Vec::new(),
                 bindings: vec![("bob".into(), published)],
                 elsewhere,
             }),

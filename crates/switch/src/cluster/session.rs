@@ -14,6 +14,7 @@ use super::word::Word;
 use crate::call::{Act, CallKey, End};
 use crate::connection::{Connection, UserAgent};
 use crate::effect::{Closing, Counter, Effect};
+use crate::marks::Marks;
 use crate::shard::Shard;
 use crate::turn_grant::TurnChange;
 
@@ -98,6 +99,7 @@ impl Shard {
             user_agent,
             is_proven: known.is_proven(),
             is_trusted: known.is_trusted(),
+            marks: known.marks.pack(),
             clients: known
                 .clients()
                 .iter()
@@ -149,6 +151,7 @@ impl Shard {
             (resident.is_proven, resident.is_trusted),
             clients.clone(),
         );
+        fresh.marks = Marks::unpack(resident.marks);
         if !resident.elsewhere.nodes().is_empty() {
             fresh.elsewhere = Some(Box::new(resident.elsewhere));
         }

@@ -256,6 +256,27 @@ fn an_answer_that_got_lost_with_its_socket_is_asked_for_again_at_any_node() {
 }
 
 #[test]
+fn a_session_that_has_moved_ends_with_its_token() {
+    let mut cluster = Cluster::new(33, 3);
+    let alice = resuming(&mut cluster, "alice", 2);
+    let bob = resuming(&mut cluster, "bob", 0);
+    talking(&mut cluster, alice, bob);
+    moves(&mut cluster, bob, 1, true);
+    let now = cluster.now().unix;
+    let taken = Taken::Client("bob".to_owned());
+    cluster.authority.revoke(0, taken, now, true);
+    cluster.publish();
+    until(&mut cluster, "the caller is told", |cluster| {
+        is_idle(cluster, alice)
+    });
+    millis(&mut cluster, 500);
+    for node in 0..3 {
+        let clients = cluster.clients(node);
+        claim(&cluster, clients == ["alice"], "bob is nowhere any more");
+    }
+}
+
+#[test]
 fn a_hundred_rolling_restarts_with_calls_in_progress_lose_none() {
     let mut cluster = Cluster::new(31, 3);
     let pages: Vec<_> = ["alice", "bob", "carol", "dave", "erin", "frank"]
