@@ -1,8 +1,8 @@
 //! The control socket: how the command line asks a running server.
 //!
 //! A Unix socket in the data folder, open to its owner alone. One line of JSON asks, one line of JSON answers:
-//! `{"ask":"clients","account":null}`, `{"ask":"status"}`, or `{"ask":"directory"}` by whoever has changed something and waits until the
-//! server works with that. It only tells; what changes something goes through the store.
+//! `{"ask":"clients","account":null}`, `{"ask":"status"}`, `{"ask":"directory"}` by whoever has changed something and waits until the
+//! server works with that, or `{"ask":"drain"}`. Beside that it only tells; what changes something goes through the store.
 
 use std::fs::Permissions;
 use std::io;
@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 use switch::Census;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Notify;
 use turn::RelayAddress;
 
 use crate::directory_watch::DirectoryWatch;
@@ -126,6 +127,8 @@ enum Question {
     Status {},
     /// Whether the server works with what the store holds now. Answered when it does, or when it takes too long.
     Directory {},
+    /// That it takes nothing new, and ends when nothing is left.
+    Drain {},
 }
 
 /// The socket of a server; its file goes when this does.
@@ -183,6 +186,10 @@ pub(crate) struct Answerer {
     pub(crate) gateway: Option<Gateway>,
     /// None where there is no trunk.
     pub(crate) lines: Option<Arc<Lines>>,
+    /// How long calls may go on once it is to end, in seconds.
+    pub(crate) drain_s: u64,
+    /// Says that it is to end.
+    pub(crate) ends: Arc<Notify>,
     /// None where memory is not counted.
     pub(crate) heap: Option<fn() -> usize>,
 }
@@ -245,7 +252,17 @@ impl Answerer {
             }
             Question::Status {} => self.status(),
             Question::Directory {} => json!({ "is_current": self.watch.catch_up().await }),
+            Question::Drain {} => self.drain(),
         }
+    }
+
+    fn drain(&self) -> Value {
+        if self.drain_s == 0 {
+            let why = "this server is not drained when it ends (drain_s is 0): its calls would end at once. Set drain_s, or end it by SIGTERM";
+            return json!({ "error": why });
+        }
+        self.ends.notify_one();
+        json!({ "drain_s": self.drain_s })
     }
 
     fn clients<'a>(&self, accounts: impl IntoIterator<Item = &'a Account>) -> Value {

@@ -14,7 +14,7 @@ use std::time::Duration;
 use model::limits;
 use store::Store;
 use tokio::net::{TcpListener, TcpSocket};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::account_file::AccountFiles;
@@ -111,7 +111,12 @@ pub async fn serve_until(
         }
     }
     let (stop, hurry) = stop;
-    stop.await;
+    tokio::select! {
+        () = stop => {}
+        () = node.ends.notified() => {
+            tracing::info!("asked to end: no new calls; those that go on have {} s", config.drain_s);
+        }
+    }
     node.drain(Duration::from_secs(config.drain_s), hurry).await;
     node.stop().await;
     Ok(())
@@ -169,6 +174,8 @@ impl Addresses {
             turn: core.relay.clone().map(|relay| self.turn.status(relay)),
             gateway: outward.gateway,
             lines: outward.lines,
+            drain_s: config.drain_s,
+            ends: Arc::default(),
             heap: config.heap,
         })
     }
@@ -214,6 +221,8 @@ struct Node {
     store: Store,
     /// Answers to the last.
     admin: Option<Admin>,
+    /// Says that the operator wants it to end.
+    ends: Arc<Notify>,
     /// Says that the node stops; closed when the last connection is gone.
     stopping: watch::Sender<bool>,
     doors: JoinSet<()>,
@@ -286,6 +295,7 @@ impl Node {
             cluster,
             store,
             admin: own.admin,
+            ends: Arc::clone(&answerer.ends),
             stopping,
             doors: opened(listener, control, Arc::clone(&answerer)),
             crew,

@@ -206,7 +206,7 @@ pub(crate) struct ServeFlags {
     /// How long a lost client may come back to its calls; 0: not at all [env: OFFHOOK_RESUME] [default: 60]
     #[arg(long, value_name = "SECONDS")]
     pub(crate) resume: Option<String>,
-    /// How long calls may go on after a SIGTERM; 0: they end at once [env: OFFHOOK_DRAIN] [default: 0]
+    /// How long calls may go on after a SIGTERM or `offhook drain`; 0: they end at once [env: OFFHOOK_DRAIN] [default: 0]
     #[arg(long, value_name = "SECONDS")]
     pub(crate) drain: Option<String>,
     /// Serve the softphone page at / [env: OFFHOOK_SOFTPHONE] [default: true]

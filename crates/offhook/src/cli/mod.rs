@@ -27,6 +27,7 @@ mod config_trunk_table;
 mod config_trunk_word;
 mod config_turn;
 mod config_turn_key;
+mod drain;
 mod key;
 mod opened;
 pub(crate) mod output;
@@ -201,6 +202,8 @@ enum Command {
     Migrate,
     /// Show what a running server holds and has counted
     Status(status::Flags),
+    /// Have a running server take nothing new, hand on what it can, and end when nothing is left
+    Drain(drain::Flags),
     /// Copy the store, and the files of accounts, while a server runs
     Backup(backup::Flags),
     /// Put load on a server, this one or another, and measure it
@@ -249,6 +252,7 @@ impl Command {
             Self::Store(command) => in_runtime(command.run()),
             Self::Migrate => in_runtime(store::migrate(place)),
             Self::Status(flags) => in_runtime(flags.run(place)),
+            Self::Drain(flags) => in_runtime(flags.run(place)),
             Self::Backup(flags) => in_runtime(flags.run(place)),
             Self::Bench(command) => command.run(),
         }

@@ -227,14 +227,19 @@ impl Server {
         (status, serde_json::from_str(body).unwrap())
     }
 
+    /// Waits until the server has ended, which something else makes it do.
+    pub(crate) fn ended(mut self) -> ExitStatus {
+        self.child.wait().unwrap()
+    }
+
     /// Asks the server to stop, and waits until it has.
-    pub(crate) fn stop(mut self) -> ExitStatus {
+    pub(crate) fn stop(self) -> ExitStatus {
         let told = Command::new("kill")
             .arg("-TERM")
             .arg(self.child.id().to_string())
             .status();
         assert!(told.unwrap().success());
-        self.child.wait().unwrap()
+        self.ended()
     }
 }
 

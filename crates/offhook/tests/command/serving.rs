@@ -317,3 +317,31 @@ fn an_admin_listener_that_others_reach_is_warned_of() {
         "{text}"
     );
 }
+
+#[test]
+fn a_server_is_drained_by_a_command_that_waits_until_it_has_ended() {
+    let folder = Folder::new();
+    let refused = folder.fails(1, "drain");
+    assert!(
+        refused.contains("no server runs on the data folder"),
+        "{refused}"
+    );
+
+    let server = folder.serve(SERVE);
+    let refused = folder.fails(1, "drain");
+    assert!(refused.contains("drain_s is 0"), "{refused}");
+    assert!(server.stop().success());
+
+    let server = folder.serve(&format!("{SERVE} --drain 60"));
+    let said = folder.ok("drain");
+    assert!(said.contains("in 1 m at most\nIt has ended\n"), "{said}");
+    assert!(server.ended().success());
+
+    let server = folder.serve(&format!("{SERVE} --drain 60"));
+    let said = folder.json("drain");
+    assert_eq!(
+        said,
+        serde_json::json!({ "drain_s": 60, "has_ended": true })
+    );
+    assert!(server.ended().success());
+}
